@@ -1,0 +1,18 @@
+//! Frames between the vault's processes, and the error codes that cross them.
+//!
+//! Front and egress see this crate and no type of the core. `docs/reference/formats.md` draws the
+//! frames byte by byte.
+
+mod failure;
+mod frame;
+mod message;
+
+pub use failure::{Code, Failure};
+pub use frame::{
+    BODY_BYTES_MAX, Decoder, Frame, FrameError, HEADER_BYTES, VERSION, encode, read, write,
+};
+pub use message::{
+    Barrier, BarrierDone, Caller, Chunk, CommandCall, EnrollCall, Kind, Listener, LocalCall,
+    LocalOperation, PullCall, Reply, Restart, ServerIdentity, SignCall, State,
+};
+pub use vault_proto as proto;

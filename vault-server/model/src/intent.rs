@@ -1,0 +1,154 @@
+//! What was read in a request: intents, and the closure they come from.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::class::{UnknownWord, words};
+use crate::{Class, Product};
+
+words! {
+    /// Which way an order goes.
+    Side {
+        /// Buys.
+        Buy = "buy",
+        /// Sells.
+        Sell = "sell",
+    }
+}
+
+words! {
+    /// The vault's own words for order types.
+    OrderType {
+        /// At a price or better.
+        Limit = "LIMIT",
+        /// At a price, never taking: post-only.
+        LimitMaker = "LIMIT_MAKER",
+        /// At any price.
+        Market = "MARKET",
+        /// None of these.
+        Other = "OTHER",
+        /// A market order behind a trigger.
+        Stop = "STOP",
+        /// A limit order behind a trigger.
+        StopLimit = "STOP_LIMIT",
+        /// A market order behind a profit trigger.
+        TakeProfit = "TAKE_PROFIT",
+        /// A limit order behind a profit trigger.
+        TakeProfitLimit = "TAKE_PROFIT_LIMIT",
+        /// A trigger that follows the price.
+        TrailingStop = "TRAILING_STOP",
+    }
+}
+
+words! {
+    /// How long an order stays.
+    TimeInForce {
+        /// Until the end of the day.
+        Day = "DAY",
+        /// All at once or not at all.
+        Fok = "FOK",
+        /// Until cancelled.
+        Gtc = "GTC",
+        /// Until a date.
+        Gtd = "GTD",
+        /// Never taking.
+        Gtx = "GTX",
+        /// At once, the rest cancelled.
+        Ioc = "IOC",
+    }
+}
+
+/// One order in a request. Decimals are exact texts that match `^-?[0-9]{1,18}(\.[0-9]{1,18})?$`.
+/// What the request does not say is absent.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default)]
+pub struct Leg {
+    /// Product; absent when no rule of the catalogue matches.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub product: Option<Product>,
+    /// Instrument as the venue writes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub symbol: Option<String>,
+    /// Side.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub side: Option<Side>,
+    /// Order type.
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    pub order_type: Option<OrderType>,
+    /// Time in force.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tif: Option<TimeInForce>,
+    /// Quantity, in the venue's unit for the instrument.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quantity: Option<String>,
+    /// Quantity in the quote currency.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quote_quantity: Option<String>,
+    /// Limit price.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub price: Option<String>,
+    /// Trigger price.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trigger_price: Option<String>,
+    /// Whether it may only reduce a position.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reduce_only: Option<bool>,
+    /// Whether it never takes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub post_only: Option<bool>,
+    /// Leverage.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub leverage: Option<String>,
+}
+
+/// Which symbols an operation touches.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Symbols {
+    /// All of the venue's: a write or cancel that names none.
+    Every,
+    /// These, and a read without symbols has an empty list.
+    Named(Vec<String>),
+}
+
+/// One operation of a closure, read with its own schema.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Member {
+    /// `METHOD path`, unique in the catalogue of its venue.
+    pub operation: String,
+    /// Class.
+    pub class: Class,
+    /// Whether the catalogue sources its schema; a write without cannot be granted.
+    pub schema_sourced: bool,
+    /// Products it touches; empty for a read without one. Absent: it could touch every product.
+    pub products: Option<Vec<Product>>,
+    /// Symbols it touches.
+    pub symbols: Symbols,
+    /// Its orders, in the request's order; empty for what is not an order.
+    pub legs: Vec<Leg>,
+    /// The client order id, where it has exactly one.
+    pub client_order_id: Option<String>,
+}
+
+/// What a request is: the operation it states, and everything that its signature would authorise.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Reading {
+    /// Venue name.
+    pub venue: &'static str,
+    /// The operation the caller states. It is a member of the closure too.
+    pub stated: Member,
+    /// Every operation that would accept the signed bytes, sorted by name, the stated one included.
+    pub closure: Vec<Member>,
+    /// SHA-256 over the names of the closure's operations, each followed by a line feed.
+    pub closure_hash: [u8; 32],
+    /// SHA-256 of the catalogue file.
+    pub catalog_hash: [u8; 32],
+}
+
+impl Reading {
+    /// The most dangerous operation of the closure: the last by class, then the first by name.
+    pub fn widest(&self) -> &Member {
+        self.closure.iter().rev().max_by_key(|member| member.class).unwrap_or(&self.stated)
+    }
+}

@@ -1,0 +1,18 @@
+//! Plain values that every crate of the vault shares: names, secrets, times, requests and what was
+//! read in them. No I/O, no clock, no randomness.
+
+mod class;
+mod halt;
+mod intent;
+mod name;
+mod request;
+mod secret;
+mod time;
+
+pub use class::{Class, Environment, Mode, Product, Role, UnknownWord};
+pub use halt::{HaltLevel, HaltTarget};
+pub use intent::{Leg, Member, OrderType, Reading, Side, Symbols, TimeInForce};
+pub use name::{Name, NameError, RequestId, Serial};
+pub use request::{SignedRequest, VenueRequest};
+pub use secret::SecretBytes;
+pub use time::Timestamp;
