@@ -96,10 +96,7 @@ impl TicketKey {
     /// Makes a new key pair from the system's randomness.
     pub fn generate() -> Self {
         let (private_key, public_key) = X25519HkdfSha256::gen_keypair();
-        Self {
-            private_key,
-            public_key: public_key.to_bytes().into(),
-        }
+        Self { private_key, public_key: public_key.to_bytes().into() }
     }
 
     /// The public key that goes into the ticket.
@@ -167,10 +164,7 @@ mod tests {
             core_public_key: identity.public_key().as_ref().to_vec(),
             instance_id: vec![2; 16],
         };
-        ticket.signature = identity
-            .sign(&ticket_signing_bytes(&ticket))
-            .as_ref()
-            .to_vec();
+        ticket.signature = identity.sign(&ticket_signing_bytes(&ticket)).as_ref().to_vec();
         let fingerprint = Sha256::digest(&ticket.core_public_key).into();
         (ticket, fingerprint)
     }
@@ -192,28 +186,15 @@ mod tests {
         let (mut ticket, _) = ticket(&key);
         let sealed = seal(&ticket, b"metadata", b"canary").expect("sealed");
 
-        assert_eq!(
-            key.open(&ticket, b"metadatb", &sealed),
-            Err(SealedError::Open)
-        );
+        assert_eq!(key.open(&ticket, b"metadatb", &sealed), Err(SealedError::Open));
         for at in 0..sealed.len() {
             let mut damaged = sealed.clone();
             damaged[at] ^= 1;
-            assert_eq!(
-                key.open(&ticket, b"metadata", &damaged),
-                Err(SealedError::Open),
-                "{at}"
-            );
-            assert_eq!(
-                key.open(&ticket, b"metadata", &sealed[..at]),
-                Err(SealedError::Open)
-            );
+            assert_eq!(key.open(&ticket, b"metadata", &damaged), Err(SealedError::Open), "{at}");
+            assert_eq!(key.open(&ticket, b"metadata", &sealed[..at]), Err(SealedError::Open));
         }
         ticket.id[0] ^= 1;
-        assert_eq!(
-            key.open(&ticket, b"metadata", &sealed),
-            Err(SealedError::Open)
-        );
+        assert_eq!(key.open(&ticket, b"metadata", &sealed), Err(SealedError::Open));
     }
 
     #[test]
@@ -221,19 +202,10 @@ mod tests {
         let key = TicketKey::generate();
         let (ticket, fingerprint) = ticket(&key);
 
-        assert_eq!(
-            verify_ticket(&ticket, UNSEAL, &fingerprint),
-            Err(SealedError::Ticket)
-        );
-        assert_eq!(
-            verify_ticket(&ticket, IMPORT, &[0; 32]),
-            Err(SealedError::Ticket)
-        );
+        assert_eq!(verify_ticket(&ticket, UNSEAL, &fingerprint), Err(SealedError::Ticket));
+        assert_eq!(verify_ticket(&ticket, IMPORT, &[0; 32]), Err(SealedError::Ticket));
         let mut forged = ticket.clone();
         forged.public_key[0] ^= 1;
-        assert_eq!(
-            verify_ticket(&forged, IMPORT, &fingerprint),
-            Err(SealedError::Ticket)
-        );
+        assert_eq!(verify_ticket(&forged, IMPORT, &fingerprint), Err(SealedError::Ticket));
     }
 }

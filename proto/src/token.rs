@@ -53,14 +53,7 @@ impl Token {
         expires_at_ms: i64,
         address: String,
     ) -> Self {
-        Self {
-            id,
-            secret,
-            ca_fingerprint,
-            core_fingerprint,
-            expires_at_ms,
-            address,
-        }
+        Self { id, secret, ca_fingerprint, core_fingerprint, expires_at_ms, address }
     }
 
     /// The public half of the secret, which the vault keeps: Ed25519, 32 bytes.
@@ -92,9 +85,8 @@ impl Token {
         bytes.extend_from_slice(address);
         let check = crc32c::crc32c(&bytes);
         bytes.extend_from_slice(&check.to_be_bytes());
-        let mut text = Zeroizing::new(String::with_capacity(
-            PREFIX.len() + bytes.len() * 4 / 3 + 4,
-        ));
+        let mut text =
+            Zeroizing::new(String::with_capacity(PREFIX.len() + bytes.len() * 4 / 3 + 4));
         text.push_str(PREFIX);
         BASE64_URL_SAFE_NO_PAD.encode_string(bytes.as_slice(), &mut text);
         text
@@ -106,15 +98,9 @@ impl Token {
     ///
     /// [`TokenError`].
     pub fn decode(text: &str) -> Result<Self, TokenError> {
-        let text = text
-            .trim()
-            .strip_prefix(PREFIX)
-            .ok_or(TokenError::NotAToken)?;
-        let bytes = Zeroizing::new(
-            BASE64_URL_SAFE_NO_PAD
-                .decode(text)
-                .map_err(|_| TokenError::Damaged)?,
-        );
+        let text = text.trim().strip_prefix(PREFIX).ok_or(TokenError::NotAToken)?;
+        let bytes =
+            Zeroizing::new(BASE64_URL_SAFE_NO_PAD.decode(text).map_err(|_| TokenError::Damaged)?);
         let (body, check) = bytes.split_last_chunk::<4>().ok_or(TokenError::Damaged)?;
         if crc32c::crc32c(body) != u32::from_be_bytes(*check) {
             return Err(TokenError::Damaged);
@@ -132,17 +118,8 @@ impl Token {
         if rest.len() != usize::from(address_bytes) {
             return Err(TokenError::Damaged);
         }
-        let address = std::str::from_utf8(rest)
-            .map_err(|_| TokenError::Damaged)?
-            .to_owned();
-        Ok(Self {
-            id,
-            secret,
-            ca_fingerprint,
-            core_fingerprint,
-            expires_at_ms,
-            address,
-        })
+        let address = std::str::from_utf8(rest).map_err(|_| TokenError::Damaged)?.to_owned();
+        Ok(Self { id, secret, ca_fingerprint, core_fingerprint, expires_at_ms, address })
     }
 
     fn key_pair(&self) -> Ed25519KeyPair {
@@ -196,11 +173,7 @@ mod tests {
             let mut bytes = text.as_bytes().to_vec();
             bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
             let altered = String::from_utf8(bytes).expect("ASCII");
-            assert_eq!(
-                Token::decode(&altered).err(),
-                Some(TokenError::Damaged),
-                "{at}"
-            );
+            assert_eq!(Token::decode(&altered).err(), Some(TokenError::Damaged), "{at}");
             assert!(Token::decode(&text[..at]).is_err(), "{at}");
         }
         assert_eq!(Token::decode("hello").err(), Some(TokenError::NotAToken));

@@ -109,11 +109,7 @@ impl Decoder {
             self.compact();
             return Ok(None);
         };
-        let frame = Frame {
-            kind,
-            correlation,
-            body: body.to_vec(),
-        };
+        let frame = Frame { kind, correlation, body: body.to_vec() };
         self.start += HEADER_BYTES + body_bytes;
         Ok(Some(frame))
     }
@@ -151,11 +147,7 @@ pub fn read(stream: &mut impl Read) -> Result<Option<Frame>, FrameError> {
     let (body_bytes, kind, correlation) = parse(&header)?;
     let mut body = vec![0; body_bytes];
     stream.read_exact(&mut body)?;
-    Ok(Some(Frame {
-        kind,
-        correlation,
-        body,
-    }))
+    Ok(Some(Frame { kind, correlation, body }))
 }
 
 /// Writes one frame to a blocking stream.
@@ -176,25 +168,7 @@ pub fn write(
 }
 
 fn parse(header: &[u8; HEADER_BYTES]) -> Result<(usize, Kind, u64), FrameError> {
-    let [
-        l0,
-        l1,
-        l2,
-        l3,
-        version,
-        kind,
-        0,
-        0,
-        c0,
-        c1,
-        c2,
-        c3,
-        c4,
-        c5,
-        c6,
-        c7,
-    ] = *header
-    else {
+    let [l0, l1, l2, l3, version, kind, 0, 0, c0, c1, c2, c3, c4, c5, c6, c7] = *header else {
         return Err(FrameError::Header);
     };
     let body_bytes = u32::from_le_bytes([l0, l1, l2, l3]) as usize;
@@ -202,11 +176,7 @@ fn parse(header: &[u8; HEADER_BYTES]) -> Result<(usize, Kind, u64), FrameError> 
     if version != VERSION || body_bytes > BODY_BYTES_MAX {
         return Err(FrameError::Header);
     }
-    Ok((
-        body_bytes,
-        kind,
-        u64::from_le_bytes([c0, c1, c2, c3, c4, c5, c6, c7]),
-    ))
+    Ok((body_bytes, kind, u64::from_le_bytes([c0, c1, c2, c3, c4, c5, c6, c7])))
 }
 
 #[cfg(test)]
@@ -246,10 +216,7 @@ mod tests {
                 }
             }
             assert_eq!(frames.len(), 2, "cut at {cut}");
-            assert_eq!(
-                frames[0].message::<BarrierDone>().expect("a barrier").id,
-                300
-            );
+            assert_eq!(frames[0].message::<BarrierDone>().expect("a barrier").id, 300);
             assert_eq!(frames[1].correlation, 9);
             assert!(decoder.is_empty());
         }
@@ -263,21 +230,12 @@ mod tests {
             bytes[at] = value;
             let mut decoder = Decoder::default();
             decoder.extend(&bytes);
-            assert!(
-                matches!(decoder.next_frame(), Err(FrameError::Header)),
-                "byte {at}"
-            );
-            assert!(
-                matches!(read(&mut bytes.as_slice()), Err(FrameError::Header)),
-                "byte {at}"
-            );
+            assert!(matches!(decoder.next_frame(), Err(FrameError::Header)), "byte {at}");
+            assert!(matches!(read(&mut bytes.as_slice()), Err(FrameError::Header)), "byte {at}");
         }
         let mut long = good;
         long[..4].copy_from_slice(&(BODY_BYTES_MAX as u32 + 1).to_le_bytes());
-        assert!(matches!(
-            read(&mut long.as_slice()),
-            Err(FrameError::Header)
-        ));
+        assert!(matches!(read(&mut long.as_slice()), Err(FrameError::Header)));
     }
 
     #[test]
@@ -286,10 +244,7 @@ mod tests {
 
         assert!(read(&mut &bytes[..0]).expect("clean end").is_none());
         for end in 1..HEADER_BYTES + 3 {
-            assert!(
-                matches!(read(&mut &bytes[..end]), Err(FrameError::Io(_))),
-                "end {end}"
-            );
+            assert!(matches!(read(&mut &bytes[..end]), Err(FrameError::Io(_))), "end {end}");
         }
     }
 }

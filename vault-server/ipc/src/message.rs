@@ -284,10 +284,7 @@ mod tests {
 
     #[test]
     fn debug_shows_no_key() {
-        let identity = ServerIdentity {
-            private_key: b"canary".to_vec(),
-            ..Default::default()
-        };
+        let identity = ServerIdentity { private_key: b"canary".to_vec(), ..Default::default() };
 
         assert_eq!(format!("{identity:?}"), "ServerIdentity(redacted)");
     }

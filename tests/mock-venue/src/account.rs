@@ -1,0 +1,159 @@
+//! API keys as a venue sees them, and the open orders behind each.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Map, Value};
+use zeroize::Zeroizing;
+
+/// The venues that the mock plays.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Venue {
+    /// Kraken spot REST.
+    Kraken,
+    /// OKX v5 REST.
+    Okx,
+}
+
+/// One API key that exists at a venue.
+pub struct Account {
+    /// The venue that issued the key.
+    pub venue: Venue,
+    /// The key id that requests carry in clear.
+    pub api_key: String,
+    /// The secret as the venue hands it out: text at OKX, base64 at Kraken.
+    pub secret: String,
+    /// The passphrase; OKX keys have one, Kraken keys have none.
+    pub passphrase: Option<String>,
+    /// Whether this is a key for OKX demo trading.
+    pub demo: bool,
+}
+
+impl fmt::Debug for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Account")
+            .field("venue", &self.venue)
+            .field("api_key", &self.api_key)
+            .field("demo", &self.demo)
+            .finish_non_exhaustive()
+    }
+}
+
+/// An account at work: its key in raw bytes, its last nonce, its open orders.
+pub(crate) struct Seat {
+    pub(crate) venue: Venue,
+    pub(crate) api_key: String,
+    pub(crate) secret: Zeroizing<Vec<u8>>,
+    pub(crate) passphrase: Zeroizing<Vec<u8>>,
+    pub(crate) demo: bool,
+    pub(crate) last_nonce: Option<u64>,
+    pub(crate) book: Book,
+}
+
+/// The open orders of one account, oldest first.
+#[derive(Default)]
+pub(crate) struct Book {
+    pub(crate) open: Vec<Order>,
+    serial: u64,
+}
+
+/// One open order: the venue's id and the parameters it was placed with.
+pub(crate) struct Order {
+    pub(crate) id: String,
+    pub(crate) fields: Map<String, Value>,
+    pub(crate) placed_ms: i64,
+}
+
+impl Order {
+    pub(crate) fn text(&self, name: &str) -> &str {
+        text(&self.fields, name)
+    }
+}
+
+impl Book {
+    /// Returns a number that no other account of this server gets.
+    pub(crate) fn next_serial(&mut self) -> u64 {
+        self.serial += 1;
+        self.serial
+    }
+
+    /// Finds the one open order that `matches`.
+    pub(crate) fn position(&self, matches: impl Fn(&Order) -> bool) -> Option<usize> {
+        self.open.iter().position(matches)
+    }
+}
+
+/// The text of a field; empty if it is absent or not text.
+pub(crate) fn text<'a>(fields: &'a Map<String, Value>, name: &str) -> &'a str {
+    fields.get(name).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// Turns accounts into seats, refusing those that their venue could not have.
+pub(crate) fn seats(accounts: Vec<Account>) -> Result<Vec<Seat>, &'static str> {
+    let mut seats: Vec<Seat> = Vec::with_capacity(accounts.len());
+    for account in accounts {
+        if find(&seats, account.venue, &account.api_key).is_some() {
+            return Err("two accounts with one key id at one venue");
+        }
+        let secret = Zeroizing::new(account.secret.into_bytes());
+        let passphrase = account.passphrase.map(|text| Zeroizing::new(text.into_bytes()));
+        let (secret, passphrase) = match (account.venue, passphrase) {
+            (Venue::Kraken, Some(_)) => return Err("Kraken keys have no passphrase"),
+            (Venue::Kraken, None) if account.demo => return Err("Kraken has no demo keys"),
+            (Venue::Kraken, None) => {
+                let raw = STANDARD.decode(&*secret).map_err(|_| "Kraken secret is not base64")?;
+                (Zeroizing::new(raw), Zeroizing::default())
+            }
+            (Venue::Okx, Some(passphrase)) => (secret, passphrase),
+            (Venue::Okx, None) => return Err("OKX keys have a passphrase"),
+        };
+        let serial = u64::try_from(seats.len()).unwrap_or_default() << 32;
+        seats.push(Seat {
+            venue: account.venue,
+            api_key: account.api_key,
+            secret,
+            passphrase,
+            demo: account.demo,
+            last_nonce: None,
+            book: Book { serial, ..Book::default() },
+        });
+    }
+    Ok(seats)
+}
+
+/// Where the seat of this key is.
+pub(crate) fn find(seats: &[Seat], venue: Venue, api_key: &str) -> Option<usize> {
+    seats.iter().position(|seat| seat.venue == venue && seat.api_key == api_key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn account(venue: Venue) -> Account {
+        let passphrase = (venue == Venue::Okx).then(|| "hidden-words".to_owned());
+        let secret = "aGlkZGVuLXNlY3JldA==".to_owned();
+        Account { venue, api_key: "key-1".to_owned(), secret, passphrase, demo: false }
+    }
+
+    #[test]
+    fn debug_shows_no_secret() {
+        let shown = format!("{:?}", account(Venue::Okx));
+        assert!(shown.contains("key-1"));
+        assert!(!shown.contains("hidden") && !shown.contains("aGlk"));
+    }
+
+    #[test]
+    fn refuses_accounts_that_cannot_be() {
+        let bare = Account { passphrase: None, ..account(Venue::Okx) };
+        let worded = Account { passphrase: Some(String::new()), ..account(Venue::Kraken) };
+        let demo = Account { demo: true, ..account(Venue::Kraken) };
+        let garbled = Account { secret: "not base64!".to_owned(), ..account(Venue::Kraken) };
+        for wrong in [bare, worded, demo, garbled] {
+            assert!(seats(vec![wrong]).is_err());
+        }
+        assert!(seats(vec![account(Venue::Okx), account(Venue::Okx)]).is_err());
+        assert!(seats(vec![account(Venue::Okx), account(Venue::Kraken)]).is_ok());
+    }
+}

@@ -1,0 +1,341 @@
+//! Acts that change policy, one after another: intent in the log, transaction in the database,
+//! applied in the log, barrier, answer. Decisions go on meanwhile, under the old rules until the act
+//! is applied.
+//!
+//! An act that only forbids answers after the barrier: by then nothing that it forbids can be
+//! written to a socket any more.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use sha2::{Digest, Sha256};
+use vault_audit::{Approval, EntryKind, Hash, Outcome};
+use vault_ipc::proto::v1;
+use vault_ipc::{Barrier, CommandCall, EnrollCall, Kind, LocalCall};
+use vault_model::{Name, Serial, Timestamp};
+
+use crate::caller::{Caller, Origin};
+use crate::error::VaultError;
+use crate::journal::Channel;
+use crate::storage::{Applied, Changes, CommandNonce, Hex, Op, Stamp, State, StoreError};
+use crate::vault::Vault;
+
+/// A call that may become an act; kept while another act is under way.
+#[derive(Clone, Debug)]
+pub enum ActCall {
+    /// A signed command.
+    Command(CommandCall),
+    /// An enrolment.
+    Enroll(EnrollCall),
+    /// A call over the local socket.
+    Local(LocalCall),
+}
+
+/// Whom to answer, and who is to be named in the log.
+#[derive(Clone, Debug)]
+pub struct Asker {
+    /// Where the answer goes.
+    pub channel: Channel,
+    /// The call it answers.
+    pub correlation: u64,
+    /// Who, if a certificate says so.
+    pub caller: Option<Caller>,
+    /// Where from.
+    pub origin: Origin,
+    /// The command's nonce, kept in the database with the act.
+    pub nonce: Option<CommandNonce>,
+    /// SHA-256 of the command's signature.
+    pub signature_hash: Option<Hash>,
+}
+
+/// An act that was found good and is to be carried out.
+pub struct Plan {
+    /// The RPC, for the log.
+    pub operation: &'static str,
+    /// Rows to write and delete.
+    pub changes: Changes,
+    /// Facts for the log.
+    pub detail: BTreeMap<String, String>,
+    /// The credential or scope it is about, for the log.
+    pub credential: Option<Name>,
+    /// The scope it is about, for the log.
+    pub scope: Option<Name>,
+    /// Set if the act forbids something: certificates whose connections are cut at the barrier.
+    pub barrier: Option<Vec<Serial>>,
+    /// An entry beside the act's own.
+    pub also: Option<(EntryKind, BTreeMap<String, String>)>,
+    /// Makes the encoded response.
+    pub respond: Respond,
+}
+
+/// Makes the encoded response of an act that was carried out.
+pub type Respond = Box<dyn FnOnce(&Vault, v1::Change) -> Vec<u8>>;
+
+impl Plan {
+    /// A plan with its rows and its answer.
+    pub fn new(
+        operation: &'static str,
+        changes: Changes,
+        respond: impl FnOnce(&Vault, v1::Change) -> Vec<u8> + 'static,
+    ) -> Self {
+        Self {
+            operation,
+            changes,
+            detail: BTreeMap::new(),
+            credential: None,
+            scope: None,
+            barrier: None,
+            also: None,
+            respond: Box::new(respond),
+        }
+    }
+}
+
+/// The act that is under way, and those that wait.
+#[derive(Default)]
+pub struct Acts {
+    current: Option<Current>,
+    waiting: VecDeque<(ActCall, u64)>,
+    last_barrier: u64,
+}
+
+struct Current {
+    asker: Asker,
+    plan: Plan,
+    next: State,
+    applied: Applied,
+    change_id: String,
+    hash: Hash,
+    hash_before: Hash,
+    barrier: Option<AtBarrier>,
+}
+
+struct AtBarrier {
+    id: u64,
+    change: v1::Change,
+    deadline: Instant,
+}
+
+impl Acts {
+    /// Whether a new act must wait.
+    pub fn is_busy(&self) -> bool {
+        self.current.is_some()
+    }
+
+    /// Keeps a call until the act under way has ended.
+    ///
+    /// # Errors
+    ///
+    /// [`VaultError::TooManyActs`].
+    pub fn wait(&mut self, call: ActCall, correlation: u64) -> Result<(), VaultError> {
+        if self.waiting.len() >= WAITING_MAX {
+            return Err(VaultError::TooManyActs);
+        }
+        self.waiting.push_back((call, correlation));
+        Ok(())
+    }
+
+    /// The next call that waited, if no act is under way.
+    pub fn next_waiting(&mut self) -> Option<(ActCall, u64)> {
+        if self.is_busy() { None } else { self.waiting.pop_front() }
+    }
+
+    /// Whether the front has let a barrier's time pass: it cannot be trusted to hold anything back.
+    pub fn front_is_late(&self) -> bool {
+        self.current
+            .as_ref()
+            .and_then(|current| current.barrier.as_ref())
+            .is_some_and(|barrier| Instant::now() >= barrier.deadline)
+    }
+}
+
+impl Vault {
+    /// Begins an act: its intent goes to the log, and its transaction follows once that is on disk.
+    ///
+    /// # Errors
+    ///
+    /// What forbids the act; nothing is changed then.
+    pub(crate) fn begin_act(
+        &mut self,
+        plan: Plan,
+        asker: Asker,
+        now: Timestamp,
+    ) -> Result<(), VaultError> {
+        let open = self.opened()?;
+        let mut next = open.state.clone();
+        let hash_before = open.state.state_root().0;
+        let applied = next
+            .apply(&plan.changes, &open.state_mac)
+            .map_err(|_| VaultError::Internal("a change does not fit the tables"))?;
+        let change_id = format!("{}-{}", self.instance.epoch, applied.state_rev);
+        let hash = change_hash(&applied.ops);
+
+        let mut entry = self.act_entry(EntryKind::AdminIntent, &asker, &plan, now);
+        entry.change_id = Some(change_id.clone());
+        entry.hash_before = Some(hash_before);
+        entry.hash_after = Some(applied.state_root.0);
+        entry.state_rev = Some(applied.state_rev);
+        self.journal.record(entry)?;
+
+        let stamp = Stamp {
+            at: now,
+            audit_root: Hex(self.journal.root()),
+            audit_size: self.journal.size(),
+            change_id: Some(change_id.clone()),
+            nonce: asker.nonce.clone(),
+        };
+        let commit = applied
+            .clone()
+            .into_commit(stamp, &self.opened()?.state_mac)
+            .map_err(|_| VaultError::Internal("a change cannot be stored"))?;
+        self.journal.commit(commit);
+        let current =
+            Current { asker, plan, next, applied, change_id, hash, hash_before, barrier: None };
+        self.acts.current = Some(current);
+        Ok(())
+    }
+
+    /// The database has carried the act out, or not.
+    ///
+    /// # Errors
+    ///
+    /// What ends the process: nobody knows then what is in the database.
+    pub(crate) fn act_committed(
+        &mut self,
+        result: Result<(), StoreError>,
+        now: Timestamp,
+    ) -> Result<(), VaultError> {
+        let Some(mut current) = self.acts.current.take() else {
+            return Err(VaultError::Internal("a transaction without an act"));
+        };
+        if let Err(error) = result {
+            let refusal = match error {
+                StoreError::NonceUsed => {
+                    VaultError::Command(crate::error::CommandProblem::Replayed)
+                }
+                _ => {
+                    tracing::error!(%error, "the database failed");
+                    return Err(VaultError::Internal("the database failed"));
+                }
+            };
+            let mut entry =
+                self.act_entry(EntryKind::AdminAborted, &current.asker, &current.plan, now);
+            entry.change_id = Some(current.change_id);
+            entry.outcome = Outcome::Error;
+            entry.reason = Some(refusal.reason().to_owned());
+            let place = self.journal.record(entry)?;
+            let Asker { channel, correlation, .. } = current.asker;
+            self.journal.refuse(channel, correlation, &refusal, Some(place.index));
+            return Ok(());
+        }
+
+        let open = self.open.as_mut().ok_or(VaultError::Internal("sealed during an act"))?;
+        open.state = current.next.clone();
+        open.recompile()?;
+        if current.plan.barrier.is_some() {
+            // An old answer could release what is forbidden from now on.
+            self.replay.forget_answers();
+        }
+
+        let mut entry = self.act_entry(EntryKind::AdminApplied, &current.asker, &current.plan, now);
+        entry.change_id = Some(current.change_id.clone());
+        entry.hash_before = Some(current.hash_before);
+        entry.hash_after = Some(current.applied.state_root.0);
+        entry.state_rev = Some(current.applied.state_rev);
+        entry.state_root = Some(current.applied.state_root.0);
+        if let (Some(caller), Some(hash)) = (&current.asker.caller, current.asker.signature_hash) {
+            entry.approvals = vec![Approval {
+                approver: caller.name.clone(),
+                method: "command".to_owned(),
+                sig_sha256: Some(hash),
+            }];
+        }
+        let place = self.journal.record(entry)?;
+        if let Some((kind, detail)) = current.plan.also.take() {
+            let mut entry = self.act_entry(kind, &current.asker, &current.plan, now);
+            entry.detail = detail;
+            self.journal.record(entry)?;
+        }
+        let change = v1::Change {
+            id: current.change_id.clone(),
+            hash: current.hash.to_vec(),
+            state: v1::ChangeState::Applied.into(),
+            state_rev: current.applied.state_rev,
+            seq: place.seq,
+        };
+
+        match &current.plan.barrier {
+            Some(serials) => {
+                self.acts.last_barrier += 1;
+                let id = self.acts.last_barrier;
+                let cut_serials = serials.iter().map(|serial| serial.0.to_vec()).collect();
+                let barrier = Barrier { id, cut_serials };
+                self.journal.frame(Channel::Front, Kind::Barrier, 0, &barrier);
+                let deadline = Instant::now() + BARRIER_MAX;
+                current.barrier = Some(AtBarrier { id, change, deadline });
+                self.acts.current = Some(current);
+            }
+            None => self.answer_act(current.asker, current.plan, change),
+        }
+        Ok(())
+    }
+
+    /// The front has let everything out, or dropped it, that was released before the barrier.
+    pub(crate) fn barrier_done(&mut self, id: u64) {
+        let reached = |current: &mut Current| {
+            current.barrier.as_ref().is_some_and(|barrier| barrier.id == id)
+        };
+        if let Some(Current { asker, plan, barrier: Some(barrier), .. }) =
+            self.acts.current.take_if(reached)
+        {
+            self.answer_act(asker, plan, barrier.change);
+        }
+    }
+
+    fn answer_act(&mut self, asker: Asker, plan: Plan, change: v1::Change) {
+        let response = (plan.respond)(self, change);
+        self.journal.answer_encoded(asker.channel, asker.correlation, response, false);
+    }
+
+    fn act_entry(
+        &self,
+        kind: EntryKind,
+        asker: &Asker,
+        plan: &Plan,
+        now: Timestamp,
+    ) -> vault_audit::Entry {
+        let mut entry = match &asker.caller {
+            Some(caller) => self.entry_by(kind, caller, now),
+            None => {
+                let mut entry = self.journal.entry(kind, now);
+                self.place_origin(&mut entry, &asker.origin);
+                entry
+            }
+        };
+        entry.operation = Some(plan.operation.to_owned());
+        entry.credential = plan.credential.clone();
+        entry.scope = plan.scope.clone();
+        entry.detail = plan.detail.clone();
+        entry
+    }
+}
+
+/// SHA-256 over the rows: for each `put` or `delete`, table, key and document, a zero byte after each.
+fn change_hash(ops: &[Op]) -> Hash {
+    let mut hash = Sha256::new();
+    for op in ops {
+        let fields: [&str; 4] = match op {
+            Op::Delete { key, table } => ["delete", table.as_str(), key, ""],
+            Op::Put(row) => ["put", row.table.as_str(), &row.key, &row.doc],
+        };
+        for field in fields {
+            hash.update(field);
+            hash.update([0]);
+        }
+    }
+    hash.finalize().into()
+}
+
+/// How long the front may take to let everything out.
+const BARRIER_MAX: Duration = Duration::from_secs(2);
+const WAITING_MAX: usize = 1_024;

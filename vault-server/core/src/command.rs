@@ -1,0 +1,211 @@
+//! Signed commands: who may call what, and whether the command is theirs, fresh and used once.
+
+use std::collections::HashMap;
+
+use prost::Message;
+use vault_ipc::proto::{command, v1};
+use vault_model::{Role, Timestamp};
+
+use crate::caller::Caller;
+use crate::certificate::SubjectKey;
+use crate::error::{CommandProblem, VaultError};
+
+macro_rules! methods {
+    ($($(#[$doc:meta])* $method:ident = $name:literal, $roles:expr;)+) => {
+        /// An RPC that takes a signed command.
+        #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+        pub enum Method {
+            $($(#[$doc])* $method,)+
+        }
+
+        impl Method {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$method,)+];
+
+            /// `vault.v1.Service/Rpc`.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$method => concat!("vault.v1.", $name),)+
+                }
+            }
+
+            /// Who may call it.
+            pub fn roles(self) -> &'static [Role] {
+                match self {
+                    $(Self::$method => $roles,)+
+                }
+            }
+        }
+    };
+}
+
+const ADMIN: &[Role] = &[Role::Admin];
+const ADMIN_GUARD: &[Role] = &[Role::Admin, Role::Guard];
+const AUDITOR: &[Role] = &[Role::Auditor];
+const OPERATORS: &[Role] = &[Role::Admin, Role::Auditor, Role::Guard];
+const ANYBODY: &[Role] = Role::ALL;
+
+methods! {
+    /// Streams the log.
+    AuditExport = "AuditService/Export", AUDITOR;
+    /// The newest checkpoint.
+    AuditGetCheckpoint = "AuditService/GetCheckpoint", AUDITOR;
+    /// Follows the log.
+    AuditTail = "AuditService/Tail", AUDITOR;
+    /// Describes a client.
+    ClientDescribe = "ClientService/Describe", ADMIN;
+    /// Invites a client.
+    ClientInvite = "ClientService/Invite", ADMIN;
+    /// Lists clients.
+    ClientList = "ClientService/List", ADMIN;
+    /// Renews the caller's own certificate.
+    ClientRenew = "ClientService/Renew", ANYBODY;
+    /// Revokes a client.
+    ClientRevoke = "ClientService/Revoke", ADMIN;
+    /// A ticket for an import.
+    CredentialBeginImport = "CredentialService/BeginImport", ADMIN;
+    /// Describes a credential.
+    CredentialDescribe = "CredentialService/Describe", ADMIN;
+    /// Disables a credential.
+    CredentialDisable = "CredentialService/Disable", ADMIN;
+    /// Enables a credential.
+    CredentialEnable = "CredentialService/Enable", ADMIN;
+    /// Imports a credential.
+    CredentialImport = "CredentialService/Import", ADMIN;
+    /// Lists credentials.
+    CredentialList = "CredentialService/List", ADMIN;
+    /// Halts.
+    HaltHalt = "HaltService/Halt", ADMIN_GUARD;
+    /// Resumes.
+    HaltResume = "HaltService/Resume", ADMIN;
+    /// Halts in force.
+    HaltStatus = "HaltService/Status", ADMIN_GUARD;
+    /// Invites an operator.
+    OperatorInvite = "OperatorService/Invite", ADMIN;
+    /// Lists operators.
+    OperatorList = "OperatorService/List", ADMIN;
+    /// Revokes an operator.
+    OperatorRevoke = "OperatorService/Revoke", ADMIN;
+    /// Deletes a scope.
+    ScopeDelete = "ScopeService/Delete", ADMIN;
+    /// Judges a request.
+    ScopeExplain = "ScopeService/Explain", ADMIN;
+    /// Shows a scope.
+    ScopeGet = "ScopeService/Get", ADMIN;
+    /// Lists scopes.
+    ScopeList = "ScopeService/List", ADMIN;
+    /// Writes a scope.
+    ScopePut = "ScopeService/Put", ADMIN;
+    /// Seals the vault.
+    SealSeal = "SealService/Seal", ADMIN_GUARD;
+    /// State of the vault.
+    SealStatus = "SealService/Status", OPERATORS;
+    /// Unseals the vault.
+    SealUnseal = "SealService/Unseal", ADMIN;
+}
+
+impl Method {
+    /// The method of a name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|method| method.name() == name)
+    }
+
+    /// Whether it changes policy: such calls are carried out one after another.
+    pub fn is_act(self) -> bool {
+        matches!(
+            self,
+            Self::ClientInvite
+                | Self::ClientRenew
+                | Self::ClientRevoke
+                | Self::CredentialDisable
+                | Self::CredentialEnable
+                | Self::CredentialImport
+                | Self::HaltHalt
+                | Self::HaltResume
+                | Self::OperatorInvite
+                | Self::OperatorRevoke
+                | Self::ScopeDelete
+                | Self::ScopePut
+        )
+    }
+
+    /// Whether it is heard while the vault is sealed.
+    pub fn works_sealed(self) -> bool {
+        matches!(self, Self::SealSeal | Self::SealStatus | Self::SealUnseal)
+    }
+
+    /// Refuses a caller whose role may not call it.
+    ///
+    /// # Errors
+    ///
+    /// [`VaultError::Role`].
+    pub fn check_role(self, role: Role) -> Result<(), VaultError> {
+        if self.roles().contains(&role) { Ok(()) } else { Err(VaultError::Role(role)) }
+    }
+}
+
+/// Decodes the body of a command.
+///
+/// # Errors
+///
+/// [`VaultError::Command`].
+pub fn body<M: Message + Default>(command: &v1::SignedCommand) -> Result<M, VaultError> {
+    M::decode(command.body.as_slice()).map_err(|_| VaultError::Command(CommandProblem::Body))
+}
+
+/// Nonces of commands that were taken and have not expired. Those of acts are in the database too.
+#[derive(Default)]
+pub struct Nonces(HashMap<Vec<u8>, Timestamp>);
+
+impl Nonces {
+    /// Goes on with the nonces that the database has kept.
+    pub fn resume(nonces: impl IntoIterator<Item = (Vec<u8>, Timestamp)>) -> Self {
+        Self(nonces.into_iter().collect())
+    }
+
+    /// Checks that the command was made for `method` by the holder of `key`, now and for the first
+    /// time; its nonce is used up then.
+    ///
+    /// # Errors
+    ///
+    /// [`VaultError::Command`].
+    pub fn accept(
+        &mut self,
+        caller: &Caller,
+        key: &SubjectKey,
+        method: Method,
+        command: &v1::SignedCommand,
+        now: Timestamp,
+    ) -> Result<(), VaultError> {
+        let refuse = |problem| Err(VaultError::Command(problem));
+        if command.method != method.name() {
+            return refuse(CommandProblem::Method);
+        }
+        let signed = command::signing_bytes(
+            &command.method,
+            &caller.serial.0,
+            &command.nonce,
+            command.expires_at_ms,
+            &command.body,
+        );
+        let Some(signed) = signed.filter(|bytes| key.verifies(bytes, &command.signature)) else {
+            return refuse(CommandProblem::Signature);
+        };
+        drop(signed);
+        let expires_at = Timestamp::from_millis(command.expires_at_ms);
+        // A clock that is a little ahead of ours may add as much as a command may live.
+        let latest = now.millis().saturating_add(2 * command::LIFETIME_MS_MAX);
+        if expires_at <= now || command.expires_at_ms > latest {
+            return refuse(CommandProblem::Expired);
+        }
+        self.0.retain(|_, expires_at| *expires_at > now);
+        if self.0.len() >= NONCES_MAX || self.0.contains_key(&command.nonce) {
+            return refuse(CommandProblem::Replayed);
+        }
+        self.0.insert(command.nonce.clone(), expires_at);
+        Ok(())
+    }
+}
+
+/// More commands than people and their tools give in two minutes.
+const NONCES_MAX: usize = 1 << 20;

@@ -1,0 +1,85 @@
+//! What the core is told at start, and where its files lie.
+
+use std::path::{Path, PathBuf};
+
+/// The data directory and the names of what is in it.
+#[derive(Clone, Debug)]
+pub struct DataDir(PathBuf);
+
+impl DataDir {
+    /// A data directory; nothing is looked at yet.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self(path.into())
+    }
+
+    /// The directory itself.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The log's folder.
+    pub fn audit(&self) -> PathBuf {
+        self.0.join("audit")
+    }
+
+    /// The CA's certificate, PEM: for people and their tools; the database has the one in use.
+    pub fn ca_certificate(&self) -> PathBuf {
+        self.0.join("ca.pem")
+    }
+
+    /// The core identity key.
+    pub fn core_identity(&self) -> PathBuf {
+        self.0.join("core-identity.key")
+    }
+
+    /// The database.
+    pub fn database(&self) -> PathBuf {
+        self.0.join("vault.db")
+    }
+
+    /// The server's certificate chain and TLS key, PEM.
+    pub fn server_identity(&self) -> PathBuf {
+        self.0.join("server-tls.pem")
+    }
+
+    /// The local socket.
+    pub fn socket(&self) -> PathBuf {
+        self.0.join("vault.sock")
+    }
+}
+
+/// Addresses as the outside reaches them: they go into invite tokens and enrolments.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct PublicAddresses {
+    /// `host:port` of the bot listener.
+    pub bot: String,
+    /// `host:port` of the enrol listener.
+    pub enroll: String,
+    /// `host:port` of the operator listener.
+    pub operator: String,
+}
+
+/// What the core is told at start.
+#[derive(Clone, Debug)]
+pub struct CoreConfig {
+    /// Its files.
+    pub data: DataDir,
+    /// Text that names the build, such as a version and a commit.
+    pub build: String,
+    /// Allows what only tests may do; must fit the data directory.
+    pub development: bool,
+    /// Added to the wall clock, in seconds; only with `development`.
+    pub clock_offset_s: i64,
+    /// Names and addresses in the server's certificate.
+    pub server_names: Vec<String>,
+    /// Public addresses.
+    pub public: PublicAddresses,
+    /// Size of a new log segment, in bytes.
+    pub segment_bytes: u64,
+    /// Below this much free space for the log, Sign is refused. Bytes.
+    pub disk_free_min_bytes: u64,
+    /// File that opens a key-file slot at start.
+    pub unseal_key_file: Option<PathBuf>,
+    /// Stay sealed even if `unseal_key_file` is there.
+    pub stay_sealed: bool,
+}

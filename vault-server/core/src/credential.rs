@@ -1,0 +1,412 @@
+//! Credentials: import, list, disable, enable; and the one door to a secret.
+
+use prost::Message;
+use vault_ipc::proto::{sealed, v1};
+use vault_model::{Environment, Name, SecretBytes, Timestamp};
+use vault_venue::Key;
+
+use crate::act::{Asker, Plan};
+use crate::authorize::{Permit, VENUE_CHECKS};
+use crate::caller::Caller;
+use crate::command::{self, Method};
+use crate::crypto::envelope::{self, Aad, Kek};
+use crate::error::{Conflict, VaultError};
+use crate::storage::{Changes, CredentialRow, CredentialState, CredentialVersionRow, HexBytes};
+use crate::vault::{Open, Vault, detail};
+
+/// The secret of a credential, opened. Wiped on drop.
+pub struct OpenSecret {
+    api_key: String,
+    secret: SecretBytes,
+    passphrase: Option<SecretBytes>,
+}
+
+impl OpenSecret {
+    /// As a venue signs with it.
+    pub fn key(&self) -> Key<'_> {
+        Key { api_key: &self.api_key, secret: &self.secret, passphrase: self.passphrase.as_ref() }
+    }
+
+    /// `u8 version = 1`, then api key, secret and passphrase, each as `u16 BE length | bytes`.
+    fn encode(&self) -> Result<SecretBytes, VaultError> {
+        let passphrase = self.passphrase.as_ref().map_or(&[][..], SecretBytes::expose_secret);
+        let fields = [self.api_key.as_bytes(), self.secret.expose_secret(), passphrase];
+        let mut bytes =
+            Vec::with_capacity(7 + fields.iter().map(|field| field.len()).sum::<usize>());
+        bytes.push(SECRET_VERSION);
+        for field in fields {
+            let len = u16::try_from(field.len())
+                .map_err(|_| VaultError::Field("a secret is longer than 65,535 bytes"))?;
+            bytes.extend_from_slice(&len.to_be_bytes());
+            bytes.extend_from_slice(field);
+        }
+        Ok(SecretBytes::new(bytes))
+    }
+
+    fn decode(bytes: &SecretBytes) -> Option<Self> {
+        let (&SECRET_VERSION, mut rest) = bytes.expose_secret().split_first()? else {
+            return None;
+        };
+        let mut field = || {
+            let (len, tail) = rest.split_first_chunk::<2>()?;
+            let (field, tail) = tail.split_at_checked(usize::from(u16::from_be_bytes(*len)))?;
+            rest = tail;
+            Some(field.to_vec())
+        };
+        let api_key = String::from_utf8(field()?).ok()?;
+        let secret = SecretBytes::new(field()?);
+        let passphrase = SecretBytes::new(field()?);
+        let passphrase = (!passphrase.is_empty()).then_some(passphrase);
+        rest.is_empty().then_some(Self { api_key, secret, passphrase })
+    }
+}
+
+/// Opens the credential that a permit is for. There is no other way to one.
+///
+/// # Errors
+///
+/// [`VaultError::Internal`] if the row does not open: the database was altered under the vault.
+pub fn open_credential(
+    open: &Open,
+    instance_id: &str,
+    permit: &Permit,
+) -> Result<OpenSecret, VaultError> {
+    let credential = permit.credential();
+    let row = open
+        .state
+        .tables()
+        .credential_versions
+        .get(&(credential.name.clone(), credential.version))
+        .ok_or(VaultError::Internal("a credential has no version"))?;
+    let unreadable = |_| VaultError::Internal("a credential does not open");
+    let key = row_key(row);
+    let kek_version = envelope::key_version(&row.wrapped_dek.0).map_err(unreadable)?;
+    let kek = open
+        .keys
+        .kek(kek_version)
+        .ok_or(VaultError::Internal("a credential is under an unknown KEK"))?;
+    let aad = |usage| aad(instance_id, &key, row, &credential.venue, usage);
+    let dek = envelope::open(kek, &aad("dek"), &row.wrapped_dek.0).map_err(unreadable)?;
+    let dek = Kek::new(dek, row.version).map_err(unreadable)?;
+    let secret = envelope::open(&dek, &aad("secret"), &row.sealed_secret.0).map_err(unreadable)?;
+    OpenSecret::decode(&secret).ok_or(VaultError::Internal("a credential's secret does not read"))
+}
+
+impl Vault {
+    /// A ticket to seal a secret to.
+    ///
+    /// # Errors
+    ///
+    /// [`VaultError::Sealed`].
+    pub(crate) fn begin_import(
+        &mut self,
+        caller: &Caller,
+        now: Timestamp,
+    ) -> Result<v1::BeginImportResponse, VaultError> {
+        self.opened()?;
+        let ticket = self.issue_ticket(sealed::IMPORT, Some(&caller.name), now)?;
+        Ok(v1::BeginImportResponse { ticket: Some(ticket) })
+    }
+
+    /// Stores a credential, or a new version of one.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the metadata or the secret.
+    pub(crate) fn import_credential(
+        &mut self,
+        command: &v1::SignedCommand,
+        asker: Asker,
+        now: Timestamp,
+    ) -> Result<(), VaultError> {
+        let command: v1::ImportCommand = command::body(command)?;
+        let metadata = command.metadata.ok_or(VaultError::Field("metadata is not set"))?;
+        let holder = asker.caller.as_ref().map(|caller| caller.name.clone());
+        let secret = self.open_sealed(
+            &command.ticket_id,
+            sealed::IMPORT,
+            holder.as_ref(),
+            &metadata.encode_to_vec(),
+            &command.sealed,
+            now,
+        )?;
+        let secret = read_secret(&secret)?;
+        let mut row = self.credential_row(&metadata, now)?;
+        let venue = self
+            .registry
+            .venue(&row.venue)
+            .ok_or(VaultError::Field("venue is not one of the vault's"))?;
+        venue.check_key(&secret.key()).map_err(VaultError::VenueKey)?;
+        let key_type = "hmac".to_owned();
+
+        if let Some(old) = self.opened()?.state.tables().credentials.get(&row.name) {
+            if old.venue != row.venue || old.environment != row.environment {
+                return Err(VaultError::Conflict(Conflict::CredentialDiffers));
+            }
+            row.version = old.version + 1;
+            row.created_at = old.created_at;
+            row.state = old.state;
+            row.nonce_floor = row.nonce_floor.max(old.nonce_floor);
+        }
+        let version = self.seal_version(&row, key_type, &secret, now)?;
+        drop(secret);
+
+        let number = row.version;
+        let mut plan =
+            Plan::new(Method::CredentialImport.name(), Changes::new(), move |_, change| {
+                v1::ImportResponse { change: Some(change), version: number }.encode_to_vec()
+            });
+        plan.credential = Some(row.name.clone());
+        plan.detail = detail([
+            ("assume", row.assume.join(",")),
+            ("disclose_passphrase", row.disclose_passphrase.to_string()),
+            ("environment", row.environment.to_string()),
+            ("rights", row.rights.as_ref().map_or("all".to_owned(), |rights| rights.join(","))),
+            ("venue", row.venue.clone()),
+            ("version", number.to_string()),
+        ]);
+        plan.changes.put(row).put(version);
+        self.begin_act(plan, asker, now)
+    }
+
+    /// Stops every use of a credential, or allows it again.
+    ///
+    /// # Errors
+    ///
+    /// [`VaultError::NotFound`], [`VaultError::Conflict`].
+    pub(crate) fn set_credential_state(
+        &mut self,
+        method: Method,
+        name: &str,
+        state: CredentialState,
+        asker: Asker,
+        now: Timestamp,
+    ) -> Result<(), VaultError> {
+        let mut row = self.credential(name)?.clone();
+        if row.state == state {
+            return Err(VaultError::Conflict(Conflict::AlreadySo));
+        }
+        row.state = state;
+        let name = row.name.clone();
+        let mut plan = Plan::new(method.name(), Changes::new(), move |vault, change| match state {
+            CredentialState::Disabled => v1::DisableCredentialResponse {
+                outstanding: Some(
+                    vault.released.outstanding(now, |_, credential| *credential == name),
+                ),
+                change: Some(change),
+            }
+            .encode_to_vec(),
+            CredentialState::Enabled => {
+                v1::EnableCredentialResponse { change: Some(change) }.encode_to_vec()
+            }
+        });
+        plan.credential = Some(row.name.clone());
+        plan.barrier = (state == CredentialState::Disabled).then(Vec::new);
+        plan.changes.put(row);
+        self.begin_act(plan, asker, now)
+    }
+
+    /// All credentials, without their secrets.
+    ///
+    /// # Errors
+    ///
+    /// [`VaultError::Sealed`].
+    pub(crate) fn list_credentials(&self) -> Result<v1::ListCredentialsResponse, VaultError> {
+        let credentials = self
+            .opened()?
+            .state
+            .tables()
+            .credentials
+            .values()
+            .map(|row| self.credential_info(row))
+            .collect();
+        Ok(v1::ListCredentialsResponse { credentials })
+    }
+
+    /// One credential, without its secret.
+    ///
+    /// # Errors
+    ///
+    /// [`VaultError::NotFound`].
+    pub(crate) fn describe_credential(
+        &self,
+        name: &str,
+    ) -> Result<v1::DescribeCredentialResponse, VaultError> {
+        let row = self.credential(name)?;
+        let scopes = self
+            .opened()?
+            .scopes
+            .values()
+            .filter(|compiled| compiled.document.credentials.contains(&row.name))
+            .map(|compiled| compiled.document.name.to_string())
+            .collect();
+        Ok(v1::DescribeCredentialResponse { credential: Some(self.credential_info(row)), scopes })
+    }
+
+    fn credential(&self, name: &str) -> Result<&CredentialRow, VaultError> {
+        let tables = self.opened()?.state.tables();
+        tables.credentials.get(name).ok_or(VaultError::NotFound("credential"))
+    }
+
+    fn credential_info(&self, row: &CredentialRow) -> v1::CredentialInfo {
+        let version = self.tables().credential_versions.get(&(row.name.clone(), row.version));
+        v1::CredentialInfo {
+            metadata: Some(v1::CredentialMetadata {
+                name: row.name.to_string(),
+                venue: row.venue.clone(),
+                environment: row.environment.to_string(),
+                rights: row.rights.clone().unwrap_or_default(),
+                rights_stated: row.rights.is_some(),
+                assume: row.assume.clone(),
+                disclose_passphrase: row.disclose_passphrase,
+                nonce_floor: row.nonce_floor,
+            }),
+            version: row.version,
+            state: match row.state {
+                CredentialState::Disabled => "disabled".to_owned(),
+                CredentialState::Enabled => "enabled".to_owned(),
+            },
+            created_at_ms: row.created_at.millis(),
+            key_type: version.map(|version| version.key_type.clone()).unwrap_or_default(),
+        }
+    }
+
+    fn credential_row(
+        &self,
+        metadata: &v1::CredentialMetadata,
+        now: Timestamp,
+    ) -> Result<CredentialRow, VaultError> {
+        let name: Name = metadata
+            .name
+            .parse()
+            .map_err(|_| VaultError::Field("name is 1 to 63 of a-z 0-9 . _ -"))?;
+        let venue = self
+            .registry
+            .venue(&metadata.venue)
+            .ok_or(VaultError::Field("venue is not one of the vault's"))?;
+        let environment: Environment = metadata
+            .environment
+            .parse()
+            .map_err(|_| VaultError::Field("environment is live or demo"))?;
+        if !venue.has_environment(environment) {
+            return Err(VaultError::Field("the venue has no such environment"));
+        }
+        if metadata.rights.iter().any(|right| !venue.rights().contains(right)) {
+            return Err(VaultError::Field("rights are in the venue's own words"));
+        }
+        if metadata.assume.iter().any(|word| word != VENUE_CHECKS) {
+            return Err(VaultError::Field("assume knows venue_checks alone"));
+        }
+        Ok(CredentialRow {
+            assume: metadata.assume.clone(),
+            created_at: now,
+            disclose_passphrase: metadata.disclose_passphrase,
+            environment,
+            name,
+            nonce_floor: metadata.nonce_floor,
+            rights: metadata.rights_stated.then(|| metadata.rights.clone()),
+            state: CredentialState::Enabled,
+            venue: metadata.venue.clone(),
+            version: 1,
+        })
+    }
+
+    fn seal_version(
+        &self,
+        credential: &CredentialRow,
+        key_type: String,
+        secret: &OpenSecret,
+        now: Timestamp,
+    ) -> Result<CredentialVersionRow, VaultError> {
+        let mut row = CredentialVersionRow {
+            created_at: now,
+            credential: credential.name.clone(),
+            key_type,
+            sealed_secret: HexBytes(Vec::new()),
+            version: credential.version,
+            wrapped_dek: HexBytes(Vec::new()),
+        };
+        let failed = |_| VaultError::Internal("a credential cannot be sealed");
+        let dek = Kek::generate(row.version, &self.rng).map_err(failed)?;
+        let key = row_key(&row);
+        let seal = |kek: &Kek, usage, plaintext: &[u8]| {
+            let aad = aad(&self.instance_id, &key, &row, &credential.venue, usage);
+            envelope::seal(kek, &aad, plaintext, &self.rng).map(HexBytes).map_err(failed)
+        };
+        let kek = self.opened()?.keys.current_kek();
+        let wrapped_dek = seal(kek, "dek", dek.secret().expose_secret())?;
+        let sealed_secret = seal(&dek, "secret", secret.encode()?.expose_secret())?;
+        row.wrapped_dek = wrapped_dek;
+        row.sealed_secret = sealed_secret;
+        Ok(row)
+    }
+}
+
+fn read_secret(encoded: &SecretBytes) -> Result<OpenSecret, VaultError> {
+    let secret = v1::CredentialSecret::decode(encoded.expose_secret())
+        .map_err(|_| VaultError::SealedSecret)?;
+    if !secret.private_key_pem.is_empty() {
+        // No venue of today's catalogue signs with one; it comes with the venue that does.
+        drop(SecretBytes::new(secret.private_key_pem));
+        return Err(VaultError::Field("this venue signs with a secret, not with a private key"));
+    }
+    let passphrase = SecretBytes::new(secret.passphrase);
+    Ok(OpenSecret {
+        api_key: secret.api_key,
+        secret: SecretBytes::new(secret.secret),
+        passphrase: (!passphrase.is_empty()).then_some(passphrase),
+    })
+}
+
+fn row_key(row: &CredentialVersionRow) -> String {
+    format!("{}/{}", row.credential, row.version)
+}
+
+fn aad<'a>(
+    instance_id: &'a str,
+    row_key: &'a str,
+    row: &'a CredentialVersionRow,
+    venue: &'a str,
+    usage: &'a str,
+) -> Aad<'a> {
+    Aad {
+        instance_id,
+        table: "credential_version",
+        row: row_key,
+        version: row.version,
+        venue,
+        alg: &row.key_type,
+        usage,
+        created_at: row.created_at,
+    }
+}
+
+const SECRET_VERSION: u8 = 1;
+
+#[cfg(test)]
+mod tests {
+    use vault_model::SecretBytes;
+
+    use super::OpenSecret;
+
+    #[test]
+    fn secrets_read_back() {
+        for passphrase in [None, Some(SecretBytes::new(b"phrase".to_vec()))] {
+            let secret = OpenSecret {
+                api_key: "key".to_owned(),
+                secret: SecretBytes::new(b"canary".to_vec()),
+                passphrase,
+            };
+            let bytes = secret.encode().expect("short");
+            let read = OpenSecret::decode(&bytes).expect("reads back");
+
+            assert_eq!(read.api_key, "key");
+            assert_eq!(read.secret.expose_secret(), b"canary");
+            assert_eq!(read.passphrase.is_some(), secret.passphrase.is_some());
+            for end in 0..bytes.len() {
+                let cut = SecretBytes::new(bytes.expose_secret()[..end].to_vec());
+                assert!(OpenSecret::decode(&cut).is_none());
+            }
+        }
+    }
+}

@@ -1,0 +1,454 @@
+//! Takes calls apart: who, what, may they, and which method of the vault answers.
+
+use std::sync::mpsc::Sender;
+
+use prost::Message;
+use vault_audit::EntryKind;
+use vault_ipc::proto::v1;
+use vault_ipc::{
+    Chunk, CommandCall, EnrollCall, Frame, Kind, LocalCall, LocalOperation, PullCall, SignCall,
+};
+use vault_model::Timestamp;
+
+use crate::act::{ActCall, Asker};
+use crate::caller::{Caller, Origin, Use, certificate, identify};
+use crate::certificate::SubjectKey;
+use crate::command::{self, Method};
+use crate::error::{CommandProblem, VaultError};
+use crate::grant::{Read, checkpoint};
+use crate::journal::Channel;
+use crate::run::Input;
+use crate::storage::{CommandNonce, CredentialState};
+use crate::vault::{Vault, detail};
+
+/// What the loop does after a frame.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Next {
+    /// Goes on.
+    Continue,
+    /// Ends, and asks the supervisor to start the children anew, sealed.
+    Seal,
+    /// Ends.
+    Stop,
+}
+
+/// The threads that the vault may give work to.
+pub struct Hands<'a> {
+    /// Back to the decision thread.
+    pub core: &'a Sender<Input>,
+    /// Reads the log.
+    pub librarian: &'a Sender<Read>,
+}
+
+impl Vault {
+    /// Answers one frame of the front.
+    ///
+    /// # Errors
+    ///
+    /// What ends the process: a frame that no front of ours sends, or a defect.
+    pub(crate) fn front_frame(
+        &mut self,
+        frame: &Frame,
+        hands: &Hands<'_>,
+        now: Timestamp,
+    ) -> Result<Next, VaultError> {
+        let foreign = |_| VaultError::Internal("the front sent a frame that does not decode");
+        let id = frame.correlation;
+        match frame.kind {
+            Kind::Sign => {
+                let call: SignCall = frame.message().map_err(foreign)?;
+                self.sign(&call, id, now)?;
+            }
+            Kind::Command => {
+                let call: CommandCall = frame.message().map_err(foreign)?;
+                return self.command(call, id, hands, now);
+            }
+            Kind::Enroll => {
+                let call: EnrollCall = frame.message().map_err(foreign)?;
+                self.enroll_call(call, id, now)?;
+            }
+            Kind::Pull => {
+                let call: PullCall = frame.message().map_err(foreign)?;
+                match self.pull(&call, id, now) {
+                    // The librarian ends only with the process.
+                    Ok(read) => drop(hands.librarian.send(read)),
+                    Err(error) => self.journal.refuse(Channel::Front, id, &error, None),
+                }
+            }
+            Kind::BarrierDone => {
+                let done: vault_ipc::BarrierDone = frame.message().map_err(foreign)?;
+                self.barrier_done(done.id);
+                return self.run_waiting(hands, now);
+            }
+            _ => {
+                return Err(VaultError::Internal("the front sent a frame of another process"));
+            }
+        }
+        Ok(Next::Continue)
+    }
+
+    /// Answers one frame of the supervisor.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Vault::front_frame`].
+    pub(crate) fn supervisor_frame(
+        &mut self,
+        frame: &Frame,
+        hands: &Hands<'_>,
+        now: Timestamp,
+    ) -> Result<Next, VaultError> {
+        match frame.kind {
+            Kind::Shutdown => Ok(Next::Stop),
+            Kind::Local => {
+                let call: LocalCall = frame
+                    .message()
+                    .map_err(|_| VaultError::Internal("the supervisor sent a broken frame"))?;
+                self.local(call, frame.correlation, hands, now)
+            }
+            _ => Err(VaultError::Internal("the supervisor sent a frame of another process")),
+        }
+    }
+
+    /// Takes up the calls that waited for the act under way, if it has ended.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Vault::front_frame`].
+    pub(crate) fn run_waiting(
+        &mut self,
+        hands: &Hands<'_>,
+        now: Timestamp,
+    ) -> Result<Next, VaultError> {
+        while let Some((call, id)) = self.acts.next_waiting() {
+            let next = match call {
+                ActCall::Command(call) => self.command(call, id, hands, now)?,
+                ActCall::Enroll(call) => {
+                    self.enroll_call(call, id, now)?;
+                    Next::Continue
+                }
+                ActCall::Local(call) => self.local(call, id, hands, now)?,
+            };
+            if next != Next::Continue {
+                return Ok(next);
+            }
+        }
+        Ok(Next::Continue)
+    }
+
+    fn command(
+        &mut self,
+        call: CommandCall,
+        id: u64,
+        hands: &Hands<'_>,
+        now: Timestamp,
+    ) -> Result<Next, VaultError> {
+        let Some(method) = Method::from_name(&call.method) else {
+            let error = VaultError::NotFound("call");
+            self.journal.refuse(Channel::Front, id, &error, None);
+            return Ok(Next::Continue);
+        };
+        let purpose = if method == Method::ClientRenew { Use::Renewal } else { Use::Call };
+        let caller = match identify(self.tables(), &call.caller, purpose, now) {
+            Ok(caller) => caller,
+            Err(error) => {
+                if let Ok(origin) = Origin::new(&call.caller.address, &call.caller.via) {
+                    self.count_auth_failure(&origin, &error, now);
+                }
+                self.journal.refuse(Channel::Front, id, &error, None);
+                return Ok(Next::Continue);
+            }
+        };
+        if method.is_act() && self.acts.is_busy() && method.check_role(caller.role).is_ok() {
+            if let Err(error) = self.acts.wait(ActCall::Command(call), id) {
+                self.journal.refuse(Channel::Front, id, &error, None);
+            }
+            return Ok(Next::Continue);
+        }
+        match self.obey(method, &caller, &call.command, id, hands, now) {
+            Ok(next) => Ok(next),
+            Err(error) => {
+                self.refuse_command(method, &caller, &error, id, now)?;
+                Ok(Next::Continue)
+            }
+        }
+    }
+
+    fn refuse_command(
+        &mut self,
+        method: Method,
+        caller: &Caller,
+        error: &VaultError,
+        id: u64,
+        now: Timestamp,
+    ) -> Result<(), VaultError> {
+        let kind = match method {
+            Method::SealUnseal => EntryKind::UnsealDenied,
+            _ => EntryKind::AdminDenied,
+        };
+        let mut entry = self.entry_by(kind, caller, now);
+        entry.operation = Some(method.name().to_owned());
+        let place = self.record_denied(entry, error)?;
+        self.journal.refuse(Channel::Front, id, error, Some(place.index));
+        Ok(())
+    }
+
+    /// Checks a command and carries it out, or begins to.
+    fn obey(
+        &mut self,
+        method: Method,
+        caller: &Caller,
+        command: &v1::SignedCommand,
+        id: u64,
+        hands: &Hands<'_>,
+        now: Timestamp,
+    ) -> Result<Next, VaultError> {
+        method.check_role(caller.role)?;
+        if !method.works_sealed() {
+            self.opened()?;
+        }
+        let spki = certificate(self.tables(), &caller.serial)?.public_key.0.clone();
+        let key = SubjectKey::from_spki(&spki)?;
+        self.commands.accept(caller, &key, method, command, now)?;
+
+        let asker = Asker {
+            channel: Channel::Front,
+            correlation: id,
+            caller: Some(caller.clone()),
+            origin: caller.origin.clone(),
+            nonce: Some(CommandNonce {
+                expires_at: Timestamp::from_millis(command.expires_at_ms),
+                nonce: command.nonce.clone(),
+            }),
+            signature_hash: Some(<sha2::Sha256 as sha2::Digest>::digest(&command.signature).into()),
+        };
+        if method == Method::SealSeal {
+            self.seal(&asker, now)?;
+            return Ok(Next::Seal);
+        }
+        self.act_or_answer(method, caller, command, asker, hands, now)?;
+        Ok(Next::Continue)
+    }
+
+    fn act_or_answer(
+        &mut self,
+        method: Method,
+        caller: &Caller,
+        command: &v1::SignedCommand,
+        asker: Asker,
+        hands: &Hands<'_>,
+        now: Timestamp,
+    ) -> Result<(), VaultError> {
+        let id = asker.correlation;
+        macro_rules! answer {
+            ($response:expr) => {{
+                let response = $response;
+                self.journal.answer(Channel::Front, id, &response);
+                Ok(())
+            }};
+        }
+        match method {
+            Method::AuditExport => self.begin_export(command, caller, id, now),
+            Method::AuditGetCheckpoint => {
+                let checkpoint = checkpoint(&self.config.data.audit());
+                answer!(v1::GetCheckpointResponse { checkpoint: Some(checkpoint) })
+            }
+            Method::AuditTail => self.begin_tail(command, caller, id, now),
+            Method::ClientDescribe => {
+                let body: v1::DescribeClientCommand = command::body(command)?;
+                answer!(self.describe_client(&body.name)?)
+            }
+            Method::ClientInvite => self.invite_client(command, asker, now),
+            Method::ClientList => answer!(self.list_clients()?),
+            Method::ClientRenew => self.renew(command, caller, asker, now),
+            Method::ClientRevoke => self.revoke_client(command, asker, now),
+            Method::CredentialBeginImport => answer!(self.begin_import(caller, now)?),
+            Method::CredentialDescribe => {
+                let body: v1::DescribeCredentialCommand = command::body(command)?;
+                answer!(self.describe_credential(&body.name)?)
+            }
+            Method::CredentialDisable => {
+                let body: v1::DisableCredentialCommand = command::body(command)?;
+                self.set_credential_state(method, &body.name, CredentialState::Disabled, asker, now)
+            }
+            Method::CredentialEnable => {
+                let body: v1::EnableCredentialCommand = command::body(command)?;
+                self.set_credential_state(method, &body.name, CredentialState::Enabled, asker, now)
+            }
+            Method::CredentialImport => self.import_credential(command, asker, now),
+            Method::CredentialList => answer!(self.list_credentials()?),
+            Method::HaltHalt => self.halt(command, asker, now),
+            Method::HaltResume => self.resume(command, asker, now),
+            Method::HaltStatus => answer!(self.halt_status()?),
+            Method::OperatorInvite => self.invite_operator(command, asker, now),
+            Method::OperatorList => answer!(self.list_operators(now)?),
+            Method::OperatorRevoke => self.revoke_operator(command, asker, now),
+            Method::ScopeDelete => {
+                let body: v1::DeleteScopeCommand = command::body(command)?;
+                self.delete_scope(&body.name, asker, now)
+            }
+            Method::ScopeExplain => {
+                let body: v1::ExplainCommand = command::body(command)?;
+                answer!(self.explain(&body)?)
+            }
+            Method::ScopeGet => {
+                let body: v1::GetScopeCommand = command::body(command)?;
+                answer!(self.get_scope(&body.name)?)
+            }
+            Method::ScopeList => answer!(self.list_scopes()?),
+            Method::ScopePut => self.put_scope(command, asker, now),
+            Method::SealSeal => Err(VaultError::Internal("sealing is no act")),
+            Method::SealStatus => answer!(self.status(now)?),
+            Method::SealUnseal => {
+                let body: v1::UnsealCommand = command::body(command)?;
+                self.begin_unseal(&body, asker, hands.core, now)
+            }
+        }
+    }
+
+    fn enroll_call(&mut self, call: EnrollCall, id: u64, now: Timestamp) -> Result<(), VaultError> {
+        let origin = match Origin::new(&call.address, &call.via) {
+            Ok(origin) => origin,
+            Err(error) => {
+                self.journal.refuse(Channel::Front, id, &error, None);
+                return Ok(());
+            }
+        };
+        let asker = Asker {
+            channel: Channel::Front,
+            correlation: id,
+            caller: None,
+            origin: origin.clone(),
+            nonce: None,
+            signature_hash: None,
+        };
+        // Only who knows a token's id may wait: others could fill the queue.
+        let known = self
+            .tables()
+            .invites
+            .keys()
+            .any(|token_id| token_id.0.as_slice() == call.request.token_id);
+        let outcome = if self.acts.is_busy() && known {
+            self.acts.wait(ActCall::Enroll(call), id)
+        } else {
+            self.enroll(&call, asker, now)
+        };
+        if let Err(error) = outcome {
+            self.count_auth_failure(&origin, &error, now);
+            self.journal.refuse(Channel::Front, id, &error, None);
+        }
+        Ok(())
+    }
+
+    fn local(
+        &mut self,
+        call: LocalCall,
+        id: u64,
+        hands: &Hands<'_>,
+        now: Timestamp,
+    ) -> Result<Next, VaultError> {
+        let asker = Asker {
+            channel: Channel::Supervisor,
+            correlation: id,
+            caller: None,
+            origin: Origin::local(),
+            nonce: None,
+            signature_hash: None,
+        };
+        let name = call_name(&call);
+        let outcome = match call.operation() {
+            LocalOperation::Status => self.status(now).map(|status| {
+                self.journal.answer(Channel::Supervisor, id, &status);
+            }),
+            LocalOperation::Unseal => v1::UnsealCommand::decode(call.body.as_slice())
+                .map_err(|_| VaultError::Command(CommandProblem::Body))
+                .and_then(|body| self.begin_unseal(&body, asker, hands.core, now)),
+            LocalOperation::Seal => {
+                self.seal(&asker, now)?;
+                return Ok(Next::Seal);
+            }
+            LocalOperation::Reissue if self.acts.is_busy() => {
+                self.acts.wait(ActCall::Local(call), id)
+            }
+            LocalOperation::Reissue => self.reissue_operator(&call.body, asker, now),
+            LocalOperation::Unspecified => Err(VaultError::Command(CommandProblem::Method)),
+        };
+        if let Err(error) = outcome {
+            let mut entry = self.journal.entry(EntryKind::AdminDenied, now);
+            self.place_origin(&mut entry, &Origin::local());
+            entry.operation = Some(format!("local/{name}"));
+            let place = self.record_denied(entry, &error)?;
+            self.journal.refuse(Channel::Supervisor, id, &error, Some(place.index));
+        }
+        Ok(Next::Continue)
+    }
+
+    fn seal(&mut self, asker: &Asker, now: Timestamp) -> Result<(), VaultError> {
+        let mut entry = match &asker.caller {
+            Some(caller) => self.entry_by(EntryKind::Seal, caller, now),
+            None => {
+                let mut entry = self.journal.entry(EntryKind::Seal, now);
+                self.place_origin(&mut entry, &asker.origin);
+                entry
+            }
+        };
+        entry.operation = Some(Method::SealSeal.name().to_owned());
+        self.journal.record(entry)?;
+        self.journal.answer(asker.channel, asker.correlation, &v1::SealResponse {});
+        Ok(())
+    }
+
+    fn begin_export(
+        &mut self,
+        command: &v1::SignedCommand,
+        caller: &Caller,
+        id: u64,
+        now: Timestamp,
+    ) -> Result<(), VaultError> {
+        let body: v1::ExportCommand = command::body(command)?;
+        let durable = self.durable.size();
+        let to = match body.to_index {
+            0 => durable,
+            to => to.min(durable),
+        };
+        if body.from_index > to {
+            return Err(VaultError::Field("from_index is beyond the end"));
+        }
+        let mut entry = self.entry_by(EntryKind::Export, caller, now);
+        entry.operation = Some(Method::AuditExport.name().to_owned());
+        entry.detail = detail([("from", body.from_index.to_string()), ("to", to.to_string())]);
+        self.journal.record(entry)?;
+        let grant = self.open_grant(caller.serial, Some(to), now);
+        let chunk = Chunk { grant, first_index: body.from_index, ..Chunk::default() };
+        self.journal.answer(Channel::Front, id, &chunk);
+        Ok(())
+    }
+
+    fn begin_tail(
+        &mut self,
+        command: &v1::SignedCommand,
+        caller: &Caller,
+        id: u64,
+        now: Timestamp,
+    ) -> Result<(), VaultError> {
+        let body: v1::TailCommand = command::body(command)?;
+        let first_index = if body.from_end { self.durable.size() } else { body.from_index };
+        let mut entry = self.entry_by(EntryKind::Export, caller, now);
+        entry.operation = Some(Method::AuditTail.name().to_owned());
+        entry.detail = detail([("from", first_index.to_string())]);
+        self.journal.record(entry)?;
+        let grant = self.open_grant(caller.serial, None, now);
+        self.journal.answer(Channel::Front, id, &Chunk { grant, first_index, ..Chunk::default() });
+        Ok(())
+    }
+}
+
+fn call_name(call: &LocalCall) -> &'static str {
+    match call.operation() {
+        LocalOperation::Reissue => "operator.reissue",
+        LocalOperation::Seal => "seal",
+        LocalOperation::Status => "status",
+        LocalOperation::Unseal => "unseal",
+        LocalOperation::Unspecified => "unknown",
+    }
+}

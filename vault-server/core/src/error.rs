@@ -1,0 +1,316 @@
+//! What can go wrong with a call, and how it crosses to the front.
+
+use vault_ipc::{Code, Failure};
+use vault_model::Role;
+use vault_policy::Denial;
+use vault_venue::{ReadError, VenueError};
+
+use crate::certificate::CertificateError;
+
+/// Why a call is refused. Its words never repeat input.
+#[derive(Debug, thiserror::Error)]
+pub enum VaultError {
+    /// Policy rows beside this one forbid the act.
+    #[error("{0}")]
+    Conflict(Conflict),
+    /// The CSR cannot be used.
+    #[error(transparent)]
+    Csr(#[from] CertificateError),
+    /// The certificate is over, or its holder is.
+    #[error("{0}")]
+    Certificate(CertificateProblem),
+    /// The signed command does not hold.
+    #[error("{0}")]
+    Command(CommandProblem),
+    /// An operator has disabled the credential.
+    #[error("the credential is disabled")]
+    CredentialDisabled,
+    /// The credential is held by another client that signs with the venue's nonces.
+    #[error("another client holds this credential; nonces must arrive in the order of their issue")]
+    CredentialLeased {
+        /// When it may be free, in milliseconds.
+        retry_after_ms: u64,
+    },
+    /// The sender does not wait any more.
+    #[error("the deadline passed before the decision")]
+    DeadlineExceeded,
+    /// Policy says no. The numbers behind it go to the log.
+    #[error("denied by policy: {}", .0.code())]
+    Deny(Denial),
+    /// The log's disk is nearly full.
+    #[error("the log's disk is nearly full")]
+    DiskFull,
+    /// The entry would be longer than an entry may be.
+    #[error("the request has too many parts to be logged in one entry")]
+    EntryTooLong,
+    /// A field of the request is not what it must be; the text names the field and the form.
+    #[error("{0}")]
+    Field(&'static str),
+    /// A defect of the vault.
+    #[error("internal error")]
+    Internal(&'static str),
+    /// The invitation cannot be used.
+    #[error("{0}")]
+    Invitation(InvitationProblem),
+    /// Not there, or not the caller's to know. The text says what: "credential", "scope" ...
+    #[error("{0} not found")]
+    NotFound(&'static str),
+    /// The id was used for another request.
+    #[error("the request id was used for another request")]
+    RequestIdReused,
+    /// The request was signed before, and its answer is gone.
+    #[error("the request was decided before; its answer is not kept any more")]
+    OutcomeUnknown {
+        /// Index of its entry.
+        index: u64,
+    },
+    /// The venue's rules for requests say no.
+    #[error("the request does not fit the venue: {}", .0.code())]
+    Read(#[from] ReadError),
+    /// The caller's role does not allow it.
+    #[error("this call is not for the role {0}")]
+    Role(Role),
+    /// Keys are needed and there are none.
+    #[error("the vault is sealed")]
+    Sealed,
+    /// What was sealed does not open.
+    #[error("the sealed secret does not open, or its ticket was used or has run out")]
+    SealedSecret,
+    /// Another admin act waits to be written.
+    #[error("too many acts are waiting")]
+    TooManyActs,
+    /// Unsealing failed.
+    #[error("{0}")]
+    Unseal(UnsealProblem),
+    /// Signing failed.
+    #[error("the credential cannot sign this request: {}", .0.code())]
+    Venue(#[from] VenueError),
+    /// What was uploaded as a credential cannot be one.
+    #[error("the secret is not one of this venue: {}", .0.code())]
+    VenueKey(VenueError),
+    /// A scope document is not acceptable; the words name the dimension.
+    #[error("the scope is not acceptable: {0}")]
+    Scope(String),
+}
+
+macro_rules! problems {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = ($reason:literal, $words:literal),)+ }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+        pub enum $name {
+            $($(#[$variant_doc])* $variant,)+
+        }
+
+        impl $name {
+            /// The stable reason code.
+            pub fn code(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $reason,)+
+                }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(match self {
+                    $(Self::$variant => $words,)+
+                })
+            }
+        }
+    };
+}
+
+problems! {
+    /// What stands in the way of an act.
+    Conflict {
+        /// Clients hold the scope.
+        ScopeInUse = ("SCOPE_IN_USE", "clients hold this scope"),
+        /// The revision asked for is not the present one.
+        Revision = ("REVISION_CONFLICT", "the scope has changed meanwhile"),
+        /// The name is taken by something that is still active.
+        NameTaken = ("NAME_TAKEN", "the name is taken"),
+        /// The role or scope of an existing client differs.
+        ClientDiffers = ("CLIENT_DIFFERS", "a client of this name exists with another role"),
+        /// Nobody could administer the vault any more.
+        LastAdmin = ("LAST_ADMIN", "the last active admin cannot be revoked"),
+        /// It is so already.
+        AlreadySo = ("ALREADY_SO", "nothing to change: it is so already"),
+        /// The venue or environment of an existing credential differs.
+        CredentialDiffers = ("CREDENTIAL_DIFFERS", "the credential exists for another venue or environment"),
+    }
+}
+
+problems! {
+    /// What is wrong with a caller's certificate.
+    CertificateProblem {
+        /// Over.
+        Expired = ("CERTIFICATE_EXPIRED", "the certificate has expired"),
+        /// Its holder's or its own allowance was taken.
+        Revoked = ("CERTIFICATE_REVOKED", "the certificate has been revoked"),
+        /// Not on the allow-list.
+        Unknown = ("CERTIFICATE_UNKNOWN", "the certificate is not on the allow-list"),
+        /// Too old or too superseded to be renewed.
+        NotRenewable = ("NOT_RENEWABLE", "the certificate can no longer be renewed"),
+        /// The peer's address is outside the client's networks.
+        WrongListener = ("WRONG_LISTENER", "this identity belongs to another listener"),
+    }
+}
+
+problems! {
+    /// What is wrong with a signed command.
+    CommandProblem {
+        /// Its body does not decode.
+        Body = ("COMMAND_BODY", "the command does not decode"),
+        /// Out of its time.
+        Expired = ("COMMAND_EXPIRED", "the command has expired, or is made for too far ahead"),
+        /// Signed for another RPC.
+        Method = ("COMMAND_METHOD", "the command is signed for another call"),
+        /// Seen before.
+        Replayed = ("COMMAND_REPLAYED", "the command was used before"),
+        /// Not signed by the certificate's key.
+        Signature = ("COMMAND_SIGNATURE", "the command is not signed by the caller's certificate key"),
+    }
+}
+
+problems! {
+    /// What is wrong with an enrolment.
+    InvitationProblem {
+        /// Over.
+        Expired = ("INVITATION_EXPIRED", "the invitation has expired"),
+        /// The proof does not fit.
+        Proof = ("INVITATION_PROOF", "the token or its proof is not valid"),
+        /// Used with another key.
+        Used = ("INVITATION_USED", "the invitation has been used"),
+    }
+}
+
+problems! {
+    /// Why the vault did not unseal.
+    UnsealProblem {
+        /// It is open.
+        AlreadyUnsealed = ("ALREADY_UNSEALED", "the vault is unsealed already"),
+        /// Too many failures in a row, or an attempt is under way.
+        Backoff = ("UNSEAL_BACKOFF", "wait before the next attempt"),
+        /// The state does not fit the log, or its MACs do not hold.
+        StateRefused = ("STATE_REFUSED", "the database does not fit its keys or the log; see the status"),
+        /// No slot opened.
+        WrongPassphrase = ("WRONG_PASSPHRASE", "no slot opens with this passphrase"),
+    }
+}
+
+impl VaultError {
+    /// The stable, machine-readable reason: for the caller and the log.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Certificate(problem) => problem.code(),
+            Self::Command(problem) => problem.code(),
+            Self::Conflict(conflict) => conflict.code(),
+            Self::CredentialDisabled => "CREDENTIAL_DISABLED",
+            Self::CredentialLeased { .. } => "CREDENTIAL_LEASED",
+            Self::Csr(CertificateError::CsrHasNames) => "CSR_HAS_NAMES",
+            Self::Csr(CertificateError::CsrInvalid) => "CSR_INVALID",
+            Self::Csr(CertificateError::KeyType) => "CSR_KEY_TYPE",
+            Self::Csr(CertificateError::Issue) | Self::Internal(_) => "INTERNAL",
+            Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
+            Self::Deny(denial) => denial.code(),
+            Self::DiskFull => "AUDIT_DISK_FULL",
+            Self::EntryTooLong => "ENTRY_TOO_LONG",
+            Self::Field(_) => "BAD_FIELD",
+            Self::Invitation(problem) => problem.code(),
+            Self::NotFound(_) => "NOT_FOUND",
+            Self::OutcomeUnknown { .. } => "OUTCOME_UNKNOWN",
+            Self::Read(error) => error.code(),
+            Self::RequestIdReused => "REQUEST_ID_REUSED",
+            Self::Role(_) => "ROLE",
+            Self::Scope(_) => "SCOPE_INVALID",
+            Self::Sealed => "SEALED",
+            Self::SealedSecret => "SEALED_SECRET",
+            Self::TooManyActs => "TOO_MANY_ACTS",
+            Self::Unseal(problem) => problem.code(),
+            Self::Venue(error) | Self::VenueKey(error) => error.code(),
+        }
+    }
+
+    fn code(&self) -> Code {
+        match self {
+            Self::Certificate(_) => Code::Unauthenticated,
+            Self::Command(CommandProblem::Body) => Code::BadRequest,
+            Self::Command(_) => Code::Unauthenticated,
+            Self::Conflict(Conflict::LastAdmin | Conflict::ScopeInUse | Conflict::AlreadySo) => {
+                Code::Precondition
+            }
+            Self::Conflict(_) => Code::Conflict,
+            Self::CredentialLeased { .. } | Self::DiskFull | Self::TooManyActs => Code::Exhausted,
+            Self::Csr(CertificateError::Issue) | Self::Internal(_) => Code::Internal,
+            Self::Csr(_) | Self::Field(_) | Self::Scope(_) | Self::SealedSecret => Code::BadRequest,
+            Self::DeadlineExceeded => Code::DeadlineExceeded,
+            Self::CredentialDisabled
+            | Self::Deny(_)
+            | Self::EntryTooLong
+            | Self::Read(_)
+            | Self::Role(_)
+            | Self::Venue(_) => Code::Denied,
+            Self::Invitation(_) => Code::Unauthenticated,
+            Self::NotFound(_) => Code::NotFound,
+            Self::OutcomeUnknown { .. } => Code::Precondition,
+            Self::RequestIdReused => Code::Conflict,
+            Self::Sealed => Code::Sealed,
+            Self::Unseal(UnsealProblem::Backoff) => Code::Exhausted,
+            Self::Unseal(UnsealProblem::WrongPassphrase) => Code::Denied,
+            Self::Unseal(_) => Code::Precondition,
+            Self::VenueKey(_) => Code::BadRequest,
+        }
+    }
+
+    fn hint(&self) -> &'static str {
+        match self {
+            Self::Certificate(CertificateProblem::Expired) => {
+                "renew it within 7 days of its end (vaultctl renew), or have it invited anew"
+            }
+            Self::Certificate(CertificateProblem::WrongListener) => {
+                "bots use the bot listener, operators the operator listener"
+            }
+            Self::Command(CommandProblem::Expired) => "compare the clocks of both machines",
+            Self::Conflict(Conflict::ScopeInUse) => "revoke its clients or give them another scope",
+            Self::Deny(denial) => denial.hint(),
+            Self::Read(ReadError::OperationUnknown) => {
+                "vaultctl explain shows how a request is read; only catalogued operations are known"
+            }
+            Self::Read(ReadError::ParameterReserved(_)) => {
+                "leave time, nonce, api key and signature out: the vault adds them"
+            }
+            Self::OutcomeUnknown { .. } => {
+                "look the entry up in the log, and ask the venue what became of the request"
+            }
+            Self::Sealed => "an admin unseals it: vaultctl unseal",
+            Self::Csr(CertificateError::CsrHasNames) => {
+                "make the CSR without subject and extensions"
+            }
+            Self::SealedSecret => "begin the import again",
+            Self::RequestIdReused => "use a new request id for every new request",
+            Self::Venue(VenueError::PassphraseNotDisclosed) => {
+                "import the credential with --disclose-passphrase, or let the vault send (Execute)"
+            }
+            _ => "",
+        }
+    }
+}
+
+impl From<&VaultError> for Failure {
+    fn from(error: &VaultError) -> Self {
+        // This error's own words only: its sources go to our own log, never to a caller.
+        let mut failure =
+            Self::new(error.code(), error.reason(), error.to_string()).with_hint(error.hint());
+        match error {
+            VaultError::CredentialLeased { retry_after_ms } => {
+                failure.retry_after_ms = *retry_after_ms;
+            }
+            VaultError::Deny(denial) => {
+                failure.operation = denial.operation().unwrap_or_default().to_owned();
+            }
+            VaultError::OutcomeUnknown { index } => failure.entry_index = Some(*index),
+            _ => {}
+        }
+        failure
+    }
+}

@@ -1,0 +1,155 @@
+//! Grants to read the log: an auditor's command opens one, the front pulls chunks of it, and each
+//! pull asks again whether the auditor may.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, Sender};
+use std::time::Duration;
+
+use vault_audit::{CHECKPOINT_FILE, Reader, VKEY_FILE};
+use vault_ipc::proto::v1;
+use vault_ipc::{Chunk, Code, Failure, Kind, PullCall, Reply};
+use vault_model::{Serial, Timestamp};
+
+use crate::caller::still_allowed;
+use crate::error::{CertificateProblem, VaultError};
+use crate::vault::Vault;
+use crate::writer::{Batch, ToWriter};
+
+/// Grants in force.
+#[derive(Default)]
+pub struct Grants {
+    by_id: HashMap<u64, Grant>,
+    last: u64,
+}
+
+#[derive(Clone)]
+struct Grant {
+    serial: Serial,
+    /// Exclusive end; absent for a tail.
+    to: Option<u64>,
+    used_at: Timestamp,
+}
+
+/// One read of the log, for the librarian.
+pub struct Read {
+    correlation: u64,
+    grant: u64,
+    from: u64,
+    to: u64,
+    tail: bool,
+}
+
+impl Vault {
+    /// Opens a grant. `to` is exclusive; absent for a tail that never ends.
+    pub(crate) fn open_grant(&mut self, serial: Serial, to: Option<u64>, now: Timestamp) -> u64 {
+        let grants = &mut self.grants;
+        grants.by_id.retain(|_, grant| grant.used_at.plus(IDLE_MAX) > now);
+        grants.last += 1;
+        grants.by_id.insert(grants.last, Grant { serial, to, used_at: now });
+        grants.last
+    }
+
+    /// Checks a pull and says what is to be read.
+    ///
+    /// # Errors
+    ///
+    /// [`VaultError::NotFound`], [`VaultError::Certificate`].
+    pub(crate) fn pull(
+        &mut self,
+        call: &PullCall,
+        correlation: u64,
+        now: Timestamp,
+    ) -> Result<Read, VaultError> {
+        let grant =
+            self.grants.by_id.get(&call.grant).cloned().ok_or(VaultError::NotFound("grant"))?;
+        if !still_allowed(self.tables(), &grant.serial, now) {
+            self.grants.by_id.remove(&call.grant);
+            return Err(VaultError::Certificate(CertificateProblem::Revoked));
+        }
+        if let Some(open) = self.grants.by_id.get_mut(&call.grant) {
+            open.used_at = now;
+        }
+        let durable = self.durable.size();
+        Ok(Read {
+            correlation,
+            grant: call.grant,
+            from: call.from_index,
+            to: grant.to.unwrap_or(durable).min(durable),
+            tail: grant.to.is_none(),
+        })
+    }
+}
+
+/// Reads the log for auditors, on a thread of its own: the decision thread never waits for a disk.
+pub struct Librarian {
+    audit: PathBuf,
+    writer: Sender<ToWriter>,
+}
+
+impl Librarian {
+    /// For the log in this folder.
+    pub fn new(audit: PathBuf, writer: Sender<ToWriter>) -> Self {
+        Self { audit, writer }
+    }
+
+    /// Serves reads until there are no more callers.
+    pub fn run(self, reads: &Receiver<Read>) {
+        for read in reads {
+            let reply = match self.chunk(&read) {
+                Ok(chunk) => Reply {
+                    response: prost::Message::encode_to_vec(&chunk),
+                    failure: None,
+                    releases: false,
+                },
+                Err(error) => {
+                    tracing::error!(%error, "the log cannot be read for an auditor");
+                    let failure =
+                        Failure::new(Code::Unavailable, "LOG_UNREADABLE", "the log cannot be read");
+                    Reply { response: Vec::new(), failure: Some(failure), releases: false }
+                }
+            };
+            let mut batch = Batch::default();
+            if vault_ipc::encode(Kind::Reply, read.correlation, &reply, &mut batch.front).is_err()
+                || self.writer.send(ToWriter::Batch(batch)).is_err()
+            {
+                return;
+            }
+        }
+    }
+
+    fn chunk(&self, read: &Read) -> Result<Chunk, vault_audit::AuditError> {
+        let mut chunk = Chunk { grant: read.grant, first_index: read.from, ..Chunk::default() };
+        let mut bytes = 0;
+        if read.from < read.to {
+            for entry in Reader::open(&self.audit).entries(read.from..read.to)? {
+                let (_, line) = entry?;
+                bytes += line.len();
+                chunk.entries.push(line);
+                if bytes >= CHUNK_BYTES {
+                    break;
+                }
+            }
+        }
+        let next = read.from + chunk.entries.len() as u64;
+        chunk.end = !read.tail && next >= read.to;
+        if chunk.end {
+            chunk.checkpoint = Some(self.checkpoint());
+        }
+        Ok(chunk)
+    }
+
+    /// The newest checkpoint on disk; empty if there is none yet.
+    fn checkpoint(&self) -> v1::Checkpoint {
+        checkpoint(&self.audit)
+    }
+}
+
+/// The newest checkpoint in the log's folder; empty texts if there is none yet.
+pub fn checkpoint(audit: &std::path::Path) -> v1::Checkpoint {
+    let text = |file: &str| std::fs::read_to_string(audit.join(file)).unwrap_or_default();
+    v1::Checkpoint { note: text(CHECKPOINT_FILE), log_vkey: text(VKEY_FILE) }
+}
+
+const CHUNK_BYTES: usize = 512 << 10;
+const IDLE_MAX: Duration = Duration::from_secs(600);

@@ -1,0 +1,143 @@
+//! Halts: one command stops everything, or one venue, credential or client.
+
+use prost::Message;
+use vault_ipc::proto::v1;
+use vault_model::{HaltLevel, HaltTarget, Name, Timestamp};
+
+use crate::act::{Asker, Plan};
+use crate::client::parse_reason;
+use crate::command::{self, Method};
+use crate::error::{Conflict, VaultError};
+use crate::storage::{Changes, HaltRow, RowKey};
+use crate::vault::{Vault, detail};
+
+impl Vault {
+    /// Stops. The answer comes after the barrier.
+    ///
+    /// # Errors
+    ///
+    /// [`VaultError::Field`], [`VaultError::NotFound`] for a target that is not there.
+    pub(crate) fn halt(
+        &mut self,
+        command: &v1::SignedCommand,
+        asker: Asker,
+        now: Timestamp,
+    ) -> Result<(), VaultError> {
+        let command: v1::HaltCommand = command::body(command)?;
+        let level = match v1::HaltLevel::try_from(command.level) {
+            Ok(v1::HaltLevel::NoNewRisk) => HaltLevel::NoNewRisk,
+            Ok(v1::HaltLevel::Nothing) => HaltLevel::Nothing,
+            Ok(v1::HaltLevel::Unspecified) | Err(_) => {
+                return Err(VaultError::Field("level is not set"));
+            }
+        };
+        let target = parse_target(&command.target)?;
+        self.check_target(&target)?;
+        let reason = parse_reason(&command.reason)?;
+        if let Some(present) = self.tables().halts.get(&target) {
+            if present.level == level {
+                return Err(VaultError::Conflict(Conflict::AlreadySo));
+            }
+            if present.level == HaltLevel::Nothing {
+                // A guard may halt more, never less: that is Resume, and an admin's.
+                return Err(VaultError::Conflict(Conflict::AlreadySo));
+            }
+        }
+        let by = asker
+            .caller
+            .as_ref()
+            .map_or_else(|| "local".to_owned(), |caller| caller.name.to_string());
+        let row = HaltRow { at: now, by, level, reason, target: target.clone() };
+        let facts = detail([("level", level.to_string()), ("target", target.to_string())]);
+        let mut plan = Plan::new(Method::HaltHalt.name(), Changes::new(), move |vault, change| {
+            v1::HaltResponse {
+                outstanding: Some(vault.outstanding_of(&target, now)),
+                change: Some(change),
+            }
+            .encode_to_vec()
+        });
+        plan.detail = facts;
+        plan.barrier = Some(Vec::new());
+        plan.changes.put(row);
+        self.begin_act(plan, asker, now)
+    }
+
+    /// Ends a halt.
+    ///
+    /// # Errors
+    ///
+    /// [`VaultError::NotFound`] if there is none on the target.
+    pub(crate) fn resume(
+        &mut self,
+        command: &v1::SignedCommand,
+        asker: Asker,
+        now: Timestamp,
+    ) -> Result<(), VaultError> {
+        let command: v1::ResumeCommand = command::body(command)?;
+        let target = parse_target(&command.target)?;
+        if !self.opened()?.state.tables().halts.contains_key(&target) {
+            return Err(VaultError::NotFound("halt"));
+        }
+        let mut plan = Plan::new(Method::HaltResume.name(), Changes::new(), |_, change| {
+            v1::ResumeResponse { change: Some(change) }.encode_to_vec()
+        });
+        plan.detail = detail([("target", target.to_string())]);
+        plan.changes.delete(RowKey::Halt(target));
+        self.begin_act(plan, asker, now)
+    }
+
+    /// The halts in force.
+    ///
+    /// # Errors
+    ///
+    /// [`VaultError::Sealed`].
+    pub(crate) fn halt_status(&self) -> Result<v1::HaltStatusResponse, VaultError> {
+        let halts = self
+            .opened()?
+            .state
+            .tables()
+            .halts
+            .values()
+            .map(|row| v1::HaltInfo {
+                target: row.target.to_string(),
+                level: match row.level {
+                    HaltLevel::NoNewRisk => v1::HaltLevel::NoNewRisk,
+                    HaltLevel::Nothing => v1::HaltLevel::Nothing,
+                }
+                .into(),
+                reason: row.reason.clone(),
+                by: row.by.clone(),
+                at_ms: row.at.millis(),
+            })
+            .collect();
+        Ok(v1::HaltStatusResponse { halts })
+    }
+
+    fn check_target(&self, target: &HaltTarget) -> Result<(), VaultError> {
+        let tables = self.opened()?.state.tables();
+        let there = match target {
+            HaltTarget::All => true,
+            HaltTarget::Client(name) => tables.clients.contains_key(name),
+            HaltTarget::Credential(name) => tables.credentials.contains_key(name),
+            HaltTarget::Venue(name) => self.registry.venue(name.as_str()).is_some(),
+        };
+        if there { Ok(()) } else { Err(VaultError::NotFound("target")) }
+    }
+
+    fn outstanding_of(&self, target: &HaltTarget, now: Timestamp) -> v1::Outstanding {
+        let at_venue = |credential: &Name, venue: &Name| {
+            self.tables().credentials.get(credential).is_some_and(|row| row.venue == venue.as_str())
+        };
+        self.released.outstanding(now, |client, credential| match target {
+            HaltTarget::All => true,
+            HaltTarget::Client(name) => client == name,
+            HaltTarget::Credential(name) => credential == name,
+            HaltTarget::Venue(venue) => at_venue(credential, venue),
+        })
+    }
+}
+
+fn parse_target(text: &str) -> Result<HaltTarget, VaultError> {
+    text.parse()
+        .map_err(|_| VaultError::Field("target is all, venue:NAME, credential:NAME or client:NAME"))
+}

@@ -1,0 +1,170 @@
+//! What the decision thread has decided and the writer thread has not yet got: entries, in the
+//! order of the decisions, and the frames that may leave once they are on disk.
+
+use std::sync::mpsc::Sender;
+
+use prost::Message;
+use vault_audit::tree::{CompactRange, leaf_hash};
+use vault_audit::{Entry, EntryError, EntryKind, Hash};
+use vault_ipc::{Failure, Kind, Reply};
+use vault_model::Timestamp;
+
+use crate::error::VaultError;
+use crate::storage::Commit;
+use crate::writer::{Batch, ToWriter};
+
+/// Where an entry stands.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    /// Index in the log.
+    pub index: u64,
+    /// Its leaf hash.
+    pub leaf_hash: Hash,
+    /// Place in the order of decisions.
+    pub seq: u64,
+}
+
+/// The journal.
+pub struct Journal {
+    batch: Batch,
+    build: String,
+    epoch: u32,
+    node: String,
+    next_seq: u64,
+    tree: CompactRange,
+    writer: Sender<ToWriter>,
+}
+
+impl Journal {
+    /// Goes on after the `tree` of what is on disk.
+    pub fn new(
+        node: String,
+        epoch: u32,
+        build: String,
+        tree: CompactRange,
+        last_seq: u64,
+        writer: Sender<ToWriter>,
+    ) -> Self {
+        let batch = Batch::default();
+        Self { batch, build, epoch, node, next_seq: last_seq + 1, tree, writer }
+    }
+
+    /// An entry with the fields that every entry has. Its index is given when it is recorded.
+    pub fn entry(&self, kind: EntryKind, now: Timestamp) -> Entry {
+        Entry::new(kind, 0, now, self.node.as_str(), self.epoch, self.build.as_str())
+    }
+
+    /// Takes an entry into the log; it is on disk before anything that is added after it leaves.
+    ///
+    /// # Errors
+    ///
+    /// [`VaultError::EntryTooLong`]; nothing is recorded then.
+    pub fn record(&mut self, mut entry: Entry) -> Result<Place, VaultError> {
+        let (index, seq) = (self.tree.size(), self.next_seq);
+        entry.idx = index;
+        entry.seq = Some(seq);
+        let line = entry.to_line().map_err(|error| match error {
+            EntryError::TooLong => VaultError::EntryTooLong,
+            _ => VaultError::Internal("an entry cannot be written"),
+        })?;
+        let leaf_hash = leaf_hash(&line);
+        self.tree.append(leaf_hash);
+        self.next_seq += 1;
+        self.batch.lines.push(line);
+        Ok(Place { index, leaf_hash, seq })
+    }
+
+    /// Entries recorded so far, on disk or not.
+    pub fn size(&self) -> u64 {
+        self.tree.size()
+    }
+
+    /// Root over them.
+    pub fn root(&self) -> Hash {
+        self.tree.root()
+    }
+
+    /// Lines that wait to be handed over.
+    pub fn waiting(&self) -> usize {
+        self.batch.lines.len()
+    }
+
+    /// Answers a call with a response message.
+    pub fn answer(&mut self, to: Channel, correlation: u64, response: &impl Message) {
+        self.answer_encoded(to, correlation, response.encode_to_vec(), false);
+    }
+
+    /// Answers a call with an encoded response; `releases` if it holds a signature.
+    pub fn answer_encoded(
+        &mut self,
+        to: Channel,
+        correlation: u64,
+        response: Vec<u8>,
+        releases: bool,
+    ) {
+        self.frame(to, Kind::Reply, correlation, &Reply { response, failure: None, releases });
+    }
+
+    /// Answers a call with a failure; `index` is that of the entry which records it.
+    pub fn refuse(
+        &mut self,
+        to: Channel,
+        correlation: u64,
+        error: &VaultError,
+        index: Option<u64>,
+    ) {
+        let mut failure = Failure::from(error);
+        failure.entry_index = failure.entry_index.or(index);
+        let reply = Reply { response: Vec::new(), failure: Some(failure), releases: false };
+        self.frame(to, Kind::Reply, correlation, &reply);
+    }
+
+    /// Sends any frame.
+    pub fn frame(&mut self, to: Channel, kind: Kind, correlation: u64, message: &impl Message) {
+        let bytes = match to {
+            Channel::Front => &mut self.batch.front,
+            Channel::Supervisor => &mut self.batch.supervisor,
+        };
+        if vault_ipc::encode(kind, correlation, message, bytes).is_err() {
+            // Longer than a frame may be: the caller gets an answer all the same.
+            let failure = Failure::from(&VaultError::Internal("an answer is too long"));
+            let reply = Reply { response: Vec::new(), failure: Some(failure), releases: false };
+            let fits = vault_ipc::encode(Kind::Reply, correlation, &reply, bytes);
+            debug_assert!(fits.is_ok(), "a failure fits into a frame");
+        }
+    }
+
+    /// Begins a transaction once everything recorded so far is on disk.
+    pub fn commit(&mut self, commit: Commit) {
+        self.batch.commits.push(commit);
+    }
+
+    /// Hands everything over to the writer.
+    pub fn flush(&mut self) {
+        if !self.batch.is_empty() {
+            let batch = std::mem::take(&mut self.batch);
+            self.hand_over(ToWriter::Batch(batch));
+        }
+    }
+
+    /// Hands something else to the writer, after everything before it.
+    pub fn tell_writer(&mut self, message: ToWriter) {
+        self.flush();
+        self.hand_over(message);
+    }
+
+    fn hand_over(&self, message: ToWriter) {
+        // The writer ends early only with an error of its own, which reaches the decision thread as
+        // an input and ends the process: nothing of this message is released then.
+        let _ = self.writer.send(message);
+    }
+}
+
+/// Where an answer goes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Channel {
+    /// To the front.
+    Front,
+    /// To the supervisor: calls over the local socket.
+    Supervisor,
+}

@@ -1,0 +1,44 @@
+//! The heart of the vault: policy decisions, keys, the log and the database.
+//!
+//! Ordinary synchronous code. One thread decides everything, in one order ([`run`]); a writer thread
+//! makes each batch of decisions durable and only then releases its answers. This process never
+//! opens a socket: it has a channel to the front, which speaks to the network, and one to the
+//! supervisor.
+
+mod act;
+mod auth_failure;
+mod authorize;
+mod caller;
+pub mod certificate;
+mod client;
+pub mod command;
+mod config;
+mod credential;
+pub mod crypto;
+mod dispatch;
+mod error;
+mod grant;
+mod halt;
+mod init;
+mod journal;
+mod nonce;
+mod operator;
+mod outstanding;
+mod replay;
+mod run;
+mod scope;
+pub mod seal;
+mod server;
+mod sign;
+mod start;
+pub mod storage;
+mod ticket;
+mod unseal;
+mod vault;
+mod writer;
+
+pub use authorize::VENUE_CHECKS;
+pub use config::{CoreConfig, DataDir, PublicAddresses};
+pub use error::VaultError;
+pub use init::{InitError, InitOptions, InitReport, init};
+pub use run::{CoreError, run};

@@ -1,0 +1,174 @@
+//! Recognises a request that was seen before, so that a retry is neither signed nor counted twice.
+//!
+//! For 60 s the answer itself is kept. Of older ones, and of those before a restart, only the entry
+//! is known: the answer is "outcome unknown", with its index. Both memories are bounded, oldest out.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+use vault_model::{Name, RequestId, Timestamp};
+
+/// Names one request of one client: half a SHA-256.
+pub type RequestKey = [u8; 16];
+
+/// What is known of a request.
+#[derive(Debug, Eq, PartialEq)]
+pub enum Known<'a> {
+    /// The same request: this was its answer (an encoded reply).
+    Answered(&'a [u8]),
+    /// The id was used for another request.
+    Different,
+    /// Never seen, or too long ago.
+    New,
+    /// It was signed; its entry has this index, its answer is gone.
+    Signed(u64),
+}
+
+struct Answer {
+    content: [u8; 32],
+    at: Timestamp,
+    reply: Vec<u8>,
+}
+
+/// The two memories.
+#[derive(Default)]
+pub struct Replay {
+    answers: HashMap<RequestKey, Answer>,
+    answer_order: VecDeque<(Timestamp, RequestKey)>,
+    answer_bytes: usize,
+    signed: HashMap<RequestKey, u64>,
+    signed_order: VecDeque<RequestKey>,
+}
+
+impl Replay {
+    /// The key of a request.
+    pub fn key(client: &Name, request_id: &RequestId) -> RequestKey {
+        let mut hash = Sha256::new();
+        hash.update(client.as_str());
+        hash.update([0]);
+        hash.update(request_id.as_str());
+        let digest = hash.finalize();
+        let mut key = [0; 16];
+        key.copy_from_slice(&digest[..16]);
+        key
+    }
+
+    /// What is known of a request with this key and content.
+    pub fn look(&mut self, key: &RequestKey, content: &[u8; 32], now: Timestamp) -> Known<'_> {
+        self.forget_old(now);
+        match self.answers.get(key) {
+            Some(answer) if answer.content == *content => Known::Answered(&answer.reply),
+            Some(_) => Known::Different,
+            None => match self.signed.get(key) {
+                Some(&index) => Known::Signed(index),
+                None => Known::New,
+            },
+        }
+    }
+
+    /// Keeps an answer for 60 s.
+    pub fn answered(&mut self, key: RequestKey, content: [u8; 32], reply: Vec<u8>, now: Timestamp) {
+        self.answer_bytes += reply.len();
+        if let Some(old) = self.answers.insert(key, Answer { content, at: now, reply }) {
+            self.answer_bytes -= old.reply.len();
+        }
+        self.answer_order.push_back((now, key));
+        while self.answers.len() > ANSWERS_MAX || self.answer_bytes > ANSWER_BYTES_MAX {
+            if !self.drop_oldest() {
+                break;
+            }
+        }
+    }
+
+    /// Remembers that a request was signed, by the index of its entry.
+    pub fn signed(&mut self, key: RequestKey, index: u64) {
+        if self.signed.insert(key, index).is_none() {
+            self.signed_order.push_back(key);
+        }
+        if self.signed_order.len() > SIGNED_MAX
+            && let Some(oldest) = self.signed_order.pop_front()
+        {
+            self.signed.remove(&oldest);
+        }
+    }
+
+    /// Forgets all answers: after an act that forbids something, an old answer could release a
+    /// signature that the act forbids.
+    pub fn forget_answers(&mut self) {
+        self.answers.clear();
+        self.answer_order.clear();
+        self.answer_bytes = 0;
+    }
+
+    fn forget_old(&mut self, now: Timestamp) {
+        while let Some(&(at, _)) = self.answer_order.front() {
+            if at.plus(ANSWER_KEPT) > now || !self.drop_oldest() {
+                break;
+            }
+        }
+    }
+
+    fn drop_oldest(&mut self) -> bool {
+        let Some((at, key)) = self.answer_order.pop_front() else {
+            return false;
+        };
+        // A key that was answered anew stands in the order a second time: keep the newer answer.
+        if self.answers.get(&key).is_some_and(|answer| answer.at == at)
+            && let Some(old) = self.answers.remove(&key)
+        {
+            self.answer_bytes -= old.reply.len();
+        }
+        true
+    }
+}
+
+const ANSWER_KEPT: Duration = Duration::from_secs(60);
+const ANSWERS_MAX: usize = 262_144;
+const ANSWER_BYTES_MAX: usize = 256 << 20;
+const SIGNED_MAX: usize = 1 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::{ANSWER_BYTES_MAX, Known, Replay};
+    use std::time::Duration;
+    use vault_model::Timestamp;
+
+    const NOW: Timestamp = Timestamp(1_000_000_000);
+
+    #[test]
+    fn gives_the_same_answer_for_a_minute_then_the_index() {
+        let mut replay = Replay::default();
+        replay.signed([1; 16], 7);
+        replay.answered([1; 16], [9; 32], b"reply".to_vec(), NOW);
+
+        let later = NOW.plus(Duration::from_secs(59));
+        assert_eq!(replay.look(&[1; 16], &[9; 32], later), Known::Answered(b"reply"));
+        assert_eq!(replay.look(&[1; 16], &[8; 32], later), Known::Different);
+        assert_eq!(replay.look(&[2; 16], &[9; 32], later), Known::New);
+        let too_late = NOW.plus(Duration::from_secs(61));
+        assert_eq!(replay.look(&[1; 16], &[9; 32], too_late), Known::Signed(7));
+    }
+
+    #[test]
+    fn forgets_answers_on_demand_but_not_that_it_signed() {
+        let mut replay = Replay::default();
+        replay.signed([1; 16], 7);
+        replay.answered([1; 16], [9; 32], b"reply".to_vec(), NOW);
+        replay.forget_answers();
+
+        assert_eq!(replay.look(&[1; 16], &[9; 32], NOW), Known::Signed(7));
+    }
+
+    #[test]
+    fn is_bounded_in_bytes() {
+        let mut replay = Replay::default();
+        for round in 0..40u8 {
+            replay.answered([round; 16], [0; 32], vec![0; ANSWER_BYTES_MAX / 32], NOW);
+        }
+
+        assert!(replay.answer_bytes <= ANSWER_BYTES_MAX);
+        assert_eq!(replay.look(&[0; 16], &[0; 32], NOW), Known::New);
+        assert!(matches!(replay.look(&[39; 16], &[0; 32], NOW), Known::Answered(_)));
+    }
+}

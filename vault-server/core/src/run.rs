@@ -1,0 +1,299 @@
+//! The loop: take everything that is there, decide it in order, hand it to the writer.
+//!
+//! The thread that runs it is the only one that decides. It waits for nothing but input: not for the
+//! disk, not for the database, not for key derivation.
+
+use std::os::unix::net::UnixStream;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use vault_audit::{AuditError, EntryKind};
+use vault_ipc::{Frame, FrameError, Kind, Restart};
+use vault_model::{SecretBytes, Timestamp};
+
+use crate::config::CoreConfig;
+use crate::dispatch::{Hands, Next};
+use crate::error::VaultError;
+use crate::journal::Channel;
+use crate::seal::IdentityError;
+use crate::start::{Started, start};
+use crate::storage::StoreError;
+use crate::unseal::Attempt;
+use crate::vault::{Vault, detail};
+use crate::writer::{ToWriter, WriterError};
+
+/// What the decision thread takes in.
+pub enum Input {
+    /// Key derivation has ended.
+    Attempted(Box<Attempt>),
+    /// The database has answered.
+    Committed(Result<(), StoreError>),
+    /// From the front; `None` when it closed its channel.
+    Front(Result<Option<Frame>, FrameError>),
+    /// From the supervisor; `None` when it closed its channel.
+    Supervisor(Result<Option<Frame>, FrameError>),
+    /// The writer has stopped.
+    WriterFailed(WriterError),
+}
+
+/// Why the core ends, other than in order.
+#[derive(Debug, thiserror::Error)]
+pub enum CoreError {
+    /// The log is damaged, locked or full.
+    #[error("the log cannot be used")]
+    Audit(#[from] AuditError),
+    /// A frame was not one of ours.
+    #[error("a channel to another process broke")]
+    Channel(#[from] FrameError),
+    /// A defect.
+    #[error("internal error: {0}")]
+    Defect(&'static str),
+    /// `development` in the configuration is not what the data directory was made with.
+    #[error(
+        "this data directory was made with development = {made_with}; the configuration says otherwise"
+    )]
+    Development {
+        /// What it was made with.
+        made_with: bool,
+    },
+    /// The front is gone.
+    #[error("the front has closed its channel")]
+    FrontClosed,
+    /// The front did not confirm a barrier in time: nobody knows what it still holds.
+    #[error("the front did not confirm a barrier in time")]
+    FrontLate,
+    /// The core identity key cannot be read.
+    #[error("the core identity key cannot be used")]
+    Identity(#[from] IdentityError),
+    /// A thread or file could not be opened.
+    #[error("the operating system refused")]
+    Io(#[from] std::io::Error),
+    /// The server's certificate and key cannot be read.
+    #[error("the server's certificate and key cannot be read")]
+    ServerIdentity(#[source] std::io::Error),
+    /// The database cannot be read.
+    #[error("the database cannot be used")]
+    Store(#[from] StoreError),
+    /// A call ended in a way that must not go on.
+    #[error("a decision could not be finished")]
+    Vault(#[from] VaultError),
+    /// The log could not be written: nothing of the batch was released.
+    #[error("the log cannot be written; nothing was released")]
+    Writer(#[from] WriterError),
+}
+
+/// Runs the core until it is told to stop, is sealed, or fails.
+///
+/// # Errors
+///
+/// [`CoreError`]. Whatever it is, nothing that is not on disk was released.
+pub fn run(config: CoreConfig, front: UnixStream, supervisor: UnixStream) -> Result<(), CoreError> {
+    let mut clock = Clock::new(config.clock_offset_s);
+    let (core, inputs) = channel();
+    // A front or supervisor that does not read for this long is as good as dead.
+    for stream in [&front, &supervisor] {
+        stream.set_write_timeout(Some(Duration::from_secs(10)))?;
+    }
+    let (from_front, from_supervisor) = (front.try_clone()?, supervisor.try_clone()?);
+    let started = start(config, front, supervisor, &core, clock.now())?;
+    let Started { mut vault, librarian, writer } = started;
+
+    vault.send_server_identity();
+    vault.send_state();
+    vault.unseal_at_start(clock.now());
+    vault.journal.flush();
+    spawn_reader("front", from_front, core.clone(), Input::Front)?;
+    spawn_reader("supervisor", from_supervisor, core.clone(), Input::Supervisor)?;
+
+    let hands = Hands { core: &core, librarian: &librarian };
+    let ended = decide(&mut vault, &inputs, &hands, &mut clock);
+    match ended {
+        Ok(next) => {
+            if next == Next::Seal {
+                let restart = Restart { stay_sealed: true };
+                vault.journal.frame(Channel::Supervisor, Kind::Restart, 0, &restart);
+            }
+            let (done, stopped) = channel();
+            vault.journal.tell_writer(ToWriter::Stop(done));
+            // The sender is dropped once the log is closed; it never sends.
+            let _ = stopped.recv();
+            let failed = inputs.try_iter().find_map(|input| match input {
+                Input::WriterFailed(error) => Some(error),
+                _ => None,
+            });
+            drop(writer);
+            failed.map_or(Ok(()), |error| Err(CoreError::Writer(error)))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn decide(
+    vault: &mut Vault,
+    inputs: &Receiver<Input>,
+    hands: &Hands<'_>,
+    clock: &mut Clock,
+) -> Result<Next, CoreError> {
+    let mut tick_due = Instant::now();
+    loop {
+        let wait = tick_due.saturating_duration_since(Instant::now());
+        let first = match inputs.recv_timeout(wait) {
+            Ok(input) => Some(input),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => {
+                return Err(CoreError::Defect("the inputs are closed"));
+            }
+        };
+        for input in first.into_iter().chain(inputs.try_iter()) {
+            let now = clock.now();
+            match take(vault, input, hands, now)? {
+                Next::Continue => {}
+                next => return Ok(next),
+            }
+            if vault.journal.waiting() >= BATCH_LINES {
+                vault.journal.flush();
+            }
+        }
+        vault.journal.flush();
+        if Instant::now() >= tick_due {
+            vault.tick(clock)?;
+            vault.journal.flush();
+            tick_due = Instant::now() + TICK;
+        }
+    }
+}
+
+fn take(
+    vault: &mut Vault,
+    input: Input,
+    hands: &Hands<'_>,
+    now: Timestamp,
+) -> Result<Next, CoreError> {
+    Ok(match input {
+        Input::Attempted(attempt) => {
+            vault.end_unseal(*attempt, now)?;
+            Next::Continue
+        }
+        Input::Committed(result) => {
+            vault.act_committed(result, now)?;
+            vault.run_waiting(hands, now)?
+        }
+        Input::Front(frame) => {
+            let frame = frame?.ok_or(CoreError::FrontClosed)?;
+            vault.front_frame(&frame, hands, now)?
+        }
+        // Without a supervisor there is nobody to serve.
+        Input::Supervisor(Ok(None)) => Next::Stop,
+        Input::Supervisor(frame) => {
+            let frame = frame?.ok_or(CoreError::Defect("an end that was handled"))?;
+            vault.supervisor_frame(&frame, hands, now)?
+        }
+        Input::WriterFailed(error) => return Err(CoreError::Writer(error)),
+    })
+}
+
+impl Vault {
+    /// Opens the vault with its key file, if it is configured to open by itself.
+    fn unseal_at_start(&mut self, now: Timestamp) {
+        let Some(path) = self.config.unseal_key_file.clone() else {
+            return;
+        };
+        if self.config.stay_sealed || self.refused.is_some() {
+            return;
+        }
+        match std::fs::read(&path) {
+            Ok(content) => match self.unseal_with_key_file(SecretBytes::new(content), now) {
+                Ok(()) => tracing::info!("unsealed with the key file"),
+                Err(error) => tracing::error!(%error, "the key file does not unseal the vault"),
+            },
+            Err(error) => tracing::error!(%error, "the key file cannot be read"),
+        }
+    }
+
+    /// What is looked after about once a second.
+    fn tick(&mut self, clock: &mut Clock) -> Result<(), CoreError> {
+        let now = clock.now();
+        if self.acts.front_is_late() {
+            return Err(CoreError::FrontLate);
+        }
+        self.record_auth_failures(now)?;
+        if let Some(jumped_s) = clock.jumped() {
+            let mut entry = self.journal.entry(EntryKind::ClockJump, now);
+            entry.detail = detail([("seconds", jumped_s.to_string())]);
+            self.journal.record(entry)?;
+        }
+        self.look_at_disk();
+        if self.open.is_some() {
+            self.renew_server_certificate(now)?;
+        }
+        Ok(())
+    }
+
+    fn look_at_disk(&mut self) {
+        let Ok(space) = rustix::fs::statvfs(self.config.data.audit()) else {
+            return;
+        };
+        let free = space.f_bavail.saturating_mul(space.f_frsize);
+        let full = free < self.config.disk_free_min_bytes;
+        if full && !self.disk_full {
+            tracing::error!(free_bytes = free, "the log's disk is nearly full: signing stops");
+        }
+        self.disk_full = full;
+    }
+}
+
+fn spawn_reader(
+    name: &str,
+    mut stream: UnixStream,
+    core: Sender<Input>,
+    wrap: fn(Result<Option<Frame>, FrameError>) -> Input,
+) -> std::io::Result<()> {
+    std::thread::Builder::new().name(format!("from-{name}")).spawn(move || {
+        let mut stream = std::io::BufReader::with_capacity(256 << 10, &mut stream);
+        loop {
+            let frame = vault_ipc::read(&mut stream);
+            let last = !matches!(frame, Ok(Some(_)));
+            if core.send(wrap(frame)).is_err() || last {
+                return;
+            }
+        }
+    })?;
+    Ok(())
+}
+
+/// The wall clock, watched by the monotonic one.
+struct Clock {
+    offset_us: i64,
+    wall_at: Timestamp,
+    monotonic_at: Instant,
+}
+
+impl Clock {
+    fn new(offset_s: i64) -> Self {
+        let offset_us = offset_s.saturating_mul(1_000_000);
+        let mut clock =
+            Self { offset_us, wall_at: Timestamp::default(), monotonic_at: Instant::now() };
+        clock.wall_at = clock.now();
+        clock
+    }
+
+    fn now(&self) -> Timestamp {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let micros = i64::try_from(since.as_micros()).unwrap_or(i64::MAX);
+        Timestamp(micros.saturating_add(self.offset_us))
+    }
+
+    /// By how many seconds the wall clock has jumped since the last look, if by more than five.
+    fn jumped(&mut self) -> Option<i64> {
+        let passed = i64::try_from(self.monotonic_at.elapsed().as_micros()).unwrap_or(i64::MAX);
+        let expected = self.wall_at.micros().saturating_add(passed);
+        let now = self.now();
+        (self.wall_at, self.monotonic_at) = (now, Instant::now());
+        let jump_s = (now.micros() - expected) / 1_000_000;
+        (jump_s.abs() > JUMP_S).then_some(jump_s)
+    }
+}
+
+const BATCH_LINES: usize = 1_024;
+const JUMP_S: i64 = 5;
+const TICK: Duration = Duration::from_secs(1);

@@ -1,0 +1,316 @@
+//! Scopes: put, get, list, delete, and Explain, the dry run of one request.
+
+use std::net::IpAddr;
+
+use prost::Message;
+use vault_ipc::proto::v1;
+use vault_model::{Leg, Member, Mode, Name, Symbols, Timestamp};
+use vault_policy::{Grant, ScopeDocument};
+
+use crate::act::{Asker, Plan};
+use crate::authorize::{Facts, Judged};
+use crate::command::{self, Method};
+use crate::error::{Conflict, VaultError};
+use crate::sign::model_request;
+use crate::storage::{Changes, RowKey, ScopeRow};
+use crate::vault::{CompiledScope, Vault, detail};
+
+impl Vault {
+    /// Makes or replaces a scope.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the document; [`VaultError::Conflict`] if another revision is there.
+    pub(crate) fn put_scope(
+        &mut self,
+        command: &v1::SignedCommand,
+        asker: Asker,
+        now: Timestamp,
+    ) -> Result<(), VaultError> {
+        let command: v1::PutScopeCommand = command::body(command)?;
+        let wire = command.scope.ok_or(VaultError::Field("scope is not set"))?;
+        let document = model_scope(&wire)?;
+        let unknown_venue =
+            document.symbols.keys().any(|venue| self.registry.venue(venue.as_str()).is_none());
+        if unknown_venue {
+            return Err(VaultError::Scope(
+                "symbols name a venue that the vault does not know".into(),
+            ));
+        }
+
+        let old = self.opened()?.scopes.get(&document.name);
+        let revision = old.map_or(0, |old| old.revision);
+        if command.expected_revision != 0 && command.expected_revision != revision {
+            return Err(VaultError::Conflict(Conflict::Revision));
+        }
+        let widens = old.is_none_or(|old| vault_policy::widens(&old.document, &document));
+        let narrows = old.is_some_and(|old| vault_policy::narrows(&old.document, &document));
+        let holders = self.clients_of(&document.name);
+        let row = ScopeRow {
+            document: serde_json::to_value(&document)
+                .map_err(|_| VaultError::Internal("a scope cannot be stored"))?,
+            name: document.name.clone(),
+            revision: revision + 1,
+            updated_at: now,
+        };
+        let mut plan = Plan::new(Method::ScopePut.name(), Changes::new(), move |vault, change| {
+            let outstanding = vault.released.outstanding(now, |client, _| {
+                narrows && holders.iter().any(|holder| holder == client.as_str())
+            });
+            v1::PutScopeResponse {
+                change: Some(change),
+                revision: revision + 1,
+                widens,
+                narrows,
+                outstanding: Some(outstanding),
+            }
+            .encode_to_vec()
+        });
+        plan.scope = Some(document.name.clone());
+        plan.detail = detail([
+            ("narrows", narrows.to_string()),
+            ("revision", (revision + 1).to_string()),
+            ("widens", widens.to_string()),
+        ]);
+        plan.barrier = narrows.then(Vec::new);
+        plan.changes.put(row);
+        self.begin_act(plan, asker, now)
+    }
+
+    /// Deletes a scope that no active client holds.
+    ///
+    /// # Errors
+    ///
+    /// [`VaultError::NotFound`], [`VaultError::Conflict`].
+    pub(crate) fn delete_scope(
+        &mut self,
+        name: &str,
+        asker: Asker,
+        now: Timestamp,
+    ) -> Result<(), VaultError> {
+        let name = self.scope(name)?.document.name.clone();
+        let invited = self.tables().invites.values().any(|invite| {
+            invite.scope.as_ref() == Some(&name)
+                && invite.used_at.is_none()
+                && invite.expires_at > now
+        });
+        if invited || !self.clients_of(&name).is_empty() {
+            return Err(VaultError::Conflict(Conflict::ScopeInUse));
+        }
+        let mut plan = Plan::new(Method::ScopeDelete.name(), Changes::new(), |_, change| {
+            v1::DeleteScopeResponse { change: Some(change) }.encode_to_vec()
+        });
+        plan.scope = Some(name.clone());
+        plan.changes.delete(RowKey::Scope(name));
+        self.begin_act(plan, asker, now)
+    }
+
+    /// One scope.
+    ///
+    /// # Errors
+    ///
+    /// [`VaultError::NotFound`].
+    pub(crate) fn get_scope(&self, name: &str) -> Result<v1::GetScopeResponse, VaultError> {
+        Ok(v1::GetScopeResponse { scope: Some(self.scope_info(self.scope(name)?)) })
+    }
+
+    /// All scopes, by name.
+    ///
+    /// # Errors
+    ///
+    /// [`VaultError::Sealed`].
+    pub(crate) fn list_scopes(&self) -> Result<v1::ListScopesResponse, VaultError> {
+        let mut compiled: Vec<&CompiledScope> = self.opened()?.scopes.values().collect();
+        compiled.sort_by_key(|compiled| &compiled.document.name);
+        let scopes = compiled.into_iter().map(|compiled| self.scope_info(compiled)).collect();
+        Ok(v1::ListScopesResponse { scopes })
+    }
+
+    /// Judges one request as if a client had sent it; signs nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`VaultError::NotFound`] for the client, [`VaultError::Field`]. What Sign would refuse is in
+    /// the answer.
+    pub(crate) fn explain(
+        &self,
+        command: &v1::ExplainCommand,
+    ) -> Result<v1::ExplainResponse, VaultError> {
+        let client = self
+            .opened()?
+            .state
+            .tables()
+            .clients
+            .get(command.client.as_str())
+            .ok_or(VaultError::NotFound("client"))?;
+        let credential: Name =
+            command.credential.parse().map_err(|_| VaultError::NotFound("credential"))?;
+        let mode: Mode = match command.mode.as_str() {
+            "" => Mode::Sign,
+            word => word.parse().map_err(|_| VaultError::Field("mode is sign or execute"))?,
+        };
+        let address: IpAddr = command
+            .address
+            .parse()
+            .map_err(|_| VaultError::Field("address is an IPv4 or IPv6 address"))?;
+        let request = command.request.as_ref().ok_or(VaultError::Field("request is not set"))?;
+        let mut facts = Facts::default();
+        let request = model_request(request);
+        let judged = Judged {
+            client,
+            address: address.to_canonical(),
+            credential: &credential,
+            mode,
+            request: &request,
+        };
+        let verdict = self.authorize(judged, &mut facts);
+
+        let mut response = v1::ExplainResponse::default();
+        match verdict {
+            Ok(_) => response.allowed = true,
+            Err(error) => {
+                let failure = vault_ipc::Failure::from(&error);
+                response.reason = failure.reason;
+                response.message = failure.message;
+                response.hint = failure.hint;
+                response.operation = failure.operation;
+            }
+        }
+        if let Some(reading) = &facts.reading {
+            response.closure_hash = reading.closure_hash.to_vec();
+            response.closure_widest = reading.widest().operation.clone();
+            let rest = reading
+                .closure
+                .iter()
+                .filter(|member| member.operation != reading.stated.operation);
+            response.closure =
+                std::iter::once(&reading.stated).chain(rest).map(explained).collect();
+        }
+        Ok(response)
+    }
+
+    fn scope(&self, name: &str) -> Result<&CompiledScope, VaultError> {
+        self.opened()?.scopes.get(name).ok_or(VaultError::NotFound("scope"))
+    }
+
+    fn clients_of(&self, scope: &Name) -> Vec<String> {
+        self.tables()
+            .clients
+            .values()
+            .filter(|client| {
+                client.scope.as_ref() == Some(scope)
+                    && client.state == crate::storage::HolderState::Active
+            })
+            .map(|client| client.name.to_string())
+            .collect()
+    }
+
+    fn scope_info(&self, compiled: &CompiledScope) -> v1::ScopeInfo {
+        let name = &compiled.document.name;
+        let updated_at = self.tables().scopes.get(name).map(|row| row.updated_at);
+        v1::ScopeInfo {
+            scope: Some(wire_scope(&compiled.document)),
+            revision: compiled.revision,
+            updated_at_ms: updated_at.unwrap_or_default().millis(),
+            clients: self.clients_of(name),
+        }
+    }
+}
+
+fn model_scope(wire: &v1::Scope) -> Result<ScopeDocument, VaultError> {
+    fn words<T: std::str::FromStr<Err = vault_model::UnknownWord>>(
+        dimension: &str,
+        words: &[String],
+    ) -> Result<Vec<T>, VaultError> {
+        words
+            .iter()
+            .map(|word| {
+                word.parse().map_err(|error| VaultError::Scope(format!("{dimension}: {error}")))
+            })
+            .collect()
+    }
+    let network = wire.network.clone().unwrap_or_default();
+    let document = serde_json::json!({
+        "name": wire.name,
+        "description": wire.description,
+        "credentials": wire.credentials,
+        "classes": words::<vault_model::Class>("classes", &wire.classes)?,
+        "operations": wire.operations,
+        "modes": words::<Mode>("modes", &wire.modes)?,
+        "products": wire.products,
+        "symbols": wire.symbols.iter()
+            .map(|entry| (entry.venue.clone(), serde_json::json!(entry.symbols)))
+            .collect::<serde_json::Map<_, _>>(),
+        "network": {
+            "allow": network.allow,
+            "deny": network.deny,
+            "allow_any": network.allow_any,
+        },
+    });
+    serde_json::from_value(document).map_err(|_| {
+        VaultError::Scope("a name, product, operation or network is not of its form".to_owned())
+    })
+}
+
+fn wire_scope(document: &ScopeDocument) -> v1::Scope {
+    fn granted<T: Clone + std::fmt::Display>(grant: &Grant<T>) -> Vec<String> {
+        grant.clone().into()
+    }
+    v1::Scope {
+        name: document.name.to_string(),
+        description: document.description.clone(),
+        credentials: document.credentials.iter().map(ToString::to_string).collect(),
+        classes: document.classes.iter().map(ToString::to_string).collect(),
+        operations: document.operations.iter().cloned().collect(),
+        modes: document.modes.iter().map(ToString::to_string).collect(),
+        products: granted(&document.products),
+        symbols: document
+            .symbols
+            .iter()
+            .map(|(venue, symbols)| v1::VenueSymbols {
+                venue: venue.to_string(),
+                symbols: granted(symbols),
+            })
+            .collect(),
+        network: Some(v1::Network {
+            allow: document.network.allow.iter().map(ToString::to_string).collect(),
+            deny: document.network.deny.iter().map(ToString::to_string).collect(),
+            allow_any: document.network.allow_any,
+        }),
+    }
+}
+
+fn explained(member: &Member) -> v1::ExplainedOperation {
+    let (symbols, every_symbol) = match &member.symbols {
+        Symbols::Every => (Vec::new(), true),
+        Symbols::Named(symbols) => (symbols.clone(), false),
+    };
+    v1::ExplainedOperation {
+        operation: member.operation.clone(),
+        class: member.class.to_string(),
+        products: member.products.iter().flatten().map(ToString::to_string).collect(),
+        symbols,
+        every_symbol,
+        legs: member.legs.iter().map(explained_leg).collect(),
+    }
+}
+
+fn explained_leg(leg: &Leg) -> v1::ExplainedLeg {
+    fn word<T: ToString>(value: &Option<T>) -> String {
+        value.as_ref().map(ToString::to_string).unwrap_or_default()
+    }
+    v1::ExplainedLeg {
+        product: word(&leg.product),
+        symbol: word(&leg.symbol),
+        side: word(&leg.side),
+        r#type: word(&leg.order_type),
+        tif: word(&leg.tif),
+        quantity: word(&leg.quantity),
+        quote_quantity: word(&leg.quote_quantity),
+        price: word(&leg.price),
+        trigger_price: word(&leg.trigger_price),
+        reduce_only: leg.reduce_only,
+        post_only: leg.post_only,
+        leverage: word(&leg.leverage),
+    }
+}

@@ -1,0 +1,334 @@
+//! Sign: judge, open the credential, sign, wipe, log; the reply leaves once the entry is on disk.
+
+use prost::Message;
+use sha2::{Digest, Sha256};
+use vault_audit::{Entry, EntryKind};
+use vault_ipc::SignCall;
+use vault_ipc::proto::v1;
+use vault_model::{Mode, Name, RequestId, Role, SignedRequest, Timestamp, VenueRequest};
+use vault_venue::Moment;
+
+use crate::authorize::{Facts, Judged, Permit};
+use crate::caller::{Caller, Origin, Use, identify};
+use crate::credential::open_credential;
+use crate::crypto::mac::payload_mac;
+use crate::error::VaultError;
+use crate::journal::Channel;
+use crate::replay::{Known, Replay, RequestKey};
+use crate::vault::Vault;
+
+/// A Sign, taken apart.
+struct Order {
+    request_id: RequestId,
+    credential: Name,
+    request: VenueRequest,
+    /// By which a retry is recognised.
+    key: RequestKey,
+    /// By which a retry is told from another request with its id.
+    content: [u8; 32],
+}
+
+/// Who waits for the answer, and since when.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    caller: &'a Caller,
+    correlation: u64,
+    now: Timestamp,
+}
+
+impl Vault {
+    /// Answers a Sign. The answer is only prepared here: the writer releases it after its entry.
+    ///
+    /// # Errors
+    ///
+    /// None of a caller's making: those are answered. What is returned ends the process.
+    pub(crate) fn sign(
+        &mut self,
+        call: &SignCall,
+        correlation: u64,
+        now: Timestamp,
+    ) -> Result<(), VaultError> {
+        let caller = match self.identify_bot(&call.caller, now) {
+            Ok(caller) => caller,
+            Err(error) => {
+                self.journal.refuse(Channel::Front, correlation, &error, None);
+                return Ok(());
+            }
+        };
+        let asked = Asked { caller: &caller, correlation, now };
+        let order = match read_order(&caller.name, &call.request) {
+            Ok(order) => order,
+            Err(error) => return self.deny_sign(asked, None, &Facts::default(), &error),
+        };
+        if call.deadline_us != 0 && call.deadline_us <= now.micros() {
+            self.journal.refuse(Channel::Front, correlation, &VaultError::DeadlineExceeded, None);
+            return Ok(());
+        }
+
+        let seen = match self.replay.look(&order.key, &order.content, now) {
+            Known::Answered(reply) => Some(Ok(reply.to_vec())),
+            Known::Different => Some(Err(VaultError::RequestIdReused)),
+            Known::Signed(index) => Some(Err(VaultError::OutcomeUnknown { index })),
+            Known::New => None,
+        };
+        match seen {
+            Some(Ok(reply)) => {
+                self.journal.answer_encoded(Channel::Front, correlation, reply, true);
+                return Ok(());
+            }
+            Some(Err(error)) => {
+                return self.deny_sign(asked, Some(&order), &Facts::default(), &error);
+            }
+            None => {}
+        }
+
+        let mut facts = Facts::default();
+        match self.decide(&caller, &order, &mut facts, now) {
+            Ok((signed, nonce)) => self.release(asked, &order, &facts, signed, nonce),
+            Err(error) => self.deny_sign(asked, Some(&order), &facts, &error),
+        }
+    }
+
+    fn identify_bot(
+        &mut self,
+        facts: &vault_ipc::Caller,
+        now: Timestamp,
+    ) -> Result<Caller, VaultError> {
+        self.opened()?;
+        let identified = identify(self.tables(), facts, Use::Call, now).and_then(|caller| {
+            if caller.role == Role::Bot { Ok(caller) } else { Err(VaultError::Role(caller.role)) }
+        });
+        if let Err(error) = &identified {
+            let origin = Origin::new(&facts.address, &facts.via)?;
+            self.count_auth_failure(&origin, error, now);
+        }
+        identified
+    }
+
+    fn decide(
+        &mut self,
+        caller: &Caller,
+        order: &Order,
+        facts: &mut Facts,
+        now: Timestamp,
+    ) -> Result<(SignedRequest, Option<u64>), VaultError> {
+        if self.disk_full {
+            return Err(VaultError::DiskFull);
+        }
+        let client = self
+            .opened()?
+            .state
+            .tables()
+            .clients
+            .get(&caller.name)
+            .ok_or(VaultError::Internal("a caller is no client"))?;
+        let address = caller.origin.address.ok_or(VaultError::Internal("a bot has no address"))?;
+        let permit = self.authorize(
+            Judged {
+                client,
+                address,
+                credential: &order.credential,
+                mode: Mode::Sign,
+                request: &order.request,
+            },
+            facts,
+        )?;
+        let nonce = self.take_nonce(&permit, &caller.name, now)?;
+        let signed = self.sign_permitted(&permit, &order.request, nonce, now)?;
+        Ok((signed, nonce))
+    }
+
+    /// At a nonce venue: holds the credential for this client, and takes the next nonce.
+    fn take_nonce(
+        &mut self,
+        permit: &Permit,
+        client: &Name,
+        now: Timestamp,
+    ) -> Result<Option<u64>, VaultError> {
+        let credential = permit.credential();
+        let wants_nonce =
+            self.registry.venue(&credential.venue).is_some_and(|venue| venue.needs_nonce());
+        if !wants_nonce {
+            return Ok(None);
+        }
+        self.leases.take(&credential.name, client, now)?;
+        self.nonces.next(&credential.name, credential.nonce_floor, now).map(Some)
+    }
+
+    fn sign_permitted(
+        &self,
+        permit: &Permit,
+        request: &VenueRequest,
+        nonce: Option<u64>,
+        now: Timestamp,
+    ) -> Result<SignedRequest, VaultError> {
+        let venue = self
+            .registry
+            .venue(permit.reading().venue)
+            .ok_or(VaultError::Internal("a reading is of an unknown venue"))?;
+        let secret = open_credential(self.opened()?, &self.instance_id, permit)?;
+        let moment = Moment {
+            at: now,
+            nonce,
+            environment: permit.credential().environment,
+            disclose_passphrase: permit.credential().disclose_passphrase,
+        };
+        Ok(venue.sign(request, &secret.key(), &moment)?)
+    }
+
+    fn release(
+        &mut self,
+        asked: Asked<'_>,
+        order: &Order,
+        facts: &Facts,
+        signed: SignedRequest,
+        nonce: Option<u64>,
+    ) -> Result<(), VaultError> {
+        let mut entry = self.sign_entry(EntryKind::Sign, asked, Some(order), facts);
+        entry.nonce = nonce.map(|nonce| nonce.to_string());
+        entry.sig_sha256 = Some(Sha256::digest(&signed.signature).into());
+        let place = match self.journal.record(entry) {
+            Ok(place) => place,
+            // Too many legs for one entry: what cannot be logged is not released.
+            Err(error) => return self.deny_sign(asked, Some(order), &Facts::default(), &error),
+        };
+
+        let usable_for_ms = facts
+            .credential
+            .as_ref()
+            .and_then(|credential| self.registry.venue(&credential.venue))
+            .and_then(|venue| venue.usable_ms());
+        let response = v1::SignResponse {
+            request: Some(wire_signed(signed)),
+            usable_for_ms,
+            receipt: Some(v1::Receipt {
+                log_origin: self.log_origin.clone(),
+                index: place.index,
+                leaf_hash: place.leaf_hash.to_vec(),
+            }),
+            seq: place.seq,
+        }
+        .encode_to_vec();
+        let Asked { caller, correlation, now } = asked;
+        self.replay.signed(order.key, place.index);
+        self.replay.answered(order.key, order.content, response.clone(), now);
+        self.released.add(&caller.name, &order.credential, usable_for_ms, now);
+        self.journal.answer_encoded(Channel::Front, correlation, response, true);
+        Ok(())
+    }
+
+    fn deny_sign(
+        &mut self,
+        asked: Asked<'_>,
+        order: Option<&Order>,
+        facts: &Facts,
+        error: &VaultError,
+    ) -> Result<(), VaultError> {
+        let entry = self.sign_entry(EntryKind::SignDenied, asked, order, facts);
+        let place = match self.record_denied(entry, error) {
+            Err(VaultError::EntryTooLong) => {
+                // The legs do not fit: the refusal is logged without them.
+                let bare = self.sign_entry(EntryKind::SignDenied, asked, order, &Facts::default());
+                self.record_denied(bare, error)?
+            }
+            other => other?,
+        };
+        self.journal.refuse(Channel::Front, asked.correlation, error, Some(place.index));
+        Ok(())
+    }
+
+    fn sign_entry(
+        &self,
+        kind: EntryKind,
+        asked: Asked<'_>,
+        order: Option<&Order>,
+        facts: &Facts,
+    ) -> Entry {
+        let mut entry = self.entry_by(kind, asked.caller, asked.now);
+        entry.mode = Some(Mode::Sign);
+        if let Some((scope, revision)) = &facts.scope {
+            entry.scope = Some(scope.clone());
+            entry.scope_rev = Some(*revision);
+        }
+        if let Some(credential) = &facts.credential {
+            entry.credential = Some(credential.name.clone());
+            entry.version = Some(credential.version);
+            entry.venue = Some(credential.venue.clone());
+            entry.environment = Some(credential.environment);
+            entry.assume = credential.assume.clone();
+        }
+        if let Some(reading) = &facts.reading {
+            let stated = &reading.stated;
+            entry.operation = Some(stated.operation.clone());
+            entry.class = Some(stated.class);
+            entry.product = match stated.products.as_deref() {
+                Some([product]) => Some(*product),
+                _ => None,
+            };
+            entry.legs = stated.legs.clone();
+            entry.client_order_id = stated.client_order_id.clone();
+            entry.closure_hash = Some(reading.closure_hash);
+            entry.closure_widest = Some(reading.widest().operation.clone());
+            entry.catalog_hash = Some(reading.catalog_hash);
+        }
+        if let Some(order) = order {
+            entry.request_id = Some(order.request_id.clone());
+            if let Some(open) = &self.open {
+                let (version, audit_mac) = open.keys.current_audit_mac();
+                let venue = entry.venue.clone().unwrap_or_default();
+                entry.mac_key = Some(version);
+                entry.payload_mac =
+                    Some(payload_mac(audit_mac, &self.instance_id, &venue, &order.request));
+            }
+        }
+        entry
+    }
+}
+
+fn read_order(client: &Name, request: &v1::SignRequest) -> Result<Order, VaultError> {
+    let request_id: RequestId = request
+        .request_id
+        .parse()
+        .map_err(|_| VaultError::Field("request_id is 1 to 64 of A-Z a-z 0-9 _ -"))?;
+    let credential = request.credential.parse().map_err(|_| VaultError::NotFound("credential"))?;
+    let venue_request = request.request.as_ref().ok_or(VaultError::Field("request is not set"))?;
+    let content = Sha256::new()
+        .chain_update(request.credential.as_bytes())
+        .chain_update([0])
+        .chain_update(venue_request.encode_to_vec())
+        .finalize()
+        .into();
+    let key = Replay::key(client, &request_id);
+    let request = model_request(venue_request);
+    Ok(Order { request_id, credential, request, key, content })
+}
+
+/// A wire request as the venue's reader takes it. Nothing is checked here.
+pub(crate) fn model_request(request: &v1::VenueRequest) -> VenueRequest {
+    VenueRequest {
+        method: request.method.clone(),
+        scheme: if request.scheme.is_empty() { "https".to_owned() } else { request.scheme.clone() },
+        host: request.host.clone(),
+        path: request.path.clone(),
+        query: request.query.clone(),
+        body: request.body.clone(),
+        headers: request
+            .headers
+            .iter()
+            .map(|header| (header.name.clone(), header.value.clone()))
+            .collect(),
+    }
+}
+
+fn wire_signed(signed: SignedRequest) -> v1::SignedRequest {
+    v1::SignedRequest {
+        method: signed.method,
+        url: signed.url,
+        headers: signed
+            .headers
+            .into_iter()
+            .map(|(name, value)| v1::Header { name, value })
+            .collect(),
+        body: signed.body,
+    }
+}

@@ -1,0 +1,322 @@
+//! Opens everything at start: the log is read whole, torn ends are cut, half-done acts are resolved,
+//! and the database is held against the log.
+
+use std::os::unix::net::UnixStream;
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use ring::rand::SystemRandom;
+use serde::Deserialize;
+use vault_audit::tree::{CompactRange, leaf_hash};
+use vault_audit::{EntryKind, Hash, Log, Origin as LogOrigin, Outcome, Recovered, VisitError};
+use vault_model::{Name, RequestId, Timestamp};
+use vault_venue::Registry;
+
+use crate::caller::Origin;
+use crate::command;
+use crate::config::CoreConfig;
+use crate::error::VaultError;
+use crate::grant::Librarian;
+use crate::journal::Journal;
+use crate::nonce::NonceCounters;
+use crate::replay::Replay;
+use crate::run::{CoreError, Input};
+use crate::seal::{Backoff, CoreIdentity};
+use crate::storage::{Commit, Head, Hex, Sqlite, Store, Tables};
+use crate::vault::{Vault, detail};
+use crate::writer::{self, Durable, ToWriter};
+use crate::{grant, server};
+
+/// A vault that is ready to run, and the ends of the channels its loop needs.
+pub struct Started {
+    pub vault: Vault,
+    pub librarian: Sender<grant::Read>,
+    /// To the writer, for the end.
+    pub writer: std::thread::JoinHandle<()>,
+}
+
+/// What the log says, read from its beginning.
+struct Past {
+    tree: CompactRange,
+    last_seq: u64,
+    nonces: NonceCounters,
+    replay: Replay,
+    state: Option<(u64, Hash)>,
+    intent: Option<Intent>,
+    unseal_failures: u32,
+    unseal_failed_at: Timestamp,
+}
+
+struct Intent {
+    change_id: String,
+    state_rev: u64,
+    state_root: Hash,
+    operation: Option<String>,
+}
+
+/// The fields of an entry that a start needs. Everything else is left unread.
+#[derive(Deserialize)]
+struct Glance {
+    change_id: Option<String>,
+    client: Option<Name>,
+    credential: Option<Name>,
+    hash_after: Option<Hex<32>>,
+    nonce: Option<String>,
+    operation: Option<String>,
+    request_id: Option<RequestId>,
+    seq: Option<u64>,
+    state_rev: Option<u64>,
+    state_root: Option<Hex<32>>,
+    ts: Timestamp,
+    #[serde(rename = "type")]
+    kind: EntryKind,
+}
+
+impl Past {
+    fn new() -> Self {
+        Self {
+            tree: CompactRange::new(),
+            last_seq: 0,
+            nonces: NonceCounters::default(),
+            replay: Replay::default(),
+            state: None,
+            intent: None,
+            unseal_failures: 0,
+            unseal_failed_at: Timestamp::default(),
+        }
+    }
+
+    fn visit(&mut self, index: u64, line: &[u8]) -> Result<(), VisitError> {
+        let entry: Glance = serde_json::from_slice(line)?;
+        self.tree.append(leaf_hash(line));
+        self.last_seq = self.last_seq.max(entry.seq.unwrap_or(0));
+        match entry.kind {
+            EntryKind::Sign => {
+                if let (Some(credential), Some(nonce)) = (&entry.credential, &entry.nonce) {
+                    self.nonces.seen(credential, nonce.parse()?);
+                }
+                if let (Some(client), Some(request_id)) = (&entry.client, &entry.request_id) {
+                    self.replay.signed(Replay::key(client, request_id), index);
+                }
+            }
+            EntryKind::AdminIntent => {
+                if let (Some(change_id), Some(rev), Some(root)) =
+                    (entry.change_id, entry.state_rev, entry.hash_after)
+                {
+                    self.intent = Some(Intent {
+                        change_id,
+                        state_rev: rev,
+                        state_root: root.0,
+                        operation: entry.operation,
+                    });
+                }
+            }
+            EntryKind::AdminApplied => {
+                if let (Some(rev), Some(root)) = (entry.state_rev, entry.state_root) {
+                    self.state = Some((rev, root.0));
+                }
+                self.intent = None;
+            }
+            EntryKind::AdminAborted => self.intent = None,
+            EntryKind::UnsealDenied => {
+                self.unseal_failures = self.unseal_failures.saturating_add(1);
+                self.unseal_failed_at = entry.ts;
+            }
+            EntryKind::Unseal => self.unseal_failures = 0,
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// Opens the vault's files and starts its threads.
+///
+/// # Errors
+///
+/// [`CoreError`] if the vault must not run at all.
+pub fn start(
+    config: CoreConfig,
+    front: UnixStream,
+    supervisor: UnixStream,
+    core: &Sender<Input>,
+    now: Timestamp,
+) -> Result<Started, CoreError> {
+    let store = Sqlite::open(&config.data.database())?;
+    let (instance, head) = (store.instance()?, store.head()?);
+    if instance.development != config.development {
+        return Err(CoreError::Development { made_with: instance.development });
+    }
+    let identity = CoreIdentity::load(config.data.path())?;
+    let origin = LogOrigin::new(&instance.trust_domain, instance.node.as_str(), instance.epoch)
+        .map_err(|_| CoreError::Defect("the log's origin is not one"))?;
+
+    let mut past = Past::new();
+    let opened = Log::open(
+        &config.data.audit(),
+        &origin,
+        config.segment_bytes,
+        now,
+        Some(head.audit_size),
+        &mut |index, line| past.visit(index, line),
+    )?;
+    let refused = compare_log(&head, opened.root_at);
+    let snapshot = store.snapshot()?;
+    let (slots, keyring) = (store.slots()?, store.keyring()?);
+    let nonces = store.nonces(now)?;
+
+    let durable = Durable::default();
+    let (to_store, commits) = channel();
+    let (to_writer, writer) =
+        writer::spawn(opened.log, front, supervisor, to_store, core.clone(), durable.clone())?;
+    spawn_store(store, commits, core.clone())?;
+    let librarian = spawn_librarian(&config, to_writer.clone())?;
+
+    let journal = Journal::new(
+        instance.node.to_string(),
+        instance.epoch,
+        config.build.clone(),
+        past.tree,
+        past.last_seq,
+        to_writer,
+    );
+    let server = server::load(&config.data.server_identity()).map_err(CoreError::ServerIdentity)?;
+    let mut vault = Vault {
+        acts: Default::default(),
+        auth_failures: Default::default(),
+        backoff: Backoff::resume(past.unseal_failures, past.unseal_failed_at),
+        commands: command::Nonces::resume(
+            nonces.into_iter().map(|nonce| (nonce.nonce, nonce.expires_at)),
+        ),
+        config,
+        disk_full: false,
+        durable,
+        expected_state: past.state.unwrap_or_default(),
+        grants: Default::default(),
+        identity,
+        instance_id: instance.instance_id.to_string(),
+        instance,
+        journal,
+        keyring,
+        leases: Default::default(),
+        log_origin: origin.to_string(),
+        nonces: past.nonces,
+        open: None,
+        refused,
+        registry: Registry::bundled()
+            .map_err(|_| CoreError::Defect("a catalogue does not read"))?,
+        released: Default::default(),
+        replay: past.replay,
+        rng: SystemRandom::new(),
+        sealed_tables: Tables::unverified(&snapshot),
+        server,
+        slots,
+        tickets: Default::default(),
+    };
+    vault.record_start(opened.recovered, past.intent, &head, now).map_err(CoreError::from)?;
+    Ok(Started { vault, librarian, writer })
+}
+
+/// Whether the log is shorter or another than the database remembers.
+fn compare_log(head: &Head, root_at: Option<Hash>) -> Option<String> {
+    match root_at {
+        None => Some(format!(
+            "the log has fewer than the {} entries that the database remembers: entries were lost or \
+             an older log was put back",
+            head.audit_size
+        )),
+        Some(root) if root != head.audit_root.0 => Some(format!(
+            "the first {} entries of the log are not those that the database remembers",
+            head.audit_size
+        )),
+        Some(_) => None,
+    }
+}
+
+impl Vault {
+    /// Says in the log that a process began to write, what it cut, and how a half-done act ended.
+    fn record_start(
+        &mut self,
+        recovered: Option<Recovered>,
+        intent: Option<Intent>,
+        head: &Head,
+        now: Timestamp,
+    ) -> Result<(), VaultError> {
+        if let Some(recovered) = recovered {
+            let mut entry = self.journal.entry(EntryKind::LogRecovered, now);
+            entry.detail = detail([("cut_bytes", recovered.cut_bytes.to_string())]);
+            self.journal.record(entry)?;
+        }
+        if let Some(intent) = intent {
+            self.resolve(&intent, head, now)?;
+        }
+        let (rev, _) = self.expected_state;
+        if self.refused.is_none() && head.state_rev != rev {
+            self.refused = Some(format!(
+                "the database is at revision {}, the log at {rev}: an older or another vault.db was \
+                 put in place",
+                head.state_rev
+            ));
+        }
+        let mut entry = self.journal.entry(EntryKind::LogStarted, now);
+        self.place_origin(&mut entry, &Origin::local());
+        entry.state_rev = Some(rev);
+        entry.detail = detail([("development", self.instance.development.to_string())]);
+        if let Some(why) = &self.refused {
+            tracing::error!(%why, "the vault stays sealed");
+            entry.outcome = Outcome::Error;
+            entry.reason = Some("STATE_REFUSED".to_owned());
+        }
+        self.journal.record(entry)?;
+        Ok(())
+    }
+
+    /// An intent without an end: the database knows whether it was carried out.
+    fn resolve(&mut self, intent: &Intent, head: &Head, now: Timestamp) -> Result<(), VaultError> {
+        let applied = head.change_id.as_deref() == Some(intent.change_id.as_str())
+            && head.state_rev == intent.state_rev
+            && head.state_root.0 == intent.state_root;
+        let kind = if applied { EntryKind::AdminApplied } else { EntryKind::AdminAborted };
+        let mut entry = self.journal.entry(kind, now);
+        self.place_origin(&mut entry, &Origin::local());
+        entry.change_id = Some(intent.change_id.clone());
+        entry.operation = intent.operation.clone();
+        entry.detail = detail([("resolved_at", "start".to_owned())]);
+        if applied {
+            self.expected_state = (intent.state_rev, intent.state_root);
+            entry.hash_after = Some(intent.state_root);
+            entry.state_rev = Some(intent.state_rev);
+            entry.state_root = Some(intent.state_root);
+        } else {
+            entry.outcome = Outcome::Error;
+            entry.reason = Some("NOT_COMMITTED".to_owned());
+        }
+        self.journal.record(entry)?;
+        Ok(())
+    }
+}
+
+fn spawn_store(
+    mut store: Sqlite,
+    commits: Receiver<Commit>,
+    core: Sender<Input>,
+) -> std::io::Result<()> {
+    std::thread::Builder::new().name("store".to_owned()).spawn(move || {
+        for commit in commits {
+            if core.send(Input::Committed(store.commit(&commit))).is_err() {
+                return;
+            }
+        }
+    })?;
+    Ok(())
+}
+
+fn spawn_librarian(
+    config: &CoreConfig,
+    writer: Sender<ToWriter>,
+) -> std::io::Result<Sender<grant::Read>> {
+    let (sender, reads) = channel();
+    let librarian = Librarian::new(config.data.audit(), writer);
+    std::thread::Builder::new()
+        .name("librarian".to_owned())
+        .spawn(move || librarian.run(&reads))?;
+    Ok(sender)
+}

@@ -1,0 +1,213 @@
+//! The database: what is kept between two starts. No SQL outside the backends, and none on the way
+//! of a Sign: decisions read [`State`], the verified copy in memory.
+//!
+//! One thread uses a [`Store`], and not the one that decides.
+
+pub mod change;
+pub mod hex;
+pub mod meta;
+pub mod row;
+#[cfg(test)]
+mod sample;
+mod schema;
+pub mod sqlite;
+pub mod state;
+#[cfg(test)]
+pub mod suite;
+pub mod table;
+
+use std::error::Error;
+
+use vault_model::Timestamp;
+
+pub use change::{Applied, Changes, Stamp};
+pub use hex::{Hex, HexBytes};
+pub use meta::{Head, Instance, Sealed};
+pub use row::{
+    CertificateRow, CertificateState, ClientRow, CredentialRow, CredentialState,
+    CredentialVersionRow, HaltRow, Holder, HolderState, InviteRow, OperatorRow, ScopeRow,
+};
+pub use sqlite::Sqlite;
+pub use state::{State, StateError, Tables};
+pub use table::{Row, RowError, RowKey, Table};
+
+use crate::seal::{KeyringRecord, SlotRecord};
+
+/// Why the database did not answer.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The backend's own error. What a commit did that ends so is unknown: the process must end,
+    /// and read again what is there.
+    #[error("database is unavailable")]
+    Backend(#[source] Box<dyn Error + Send + Sync>),
+    /// The database is not as the change expects it: somebody else wrote, or edited it.
+    #[error("database has changed under a commit")]
+    Conflict,
+    /// A stored value that this program did not write.
+    #[error("database is corrupt: {0}")]
+    Corrupt(&'static str),
+    /// There is a database already.
+    #[error("database exists already")]
+    Exists,
+    /// There is none.
+    #[error("database does not exist")]
+    Missing,
+    /// Made by a later version of this program.
+    #[error("database schema {found} is newer than {known}")]
+    NewerSchema {
+        /// The schema's number.
+        found: u32,
+        /// The newest that is known here.
+        known: u32,
+    },
+    /// The command was carried out before.
+    #[error("command nonce was used before")]
+    NonceUsed,
+    /// A database, but not a vault's; or its making was cut short.
+    #[error("not a vault database")]
+    NotVault,
+    /// The tables are not those that this program made.
+    #[error("database schema has been altered")]
+    SchemaAltered,
+}
+
+/// What `init` writes first, in one transaction.
+#[derive(Clone, Debug)]
+pub struct Genesis {
+    /// Where the vault stands.
+    pub head: Sealed,
+    /// What it is.
+    pub instance: Sealed,
+    /// Every key, wrapped.
+    pub keyring: Vec<KeyringRecord>,
+    /// Every way to unseal.
+    pub slots: Vec<SlotRecord>,
+}
+
+/// A policy row as it is stored.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct StoredRow {
+    /// RFC 8785 JSON.
+    pub doc: String,
+    /// [`RowKey::text`].
+    pub key: String,
+    /// HMAC-SHA256, 32 bytes.
+    pub mac: Vec<u8>,
+    /// Its table.
+    pub table: Table,
+}
+
+/// One act on a policy table.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Op {
+    /// Removes a row that is there.
+    Delete {
+        /// [`RowKey::text`].
+        key: String,
+        /// Its table.
+        table: Table,
+    },
+    /// Writes a row, new or not.
+    Put(StoredRow),
+}
+
+/// The nonce of a signed command, so that it is carried out once.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct CommandNonce {
+    /// When the command expires, and its nonce with it.
+    pub expires_at: Timestamp,
+    /// As the command has it.
+    pub nonce: Vec<u8>,
+}
+
+/// One transaction: all of it is on disk afterwards, or nothing.
+#[derive(Clone, Debug)]
+pub struct Commit {
+    /// Now: nonces that have expired are forgotten.
+    pub at: Timestamp,
+    /// Where the vault stands afterwards.
+    pub head: Sealed,
+    /// What it is, if that changes.
+    pub instance: Option<Sealed>,
+    /// The whole keyring, if it changes.
+    pub keyring: Option<Vec<KeyringRecord>>,
+    /// The command that this carries out.
+    pub nonce: Option<CommandNonce>,
+    /// What changes in the policy tables.
+    pub ops: Vec<Op>,
+    /// The `state_rev` that this change was made upon.
+    pub previous_rev: u64,
+    /// All slots, if they change.
+    pub slots: Option<Vec<SlotRecord>>,
+}
+
+/// Everything that [`State`] is made of, at one moment.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// Where the vault stands.
+    pub head: Sealed,
+    /// What it is.
+    pub instance: Sealed,
+    /// Every row of every policy table, in no order.
+    pub rows: Vec<StoredRow>,
+}
+
+/// A database. What it returns is checked by whoever has the keys, not here.
+pub trait Store: Send {
+    /// Writes the first content.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Exists`] if there is some.
+    fn initialise(&mut self, genesis: &Genesis) -> Result<(), StoreError>;
+
+    /// Writes one change durably: it survives a power cut once this returns.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Conflict`] and [`StoreError::NonceUsed`] change nothing; after
+    /// [`StoreError::Backend`] nobody knows.
+    fn commit(&mut self, commit: &Commit) -> Result<(), StoreError>;
+
+    /// What the vault says it is: not verified, for use while sealed.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::NotVault`] before [`Store::initialise`].
+    fn instance(&self) -> Result<Instance, StoreError>;
+
+    /// Where the vault says it stands: not verified, for use while sealed.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::NotVault`] before [`Store::initialise`].
+    fn head(&self) -> Result<Head, StoreError>;
+
+    /// The wrapped keyring.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Corrupt`], [`StoreError::Backend`].
+    fn keyring(&self) -> Result<Vec<KeyringRecord>, StoreError>;
+
+    /// The slots, by id.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Corrupt`], [`StoreError::Backend`].
+    fn slots(&self) -> Result<Vec<SlotRecord>, StoreError>;
+
+    /// Nonces of commands that have not expired.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Backend`].
+    fn nonces(&self, now: Timestamp) -> Result<Vec<CommandNonce>, StoreError>;
+
+    /// All policy rows with head and instance, as of one moment.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::NotVault`] before [`Store::initialise`].
+    fn snapshot(&self) -> Result<Snapshot, StoreError>;
+}

@@ -1,0 +1,212 @@
+//! Unsealing: a passphrase or key file opens a slot, the slot the keyring, the keyring everything.
+//!
+//! The slow part, Argon2, runs on a thread of its own. What comes of an attempt is in the log.
+
+use std::sync::mpsc::Sender;
+
+use vault_audit::{EntryKind, LogSigner, Origin as LogOrigin};
+use vault_ipc::proto::{sealed, v1};
+use vault_model::{SecretBytes, Timestamp};
+
+use crate::act::Asker;
+use crate::certificate::Authority;
+use crate::crypto::mac::StateMac;
+use crate::error::{UnsealProblem, VaultError};
+use crate::run::Input;
+use crate::seal::{Keyring, RootKey, UnsealInput};
+use crate::storage::{Sqlite, State};
+use crate::vault::{Open, Vault};
+use crate::writer::ToWriter;
+
+/// An attempt that is being computed: who waits for it, and the slots' answer.
+pub struct Attempt {
+    /// Who asked.
+    pub asker: Asker,
+    /// The root key, if a slot opened.
+    pub root_key: Option<RootKey>,
+}
+
+impl Vault {
+    /// Begins an attempt with a sealed passphrase.
+    ///
+    /// # Errors
+    ///
+    /// [`VaultError::Unseal`], [`VaultError::SealedSecret`].
+    pub(crate) fn begin_unseal(
+        &mut self,
+        command: &v1::UnsealCommand,
+        asker: Asker,
+        core: &Sender<Input>,
+        now: Timestamp,
+    ) -> Result<(), VaultError> {
+        if self.open.is_some() {
+            return Err(VaultError::Unseal(UnsealProblem::AlreadyUnsealed));
+        }
+        if self.refused.is_some() {
+            return Err(VaultError::Unseal(UnsealProblem::StateRefused));
+        }
+        if !self.backoff.wait(now).is_zero() {
+            return Err(VaultError::Unseal(UnsealProblem::Backoff));
+        }
+        let passphrase =
+            self.open_sealed(&command.ticket_id, sealed::UNSEAL, None, &[], &command.sealed, now)?;
+        self.backoff.begin(now).map_err(|_| VaultError::Unseal(UnsealProblem::Backoff))?;
+
+        let slots = self.slots.clone();
+        let instance_id = self.instance_id.clone();
+        let core = core.clone();
+        let attempt = move || {
+            let input = UnsealInput::Passphrase(passphrase);
+            let root_key = slots.iter().find_map(|slot| slot.open(&instance_id, &input).ok());
+            // The decision thread is gone only when the process ends.
+            let _ = core.send(Input::Attempted(Box::new(Attempt { asker, root_key })));
+        };
+        let thread = std::thread::Builder::new().name("kdf".to_owned()).spawn(attempt);
+        if thread.is_err() {
+            self.backoff.abandon();
+            return Err(VaultError::Internal("no thread for the key derivation"));
+        }
+        Ok(())
+    }
+
+    /// Ends an attempt: opens the vault or refuses, and logs which.
+    ///
+    /// # Errors
+    ///
+    /// None of the caller's making.
+    pub(crate) fn end_unseal(
+        &mut self,
+        attempt: Attempt,
+        now: Timestamp,
+    ) -> Result<(), VaultError> {
+        let Attempt { asker, root_key } = attempt;
+        let opened = match root_key {
+            None => Err(VaultError::Unseal(UnsealProblem::WrongPassphrase)),
+            Some(root_key) => self.open_with(&root_key, now),
+        };
+        let kind = match &opened {
+            Ok(()) => EntryKind::Unseal,
+            Err(_) => EntryKind::UnsealDenied,
+        };
+        let mut entry = match &asker.caller {
+            Some(caller) => self.entry_by(kind, caller, now),
+            None => {
+                let mut entry = self.journal.entry(kind, now);
+                self.place_origin(&mut entry, &asker.origin);
+                entry
+            }
+        };
+        match opened {
+            Ok(()) => {
+                self.backoff.succeed();
+                entry.state_rev = Some(self.expected_state.0);
+                self.journal.record(entry)?;
+                let state_rev = self.expected_state.0;
+                let response = v1::UnsealResponse { state_rev };
+                self.journal.answer(asker.channel, asker.correlation, &response);
+            }
+            Err(error) => {
+                self.backoff.fail(now);
+                let place = self.record_denied(entry, &error)?;
+                self.journal.refuse(asker.channel, asker.correlation, &error, Some(place.index));
+            }
+        }
+        Ok(())
+    }
+
+    /// Opens the vault with a key file's content, at start.
+    ///
+    /// # Errors
+    ///
+    /// [`VaultError::Unseal`] if no slot opens, or the state is refused.
+    pub(crate) fn unseal_with_key_file(
+        &mut self,
+        content: SecretBytes,
+        now: Timestamp,
+    ) -> Result<(), VaultError> {
+        let input = UnsealInput::KeyFile(content);
+        let opened = self
+            .slots
+            .iter()
+            .find_map(|slot| slot.open(&self.instance_id, &input).ok())
+            .ok_or(VaultError::Unseal(UnsealProblem::WrongPassphrase))
+            .and_then(|root_key| self.open_with(&root_key, now));
+        let kind = if opened.is_ok() { EntryKind::Unseal } else { EntryKind::UnsealDenied };
+        let mut entry = self.journal.entry(kind, now);
+        self.place_origin(&mut entry, &crate::caller::Origin::local());
+        entry.detail = crate::vault::detail([("slot", "key_file".to_owned())]);
+        match &opened {
+            Ok(()) => self.journal.record(entry)?,
+            Err(error) => self.record_denied(entry, error)?,
+        };
+        opened
+    }
+
+    /// Opens keyring, state and CA, and holds the state against the log.
+    fn open_with(&mut self, root_key: &RootKey, now: Timestamp) -> Result<(), VaultError> {
+        let refuse = |vault: &mut Self, why: String| {
+            tracing::error!(%why, "the vault stays sealed");
+            vault.refused = Some(why);
+            Err(VaultError::Unseal(UnsealProblem::StateRefused))
+        };
+        let keys = match Keyring::open(&self.instance_id, root_key, &self.keyring) {
+            Ok(keys) => keys,
+            Err(error) => {
+                return refuse(self, format!("the keyring in the database was altered: {error}"));
+            }
+        };
+        let copy = |secret: &SecretBytes| SecretBytes::new(secret.expose_secret().to_vec());
+        let state_mac = StateMac::new(copy(keys.state_mac()), &self.instance_id);
+        let loaded = Sqlite::open(&self.config.data.database())
+            .map_err(crate::storage::StateError::from)
+            .and_then(|store| State::load(&store, &state_mac));
+        let state = match loaded {
+            Ok(state) => state,
+            Err(error) => {
+                return refuse(self, format!("the database was altered: {error}"));
+            }
+        };
+        let (rev, root) = (state.state_rev(), state.state_root().0);
+        if (rev, root) != self.expected_state {
+            let logged = self.expected_state.0;
+            return refuse(
+                self,
+                format!(
+                    "the database is at revision {rev}, the log at {logged}: one of them is not the \
+                     vault's newest"
+                ),
+            );
+        }
+        if state.instance().core_identity_public.0 != self.identity.public_key() {
+            return refuse(self, "core-identity.key is not the vault's own".to_owned());
+        }
+
+        let instance = state.instance().clone();
+        let authority = Authority::open(
+            &instance.trust_domain,
+            &instance.ca_certificate.0,
+            keys.ca_key_pkcs8(),
+        )?;
+        let signer = self
+            .log_origin
+            .parse::<LogOrigin>()
+            .ok()
+            .and_then(|origin| LogSigner::from_seed(origin, keys.log_seed()).ok())
+            .ok_or(VaultError::Internal("the log key does not read"))?;
+        let mut open = Open {
+            authority,
+            halts: vault_policy::Halts::default(),
+            keys,
+            scopes: std::collections::HashMap::new(),
+            state,
+            state_mac,
+        };
+        open.recompile()?;
+        self.instance = instance;
+        self.open = Some(open);
+        self.journal.tell_writer(ToWriter::Signer(Box::new(signer)));
+        self.renew_server_certificate(now)?;
+        self.send_state();
+        Ok(())
+    }
+}

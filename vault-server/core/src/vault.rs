@@ -1,0 +1,220 @@
+//! The vault: everything the decision thread holds. One method per request, in the files of the
+//! nouns; `run.rs` calls them one after another.
+
+use std::collections::{BTreeMap, HashMap};
+
+use ring::rand::SystemRandom;
+use vault_audit::{Entry, EntryKind, Hash, Outcome};
+use vault_ipc::proto::v1;
+use vault_ipc::{Kind, ServerIdentity};
+use vault_model::{Name, Timestamp};
+use vault_policy::{Halts, Scope, ScopeDocument};
+use vault_venue::Registry;
+
+use crate::act::Acts;
+use crate::auth_failure::AuthFailures;
+use crate::caller::{Caller, Origin};
+use crate::certificate::{Authority, ServerCertificate};
+use crate::command;
+use crate::config::CoreConfig;
+use crate::crypto::mac::StateMac;
+use crate::error::VaultError;
+use crate::grant::Grants;
+use crate::journal::{Channel, Journal, Place};
+use crate::nonce::{Leases, NonceCounters};
+use crate::outstanding::Released;
+use crate::replay::Replay;
+use crate::seal::{Backoff, CoreIdentity, Keyring, KeyringRecord, SlotRecord};
+use crate::storage::{Instance, State, Tables};
+use crate::ticket::Tickets;
+use crate::writer::Durable;
+
+/// The vault.
+pub struct Vault {
+    pub(crate) acts: Acts,
+    pub(crate) auth_failures: AuthFailures,
+    pub(crate) backoff: Backoff,
+    pub(crate) commands: command::Nonces,
+    pub(crate) config: CoreConfig,
+    pub(crate) disk_full: bool,
+    pub(crate) durable: Durable,
+    /// Revision and root of the policy state as the log has them last.
+    pub(crate) expected_state: (u64, Hash),
+    pub(crate) grants: Grants,
+    pub(crate) identity: CoreIdentity,
+    pub(crate) instance: Instance,
+    /// 32 lower-case hex digits.
+    pub(crate) instance_id: String,
+    pub(crate) journal: Journal,
+    pub(crate) keyring: Vec<KeyringRecord>,
+    pub(crate) leases: Leases,
+    pub(crate) log_origin: String,
+    pub(crate) nonces: NonceCounters,
+    pub(crate) open: Option<Open>,
+    /// Why the vault will not unseal, for people.
+    pub(crate) refused: Option<String>,
+    pub(crate) registry: Registry,
+    pub(crate) released: Released,
+    pub(crate) replay: Replay,
+    pub(crate) rng: SystemRandom,
+    /// The rows as they lie in the database, not verified: who may try to unseal.
+    pub(crate) sealed_tables: Tables,
+    pub(crate) server: ServerCertificate,
+    pub(crate) slots: Vec<SlotRecord>,
+    pub(crate) tickets: Tickets,
+}
+
+/// What there is only while the vault is unsealed.
+pub(crate) struct Open {
+    pub(crate) authority: Authority,
+    pub(crate) halts: Halts,
+    pub(crate) keys: Keyring,
+    pub(crate) scopes: HashMap<Name, CompiledScope>,
+    pub(crate) state: State,
+    pub(crate) state_mac: StateMac,
+}
+
+/// A scope, ready to judge.
+pub(crate) struct CompiledScope {
+    pub(crate) document: ScopeDocument,
+    pub(crate) revision: u64,
+    pub(crate) scope: Scope,
+}
+
+impl Open {
+    /// Compiles what decisions read, after the tables have changed.
+    ///
+    /// # Errors
+    ///
+    /// [`VaultError::Internal`] if a stored scope does not compile: nothing of it may be guessed.
+    pub(crate) fn recompile(&mut self) -> Result<(), VaultError> {
+        let tables = self.state.tables();
+        let mut scopes = HashMap::with_capacity(tables.scopes.len());
+        for (name, row) in &tables.scopes {
+            let document: ScopeDocument = serde_json::from_value(row.document.clone())
+                .map_err(|_| VaultError::Internal("a stored scope does not read"))?;
+            let scope = Scope::compile(&document);
+            scopes.insert(name.clone(), CompiledScope { document, revision: row.revision, scope });
+        }
+        self.scopes = scopes;
+        self.halts = tables.halts.values().map(|row| (row.target.clone(), row.level)).collect();
+        Ok(())
+    }
+}
+
+impl Vault {
+    /// What is open.
+    ///
+    /// # Errors
+    ///
+    /// [`VaultError::Sealed`].
+    pub(crate) fn opened(&self) -> Result<&Open, VaultError> {
+        self.open.as_ref().ok_or(VaultError::Sealed)
+    }
+
+    /// The policy tables: verified ones, or while sealed those that lie in the database.
+    pub(crate) fn tables(&self) -> &Tables {
+        match &self.open {
+            Some(open) => open.state.tables(),
+            None => &self.sealed_tables,
+        }
+    }
+
+    /// An entry about a caller's act.
+    pub(crate) fn entry_by(&self, kind: EntryKind, caller: &Caller, now: Timestamp) -> Entry {
+        let mut entry = self.journal.entry(kind, now);
+        entry.client = Some(caller.name.clone());
+        entry.serial = Some(caller.serial);
+        self.place_origin(&mut entry, &caller.origin);
+        entry
+    }
+
+    /// Says in an entry where its cause came from, and under which policy state.
+    pub(crate) fn place_origin(&self, entry: &mut Entry, origin: &Origin) {
+        entry.ip = origin.address;
+        entry.ip_via = Some(origin.via.clone());
+        entry.state_rev = self.open.as_ref().map(|open| open.state.state_rev());
+    }
+
+    /// Records that something was refused.
+    ///
+    /// # Errors
+    ///
+    /// [`VaultError::EntryTooLong`].
+    pub(crate) fn record_denied(
+        &mut self,
+        mut entry: Entry,
+        error: &VaultError,
+    ) -> Result<Place, VaultError> {
+        entry.outcome = Outcome::Denied;
+        entry.reason = Some(error.reason().to_owned());
+        self.journal.record(entry)
+    }
+
+    /// Gives the front its key and certificate.
+    pub(crate) fn send_server_identity(&mut self) {
+        let identity = ServerIdentity {
+            chain: self.server.chain.clone(),
+            private_key: self.server.private_key.expose_secret().to_vec(),
+            ca_certificate: self.instance.ca_certificate.0.clone(),
+        };
+        self.journal.frame(Channel::Front, Kind::ServerIdentity, 0, &identity);
+    }
+
+    /// Tells the front whether the vault is sealed.
+    pub(crate) fn send_state(&mut self) {
+        let sealed = self.open.is_none();
+        self.journal.frame(Channel::Front, Kind::State, 0, &vault_ipc::State { sealed });
+    }
+
+    /// The state of the vault, with a ticket for an unseal attempt if it is sealed.
+    pub(crate) fn status(&mut self, now: Timestamp) -> Result<v1::StatusResponse, VaultError> {
+        let state = match (&self.open, &self.refused) {
+            (Some(_), _) => v1::SealState::Unsealed,
+            (None, Some(_)) => v1::SealState::Refused,
+            (None, None) => v1::SealState::Sealed,
+        };
+        let unseal_ticket = match state {
+            v1::SealState::Sealed => {
+                Some(self.issue_ticket(vault_ipc::proto::sealed::UNSEAL, None, now)?)
+            }
+            _ => None,
+        };
+        let slots = self
+            .slots
+            .iter()
+            .map(|slot| v1::SlotInfo { id: slot.id, kind: slot_kind(slot).to_owned() })
+            .collect();
+        Ok(v1::StatusResponse {
+            state: state.into(),
+            reason: self.refused.clone().unwrap_or_default(),
+            development: self.instance.development,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            build: self.config.build.clone(),
+            instance_id: self.instance.instance_id.0.to_vec(),
+            node: self.instance.node.to_string(),
+            epoch: self.instance.epoch,
+            log_origin: self.log_origin.clone(),
+            log_size: self.durable.size(),
+            state_rev: self.open.as_ref().map(|open| open.state.state_rev()).unwrap_or_default(),
+            slots,
+            retry_after_s: u32::try_from(self.backoff.wait(now).as_secs_f64().ceil() as u64)
+                .unwrap_or(u32::MAX),
+            unseal_ticket,
+            time_ms: now.millis(),
+            server_not_after_ms: self.server.not_after.millis(),
+        })
+    }
+}
+
+/// A short list of facts for an entry's `detail`.
+pub(crate) fn detail<const N: usize>(facts: [(&str, String); N]) -> BTreeMap<String, String> {
+    facts.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+fn slot_kind(slot: &SlotRecord) -> &'static str {
+    match slot.kdf {
+        crate::seal::Kdf::KeyFile { .. } => "key_file",
+        crate::seal::Kdf::Passphrase { .. } => "passphrase",
+    }
+}

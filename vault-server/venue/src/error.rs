@@ -1,0 +1,145 @@
+//! Errors of reading and signing. Codes and the catalogue's own names; never a caller's bytes.
+
+/// Why a request cannot be read. Whatever cannot be read is denied.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum ReadError {
+    /// A batch is empty or longer than the venue takes.
+    #[error("the batch is empty or too long")]
+    ArrayLength,
+    /// Not the form the operation wants, or not of the strict kind.
+    #[error("body is not strict JSON or form text of the kind that the operation takes")]
+    BodyMalformed,
+    /// The operation reads no body.
+    #[error("the operation takes no body")]
+    BodyNotAllowed,
+    /// More than [`crate::BODY_BYTES_MAX`].
+    #[error("body is longer than {} bytes", crate::BODY_BYTES_MAX)]
+    BodyTooLarge,
+    /// The venue has no such environment.
+    #[error("the venue has no such environment")]
+    EnvironmentUnknown,
+    /// A header that the catalogue does not let callers send, or one sent twice.
+    #[error("a header is not on the venue's list")]
+    HeaderNotAllowed,
+    /// Not a host of the venue in this environment.
+    #[error("host is not one of the venue's in this environment")]
+    HostUnknown,
+    /// Not an upper-case token.
+    #[error("method is not an upper-case token")]
+    MethodNotPlain,
+    /// No such method and path in the catalogue.
+    #[error("the catalogue has no such operation")]
+    OperationUnknown,
+    /// An order type or time in force that has no meaning in the vault's words.
+    #[error("order type or time in force is not in the catalogue")]
+    OrderTypeUnknown,
+    /// Two parameters of one name.
+    #[error("a parameter is there twice")]
+    ParameterDuplicate,
+    /// A required parameter is not there.
+    #[error("parameter {0} is missing")]
+    ParameterMissing(String),
+    /// A parameter that the vault sets itself.
+    #[error("parameter {0} is set by the vault")]
+    ParameterReserved(String),
+    /// A parameter that the operation's schema does not have.
+    #[error("a parameter is not in the operation's schema")]
+    ParameterUnknown,
+    /// A value that the parameter does not take.
+    #[error("parameter {0} does not take this value")]
+    ParameterValue(String),
+    /// Anything but `[A-Za-z0-9_./:-]`, an empty or a dot segment.
+    #[error("path is not plain")]
+    PathNotPlain,
+    /// Not strict `name=value` pairs.
+    #[error("query is not strict name=value pairs")]
+    QueryMalformed,
+    /// The operation reads no query.
+    #[error("the operation takes no query")]
+    QueryNotAllowed,
+    /// The key lacks the right that the operation needs.
+    #[error("the credential lacks the right that the operation needs")]
+    RightNotHeld,
+    /// Not `https`, or not `wss` for a WebSocket log-on.
+    #[error("scheme is not the operation's")]
+    SchemeNotAllowed,
+}
+
+impl ReadError {
+    /// The stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::ArrayLength => "ARRAY_LENGTH",
+            Self::BodyMalformed => "BODY_MALFORMED",
+            Self::BodyNotAllowed => "BODY_NOT_ALLOWED",
+            Self::BodyTooLarge => "BODY_TOO_LARGE",
+            Self::EnvironmentUnknown => "ENVIRONMENT_UNKNOWN",
+            Self::HeaderNotAllowed => "HEADER_NOT_ALLOWED",
+            Self::HostUnknown => "HOST_UNKNOWN",
+            Self::MethodNotPlain => "METHOD_NOT_PLAIN",
+            Self::OperationUnknown => "OPERATION_UNKNOWN",
+            Self::OrderTypeUnknown => "ORDER_TYPE_UNKNOWN",
+            Self::ParameterDuplicate => "PARAMETER_DUPLICATE",
+            Self::ParameterMissing(_) => "PARAMETER_MISSING",
+            Self::ParameterReserved(_) => "PARAMETER_RESERVED",
+            Self::ParameterUnknown => "PARAMETER_UNKNOWN",
+            Self::ParameterValue(_) => "PARAMETER_VALUE",
+            Self::PathNotPlain => "PATH_NOT_PLAIN",
+            Self::QueryMalformed => "QUERY_MALFORMED",
+            Self::QueryNotAllowed => "QUERY_NOT_ALLOWED",
+            Self::RightNotHeld => "RIGHT_NOT_HELD",
+            Self::SchemeNotAllowed => "SCHEME_NOT_ALLOWED",
+        }
+    }
+}
+
+/// Why a key cannot be used, or a request cannot be signed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum VenueError {
+    /// Empty, too long or not printable ASCII.
+    #[error("api key is not of the venue's form")]
+    ApiKeyForm,
+    /// The venue has no such environment.
+    #[error("the venue has no such environment")]
+    EnvironmentUnknown,
+    /// The venue wants a nonce and none was given.
+    #[error("a nonce is needed")]
+    NonceMissing,
+    /// Empty, too long or not printable ASCII.
+    #[error("passphrase is not of the venue's form")]
+    PassphraseForm,
+    /// The venue wants a passphrase and the credential has none.
+    #[error("the venue wants a passphrase")]
+    PassphraseMissing,
+    /// The passphrase travels beside the signature, and the credential does not disclose it.
+    #[error(
+        "the passphrase travels beside the signature, and this credential does not disclose it"
+    )]
+    PassphraseNotDisclosed,
+    /// The request has not the form in which the scheme signs.
+    #[error("request has not the form that the scheme signs")]
+    RequestForm,
+    /// Not the encoding or the length of the venue's secrets.
+    #[error("secret is not of the venue's form")]
+    SecretForm,
+    /// The scheme does not compute its known answer.
+    #[error("signing self-test does not give the known answer")]
+    SelfTest,
+}
+
+impl VenueError {
+    /// The stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::ApiKeyForm => "API_KEY_FORM",
+            Self::EnvironmentUnknown => "ENVIRONMENT_UNKNOWN",
+            Self::NonceMissing => "NONCE_MISSING",
+            Self::PassphraseForm => "PASSPHRASE_FORM",
+            Self::PassphraseMissing => "PASSPHRASE_MISSING",
+            Self::PassphraseNotDisclosed => "PASSPHRASE_NOT_DISCLOSED",
+            Self::RequestForm => "REQUEST_FORM",
+            Self::SecretForm => "SECRET_FORM",
+            Self::SelfTest => "SELF_TEST",
+        }
+    }
+}

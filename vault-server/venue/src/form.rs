@@ -1,0 +1,136 @@
+//! A strict reader for queries and form-encoded bodies.
+//!
+//! Takes `name=value` pairs joined by `&` and nothing that readers treat differently: no empty
+//! pair, no name without `=`, no percent-encoding in names, no `+`, no `;`, no equal names. Values
+//! are percent-decoded once; what comes out must be UTF-8 without control characters and without
+//! `& = % # +`, since several venues sign the *decoded* text, in which those would make new pairs.
+
+/// Why a text is not a strict form.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum FormError {
+    /// Two pairs of one name.
+    Duplicate,
+    /// Anything else.
+    Malformed,
+}
+
+/// The longest parameter name taken, in bytes.
+const NAME_MAX: usize = 64;
+
+/// Reads a query (without its question mark) or a form body. The empty text has no pairs.
+///
+/// # Errors
+///
+/// See [`FormError`].
+pub fn parse(text: &str) -> Result<Vec<(String, String)>, FormError> {
+    if text.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut pairs = Vec::new();
+    let mut names = std::collections::HashSet::new();
+    for pair in text.split('&') {
+        let (name, raw) = pair.split_once('=').ok_or(FormError::Malformed)?;
+        if !is_plain_name(name) {
+            return Err(FormError::Malformed);
+        }
+        if !names.insert(name) {
+            return Err(FormError::Duplicate);
+        }
+        pairs.push((name.to_owned(), decode(raw).ok_or(FormError::Malformed)?));
+    }
+    Ok(pairs)
+}
+
+/// Whether a parameter name is of plain form: `[A-Za-z0-9_.\[\]-]`, 1 to 64 bytes.
+pub fn is_plain_name(name: &str) -> bool {
+    !name.is_empty()
+        && name.len() <= NAME_MAX
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-' | b'[' | b']'))
+}
+
+/// Whether a decoded value is free of control characters and of `& = % # +`.
+pub fn is_plain_value(value: &str) -> bool {
+    !value.chars().any(|c| c.is_control() || matches!(c, '&' | '=' | '%' | '#' | '+'))
+}
+
+fn decode(raw: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(raw.len());
+    let mut rest = raw.as_bytes();
+    while let Some((&first, tail)) = rest.split_first() {
+        rest = tail;
+        match first {
+            b'%' => {
+                let (digits, tail) = rest.split_at_checked(2)?;
+                let mut byte = [0];
+                hex::decode_to_slice(digits, &mut byte).ok()?;
+                bytes.push(byte[0]);
+                rest = tail;
+            }
+            b if b.is_ascii_alphanumeric() || b"-._~!*'(),:@/[]".contains(&b) => bytes.push(b),
+            _ => return None,
+        }
+    }
+    let value = String::from_utf8(bytes).ok()?;
+    is_plain_value(&value).then_some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FormError, parse};
+
+    #[test]
+    fn decodes_values_once() {
+        let pairs = parse("a=BTC-USDT%2CETH-USDT&b=&c=na%c3%afve%20x").expect("plain");
+
+        let expected = [("a", "BTC-USDT,ETH-USDT"), ("b", ""), ("c", "naïve x")];
+        assert_eq!(pairs, expected.map(|(n, v)| (n.to_owned(), v.to_owned())));
+        assert_eq!(parse(""), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn refuses_equal_names() {
+        assert_eq!(parse("a=1&b=2&a=1"), Err(FormError::Duplicate));
+    }
+
+    #[test]
+    fn refuses_what_readers_treat_differently() {
+        let texts = [
+            "a",
+            "&",
+            "a=1&",
+            "&a=1",
+            "a=1&&b=2",
+            "=1",
+            "%61=1",
+            "a%5B0%5D=1",
+            "a=1+2",
+            "a=1;b=2",
+            "a=%",
+            "a=%4",
+            "a=%zz",
+            "a=%00",
+            "a=%0d%0a",
+            "a=%7f",
+            "a=%26b",
+            "a=%3D",
+            "a=%25",
+            "a=%23",
+            "a=%2B",
+            "a=%ff",
+            "a=1#x",
+            "a= 1",
+            "a=1\r\n",
+            "a b=1",
+            "a=é",
+            "a=b=c",
+            "a=\"",
+            "a={}",
+            "a=%c2%85",
+        ];
+        for text in texts {
+            assert_eq!(parse(text), Err(FormError::Malformed), "{text:?}");
+        }
+    }
+}

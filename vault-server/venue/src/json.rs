@@ -1,0 +1,312 @@
+//! A strict JSON reader for request bodies.
+//!
+//! A venue's reader may take the first or the last of two equal keys, forgive trailing data or
+//! round a number; whoever judges another reading than the venue's has judged nothing. So this
+//! reader refuses every text on which two readers could differ: equal keys, escapes in keys,
+//! control characters, lone surrogates, invalid UTF-8, trailing data, more than
+//! [`DEPTH_MAX`] levels. Numbers keep their exact text.
+
+/// One JSON value. Numbers are kept as written.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Value {
+    /// `[...]`
+    Array(Vec<Value>),
+    /// `true` or `false`.
+    Bool(bool),
+    /// `null`.
+    Null,
+    /// A number's exact text.
+    Number(String),
+    /// `{...}`, in the order of the text.
+    Object(Vec<(String, Value)>),
+    /// A string, unescaped.
+    Text(String),
+}
+
+/// The text is not JSON of the strict kind.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct NotStrict;
+
+/// The deepest nesting taken: the outermost object or array is the first level.
+pub const DEPTH_MAX: usize = 8;
+
+impl Value {
+    /// The member of an object by its name.
+    pub fn member(&self, name: &str) -> Option<&Value> {
+        match self {
+            Self::Object(members) => {
+                members.iter().find(|(key, _)| key == name).map(|(_, value)| value)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Reads one JSON text, whitespace around it allowed.
+///
+/// # Errors
+///
+/// [`NotStrict`] for anything else than one value of the strict kind.
+pub fn parse(bytes: &[u8]) -> Result<Value, NotStrict> {
+    let text = std::str::from_utf8(bytes).map_err(|_| NotStrict)?;
+    let mut reader = Reader { text, at: 0 };
+    let value = reader.value(0)?;
+    reader.skip_space();
+    if reader.at == text.len() { Ok(value) } else { Err(NotStrict) }
+}
+
+struct Reader<'t> {
+    text: &'t str,
+    /// Always on a character boundary.
+    at: usize,
+}
+
+impl Reader<'_> {
+    fn peek(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    fn skip_space(&mut self) {
+        while matches!(self.peek(), Some(b' ' | b'\t' | b'\n' | b'\r')) {
+            self.at += 1;
+        }
+    }
+
+    fn expect(&mut self, token: &str) -> Result<(), NotStrict> {
+        if self.text[self.at..].starts_with(token) {
+            self.at += token.len();
+            Ok(())
+        } else {
+            Err(NotStrict)
+        }
+    }
+
+    fn value(&mut self, depth: usize) -> Result<Value, NotStrict> {
+        self.skip_space();
+        match self.peek().ok_or(NotStrict)? {
+            b'{' => self.object(depth + 1),
+            b'[' => self.array(depth + 1),
+            b'"' => self.string(true).map(Value::Text),
+            b't' => self.expect("true").map(|()| Value::Bool(true)),
+            b'f' => self.expect("false").map(|()| Value::Bool(false)),
+            b'n' => self.expect("null").map(|()| Value::Null),
+            _ => self.number(),
+        }
+    }
+
+    fn object(&mut self, depth: usize) -> Result<Value, NotStrict> {
+        if depth > DEPTH_MAX {
+            return Err(NotStrict);
+        }
+        self.expect("{")?;
+        let mut members: Vec<(String, Value)> = Vec::new();
+        let mut names = std::collections::HashSet::new();
+        self.skip_space();
+        if self.peek() == Some(b'}') {
+            self.at += 1;
+            return Ok(Value::Object(members));
+        }
+        loop {
+            self.skip_space();
+            let name = self.string(false)?;
+            if !names.insert(name.clone()) {
+                return Err(NotStrict);
+            }
+            self.skip_space();
+            self.expect(":")?;
+            members.push((name, self.value(depth)?));
+            self.skip_space();
+            match self.peek() {
+                Some(b',') => self.at += 1,
+                Some(b'}') => {
+                    self.at += 1;
+                    return Ok(Value::Object(members));
+                }
+                _ => return Err(NotStrict),
+            }
+        }
+    }
+
+    fn array(&mut self, depth: usize) -> Result<Value, NotStrict> {
+        if depth > DEPTH_MAX {
+            return Err(NotStrict);
+        }
+        self.expect("[")?;
+        let mut items = Vec::new();
+        self.skip_space();
+        if self.peek() == Some(b']') {
+            self.at += 1;
+            return Ok(Value::Array(items));
+        }
+        loop {
+            items.push(self.value(depth)?);
+            self.skip_space();
+            match self.peek() {
+                Some(b',') => self.at += 1,
+                Some(b']') => {
+                    self.at += 1;
+                    return Ok(Value::Array(items));
+                }
+                _ => return Err(NotStrict),
+            }
+        }
+    }
+
+    fn string(&mut self, escapes: bool) -> Result<String, NotStrict> {
+        self.expect("\"")?;
+        let mut text = String::new();
+        loop {
+            let next = self.text[self.at..].chars().next().ok_or(NotStrict)?;
+            self.at += next.len_utf8();
+            match next {
+                '"' => return Ok(text),
+                '\\' if escapes => text.push(self.escape()?),
+                '\\' => return Err(NotStrict),
+                // Raw control characters are no JSON, U+007F and the C1 set are for us alike.
+                c if c.is_control() => return Err(NotStrict),
+                c => text.push(c),
+            }
+        }
+    }
+
+    fn escape(&mut self) -> Result<char, NotStrict> {
+        let kind = self.peek().ok_or(NotStrict)?;
+        self.at += 1;
+        let unescaped = match kind {
+            b'"' => '"',
+            b'\\' => '\\',
+            b'/' => '/',
+            b'u' => {
+                let high = self.hex4()?;
+                match high {
+                    0xd800..=0xdbff => {
+                        self.expect("\\u")?;
+                        let low = self.hex4()?;
+                        if !(0xdc00..=0xdfff).contains(&low) {
+                            return Err(NotStrict);
+                        }
+                        let code = 0x1_0000 + ((high - 0xd800) << 10) + (low - 0xdc00);
+                        char::from_u32(code).ok_or(NotStrict)?
+                    }
+                    code => char::from_u32(code).ok_or(NotStrict)?,
+                }
+            }
+            // \b \f \n \r \t make control characters, which are refused.
+            _ => return Err(NotStrict),
+        };
+        if unescaped.is_control() { Err(NotStrict) } else { Ok(unescaped) }
+    }
+
+    fn hex4(&mut self) -> Result<u32, NotStrict> {
+        let digits = self.text.as_bytes().get(self.at..self.at + 4).ok_or(NotStrict)?;
+        let mut code = 0;
+        for digit in digits {
+            code = code * 16 + char::from(*digit).to_digit(16).ok_or(NotStrict)?;
+        }
+        self.at += 4;
+        Ok(code)
+    }
+
+    fn digits(&mut self) -> usize {
+        let from = self.at;
+        while self.peek().is_some_and(|b| b.is_ascii_digit()) {
+            self.at += 1;
+        }
+        self.at - from
+    }
+
+    fn number(&mut self) -> Result<Value, NotStrict> {
+        let from = self.at;
+        if self.peek() == Some(b'-') {
+            self.at += 1;
+        }
+        let leading_zero = self.peek() == Some(b'0');
+        let whole = self.digits();
+        if whole == 0 || (leading_zero && whole > 1) {
+            return Err(NotStrict);
+        }
+        if self.peek() == Some(b'.') {
+            self.at += 1;
+            if self.digits() == 0 {
+                return Err(NotStrict);
+            }
+        }
+        if matches!(self.peek(), Some(b'e' | b'E')) {
+            self.at += 1;
+            if matches!(self.peek(), Some(b'+' | b'-')) {
+                self.at += 1;
+            }
+            if self.digits() == 0 {
+                return Err(NotStrict);
+            }
+        }
+        Ok(Value::Number(self.text[from..self.at].to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{NotStrict, Value, parse};
+
+    #[test]
+    fn keeps_numbers_as_written() {
+        let value = parse(b" { \"a\" : [1.50, -0, 1e9, true, null, \"\\u00e9\\ud83d\\ude00\"] } ");
+
+        let items = vec![
+            Value::Number("1.50".into()),
+            Value::Number("-0".into()),
+            Value::Number("1e9".into()),
+            Value::Bool(true),
+            Value::Null,
+            Value::Text("é😀".into()),
+        ];
+        assert_eq!(value, Ok(Value::Object(vec![("a".into(), Value::Array(items))])));
+    }
+
+    #[test]
+    fn refuses_what_two_readers_could_read_differently() {
+        let texts: &[&[u8]] = &[
+            b"",
+            b" ",
+            b"{\"a\":1,\"a\":2}",
+            b"{\"a\":{\"b\":1,\"b\":2}}",
+            b"{\"\\u0061\":1}",
+            b"{\"a\":1}{}",
+            b"{\"a\":1} x",
+            b"{\"a\":1,}",
+            b"[1,]",
+            b"{a:1}",
+            b"{'a':1}",
+            b"{\"a\":01}",
+            b"{\"a\":+1}",
+            b"{\"a\":.5}",
+            b"{\"a\":1.}",
+            b"{\"a\":1e}",
+            b"{\"a\":NaN}",
+            b"{\"a\":Infinity}",
+            b"{\"a\":\"\\ud800\"}",
+            b"{\"a\":\"\\udc00\"}",
+            b"{\"a\":\"\\ud800\\u0041\"}",
+            b"{\"a\":\"\\n\"}",
+            b"{\"a\":\"\\u0000\"}",
+            b"{\"a\":\"\n\"}",
+            b"{\"a\":\"\xff\"}",
+            b"{\"a\":\"\\u00zz\"}",
+            b"{\"a\":\"\\u00",
+            b"{\"a\":\"",
+            b"// x\n{}",
+            b"\xef\xbb\xbf{}",
+            b"tru",
+        ];
+        for text in texts {
+            assert_eq!(parse(text), Err(NotStrict), "{:?}", String::from_utf8_lossy(text));
+        }
+    }
+
+    #[test]
+    fn nests_eight_deep_and_no_deeper() {
+        assert!(parse(b"[[[[[[[[1]]]]]]]]").is_ok());
+        assert_eq!(parse(b"[[[[[[[[[1]]]]]]]]]"), Err(NotStrict));
+        assert_eq!(parse("[".repeat(100_000).as_bytes()), Err(NotStrict));
+    }
+}

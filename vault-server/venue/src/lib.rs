@@ -1,0 +1,29 @@
+//! Venue catalogues, signing schemes and the closure of a request. Pure: no I/O, no clock, no
+//! randomness; time and nonce come in as arguments.
+//!
+//! A request is first read ([`Venue::read`]): every part of it is checked against the venue's
+//! catalogue, and out comes what it means, together with every other operation that its signature
+//! would authorise. Only then is it signed ([`Venue::sign`]).
+
+mod catalog;
+mod closure;
+mod content;
+mod error;
+mod form;
+mod glob;
+mod json;
+mod member;
+mod plain;
+mod read;
+mod registry;
+mod scheme;
+mod shape;
+mod value;
+mod venue;
+
+pub use catalog::{Catalog, CatalogError, Hosts, Operation, Reuse, Signature};
+pub use error::{ReadError, VenueError};
+pub use read::{BODY_BYTES_MAX, Standing};
+pub use registry::{Registry, VENUES};
+pub use scheme::{SCHEMES, Scheme, WireRequest};
+pub use venue::{Key, Moment, Venue};

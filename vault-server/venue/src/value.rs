@@ -1,0 +1,147 @@
+//! Which values a parameter takes.
+
+use vault_model::Side;
+
+use crate::catalog::{Catalog, Items, Kind, Param};
+use crate::form::is_plain_value;
+use crate::json::Value;
+use crate::shape::{self, Strictness};
+
+/// How many symbols or ids a comma list may have.
+const LIST_MAX: usize = 50;
+
+/// Whether the value is legal for the parameter.
+pub(crate) fn is_legal(catalog: &Catalog, param: &Param, value: &Value, how: Strictness) -> bool {
+    let fits = |value: &Value| fits(catalog, &param.kind, value, how);
+    let constant_holds = |text: &str| param.constant.as_ref().is_none_or(|c| c == text);
+    match scalar(&param.kind, value) {
+        Some(text) => {
+            let legal = |text: &str| constant_holds(text) && is_legal_text(&param.kind, text);
+            // Where a signed text can be cut anywhere, the head of a value is a value too.
+            legal(text)
+                || (how.cuttable && text.char_indices().skip(1).any(|(end, _)| legal(&text[..end])))
+        }
+        None => param.constant.is_none() && fits(value),
+    }
+}
+
+fn fits(catalog: &Catalog, kind: &Kind, value: &Value, how: Strictness) -> bool {
+    match (kind, value) {
+        (Kind::Array { items, max }, Value::Array(values)) => {
+            (1..=*max).contains(&values.len())
+                && values.iter().all(|value| match items {
+                    Items::Scalars(kind) => {
+                        scalar(kind, value).is_some_and(|text| is_legal_text(kind, text))
+                    }
+                    Items::Shape(index) => fits_shape(catalog, *index, value, how),
+                })
+        }
+        (Kind::Object(index), value) => fits_shape(catalog, *index, value, how),
+        _ => false,
+    }
+}
+
+fn fits_shape(catalog: &Catalog, index: usize, value: &Value, how: Strictness) -> bool {
+    match (catalog.shapes.get(index), value) {
+        (Some(shape), Value::Object(fields)) => shape::check(catalog, shape, fields, how).is_ok(),
+        _ => false,
+    }
+}
+
+/// The text of a scalar, if its JSON type is one that the kind may be written in.
+pub(crate) fn scalar<'v>(kind: &Kind, value: &'v Value) -> Option<&'v str> {
+    match (kind, value) {
+        (Kind::Array { .. } | Kind::Object(_), _) => None,
+        (_, Value::Text(text)) => Some(text),
+        (
+            Kind::Decimal
+            | Kind::Enum(_)
+            | Kind::Id { .. }
+            | Kind::Integer
+            | Kind::SignedDecimal
+            | Kind::Timestamp,
+            Value::Number(text),
+        ) => Some(text),
+        (Kind::Bool | Kind::Enum(_), Value::Bool(true)) => Some("true"),
+        (Kind::Bool | Kind::Enum(_), Value::Bool(false)) => Some("false"),
+        _ => None,
+    }
+}
+
+fn is_legal_text(kind: &Kind, text: &str) -> bool {
+    match kind {
+        Kind::Array { .. } | Kind::Object(_) => false,
+        Kind::Bool => matches!(text, "true" | "false"),
+        Kind::Decimal => is_decimal(text, false),
+        Kind::Enum(words) => words.iter().any(|word| word == text),
+        Kind::Id { max } => text.len() <= *max && is_id(text),
+        Kind::Ids => is_list(text, is_id),
+        Kind::Integer => is_decimal(text, false) && !text.contains('.'),
+        Kind::SignedDecimal => is_decimal(text, true),
+        Kind::String { max } => {
+            (1..=*max).contains(&text.len())
+                && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.:/,@~*() ".contains(&b))
+        }
+        Kind::Symbol => is_symbol(text),
+        Kind::Symbols => is_list(text, is_symbol),
+        Kind::Text { max } => (1..=*max).contains(&text.len()) && is_plain_value(text),
+        Kind::Timestamp => {
+            (1..=20).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit())
+        }
+    }
+}
+
+/// A decimal of at most 18 digits on either side, without exponent or leading zeros.
+pub(crate) fn is_decimal(text: &str, signed: bool) -> bool {
+    let text = if signed { text.strip_prefix('-').unwrap_or(text) } else { text };
+    let digits =
+        |part: &str| (1..=18).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit());
+    let whole_fits = |whole: &str| digits(whole) && (whole == "0" || !whole.starts_with('0'));
+    match text.split_once('.') {
+        Some((whole, fraction)) => whole_fits(whole) && digits(fraction),
+        None => whole_fits(text),
+    }
+}
+
+/// The side that a venue's word means.
+pub(crate) fn side(text: &str) -> Option<Side> {
+    match text {
+        "buy" | "BUY" | "Buy" => Some(Side::Buy),
+        "sell" | "SELL" | "Sell" => Some(Side::Sell),
+        _ => None,
+    }
+}
+
+fn is_id(text: &str) -> bool {
+    (1..=64).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+}
+
+fn is_symbol(text: &str) -> bool {
+    (1..=40).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'/' | b'_' | b'.'))
+}
+
+fn is_list(text: &str, item: impl Fn(&str) -> bool) -> bool {
+    text.split(',').count() <= LIST_MAX && text.split(',').all(item)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_decimal;
+
+    #[test]
+    fn decimals_are_exact_and_short() {
+        for text in ["0", "1", "0.001", "60000", "999999999999999999.999999999999999999"] {
+            assert!(is_decimal(text, false), "{text}");
+        }
+        let long = "1".repeat(40);
+        for text in
+            ["", "1e9", "NaN", "-1", "+1", "01", "00", ".5", "1.", "1,0", " 1", "Infinity", &long]
+        {
+            assert!(!is_decimal(text, false), "{text}");
+        }
+        assert!(is_decimal("-1.5", true));
+        assert!(!is_decimal("--1", true));
+    }
+}

@@ -1,0 +1,191 @@
+//! A venue: its catalogue and its signing scheme.
+
+use vault_model::{Environment, Reading, SecretBytes, SignedRequest, Timestamp, VenueRequest};
+
+use crate::catalog::{Catalog, CatalogError, Reuse};
+use crate::error::{ReadError, VenueError};
+use crate::read::{self, Standing};
+use crate::scheme::{self, Scheme};
+
+/// An API key, unwrapped for one signature.
+#[derive(Clone, Copy, Debug)]
+pub struct Key<'a> {
+    /// The public half, as the venue issued it.
+    pub api_key: &'a str,
+    /// The secret, as the venue issued it (text, not decoded).
+    pub secret: &'a SecretBytes,
+    /// The passphrase, at venues that have one.
+    pub passphrase: Option<&'a SecretBytes>,
+}
+
+/// What the vault adds to a request.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    /// The time to sign.
+    pub at: Timestamp,
+    /// The nonce to sign, at venues that want one.
+    pub nonce: Option<u64>,
+    /// Whether the credential is for the venue's demo trading.
+    pub environment: Environment,
+    /// Whether the passphrase may stand in the signed request, at venues that want it there.
+    pub disclose_passphrase: bool,
+}
+
+/// One venue.
+#[derive(Debug)]
+pub struct Venue {
+    name: &'static str,
+    /// What its operations are.
+    pub catalog: Catalog,
+    scheme: &'static dyn Scheme,
+}
+
+impl Venue {
+    /// Loads a venue from the text of its catalogue.
+    ///
+    /// # Errors
+    ///
+    /// [`CatalogError`] for a broken catalogue, one of another venue, or an unknown scheme.
+    pub fn load(name: &'static str, text: &str) -> Result<Self, CatalogError> {
+        let catalog = Catalog::parse(name, text)?;
+        let scheme = scheme::SCHEMES
+            .iter()
+            .copied()
+            .find(|scheme| scheme.name() == catalog.signature.scheme)
+            .ok_or_else(|| CatalogError::Inconsistent {
+                venue: name.to_owned(),
+                what: format!("scheme {} is not known", catalog.signature.scheme),
+            })?;
+        Ok(Self { name, catalog, scheme })
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Its signing scheme.
+    pub fn scheme(&self) -> &'static dyn Scheme {
+        self.scheme
+    }
+
+    /// How long a released signature can be used, in milliseconds; `None`: without end.
+    pub fn usable_ms(&self) -> Option<u64> {
+        self.catalog.signature.usable_ms
+    }
+
+    /// Whether it wants a passphrase beside the signature.
+    pub fn needs_passphrase(&self) -> bool {
+        self.catalog.signature.needs_passphrase
+    }
+
+    /// Whether it wants strictly increasing nonces.
+    pub fn needs_nonce(&self) -> bool {
+        self.catalog.signature.nonce
+    }
+
+    /// Whether it takes a client order id twice. Only `Never` can carry a cumulative cap.
+    pub fn client_order_id_reuse(&self) -> Reuse {
+        self.catalog.signature.client_order_id_reuse
+    }
+
+    /// The kinds of keys that can be imported.
+    pub fn key_types(&self) -> &[String] {
+        &self.catalog.signature.key_types
+    }
+
+    /// The words for rights of a key; empty when they are not known.
+    pub fn rights(&self) -> &[String] {
+        &self.catalog.rights
+    }
+
+    /// Whether it has this environment.
+    pub fn has_environment(&self, environment: Environment) -> bool {
+        self.catalog.hosts(environment).is_some()
+    }
+
+    /// Reads a request: checks all of it, and says what it means and what its signature would
+    /// authorise.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`] for whatever is not plain, not known or not complete.
+    pub fn read(
+        &self,
+        request: &VenueRequest,
+        standing: &Standing<'_>,
+    ) -> Result<Reading, ReadError> {
+        read::read(self.name, &self.catalog, request, standing)
+    }
+
+    /// Signs a request that was read and permitted: adds what the vault adds, and returns what
+    /// goes out. The bytes that the caller gave are signed as they are.
+    ///
+    /// # Errors
+    ///
+    /// [`VenueError::PassphraseNotDisclosed`] where the passphrase would travel beside the
+    /// signature and may not; [`VenueError::NonceMissing`]; others for a key or a request that the
+    /// scheme cannot sign.
+    pub fn sign(
+        &self,
+        request: &VenueRequest,
+        key: &Key<'_>,
+        moment: &Moment,
+    ) -> Result<SignedRequest, VenueError> {
+        let hosts = self.catalog.hosts(moment.environment).ok_or(VenueError::EnvironmentUnknown)?;
+        if self.needs_passphrase() {
+            if key.passphrase.is_none() {
+                return Err(VenueError::PassphraseMissing);
+            }
+            if !moment.disclose_passphrase {
+                return Err(VenueError::PassphraseNotDisclosed);
+            }
+        }
+        let mut signed = if request.scheme == "wss" {
+            return self.scheme.log_on(request, key, moment);
+        } else {
+            let wire = self.scheme.wire(request, moment)?;
+            let string = self.scheme.string_to_sign(&wire, moment.at)?;
+            let signature = self.scheme.signature(key.secret, &string)?;
+            let mut headers: Vec<_> = wire.content_type.map(content_type).into_iter().collect();
+            headers.extend(self.scheme.headers(key, moment.at, &signature)?);
+            SignedRequest {
+                url: url(&wire),
+                method: wire.method,
+                headers,
+                body: wire.body,
+                signature,
+            }
+        };
+        signed.headers.extend(hosts.headers.iter().cloned());
+        signed.headers.extend(request.headers.iter().cloned());
+        Ok(signed)
+    }
+
+    /// Whether a key is of the venue's form, and the scheme computes its known answer.
+    ///
+    /// # Errors
+    ///
+    /// [`VenueError`] says what is wrong with it.
+    pub fn check_key(&self, key: &Key<'_>) -> Result<(), VenueError> {
+        self.scheme.self_test()?;
+        scheme::check_printable(key.api_key.as_bytes(), VenueError::ApiKeyForm)?;
+        match key.passphrase {
+            Some(passphrase) => {
+                scheme::check_printable(passphrase.expose_secret(), VenueError::PassphraseForm)?;
+            }
+            None if self.needs_passphrase() => return Err(VenueError::PassphraseMissing),
+            None => {}
+        }
+        self.scheme.signature(key.secret, b"countersign").map(|_| ())
+    }
+}
+
+fn content_type(value: &str) -> (String, String) {
+    ("Content-Type".to_owned(), value.to_owned())
+}
+
+fn url(wire: &scheme::WireRequest) -> String {
+    let mark = if wire.query.is_empty() { "" } else { "?" };
+    format!("{}://{}{}{mark}{}", wire.scheme, wire.host, wire.path, wire.query)
+}

@@ -1,0 +1,134 @@
+//! The catalogues against what is known about the venues, and the reader against broken ones.
+
+use serde_json::Value;
+use vault_venue::{Catalog, CatalogError, Registry, VENUES};
+
+#[test]
+fn every_known_endpoint_is_there_with_its_class() {
+    let registry = Registry::bundled().expect("bundled catalogues are sound");
+    let file: Value =
+        serde_json::from_str(include_str!("../../../tests/vectors/venue/endpoints.json"))
+            .expect("JSON");
+    let endpoints = file["endpoints"].as_array().expect("endpoints");
+
+    for endpoint in endpoints {
+        let field = |name: &str| endpoint[name].as_str().expect("a text").to_owned();
+        let venue = registry.venue(&field("venue")).expect("a venue");
+        let operation = venue.catalog.operation(&field("method"), &field("path"));
+        let class = operation.map(|operation| operation.class.as_str());
+        assert_eq!(class, Some(field("class").as_str()), "{endpoint}");
+    }
+    for name in registry.names() {
+        assert!(endpoints.iter().any(|endpoint| endpoint["venue"] == name), "{name}");
+    }
+}
+
+#[test]
+fn hashes_are_of_the_files() {
+    let registry = Registry::bundled().expect("sound");
+    let hashes: Vec<_> =
+        registry.names().map(|n| registry.venue(n).expect("listed").catalog.hash).collect();
+    assert_ne!(hashes[0], hashes[1]);
+    for (name, text) in VENUES {
+        let changed = Catalog::parse(name, &format!("{text}\n")).expect("still sound");
+        assert_ne!(Some(changed.hash), registry.venue(name).map(|venue| venue.catalog.hash));
+    }
+}
+
+const BASE: &str = r#"format = 1
+venue = "test"
+title = "Test"
+[sources]
+docs = "made up for this test"
+[environments.live]
+hosts = ["api.test.example"]
+[signature]
+scheme = "okx"
+binds = ["method", "path", "query", "body"]
+source = "docs"
+client_order_id_reuse = "unknown"
+[shape.order]
+source = "docs"
+params = [{ name = "symbol", type = "symbol", required = true, role = "symbol" }]
+[[operation]]
+method = "POST"
+path = "/order"
+class = "trade"
+source = "docs"
+body = "json"
+shape = "order"
+"#;
+
+fn error(from: &str, to: &str) -> String {
+    assert!(BASE.contains(from), "{from}");
+    Catalog::parse("test", &BASE.replacen(from, to, 1)).expect_err("broken").to_string()
+}
+
+#[test]
+fn unknown_keys_are_errors_with_their_place() {
+    assert!(Catalog::parse("test", BASE).is_ok());
+    let broken = BASE.replacen("title = ", "colour = \"red\"\ntitle = ", 1);
+
+    let error = Catalog::parse("test", &broken).expect_err("unknown key");
+
+    assert!(matches!(error, CatalogError::Syntax { line: 3, column: 1, .. }), "{error}");
+    assert!(error.to_string().contains("colour"), "{error}");
+}
+
+#[test]
+fn catalogues_that_contradict_themselves_are_errors() {
+    for (from, to, what) in [
+        ("format = 1", "format = 2", "format"),
+        ("venue = \"test\"", "venue = \"other\"", "is called"),
+        (
+            "class = \"trade\"\nsource = \"docs\"",
+            "class = \"trade\"\nsource = \"hearsay\"",
+            "hearsay",
+        ),
+        ("shape = \"order\"", "shape = \"ordre\"", "no shape ordre"),
+        ("shape = \"order\"", "shape = \"order\"\nright = \"trade\"", "right trade"),
+        ("path = \"/order\"", "path = \"/../order\"", "not plain"),
+        ("path = \"/order\"", "path = \"/order\"\nws = true", "log-ons"),
+        ("body = \"json\"\n", "", "body form is missing"),
+        ("body = \"json\"", "body = \"json\"\nparams_in = \"query\"", "from the body"),
+        ("type = \"symbol\"", "type = \"decimal\"", "wants a symbol"),
+        ("type = \"symbol\"", "type = \"symbols\"", "single value"),
+        ("type = \"symbol\"", "type = \"object\"", "items is missing"),
+        ("role = \"symbol\"", "role = \"quantity\"", "wants a decimal"),
+        ("[environments.live]", "[environments.demo]", "no live"),
+        ("hosts = [\"api.test.example\"]", "hosts = []", "no hosts"),
+        ("hosts = [\"api.test.example\"]", "hosts = [\"API\"]", "no plain host"),
+    ] {
+        let error = error(from, to);
+        assert!(error.contains(what), "{to}: {error}");
+    }
+    let twice = format!(
+        "{BASE}\n[[operation]]\nmethod = \"POST\"\npath = \"/order\"\nclass = \"read\"\nsource = \"docs\"\nbody = \"json\"\n"
+    );
+    let error = Catalog::parse("test", &twice).expect_err("twice").to_string();
+    assert!(error.contains("stated twice"), "{error}");
+}
+
+/// A role inside an object that is no leg would be seen by no rule.
+#[test]
+fn roles_cannot_hide_in_objects() {
+    let error = error(
+        "params = [",
+        "params = [{ name = \"more\", type = \"object\", items = \"inner\" }, ",
+    );
+    assert!(error.contains("no shape inner"), "{error}");
+
+    let hidden = BASE
+        .replacen(
+            "params = [",
+            "params = [{ name = \"more\", type = \"object\", items = \"inner\" }, ",
+            1,
+        )
+        .replacen(
+            "[[operation]]",
+            "[shape.inner]\nsource = \"docs\"\nparams = [{ name = \"sz\", type = \"decimal\", role = \"quantity\" }]\n[[operation]]",
+            1,
+        );
+    let error = Catalog::parse("test", &hidden).expect_err("hidden").to_string();
+    assert!(error.contains("legs = true"), "{error}");
+}
