@@ -207,6 +207,7 @@ impl Vault {
         if !method.works_sealed() {
             self.opened()?;
         }
+        self.check_networks(caller)?;
         let spki = certificate(self.tables(), &caller.serial)?.public_key.0.clone();
         let key = SubjectKey::from_spki(&spki)?;
         self.commands.accept(caller, &key, method, command, now)?;
@@ -228,6 +229,30 @@ impl Vault {
         }
         self.act_or_answer(method, caller, command, asker, hands, now)?;
         Ok(Next::Continue)
+    }
+
+    /// The IP policy of a client, for calls that are not about a venue.
+    fn check_networks(&self, caller: &Caller) -> Result<(), VaultError> {
+        let (Some(client), Some(open)) = (self.tables().clients.get(&caller.name), &self.open)
+        else {
+            return Ok(());
+        };
+        if caller.role.is_operator() {
+            return Ok(());
+        }
+        let address =
+            caller.origin.address.ok_or(VaultError::Internal("a client has no address"))?;
+        let denied = match client.scope.as_ref().and_then(|name| open.scopes.get(name)) {
+            Some(compiled) => {
+                vault_policy::admits(&compiled.scope, &client.networks, address).err()
+            }
+            None => {
+                let inside = client.networks.iter().any(|network| network.contains(&address));
+                (!inside && !client.networks.is_empty())
+                    .then_some(vault_policy::Denial::ClientNetworkNotAllowed)
+            }
+        };
+        denied.map_or(Ok(()), |denial| Err(VaultError::Deny(denial)))
     }
 
     fn act_or_answer(

@@ -26,7 +26,7 @@ pub use grant::{Grant, NotAGrant};
 pub use halt::Halts;
 pub use judge::{Question, Rule, judge};
 pub use lattice::{Comparison, Dimension, compare, narrows, widens};
-pub use network::{NetworkError, parse_network};
+pub use network::{NetworkError, admits, parse_network};
 pub use parse::{Fault, ScopeError};
 pub use scope::Scope;
 pub use symbol::{NotASymbol, Symbol};

@@ -7,6 +7,7 @@ use ipnet::IpNet;
 
 use crate::denial::Denial;
 use crate::judge::Question;
+use crate::scope::Scope;
 
 /// Why a text is not a network that can be used.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
@@ -65,16 +66,25 @@ pub(crate) fn check_network(network: IpNet, allow_any: bool) -> Result<(), Netwo
 }
 
 pub(crate) fn judge(question: &Question<'_>) -> Result<(), Denial> {
+    admits(question.scope, question.client_networks, question.address)
+}
+
+/// Judges an address alone: for calls that carry no request to a venue.
+///
+/// # Errors
+///
+/// The [`Denial`] of the networks that keep it out.
+pub fn admits(scope: &Scope, client_networks: &[IpNet], address: IpAddr) -> Result<(), Denial> {
     // A dual-stack listener reports IPv4 peers as mapped addresses.
-    let address = question.address.to_canonical();
+    let address = address.to_canonical();
     let within = |networks: &[IpNet]| networks.iter().any(|network| network.contains(&address));
-    if within(&question.scope.denied_networks) {
+    if within(&scope.denied_networks) {
         return Err(Denial::NetworkDenied);
     }
-    if !within(&question.scope.allowed_networks) {
+    if !within(&scope.allowed_networks) {
         return Err(Denial::NetworkNotAllowed);
     }
-    if !question.client_networks.is_empty() && !within(question.client_networks) {
+    if !client_networks.is_empty() && !within(client_networks) {
         return Err(Denial::ClientNetworkNotAllowed);
     }
     Ok(())

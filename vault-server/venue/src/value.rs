@@ -2,7 +2,7 @@
 
 use vault_model::Side;
 
-use crate::catalog::{Catalog, Items, Kind, Param};
+use crate::catalog::{Catalog, Items, Kind, Param, Role};
 use crate::form::is_plain_value;
 use crate::json::Value;
 use crate::shape::{self, Strictness};
@@ -14,9 +14,17 @@ const LIST_MAX: usize = 50;
 pub(crate) fn is_legal(catalog: &Catalog, param: &Param, value: &Value, how: Strictness) -> bool {
     let fits = |value: &Value| fits(catalog, &param.kind, value, how);
     let constant_holds = |text: &str| param.constant.as_ref().is_none_or(|c| c == text);
+    // A venue may read "nothing" as "everything": Kraken closes a whole position at volume 0. What a
+    // caller states must have a size; of what else would take the bytes nothing is assumed.
+    let size_holds = |text: &str| {
+        let is_size = matches!(param.role, Some(Role::Quantity | Role::QuoteQuantity));
+        !(is_size && how.unknown) || text.bytes().any(|b| matches!(b, b'1'..=b'9'))
+    };
     match scalar(&param.kind, value) {
         Some(text) => {
-            let legal = |text: &str| constant_holds(text) && is_legal_text(&param.kind, text);
+            let legal = |text: &str| {
+                constant_holds(text) && size_holds(text) && is_legal_text(&param.kind, text)
+            };
             // Where a signed text can be cut anywhere, the head of a value is a value too.
             legal(text)
                 || (how.cuttable && text.char_indices().skip(1).any(|(end, _)| legal(&text[..end])))

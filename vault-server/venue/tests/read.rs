@@ -120,6 +120,16 @@ fn leverage_makes_a_kraken_order_a_margin_order() {
 }
 
 #[test]
+fn orders_without_a_size_are_refused() {
+    // At Kraken volume 0 means "the whole position".
+    for zero in ["0", "0.0", "0.000000000000000000"] {
+        let body = format!("pair=XBTUSD&type=sell&ordertype=market&volume={zero}&leverage=2");
+        let refused = read(&kraken("/0/private/AddOrder", &body));
+        assert_eq!(refused, Err(ReadError::ParameterValue("volume".to_owned())), "{zero}");
+    }
+}
+
+#[test]
 fn order_types_without_meaning_are_refused() {
     let body = "pair=XBTUSD&type=buy&ordertype=stop-loss&price=60000&volume=0.001";
     assert_eq!(read(&kraken("/0/private/AddOrder", body)), Err(ReadError::OrderTypeUnknown));

@@ -1,0 +1,115 @@
+//! `vaultctl halt` and `vaultctl resume`.
+
+use clap::{Subcommand, ValueEnum};
+use serde_json::json;
+use vault_client::v1::{HaltCommand, HaltLevel, HaltStatusCommand, Outstanding, ResumeCommand};
+use vault_model::{HaltTarget, Timestamp};
+
+use crate::context::Context;
+use crate::fault::Fault;
+use crate::json;
+use crate::output::table;
+
+#[derive(clap::Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub struct HaltArguments {
+    #[command(subcommand)]
+    command: Option<HaltSubcommand>,
+    /// all, venue:NAME, credential:NAME or client:NAME
+    #[arg(default_value = "all")]
+    target: HaltTarget,
+    /// What stays possible
+    #[arg(long, value_enum, required = true)]
+    level: Option<Level>,
+    /// Why, for the log
+    #[arg(long, required = true)]
+    reason: Option<String>,
+}
+
+#[derive(Subcommand)]
+enum HaltSubcommand {
+    /// List the halts in force
+    Status,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Level {
+    /// Only what reads or cancels passes
+    NoNewRisk,
+    /// No signature at all
+    Nothing,
+}
+
+#[derive(clap::Args)]
+pub struct ResumeArguments {
+    /// all, venue:NAME, credential:NAME or client:NAME, as it was halted
+    target: HaltTarget,
+}
+
+pub async fn halt(context: &Context, arguments: HaltArguments) -> Result<(), Fault> {
+    let (Some(level), Some(reason)) = (arguments.level, arguments.reason) else {
+        return status(context).await;
+    };
+    let level = match level {
+        Level::NoNewRisk => HaltLevel::NoNewRisk,
+        Level::Nothing => HaltLevel::Nothing,
+    };
+    let target = arguments.target.to_string();
+    let command = HaltCommand { level: level.into(), target: target.clone(), reason };
+    let answer = context.operator().await?.halt(command).await?;
+    let value = json!({
+        "change": json::change(answer.change.as_ref()),
+        "outstanding": json::outstanding(answer.outstanding.as_ref()),
+    });
+    context.output.show(&value, || {
+        let level = json::halt_level(level);
+        format!("{target} halted: {level}\n{}", outstanding(answer.outstanding.as_ref()))
+    })
+}
+
+pub async fn resume(context: &Context, arguments: ResumeArguments) -> Result<(), Fault> {
+    let target = arguments.target.to_string();
+    let command = ResumeCommand { target: target.clone() };
+    let answer = context.operator().await?.resume(command).await?;
+    let value = json!({ "change": json::change(answer.change.as_ref()) });
+    context.output.show(&value, || format!("{target} resumed"))
+}
+
+async fn status(context: &Context) -> Result<(), Fault> {
+    let answer = context.operator().await?.halt_status(HaltStatusCommand {}).await?;
+    let halts: Vec<_> = answer.halts.iter().map(json::halt).collect();
+    context.output.show(&json!({ "halts": halts }), || {
+        if answer.halts.is_empty() {
+            return "nothing is halted".to_owned();
+        }
+        let rows: Vec<Vec<String>> = answer
+            .halts
+            .iter()
+            .map(|info| {
+                vec![
+                    info.target.clone(),
+                    json::halt_level(info.level()).to_owned(),
+                    Timestamp::from_millis(info.at_ms).to_string(),
+                    info.by.clone(),
+                    info.reason.clone(),
+                ]
+            })
+            .collect();
+        table(&["TARGET", "LEVEL", "SINCE", "BY", "REASON"], &rows)
+    })
+}
+
+/// What signatures released before can still do, for people.
+pub fn outstanding(outstanding: Option<&Outstanding>) -> String {
+    let Some(outstanding) = outstanding else {
+        return String::new();
+    };
+    let mut text = match outstanding.usable_for_ms {
+        0 => "no signature released before has time left at its venue\n".to_owned(),
+        millis => format!("signatures released before are good for at most {millis} ms more\n"),
+    };
+    if outstanding.without_expiry {
+        text += "some have no expiry: they are good until the venue sees a larger nonce\n";
+    }
+    text
+}

@@ -1,0 +1,169 @@
+//! The only place that writes to stdout and stderr.
+
+use std::io::{self, Write as _};
+
+use serde_json::{Value, json};
+
+use crate::fault::{Exit, Fault};
+
+/// Where data and talk go, and in which form.
+#[derive(Clone, Copy, Debug)]
+pub struct Output {
+    json: bool,
+}
+
+impl Output {
+    pub fn new(json: bool) -> Self {
+        Self { json }
+    }
+
+    /// Whether data is wanted as JSON.
+    pub fn is_json(self) -> bool {
+        self.json
+    }
+
+    /// Shows data: exact JSON for machines, `people` for everybody else.
+    pub fn show(self, value: &Value, people: impl FnOnce() -> String) -> Result<(), Fault> {
+        if self.json {
+            let text = serde_json::to_string_pretty(value).unwrap_or_default();
+            self.bytes(format!("{text}\n").as_bytes())
+        } else {
+            let mut text = printable(&people());
+            if !text.is_empty() && !text.ends_with('\n') {
+                text.push('\n');
+            }
+            self.bytes(text.as_bytes())
+        }
+    }
+
+    /// Writes data as it is.
+    pub fn bytes(self, bytes: &[u8]) -> Result<(), Fault> {
+        let mut out = io::stdout().lock();
+        match out.write_all(bytes).and_then(|()| out.flush()) {
+            Ok(()) => Ok(()),
+            // Whoever read us has seen enough; that needs no words.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(Fault::other("")),
+            Err(error) => Err(Fault::other(format!("stdout: {error}"))),
+        }
+    }
+
+    /// Says something to people, on stderr.
+    pub fn talk(self, text: &str) {
+        // Where stderr is gone there is nobody to tell.
+        let _ = writeln!(io::stderr().lock(), "{}", printable(text));
+    }
+
+    /// Says why the command failed.
+    pub fn fault(self, fault: &Fault) {
+        if fault.message.is_empty() {
+            return;
+        }
+        if self.json {
+            let _ = writeln!(io::stderr().lock(), "{}", json_fault(fault));
+            return;
+        }
+        self.talk(&format!("vaultctl: error: {}", fault.message));
+        if let Some(operation) =
+            fault.refusal.as_ref().map(|refusal| &refusal.operation).filter(|text| !text.is_empty())
+        {
+            self.talk(&format!("operation: {operation}"));
+        }
+        if !fault.hint.is_empty() {
+            self.talk(&format!("hint: {}", fault.hint));
+        }
+    }
+}
+
+fn json_fault(fault: &Fault) -> Value {
+    let mut error = json!({
+        "exit_code": fault.exit as u8,
+        "kind": kind(fault.exit),
+        "message": fault.message,
+        "hint": fault.hint,
+    });
+    if let Some(refusal) = &fault.refusal {
+        error["reason"] = json!(refusal.reason);
+        error["operation"] = json!(refusal.operation);
+        error["entry_index"] = json!(refusal.entry_index);
+        let millis = refusal.retry_after.map(|delay| delay.as_millis() as u64);
+        error["retry_after_ms"] = json!(millis);
+    }
+    json!({ "error": error })
+}
+
+fn kind(exit: Exit) -> &'static str {
+    match exit {
+        Exit::Ok => "ok",
+        Exit::Other => "other",
+        Exit::Usage => "usage",
+        Exit::Denied => "denied",
+        Exit::NotFound => "not_found",
+        Exit::Sealed => "sealed",
+        Exit::Unreachable => "unreachable",
+        Exit::Unauthenticated => "unauthenticated",
+        Exit::NotVerified => "not_verified",
+    }
+}
+
+/// Columns, as wide as their widest cell.
+pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
+    let cell = |row: &Vec<String>, column: usize| {
+        let text = row.get(column).map_or("", String::as_str);
+        // A cell never breaks its line.
+        if text.is_empty() { "-".to_owned() } else { text.replace(['\n', '\t'], " ") }
+    };
+    let widths: Vec<usize> = (0..head.len())
+        .map(|column| {
+            let cells = rows.iter().map(|row| cell(row, column).chars().count());
+            cells.chain([head[column].len()]).max().unwrap_or(0)
+        })
+        .collect();
+    let line = |cells: Vec<String>| {
+        let padded: Vec<String> =
+            cells.iter().zip(&widths).map(|(text, &width)| format!("{text:width$}")).collect();
+        format!("{}\n", padded.join("  ").trim_end())
+    };
+    let mut text = line(head.iter().map(|name| (*name).to_owned()).collect());
+    for row in rows {
+        text += &line((0..head.len()).map(|column| cell(row, column)).collect());
+    }
+    text
+}
+
+/// Names and values, one pair a line; pairs without a value are left out.
+pub fn pairs(pairs: &[(&str, String)]) -> String {
+    let width = pairs.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    pairs
+        .iter()
+        .filter(|(_, value)| !value.is_empty())
+        .map(|(name, value)| format!("{name:width$}  {value}\n"))
+        .collect()
+}
+
+/// Text that may come from outside must not steer the terminal.
+fn printable(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{pairs, printable, table};
+
+    #[test]
+    fn columns_line_up() {
+        let rows = [vec!["a".to_owned(), "long one".to_owned()], vec!["bcd".to_owned()]];
+
+        assert_eq!(table(&["X", "Y"], &rows), "X    Y\na    long one\nbcd  -\n");
+        assert_eq!(
+            pairs(&[("a", "1".to_owned()), ("bb", String::new()), ("ccc", "2".to_owned())]),
+            "a    1\nccc  2\n"
+        );
+    }
+
+    #[test]
+    fn control_characters_do_not_reach_the_terminal() {
+        assert_eq!(printable("a\u{1b}[2Jb\u{9b}\n"), "a\u{fffd}[2Jb\u{fffd}\n");
+    }
+}

@@ -1,0 +1,172 @@
+//! The client of a bot.
+
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, SystemTime};
+
+use tonic::Request;
+use tonic::transport::Channel;
+use vault_proto::v1::sign_service_client::SignServiceClient;
+use vault_proto::v1::{Receipt, SignRequest, SignResponse, SignedRequest, VenueRequest};
+
+use crate::command::NO_RANDOMNESS;
+use crate::error::ClientError;
+use crate::identity::Identity;
+use crate::transport;
+
+/// What is to be signed.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SignOrder {
+    /// 1 to 64 of `A-Z a-z 0-9 _ -`, unique per client; `None` takes 32 random hex digits.
+    pub request_id: Option<String>,
+    /// Name of a credential.
+    pub credential: String,
+    /// The request, without time, nonce, api key and signature.
+    pub request: VenueRequest,
+}
+
+/// A signed request and where the log says so.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Signed {
+    /// The id that was given or made.
+    pub request_id: String,
+    /// To be sent as it stands.
+    pub request: SignedRequest,
+    /// How long the venue accepts it from now on; `None`: it has no expiry.
+    pub usable_for: Option<Duration>,
+    /// Where its entry is in the log.
+    pub receipt: Receipt,
+    /// Place in the order of decisions.
+    pub seq: u64,
+}
+
+/// A bot's connection to the vault. It renews its identity by itself when two thirds of the
+/// certificate's life are over, for as long as the value lives.
+#[derive(Debug)]
+pub struct Client {
+    current: Arc<Current>,
+}
+
+#[derive(Debug)]
+struct Current {
+    connection: Mutex<Connection>,
+}
+
+#[derive(Clone, Debug)]
+struct Connection {
+    identity: Arc<Identity>,
+    channel: Channel,
+}
+
+impl Client {
+    /// Connects with an identity. To be called within a tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`].
+    pub async fn connect(identity: Identity) -> Result<Self, ClientError> {
+        let channel = transport::connect(&identity).await?;
+        let connection = Connection { identity: Arc::new(identity), channel };
+        let current = Arc::new(Current { connection: Mutex::new(connection) });
+        // Ends by itself when the last of us is gone, but never in the middle of a renewal.
+        tokio::spawn(keep_fresh(Arc::downgrade(&current)));
+        Ok(Self { current })
+    }
+
+    /// The identity in use.
+    pub fn identity(&self) -> Arc<Identity> {
+        self.current.connection().identity
+    }
+
+    /// Has one request signed. A connection that breaks is made anew, and the request sent once
+    /// more under the same id, which the vault counts once.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Refused`] with the vault's reason; anything else means that the outcome is
+    /// not known, and that the same order may be sent again with the same `request_id`.
+    pub async fn sign(&self, order: SignOrder) -> Result<Signed, ClientError> {
+        let request_id = match order.request_id {
+            Some(request_id) => request_id,
+            None => random_id()?,
+        };
+        let request = SignRequest {
+            request_id: request_id.clone(),
+            credential: order.credential,
+            request: Some(order.request),
+        };
+        let answer = match self.sign_once(request.clone()).await {
+            Err(ClientError::Transport(cause)) => {
+                tracing::debug!(%cause, "connection broke, asking again");
+                self.sign_once(request).await?
+            }
+            other => other?,
+        };
+        let (Some(request), Some(receipt)) = (answer.request, answer.receipt) else {
+            return Err(ClientError::Protocol("a part is missing"));
+        };
+        Ok(Signed {
+            request_id,
+            request,
+            usable_for: answer.usable_for_ms.map(Duration::from_millis),
+            receipt,
+            seq: answer.seq,
+        })
+    }
+
+    async fn sign_once(&self, request: SignRequest) -> Result<SignResponse, ClientError> {
+        let mut request = Request::new(request);
+        request.set_timeout(SIGN_TIMEOUT);
+        let mut service = SignServiceClient::new(self.current.connection().channel);
+        Ok(service.sign(request).await.map_err(ClientError::from_status)?.into_inner())
+    }
+
+    /// Renews now and goes on with the new identity.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`]; the old identity stays in use then.
+    pub async fn renew(&self) -> Result<(), ClientError> {
+        self.current.renew().await
+    }
+}
+
+impl Current {
+    fn connection(&self) -> Connection {
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    async fn renew(&self) -> Result<(), ClientError> {
+        let old = self.connection();
+        let identity = old.identity.renew_over(old.channel).await?;
+        // Lazy: calls that are under way end on the old connection, the next one makes the new one.
+        let channel = transport::connect_lazy(&identity)?;
+        let new = Connection { identity: Arc::new(identity), channel };
+        *self.connection.lock().unwrap_or_else(PoisonError::into_inner) = new;
+        Ok(())
+    }
+}
+
+/// Renews when it is time; after a failure, again at the next look.
+async fn keep_fresh(current: Weak<Current>) {
+    while let Some(current) = current.upgrade() {
+        if current.connection().identity.needs_renewal(SystemTime::now()) {
+            match current.renew().await {
+                Ok(()) => tracing::info!("certificate renewed"),
+                Err(error) => tracing::warn!(%error, "certificate not renewed"),
+            }
+        }
+        drop(current);
+        // Looks often instead of sleeping long: a timer stands still while the machine sleeps.
+        tokio::time::sleep(LOOK_INTERVAL).await;
+    }
+}
+
+fn random_id() -> Result<String, ClientError> {
+    let mut bytes = [0; 16];
+    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| NO_RANDOMNESS)?;
+    Ok(hex::encode(bytes))
+}
+
+/// As long as the vault itself gives a request.
+const SIGN_TIMEOUT: Duration = Duration::from_secs(5);
+const LOOK_INTERVAL: Duration = Duration::from_secs(20);

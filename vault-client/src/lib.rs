@@ -1,0 +1,34 @@
+//! Client library of the vault.
+//!
+//! [`Identity`] is a folder with a key and a certificate: [`Identity::enroll`] makes it from an
+//! invite token, [`Identity::load`] reads it, [`Identity::renew`] replaces key and certificate.
+//! [`Client`] signs for bots; [`Operator`] has one method for each RPC of operators, whose commands
+//! it signs unseen. Every failure is a [`ClientError`].
+//!
+//! The library never sends a private key, a passphrase or an imported secret in the clear: keys stay
+//! in their folder, and secrets are sealed to the core that was pinned at enrolment.
+
+mod certificate;
+mod client;
+mod command;
+mod enroll;
+mod error;
+mod folder;
+mod identity;
+mod key;
+mod operator;
+mod renew;
+mod request;
+mod transport;
+
+pub use client::{Client, SignOrder, Signed};
+pub use command::signed_command;
+pub use enroll::EnrollOptions;
+pub use error::{ClientError, IdentityError, Refusal};
+pub use identity::{Identity, role_from_word, role_word};
+pub use key::KeyType;
+pub use operator::{EntryStream, Invited, Operator};
+pub use request::{UrlError, get, post, venue_request};
+pub use vault_model::SecretBytes;
+pub use vault_proto as proto;
+pub use vault_proto::v1;

@@ -1,0 +1,340 @@
+//! The client of an operator.
+
+use std::time::{Duration, SystemTime};
+
+use prost::Message as _;
+use tonic::Request;
+use tonic::transport::Channel;
+use vault_model::SecretBytes;
+use vault_proto::token::Token;
+use vault_proto::v1::audit_service_client::AuditServiceClient;
+use vault_proto::v1::client_service_client::ClientServiceClient;
+use vault_proto::v1::credential_service_client::CredentialServiceClient;
+use vault_proto::v1::halt_service_client::HaltServiceClient;
+use vault_proto::v1::operator_service_client::OperatorServiceClient;
+use vault_proto::v1::scope_service_client::ScopeServiceClient;
+use vault_proto::v1::seal_service_client::SealServiceClient;
+use vault_proto::v1::{self, InviteResult, InviteSpec, Role, SealTicket};
+use vault_proto::{sealed, token};
+use zeroize::{Zeroize as _, Zeroizing};
+
+use crate::command::{NO_RANDOMNESS, signed_command};
+use crate::error::ClientError;
+use crate::identity::Identity;
+use crate::transport;
+
+/// An operator's connection to the vault. Every call is a command signed with the identity's key.
+#[derive(Debug)]
+pub struct Operator {
+    identity: Identity,
+    channel: Channel,
+}
+
+/// An invitation, and the token that goes to whoever is invited. The token's secret was made here;
+/// the vault has only its public half.
+#[derive(Debug)]
+pub struct Invited {
+    /// To be handed over, once.
+    pub token: Token,
+    /// What the vault answered.
+    pub result: InviteResult,
+}
+
+macro_rules! rpcs {
+    ($($(#[$doc:meta])* $name:ident = $client:ident.$rpc:ident $method:literal
+        ($command:ident in $request:ident) -> $response:ident within $timeout:ident;)+) => {
+        $(
+            $(#[$doc])*
+            ///
+            /// # Errors
+            ///
+            /// [`ClientError`].
+            pub async fn $name(
+                &self,
+                command: v1::$command,
+            ) -> Result<v1::$response, ClientError> {
+                let command =
+                    signed_command(&self.identity, $method, &command, SystemTime::now())?;
+                let mut request = Request::new(v1::$request { command: Some(command) });
+                request.set_timeout($timeout);
+                let answer = $client::new(self.channel.clone()).$rpc(request).await;
+                Ok(answer.map_err(ClientError::from_status)?.into_inner())
+            }
+        )+
+    };
+}
+
+impl Operator {
+    /// Connects with an operator's identity.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`].
+    pub async fn connect(identity: Identity) -> Result<Self, ClientError> {
+        let channel = transport::connect(&identity).await?;
+        Ok(Self { identity, channel })
+    }
+
+    /// The identity in use.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    rpcs! {
+        /// Whether the vault is sealed, and a ticket for the next unseal attempt.
+        status = SealServiceClient.status "vault.v1.SealService/Status"
+            (StatusCommand in StatusRequest) -> StatusResponse within SHORT;
+        /// Opens the vault with a secret that is sealed already; see [`Operator::unseal`].
+        unseal_sealed = SealServiceClient.unseal "vault.v1.SealService/Unseal"
+            (UnsealCommand in UnsealRequest) -> UnsealResponse within LONG;
+        /// Wipes the keys and restarts the vault's processes sealed.
+        seal = SealServiceClient.seal "vault.v1.SealService/Seal"
+            (SealCommand in SealRequest) -> SealResponse within SHORT;
+        /// Gets a single-use ticket to seal a credential to; see [`Operator::import`].
+        begin_import = CredentialServiceClient.begin_import
+            "vault.v1.CredentialService/BeginImport"
+            (BeginImportCommand in BeginImportRequest) -> BeginImportResponse within SHORT;
+        /// Stores a credential that is sealed already; see [`Operator::import`].
+        import_sealed = CredentialServiceClient.import "vault.v1.CredentialService/Import"
+            (ImportCommand in ImportRequest) -> ImportResponse within SHORT;
+        /// Lists the credentials.
+        list_credentials = CredentialServiceClient.list "vault.v1.CredentialService/List"
+            (ListCredentialsCommand in ListCredentialsRequest) -> ListCredentialsResponse
+            within SHORT;
+        /// Describes one credential.
+        describe_credential = CredentialServiceClient.describe
+            "vault.v1.CredentialService/Describe"
+            (DescribeCredentialCommand in DescribeCredentialRequest)
+            -> DescribeCredentialResponse within SHORT;
+        /// Stops every use of a credential.
+        disable_credential = CredentialServiceClient.disable "vault.v1.CredentialService/Disable"
+            (DisableCredentialCommand in DisableCredentialRequest) -> DisableCredentialResponse
+            within SHORT;
+        /// Lets a credential be used again.
+        enable_credential = CredentialServiceClient.enable "vault.v1.CredentialService/Enable"
+            (EnableCredentialCommand in EnableCredentialRequest) -> EnableCredentialResponse
+            within SHORT;
+        /// Makes or replaces a scope.
+        put_scope = ScopeServiceClient.put "vault.v1.ScopeService/Put"
+            (PutScopeCommand in PutScopeRequest) -> PutScopeResponse within SHORT;
+        /// Gets one scope.
+        scope = ScopeServiceClient.get "vault.v1.ScopeService/Get"
+            (GetScopeCommand in GetScopeRequest) -> GetScopeResponse within SHORT;
+        /// Lists the scopes.
+        list_scopes = ScopeServiceClient.list "vault.v1.ScopeService/List"
+            (ListScopesCommand in ListScopesRequest) -> ListScopesResponse within SHORT;
+        /// Deletes a scope that no client holds.
+        delete_scope = ScopeServiceClient.delete "vault.v1.ScopeService/Delete"
+            (DeleteScopeCommand in DeleteScopeRequest) -> DeleteScopeResponse within SHORT;
+        /// Judges one request as if a client had sent it; signs nothing.
+        explain = ScopeServiceClient.explain "vault.v1.ScopeService/Explain"
+            (ExplainCommand in ExplainRequest) -> ExplainResponse within SHORT;
+        /// Lists the clients.
+        list_clients = ClientServiceClient.list "vault.v1.ClientService/List"
+            (ListClientsCommand in ListClientsRequest) -> ListClientsResponse within SHORT;
+        /// Describes one client.
+        describe_client = ClientServiceClient.describe "vault.v1.ClientService/Describe"
+            (DescribeClientCommand in DescribeClientRequest) -> DescribeClientResponse
+            within SHORT;
+        /// Ends a client: after the answer no signature for it is written to any socket.
+        revoke_client = ClientServiceClient.revoke "vault.v1.ClientService/Revoke"
+            (RevokeClientCommand in RevokeClientRequest) -> RevokeClientResponse within SHORT;
+        /// Invites a client with a token that exists already; see [`Operator::invite_client`].
+        invite_client_by_spec = ClientServiceClient.invite "vault.v1.ClientService/Invite"
+            (InviteClientCommand in InviteClientRequest) -> InviteClientResponse within SHORT;
+        /// Invites an operator with a token that exists already; see [`Operator::invite_operator`].
+        invite_operator_by_spec = OperatorServiceClient.invite "vault.v1.OperatorService/Invite"
+            (InviteOperatorCommand in InviteOperatorRequest) -> InviteOperatorResponse
+            within SHORT;
+        /// Lists the operators.
+        list_operators = OperatorServiceClient.list "vault.v1.OperatorService/List"
+            (ListOperatorsCommand in ListOperatorsRequest) -> ListOperatorsResponse within SHORT;
+        /// Ends an operator.
+        revoke_operator = OperatorServiceClient.revoke "vault.v1.OperatorService/Revoke"
+            (RevokeOperatorCommand in RevokeOperatorRequest) -> RevokeOperatorResponse
+            within SHORT;
+        /// Stops at once what the level forbids.
+        halt = HaltServiceClient.halt "vault.v1.HaltService/Halt"
+            (HaltCommand in HaltRequest) -> HaltResponse within SHORT;
+        /// Ends a halt.
+        resume = HaltServiceClient.resume "vault.v1.HaltService/Resume"
+            (ResumeCommand in ResumeRequest) -> ResumeResponse within SHORT;
+        /// Lists the halts in force.
+        halt_status = HaltServiceClient.status "vault.v1.HaltService/Status"
+            (HaltStatusCommand in HaltStatusRequest) -> HaltStatusResponse within SHORT;
+        /// The newest signed checkpoint.
+        checkpoint = AuditServiceClient.get_checkpoint "vault.v1.AuditService/GetCheckpoint"
+            (GetCheckpointCommand in GetCheckpointRequest) -> GetCheckpointResponse within SHORT;
+    }
+
+    /// Seals a passphrase to the pinned core and opens the vault with it.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Ticket`] if the ticket is not the pinned core's: nothing is sent then.
+    pub async fn unseal(
+        &self,
+        passphrase: &SecretBytes,
+    ) -> Result<v1::UnsealResponse, ClientError> {
+        let status = self.status(v1::StatusCommand {}).await?;
+        let ticket = self.checked(status.unseal_ticket, sealed::UNSEAL)?;
+        let sealed = sealed::seal(&ticket, &[], passphrase.expose_secret())?;
+        self.unseal_sealed(v1::UnsealCommand { ticket_id: ticket.id, sealed }).await
+    }
+
+    /// Seals a secret to the pinned core, bound to its metadata, and stores both. The secret is
+    /// wiped, whatever comes of it.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Ticket`] if the ticket is not the pinned core's: nothing is sent then.
+    pub async fn import(
+        &self,
+        metadata: v1::CredentialMetadata,
+        mut secret: v1::CredentialSecret,
+    ) -> Result<v1::ImportResponse, ClientError> {
+        // Room for all of it: bytes that grew would leave a copy behind.
+        let mut plain = Zeroizing::new(Vec::with_capacity(secret.encoded_len()));
+        let encoded = secret.encode(&mut *plain);
+        secret.api_key.zeroize();
+        secret.secret.zeroize();
+        secret.passphrase.zeroize();
+        secret.private_key_pem.zeroize();
+        encoded.map_err(|_| ClientError::Protocol("the secret is too long"))?;
+
+        let answer = self.begin_import(v1::BeginImportCommand {}).await?;
+        let ticket = self.checked(answer.ticket, sealed::IMPORT)?;
+        let sealed = sealed::seal(&ticket, &metadata.encode_to_vec(), &plain)?;
+        let command = v1::ImportCommand { ticket_id: ticket.id, metadata: Some(metadata), sealed };
+        self.import_sealed(command).await
+    }
+
+    /// Makes a token, lets the vault know its public half and returns it. The command's `invite`
+    /// is filled in; `lifetime_s` of one that is given is kept.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`].
+    pub async fn invite_client(
+        &self,
+        mut command: v1::InviteClientCommand,
+    ) -> Result<Invited, ClientError> {
+        let lifetime_s = command.invite.take().unwrap_or_default().lifetime_s;
+        let (token, spec) = self.new_token(lifetime_s)?;
+        command.invite = Some(spec);
+        let answer = self.invite_client_by_spec(command).await?;
+        complete(token, answer.invite)
+    }
+
+    /// As [`Operator::invite_client`], for a person.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`].
+    pub async fn invite_operator(
+        &self,
+        name: &str,
+        role: Role,
+        lifetime_s: u32,
+    ) -> Result<Invited, ClientError> {
+        let (token, spec) = self.new_token(lifetime_s)?;
+        let command = v1::InviteOperatorCommand {
+            name: name.to_owned(),
+            role: role.into(),
+            invite: Some(spec),
+        };
+        let answer = self.invite_operator_by_spec(command).await?;
+        complete(token, answer.invite)
+    }
+
+    /// Streams entries and, last, the checkpoint that covers them.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`].
+    pub async fn export(
+        &self,
+        command: v1::ExportCommand,
+    ) -> Result<EntryStream<v1::ExportResponse>, ClientError> {
+        let method = "vault.v1.AuditService/Export";
+        let command = signed_command(&self.identity, method, &command, SystemTime::now())?;
+        let request = v1::ExportRequest { command: Some(command) };
+        let answer = AuditServiceClient::new(self.channel.clone()).export(request).await;
+        Ok(EntryStream(answer.map_err(ClientError::from_status)?.into_inner()))
+    }
+
+    /// Streams entries as they come.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`].
+    pub async fn tail(
+        &self,
+        command: v1::TailCommand,
+    ) -> Result<EntryStream<v1::TailResponse>, ClientError> {
+        let method = "vault.v1.AuditService/Tail";
+        let command = signed_command(&self.identity, method, &command, SystemTime::now())?;
+        let request = v1::TailRequest { command: Some(command) };
+        let answer = AuditServiceClient::new(self.channel.clone()).tail(request).await;
+        Ok(EntryStream(answer.map_err(ClientError::from_status)?.into_inner()))
+    }
+
+    /// The ticket, if it is signed by the core that was pinned at enrolment.
+    fn checked(
+        &self,
+        ticket: Option<SealTicket>,
+        purpose: &str,
+    ) -> Result<SealTicket, ClientError> {
+        let ticket = ticket.ok_or(ClientError::Protocol("there is no ticket"))?;
+        sealed::verify_ticket(&ticket, purpose, self.identity.core_fingerprint())?;
+        if ticket.instance_id != self.identity.instance_id() {
+            return Err(sealed::SealedError::Ticket.into());
+        }
+        Ok(ticket)
+    }
+
+    /// A token whose address and end are not known yet.
+    fn new_token(&self, lifetime_s: u32) -> Result<(Token, InviteSpec), ClientError> {
+        let mut id = [0; 16];
+        let mut seed = Zeroizing::new([0; 32]);
+        aws_lc_rs::rand::fill(&mut id).map_err(|_| NO_RANDOMNESS)?;
+        aws_lc_rs::rand::fill(seed.as_mut_slice()).map_err(|_| NO_RANDOMNESS)?;
+        let (ca, core) = (self.identity.ca_fingerprint(), self.identity.core_fingerprint());
+        let token = token::Token::new(id, seed, *ca, *core, 0, String::new());
+        let spec = InviteSpec {
+            token_id: id.to_vec(),
+            token_public_key: token.public_key().to_vec(),
+            lifetime_s,
+        };
+        Ok((token, spec))
+    }
+}
+
+fn complete(mut token: Token, result: Option<InviteResult>) -> Result<Invited, ClientError> {
+    let result = result.ok_or(ClientError::Protocol("there is no invitation"))?;
+    if result.enroll_address.is_empty() || result.enroll_address.len() > 255 {
+        return Err(ClientError::Protocol("it names no enrol address"));
+    }
+    token.address.clone_from(&result.enroll_address);
+    token.expires_at_ms = result.expires_at_ms;
+    Ok(Invited { token, result })
+}
+
+/// Messages that come one after the other.
+#[derive(Debug)]
+pub struct EntryStream<T>(tonic::Streaming<T>);
+
+impl<T> EntryStream<T> {
+    /// The next message; `None` at the end.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`].
+    pub async fn next(&mut self) -> Result<Option<T>, ClientError> {
+        self.0.message().await.map_err(ClientError::from_status)
+    }
+}
+
+const SHORT: Duration = Duration::from_secs(15);
+/// Opening a slot is slow on purpose.
+const LONG: Duration = Duration::from_secs(60);

@@ -1,0 +1,352 @@
+//! The services: each checks its command and answers with little.
+
+use std::pin::Pin;
+use std::sync::atomic::Ordering;
+
+use prost::Message;
+use ring::signature::{ED25519, UnparsedPublicKey};
+use tonic::{Code, Request, Response, Status};
+use vault_client::v1;
+use vault_client::v1::audit_service_server::AuditService;
+use vault_client::v1::client_service_server::ClientService;
+use vault_client::v1::credential_service_server::CredentialService;
+use vault_client::v1::halt_service_server::HaltService;
+use vault_client::v1::scope_service_server::ScopeService;
+use vault_client::v1::seal_service_server::SealService;
+use vault_client::v1::sign_service_server::SignService;
+use vault_proto::sealed::{IMPORT, UNSEAL};
+
+use super::{Fake, INSTANCE, Peer, refusal, serial_and_key};
+
+fn peer<T>(request: &Request<T>) -> Option<Peer> {
+    request.extensions().get::<Peer>().cloned()
+}
+
+impl Fake {
+    /// Breaks the caller's connection, if the test wants that.
+    fn break_if_due(&self, peer: Option<&Peer>) -> Result<(), Status> {
+        let mut state = self.state();
+        if state.breaks > 0 {
+            state.breaks -= 1;
+            peer.expect("a connection").broken.store(true, Ordering::SeqCst);
+            return Err(Status::aborted("never written"));
+        }
+        Ok(())
+    }
+}
+
+macro_rules! not_here {
+    ($($name:ident: $request:ident -> $response:ident;)+) => {
+        $(
+            // As `async_trait` would write it, which does not look into macros.
+            fn $name<'a, 'b>(
+                &'a self,
+                _request: Request<v1::$request>,
+            ) -> Pin<Box<dyn Future<Output = Result<Response<v1::$response>, Status>> + Send + 'b>>
+            where
+                'a: 'b,
+                Self: 'b,
+            {
+                Box::pin(async { Err(Status::unimplemented("not in this vault")) })
+            }
+        )+
+    };
+}
+
+#[tonic::async_trait]
+impl ClientService for Fake {
+    async fn invite(
+        &self,
+        request: Request<v1::InviteClientRequest>,
+    ) -> Result<Response<v1::InviteClientResponse>, Status> {
+        let method = "vault.v1.ClientService/Invite";
+        let peer = peer(&request);
+        let command: v1::InviteClientCommand =
+            self.command(method, peer.as_ref(), request.into_inner().command)?;
+        let role = command.role();
+        let spec = command.invite.expect("a spec");
+        let invitation = (spec.token_public_key, command.name, role);
+        self.state().invitations.insert(spec.token_id, invitation);
+        let invite = v1::InviteResult {
+            change: None,
+            expires_at_ms: i64::from(spec.lifetime_s),
+            enroll_address: self.address().to_owned(),
+        };
+        Ok(Response::new(v1::InviteClientResponse { invite: Some(invite) }))
+    }
+
+    async fn enroll(
+        &self,
+        request: Request<v1::EnrollRequest>,
+    ) -> Result<Response<v1::EnrollResponse>, Status> {
+        let peer = peer(&request);
+        let request = request.into_inner();
+        let invitation = self.state().invitations.get(&request.token_id).cloned();
+        let (public_key, name, role) =
+            invitation.ok_or_else(|| refusal(Code::NotFound, "TOKEN_UNKNOWN", "no token", &[]))?;
+        let token_id = request.token_id.as_slice().try_into().expect("16 bytes");
+        let message = vault_proto::enroll::signing_bytes(token_id, &request.csr).expect("short");
+        UnparsedPublicKey::new(&ED25519, &public_key)
+            .verify(&message, &request.proof)
+            .map_err(|_| Status::unauthenticated("no proof"))?;
+        let certificate = self.issue(&request.csr);
+        self.break_if_due(peer.as_ref())?;
+        let core_public_key =
+            if self.state().other_core { vec![1; 32] } else { self.core_public_key() };
+        Ok(Response::new(v1::EnrollResponse {
+            certificate,
+            ca_certificate: self.0.ca_der.clone(),
+            name,
+            role: role.into(),
+            not_after_ms: 0,
+            core_public_key,
+            instance_id: INSTANCE.to_vec(),
+            address: self.address().to_owned(),
+        }))
+    }
+
+    async fn renew(
+        &self,
+        request: Request<v1::RenewRequest>,
+    ) -> Result<Response<v1::RenewResponse>, Status> {
+        let peer = peer(&request);
+        let command: v1::RenewCommand = self.command(
+            "vault.v1.ClientService/Renew",
+            peer.as_ref(),
+            request.into_inner().command,
+        )?;
+        Ok(Response::new(v1::RenewResponse {
+            certificate: self.issue(&command.csr),
+            ca_certificate: self.0.ca_der.clone(),
+            not_after_ms: 0,
+        }))
+    }
+
+    not_here! {
+        list: ListClientsRequest -> ListClientsResponse;
+        describe: DescribeClientRequest -> DescribeClientResponse;
+        revoke: RevokeClientRequest -> RevokeClientResponse;
+    }
+}
+
+#[tonic::async_trait]
+impl SealService for Fake {
+    async fn status(
+        &self,
+        request: Request<v1::StatusRequest>,
+    ) -> Result<Response<v1::StatusResponse>, Status> {
+        let peer = peer(&request);
+        let _: v1::StatusCommand = self.command(
+            "vault.v1.SealService/Status",
+            peer.as_ref(),
+            request.into_inner().command,
+        )?;
+        Ok(Response::new(v1::StatusResponse {
+            state: v1::SealState::Sealed.into(),
+            node: "n\u{1b}[2J".to_owned(),
+            unseal_ticket: Some(self.ticket(UNSEAL)),
+            ..Default::default()
+        }))
+    }
+
+    async fn unseal(
+        &self,
+        request: Request<v1::UnsealRequest>,
+    ) -> Result<Response<v1::UnsealResponse>, Status> {
+        let peer = peer(&request);
+        let command: v1::UnsealCommand = self.command(
+            "vault.v1.SealService/Unseal",
+            peer.as_ref(),
+            request.into_inner().command,
+        )?;
+        self.open(&command.ticket_id, &[], &command.sealed)?;
+        Ok(Response::new(v1::UnsealResponse { state_rev: 5 }))
+    }
+
+    not_here! { seal: SealRequest -> SealResponse; }
+}
+
+#[tonic::async_trait]
+impl CredentialService for Fake {
+    async fn begin_import(
+        &self,
+        request: Request<v1::BeginImportRequest>,
+    ) -> Result<Response<v1::BeginImportResponse>, Status> {
+        let peer = peer(&request);
+        let _: v1::BeginImportCommand = self.command(
+            "vault.v1.CredentialService/BeginImport",
+            peer.as_ref(),
+            request.into_inner().command,
+        )?;
+        let ticket = Some(self.ticket(IMPORT));
+        Ok(Response::new(v1::BeginImportResponse { ticket }))
+    }
+
+    async fn import(
+        &self,
+        request: Request<v1::ImportRequest>,
+    ) -> Result<Response<v1::ImportResponse>, Status> {
+        let peer = peer(&request);
+        let command: v1::ImportCommand = self.command(
+            "vault.v1.CredentialService/Import",
+            peer.as_ref(),
+            request.into_inner().command,
+        )?;
+        let metadata = command.metadata.expect("metadata").encode_to_vec();
+        self.open(&command.ticket_id, &metadata, &command.sealed)?;
+        Ok(Response::new(v1::ImportResponse { change: None, version: 1 }))
+    }
+
+    not_here! {
+        list: ListCredentialsRequest -> ListCredentialsResponse;
+        describe: DescribeCredentialRequest -> DescribeCredentialResponse;
+        disable: DisableCredentialRequest -> DisableCredentialResponse;
+        enable: EnableCredentialRequest -> EnableCredentialResponse;
+    }
+}
+
+#[tonic::async_trait]
+impl ScopeService for Fake {
+    async fn get(
+        &self,
+        request: Request<v1::GetScopeRequest>,
+    ) -> Result<Response<v1::GetScopeResponse>, Status> {
+        let peer = peer(&request);
+        let command: v1::GetScopeCommand =
+            self.command("vault.v1.ScopeService/Get", peer.as_ref(), request.into_inner().command)?;
+        let scope = v1::Scope { name: command.name, ..Default::default() };
+        let info = v1::ScopeInfo { scope: Some(scope), revision: 3, ..Default::default() };
+        Ok(Response::new(v1::GetScopeResponse { scope: Some(info) }))
+    }
+
+    async fn delete(
+        &self,
+        request: Request<v1::DeleteScopeRequest>,
+    ) -> Result<Response<v1::DeleteScopeResponse>, Status> {
+        let peer = peer(&request);
+        let _: v1::DeleteScopeCommand = self.command(
+            "vault.v1.ScopeService/Delete",
+            peer.as_ref(),
+            request.into_inner().command,
+        )?;
+        Ok(Response::new(v1::DeleteScopeResponse { change: None }))
+    }
+
+    async fn put(
+        &self,
+        request: Request<v1::PutScopeRequest>,
+    ) -> Result<Response<v1::PutScopeResponse>, Status> {
+        let peer = peer(&request);
+        let _: v1::PutScopeCommand =
+            self.command("vault.v1.ScopeService/Put", peer.as_ref(), request.into_inner().command)?;
+        let answer = v1::PutScopeResponse { revision: 1, widens: true, ..Default::default() };
+        Ok(Response::new(answer))
+    }
+
+    async fn explain(
+        &self,
+        request: Request<v1::ExplainRequest>,
+    ) -> Result<Response<v1::ExplainResponse>, Status> {
+        let peer = peer(&request);
+        let command: v1::ExplainCommand = self.command(
+            "vault.v1.ScopeService/Explain",
+            peer.as_ref(),
+            request.into_inner().command,
+        )?;
+        let allowed = command.request.expect("a request").method == "GET";
+        Ok(Response::new(v1::ExplainResponse { allowed, ..Default::default() }))
+    }
+
+    not_here! { list: ListScopesRequest -> ListScopesResponse; }
+}
+
+#[tonic::async_trait]
+impl HaltService for Fake {
+    async fn halt(
+        &self,
+        request: Request<v1::HaltRequest>,
+    ) -> Result<Response<v1::HaltResponse>, Status> {
+        let peer = peer(&request);
+        let _: v1::HaltCommand =
+            self.command("vault.v1.HaltService/Halt", peer.as_ref(), request.into_inner().command)?;
+        Ok(Response::new(v1::HaltResponse::default()))
+    }
+
+    async fn status(
+        &self,
+        request: Request<v1::HaltStatusRequest>,
+    ) -> Result<Response<v1::HaltStatusResponse>, Status> {
+        let peer = peer(&request);
+        let _: v1::HaltStatusCommand = self.command(
+            "vault.v1.HaltService/Status",
+            peer.as_ref(),
+            request.into_inner().command,
+        )?;
+        Ok(Response::new(v1::HaltStatusResponse::default()))
+    }
+
+    not_here! { resume: ResumeRequest -> ResumeResponse; }
+}
+
+#[tonic::async_trait]
+impl SignService for Fake {
+    async fn sign(
+        &self,
+        request: Request<v1::SignRequest>,
+    ) -> Result<Response<v1::SignResponse>, Status> {
+        let peer = peer(&request);
+        let certificate = peer.as_ref().and_then(|peer| peer.certificate.clone());
+        let (serial, _) = serial_and_key(&certificate.expect("a certificate"));
+        self.state().signs.push((request.into_inner(), serial));
+        self.break_if_due(peer.as_ref())?;
+        if let Some(refusal) = self.state().refusal.take() {
+            return Err(refusal);
+        }
+        Ok(Response::new(v1::SignResponse {
+            request: Some(v1::SignedRequest {
+                method: "GET".to_owned(),
+                url: "https://www.okx.com/api/v5/account/balance".to_owned(),
+                headers: vec![v1::Header { name: "ok-access-sign".into(), value: "sig".into() }],
+                body: Vec::new(),
+            }),
+            usable_for_ms: Some(30_000),
+            receipt: Some(v1::Receipt {
+                log_origin: "v.example/audit/n/0".to_owned(),
+                index: 4,
+                leaf_hash: vec![0xab; 32],
+            }),
+            seq: 5,
+        }))
+    }
+}
+
+type Stream<T> = Pin<Box<dyn tokio_stream::Stream<Item = Result<T, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl AuditService for Fake {
+    type ExportStream = Stream<v1::ExportResponse>;
+    type TailStream = Stream<v1::TailResponse>;
+
+    async fn export(
+        &self,
+        request: Request<v1::ExportRequest>,
+    ) -> Result<Response<Self::ExportStream>, Status> {
+        let peer = peer(&request);
+        let _: v1::ExportCommand = self.command(
+            "vault.v1.AuditService/Export",
+            peer.as_ref(),
+            request.into_inner().command,
+        )?;
+        let messages: Vec<_> = self.state().export.iter().cloned().map(Ok).collect();
+        Ok(Response::new(Box::pin(tokio_stream::iter(messages))))
+    }
+
+    async fn tail(
+        &self,
+        _request: Request<v1::TailRequest>,
+    ) -> Result<Response<Self::TailStream>, Status> {
+        Err(Status::unimplemented("not in this vault"))
+    }
+
+    not_here! { get_checkpoint: GetCheckpointRequest -> GetCheckpointResponse; }
+}

@@ -1,0 +1,125 @@
+//! Who is at the other end: certificate and address, as facts for the core to judge.
+
+use std::net::IpAddr;
+
+use sha2::{Digest, Sha256};
+use vault_ipc::{Caller, Listener};
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+use crate::address::canonical_bytes;
+
+/// Length of a serial in the frames, in bytes.
+const SERIAL_BYTES: usize = 16;
+
+/// What the front knows of a peer.
+#[derive(Clone, Debug)]
+pub(crate) struct Facts {
+    address: IpAddr,
+    certificate: Option<Certificate>,
+    listener: Listener,
+    via: String,
+}
+
+/// The parts of a client certificate that name it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Certificate {
+    /// SHA-256 of the DER.
+    fingerprint: [u8; 32],
+    serial: [u8; SERIAL_BYTES],
+}
+
+impl Certificate {
+    /// Names a certificate; `None` if it is not one or its serial is longer than 16 bytes.
+    pub(crate) fn read(der: &[u8]) -> Option<Self> {
+        let (_, certificate) = X509Certificate::from_der(der).ok()?;
+        Some(Self {
+            fingerprint: Sha256::digest(der).into(),
+            serial: padded(certificate.raw_serial())?,
+        })
+    }
+}
+
+/// DER writes an integer with as few bytes as its sign allows: a zero goes before a high bit, and
+/// leading zeros of ours go. Undone here.
+fn padded(raw: &[u8]) -> Option<[u8; SERIAL_BYTES]> {
+    let first = raw.iter().position(|byte| *byte != 0).unwrap_or(raw.len());
+    let digits = &raw[first..];
+    let mut serial = [0; SERIAL_BYTES];
+    serial.get_mut(SERIAL_BYTES.checked_sub(digits.len())?..)?.copy_from_slice(digits);
+    Some(serial)
+}
+
+impl Facts {
+    /// `address` is the peer's own; `via` is "direct" or the balancer that vouched for it.
+    pub(crate) fn new(
+        address: IpAddr,
+        via: String,
+        listener: Listener,
+        certificate: Option<Certificate>,
+    ) -> Self {
+        Self { address: address.to_canonical(), certificate, listener, via }
+    }
+
+    /// Canonical.
+    pub(crate) fn address(&self) -> IpAddr {
+        self.address
+    }
+
+    /// 4 or 16 bytes.
+    pub(crate) fn address_bytes(&self) -> Vec<u8> {
+        canonical_bytes(self.address)
+    }
+
+    /// 16 bytes; `None` on the enrol listener.
+    pub(crate) fn serial(&self) -> Option<&[u8]> {
+        self.certificate.as_ref().map(|certificate| certificate.serial.as_slice())
+    }
+
+    pub(crate) fn via(&self) -> &str {
+        &self.via
+    }
+
+    /// As the core wants it; `None` for a peer without a certificate.
+    pub(crate) fn caller(&self) -> Option<Caller> {
+        let certificate = self.certificate.as_ref()?;
+        Some(Caller {
+            serial: certificate.serial.to_vec(),
+            fingerprint: certificate.fingerprint.to_vec(),
+            address: self.address_bytes(),
+            via: self.via.clone(),
+            listener: self.listener.into(),
+        })
+    }
+
+    #[cfg(test)]
+    pub(crate) fn for_test(serial: [u8; SERIAL_BYTES]) -> Self {
+        Self::new(
+            [127, 0, 0, 1].into(),
+            "direct".to_owned(),
+            Listener::Bot,
+            Some(Certificate { fingerprint: [0; 32], serial }),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Certificate, padded};
+
+    #[test]
+    fn a_serial_is_sixteen_bytes_however_der_writes_it() {
+        let mut high = [0xff; 17];
+        high[0] = 0;
+
+        assert_eq!(padded(&high), Some([0xff; 16]));
+        assert_eq!(padded(&[1, 2]).map(|serial| serial[13..].to_vec()), Some(vec![0, 1, 2]));
+        assert_eq!(padded(&[]), Some([0; 16]));
+        assert_eq!(padded(&[1; 17]), None);
+    }
+
+    #[test]
+    fn what_is_no_certificate_has_no_name() {
+        assert_eq!(Certificate::read(&[]), None);
+        assert_eq!(Certificate::read(&[0x30, 0x03, 1, 2, 3]), None);
+    }
+}

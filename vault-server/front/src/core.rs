@@ -1,0 +1,275 @@
+//! The channel to the core: calls out, replies in, barriers in between, all in one order.
+
+use std::collections::HashMap;
+use std::mem;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use prost::Message;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::UnixStream;
+use tokio::sync::{Notify, oneshot};
+use vault_ipc::{
+    Barrier, BarrierDone, Code, Decoder, Failure, Frame, FrameError, Kind, Reply, ServerIdentity,
+    State,
+};
+
+use crate::FrontError;
+use crate::health::Healths;
+use crate::limit::Limits;
+use crate::registry::{Connection, Hold, Registry};
+use crate::tls::TlsCell;
+
+/// Bytes taken from the channel at once.
+const READ_BYTES: usize = 64 << 10;
+
+/// A handle on the channel.
+#[derive(Clone, Debug)]
+pub(crate) struct Core(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    barrier_drain: Duration,
+    ended: AtomicBool,
+    next_correlation: AtomicU64,
+    /// Whole frames that wait for the writer.
+    outgoing: Mutex<Vec<u8>>,
+    pending: Mutex<HashMap<u64, Pending>>,
+    queue_bytes: usize,
+    registry: Arc<Registry>,
+    wake_writer: Notify,
+}
+
+/// A call that waits for its reply.
+#[derive(Debug)]
+struct Pending {
+    connection: Arc<Connection>,
+    reply: oneshot::Sender<Answer>,
+}
+
+/// What the core answered.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    result: Result<Vec<u8>, Failure>,
+    hold: Option<Hold>,
+}
+
+/// Takes a call off the list when nobody waits for it any more.
+struct Forget<'a> {
+    correlation: u64,
+    shared: &'a Shared,
+}
+
+impl Drop for Forget<'_> {
+    fn drop(&mut self) {
+        self.shared.forget(self.correlation);
+    }
+}
+
+impl Core {
+    pub(crate) fn new(registry: Arc<Registry>, limits: &Limits) -> Self {
+        Self(Arc::new(Shared {
+            barrier_drain: limits.barrier_drain,
+            ended: AtomicBool::new(false),
+            next_correlation: AtomicU64::new(1),
+            outgoing: Mutex::default(),
+            pending: Mutex::default(),
+            queue_bytes: limits.queue_bytes,
+            registry,
+            wake_writer: Notify::new(),
+        }))
+    }
+
+    /// Sends one call and waits for its answer: the response, and the hold that must live as long
+    /// as its bytes. Dropping the future forgets the call; the core may still act on it.
+    ///
+    /// # Errors
+    ///
+    /// The core's failure, or one of the channel: too long, too busy, ended.
+    pub(crate) async fn call(
+        &self,
+        connection: &Arc<Connection>,
+        kind: Kind,
+        message: &impl Message,
+    ) -> Result<(Vec<u8>, Option<Hold>), Failure> {
+        let shared = &*self.0;
+        let correlation = shared.next_correlation.fetch_add(1, Ordering::Relaxed);
+        let (reply, answer) = oneshot::channel();
+        {
+            let mut outgoing = shared.outgoing.lock().expect("no panic while locked");
+            // Calls that were forgotten still lie here: without this, whoever calls and resets
+            // without end would fill the memory.
+            if outgoing.len() > shared.queue_bytes {
+                return Err(Failure::new(Code::Exhausted, "OVERLOADED", "vault is busy"));
+            }
+            if shared.ended.load(Ordering::Acquire) {
+                return Err(gone());
+            }
+            vault_ipc::encode(kind, correlation, message, &mut outgoing).map_err(|_| {
+                Failure::new(Code::BadRequest, "MESSAGE_TOO_LONG", "the message is too long")
+            })?;
+        }
+        shared
+            .pending
+            .lock()
+            .expect("no panic while locked")
+            .insert(correlation, Pending { connection: Arc::clone(connection), reply });
+        shared.wake_writer.notify_one();
+
+        let _forget = Forget { correlation, shared };
+        let Answer { result, hold } = answer.await.map_err(|_| gone())?;
+        result.map(|response| (response, hold))
+    }
+
+    /// Serves the channel until it ends.
+    ///
+    /// # Errors
+    ///
+    /// [`FrontError::Channel`] if it breaks or says what no core says, [`FrontError::Identity`] if
+    /// the first identity cannot be used.
+    pub(crate) async fn run(
+        &self,
+        stream: UnixStream,
+        tls: &TlsCell,
+        healths: &Healths,
+    ) -> Result<(), FrontError> {
+        let (read, write) = stream.into_split();
+        let ended = tokio::select! {
+            ended = self.read(read, tls, healths) => ended,
+            Err(error) = self.write(write) => Err(FrontError::Channel(error)),
+        };
+        self.0.ended.store(true, Ordering::Release);
+        // Their callers see that no answer will come.
+        self.0.pending.lock().expect("no panic while locked").clear();
+        ended
+    }
+
+    async fn read(
+        &self,
+        mut stream: impl AsyncRead + Unpin,
+        tls: &TlsCell,
+        healths: &Healths,
+    ) -> Result<(), FrontError> {
+        let mut bytes = vec![0; READ_BYTES];
+        let mut decoder = Decoder::default();
+        loop {
+            let count = stream.read(&mut bytes).await.map_err(FrameError::Io)?;
+            if count == 0 {
+                if decoder.is_empty() {
+                    return Ok(());
+                }
+                let ended = std::io::Error::from(std::io::ErrorKind::UnexpectedEof);
+                return Err(FrameError::Io(ended).into());
+            }
+            decoder.extend(&bytes[..count]);
+            while let Some(frame) = decoder.next_frame()? {
+                self.take(&frame, tls, healths).await?;
+            }
+        }
+    }
+
+    /// Handles one frame to its end before the next is looked at: a barrier comes after every reply
+    /// that was sent before it.
+    async fn take(
+        &self,
+        frame: &Frame,
+        tls: &TlsCell,
+        healths: &Healths,
+    ) -> Result<(), FrontError> {
+        match frame.kind {
+            Kind::Reply => self.take_reply(frame.correlation, frame.message()?),
+            Kind::Barrier => self.take_barrier(&frame.message()?)?,
+            Kind::ServerIdentity => {
+                let identity: ServerIdentity = frame.message()?;
+                match tls.install(identity) {
+                    Ok(()) => tracing::info!("server identity installed"),
+                    // The old one still serves.
+                    Err(error) if tls.is_installed() => {
+                        tracing::error!(%error, "new server identity refused");
+                    }
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            Kind::State => {
+                let State { sealed } = frame.message()?;
+                tracing::info!(sealed, "state of the vault");
+                healths.set_sealed(sealed).await;
+            }
+            Kind::BarrierDone
+            | Kind::Command
+            | Kind::Enroll
+            | Kind::Local
+            | Kind::Pull
+            | Kind::Restart
+            | Kind::Shutdown
+            | Kind::Sign => return Err(FrameError::Header.into()),
+        }
+        Ok(())
+    }
+
+    fn take_reply(&self, correlation: u64, reply: Reply) {
+        // Nobody waits: the bytes are dropped here.
+        let Some(pending) = self.0.forget(correlation) else {
+            return;
+        };
+        let hold = reply.releases.then(|| self.0.registry.hold(&pending.connection));
+        let result = match reply.failure {
+            Some(failure) => Err(failure),
+            None => Ok(reply.response),
+        };
+        // If the call was dropped meanwhile, bytes and hold are dropped with the answer.
+        let _ = pending.reply.send(Answer { result, hold });
+    }
+
+    fn take_barrier(&self, barrier: &Barrier) -> Result<(), FrameError> {
+        let done = BarrierDone { id: barrier.id };
+        match self.0.registry.barrier(&barrier.cut_serials) {
+            None => self.0.send(Kind::BarrierDone, &done)?,
+            Some(wait) => {
+                let shared = Arc::clone(&self.0);
+                tokio::spawn(async move {
+                    wait.passed(shared.barrier_drain).await;
+                    if let Err(error) = shared.send(Kind::BarrierDone, &done) {
+                        tracing::error!(%error, "barrier not confirmed");
+                    }
+                });
+            }
+        }
+        Ok(())
+    }
+
+    async fn write(&self, mut stream: impl AsyncWrite + Unpin) -> Result<(), FrameError> {
+        let mut batch = Vec::new();
+        loop {
+            self.0.wake_writer.notified().await;
+            // All that came while we waited or wrote goes out in one write.
+            loop {
+                mem::swap(&mut batch, &mut *self.0.outgoing.lock().expect("no panic while locked"));
+                if batch.is_empty() {
+                    break;
+                }
+                stream.write_all(&batch).await?;
+                batch.clear();
+            }
+        }
+    }
+}
+
+impl Shared {
+    fn forget(&self, correlation: u64) -> Option<Pending> {
+        self.pending.lock().expect("no panic while locked").remove(&correlation)
+    }
+
+    fn send(&self, kind: Kind, message: &impl Message) -> Result<(), FrameError> {
+        let mut outgoing = self.outgoing.lock().expect("no panic while locked");
+        vault_ipc::encode(kind, 0, message, &mut outgoing)?;
+        drop(outgoing);
+        self.wake_writer.notify_one();
+        Ok(())
+    }
+}
+
+fn gone() -> Failure {
+    Failure::new(Code::Unavailable, "SHUTTING_DOWN", "vault is shutting down")
+}

@@ -1,0 +1,218 @@
+//! What every call passes: places, a deadline, and the follow-up of what a reply releases.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use http::{Request, Response};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::sync::OwnedSemaphorePermit;
+use tonic::Status;
+use tonic::body::Body;
+use tonic::service::Routes;
+use tower::Service;
+use vault_ipc::{Code, Failure};
+
+use crate::registry::{Connection, Hold};
+use crate::status::from_failure;
+
+/// The service of one connection.
+#[derive(Clone, Debug)]
+pub(crate) struct Gate {
+    pub(crate) call_max: Duration,
+    pub(crate) connection: Arc<Connection>,
+    pub(crate) routes: Routes,
+}
+
+/// When nobody waits for a call's answer any more; an extension of its request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Deadline {
+    /// Microseconds since the epoch.
+    pub(crate) unix_us: i64,
+}
+
+/// A response body whose bytes own the hold of what they release.
+#[derive(Debug)]
+pub(crate) struct ReplyBody {
+    body: Body,
+    hold: Option<Arc<Hold>>,
+    /// The call's place on its connection, until the response has been handed over whole.
+    _place: Option<OwnedSemaphorePermit>,
+}
+
+/// Released bytes: the hold goes when the last of them goes.
+struct HeldBytes {
+    bytes: Bytes,
+    _hold: Arc<Hold>,
+}
+
+impl AsRef<[u8]> for HeldBytes {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl hyper::service::Service<Request<Incoming>> for Gate {
+    type Response = Response<ReplyBody>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let gate = self.clone();
+        Box::pin(async move { Ok(gate.answer(request).await) })
+    }
+}
+
+impl Gate {
+    async fn answer(mut self, mut request: Request<Incoming>) -> Response<ReplyBody> {
+        let Some(place) = self.connection.begin_call() else {
+            return refused(busy());
+        };
+        let mut left = self.call_max;
+        if let Some(asked) = request.headers().get("grpc-timeout") {
+            let Some(asked) = parse_timeout(asked.as_bytes()) else {
+                return refused(Failure::new(
+                    Code::BadRequest,
+                    "TIMEOUT_MALFORMED",
+                    "grpc-timeout is not well formed",
+                ));
+            };
+            left = left.min(asked);
+        }
+        request.extensions_mut().insert(Deadline { unix_us: unix_us(SystemTime::now() + left) });
+        request.extensions_mut().insert(Arc::clone(&self.connection));
+
+        // Routes are always ready.
+        let answered = tokio::time::timeout(left, self.routes.call(request)).await;
+        let Ok(Ok(mut response)) = answered else {
+            return refused(late());
+        };
+        let hold = response.extensions_mut().remove::<Arc<Hold>>();
+        response.map(|body| ReplyBody { body, hold, _place: Some(place) })
+    }
+}
+
+impl HttpBody for ReplyBody {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let frame = std::task::ready!(Pin::new(&mut self.body).poll_frame(cx));
+        Poll::Ready(frame.map(|frame| {
+            frame.map(|frame| match &self.hold {
+                Some(hold) => frame.map_data(|bytes| {
+                    Bytes::from_owner(HeldBytes { bytes, _hold: Arc::clone(hold) })
+                }),
+                None => frame,
+            })
+        }))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// The failure of a call that nobody waits for any more.
+pub(crate) fn late() -> Failure {
+    Failure::new(Code::DeadlineExceeded, "DEADLINE_EXCEEDED", "the call took too long")
+}
+
+/// The failure of a call for which there is no place.
+pub(crate) fn busy() -> Failure {
+    Failure::new(Code::Exhausted, "OVERLOADED", "too many calls are in progress")
+}
+
+fn refused(failure: Failure) -> Response<ReplyBody> {
+    from_failure(failure).into_http::<Body>().map(|body| ReplyBody {
+        body,
+        hold: None,
+        _place: None,
+    })
+}
+
+fn unix_us(at: SystemTime) -> i64 {
+    at.duration_since(UNIX_EPOCH)
+        .ok()
+        .and_then(|since| i64::try_from(since.as_micros()).ok())
+        .unwrap_or(0)
+}
+
+/// How long a client says that it waits: one to eight digits and a unit.
+fn parse_timeout(value: &[u8]) -> Option<Duration> {
+    let (unit, digits) = value.split_last()?;
+    if !(1..=8).contains(&digits.len()) || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let count: u64 = std::str::from_utf8(digits).ok()?.parse().ok()?;
+    Some(match unit {
+        b'H' => Duration::from_secs(count * 3600),
+        b'M' => Duration::from_secs(count * 60),
+        b'S' => Duration::from_secs(count),
+        b'm' => Duration::from_millis(count),
+        b'u' => Duration::from_micros(count),
+        b'n' => Duration::from_nanos(count),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use bytes::Bytes;
+    use http_body_util::{BodyExt, Full};
+    use tonic::body::Body;
+
+    use super::{ReplyBody, parse_timeout};
+    use crate::caller::Facts;
+    use crate::registry::Registry;
+
+    #[test]
+    fn reads_timeouts_and_refuses_others() {
+        assert_eq!(parse_timeout(b"5S"), Some(Duration::from_secs(5)));
+        assert_eq!(parse_timeout(b"99999999H"), Some(Duration::from_secs(99_999_999 * 3600)));
+        assert_eq!(parse_timeout(b"250m"), Some(Duration::from_millis(250)));
+        assert_eq!(parse_timeout(b"7n"), Some(Duration::from_nanos(7)));
+        for bad in [&b""[..], b"S", b"5", b"5s", b"-5S", b"+5S", b"123456789S", b"5 S", b"\xff1S"] {
+            assert_eq!(parse_timeout(bad), None, "{bad:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_bytes_keep_the_hold_until_the_last_of_them_is_gone() {
+        let registry = Arc::new(Registry::default());
+        let open = registry.enter(Facts::for_test([1; 16]), 1, 1).expect("below the limit");
+        let connection = open.connection();
+        let body = ReplyBody {
+            body: Body::new(Full::new(Bytes::from_static(b"signed"))),
+            hold: Some(Arc::new(registry.hold(connection))),
+            _place: None,
+        };
+        let is_settled = || {
+            connection.settle();
+            registry.barrier(&[]).is_none()
+        };
+
+        let mut bytes = body.collect().await.expect("no errors").to_bytes();
+        let head = bytes.split_to(2);
+        assert_eq!(head, b"si"[..]);
+        drop(head);
+        assert!(!is_settled());
+        drop(bytes);
+        assert!(is_settled());
+    }
+}

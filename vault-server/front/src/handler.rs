@@ -1,0 +1,299 @@
+//! What the services share: a call becomes a frame, an answer becomes a message.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{Stream, stream};
+use prost::Message;
+use tokio::sync::Semaphore;
+use tonic::service::Routes;
+use tonic::{Request, Response, Status};
+use vault_ipc::proto::{FILE_DESCRIPTOR_SET, v1};
+use vault_ipc::{
+    Caller, Chunk, Code, CommandCall, EnrollCall, Failure, Kind, Listener, PullCall, SignCall,
+};
+
+use crate::convert::{Commanded, FromChunk};
+use crate::core::Core;
+use crate::gate::{Deadline, busy, late};
+use crate::health::Healths;
+use crate::limit::ListenerLimits;
+use crate::registry::{Connection, Hold};
+use crate::status::from_failure;
+
+/// How long to wait before asking again when a tail has nothing new.
+const TAIL_PAUSE: Duration = Duration::from_millis(100);
+
+/// A stream of messages to a client.
+pub(crate) type Messages<M> = Pin<Box<dyn Stream<Item = Result<M, Status>> + Send>>;
+
+/// Implements the services of one kind of listener.
+#[derive(Clone, Debug)]
+pub(crate) struct Handler {
+    call_max: Duration,
+    /// Places for calls at the core. Taken when a request has come whole: who sends slowly, or does
+    /// not read answers, holds places of their own connection only.
+    calls: Arc<Semaphore>,
+    core: Core,
+    listener: Listener,
+}
+
+/// The names of the services on a kind of listener.
+pub(crate) fn served(listener: Listener) -> &'static [&'static str] {
+    match listener {
+        Listener::Bot => {
+            &[v1::client_service_server::SERVICE_NAME, v1::sign_service_server::SERVICE_NAME]
+        }
+        Listener::Enroll => &[v1::client_service_server::SERVICE_NAME],
+        Listener::Operator => &[
+            v1::audit_service_server::SERVICE_NAME,
+            v1::client_service_server::SERVICE_NAME,
+            v1::credential_service_server::SERVICE_NAME,
+            v1::halt_service_server::SERVICE_NAME,
+            v1::operator_service_server::SERVICE_NAME,
+            v1::scope_service_server::SERVICE_NAME,
+            v1::seal_service_server::SERVICE_NAME,
+        ],
+        Listener::Unspecified => &[],
+    }
+}
+
+/// The services of a kind of listener, with health on all and reflection for operators.
+pub(crate) fn routes(
+    listener: Listener,
+    core: &Core,
+    healths: &Healths,
+    limits: &ListenerLimits,
+) -> Routes {
+    let handler = Handler {
+        call_max: limits.call,
+        calls: Arc::new(Semaphore::new(limits.calls)),
+        core: core.clone(),
+        listener,
+    };
+    let mut routes = Routes::default();
+    macro_rules! add {
+        ($($module:ident::$server:ident)+) => {
+            $(routes = routes.add_service(
+                v1::$module::$server::new(handler.clone())
+                    .max_decoding_message_size(limits.message_bytes),
+            );)+
+        };
+    }
+    match listener {
+        Listener::Bot => {
+            add!(client_service_server::ClientServiceServer sign_service_server::SignServiceServer);
+        }
+        Listener::Enroll => {
+            add!(client_service_server::ClientServiceServer);
+        }
+        Listener::Operator => {
+            add!(
+                audit_service_server::AuditServiceServer
+                client_service_server::ClientServiceServer
+                credential_service_server::CredentialServiceServer
+                halt_service_server::HaltServiceServer
+                operator_service_server::OperatorServiceServer
+                scope_service_server::ScopeServiceServer
+                seal_service_server::SealServiceServer
+            );
+            let mut reflection = tonic_reflection::server::Builder::configure()
+                .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET);
+            for name in served(listener) {
+                reflection = reflection.with_service_name(*name);
+            }
+            let reflection = reflection.build_v1().expect("our own descriptors decode");
+            routes = routes.add_service(reflection.max_decoding_message_size(limits.message_bytes));
+        }
+        Listener::Unspecified => {}
+    }
+    if let Some(health) = healths.server(listener) {
+        routes = routes.add_service(health.max_decoding_message_size(limits.message_bytes));
+    }
+    routes.prepare()
+}
+
+impl Handler {
+    pub(crate) fn listener(&self) -> Listener {
+        self.listener
+    }
+
+    /// Passes a signed command on; `method` is the RPC that was called.
+    pub(crate) async fn command<Q: Commanded, R: Message + Default>(
+        &self,
+        method: &'static str,
+        request: Request<Q>,
+    ) -> Result<Response<R>, Status> {
+        let connection = connection(&request)?;
+        let call = command_call(&connection, method, request)?;
+        self.call(&connection, Kind::Command, &call).await
+    }
+
+    /// Passes an enrolment on.
+    pub(crate) async fn enroll(
+        &self,
+        request: Request<v1::EnrollRequest>,
+    ) -> Result<Response<v1::EnrollResponse>, Status> {
+        let connection = connection(&request)?;
+        let call = EnrollCall {
+            address: connection.facts().address_bytes(),
+            via: connection.facts().via().to_owned(),
+            request: request.into_inner(),
+        };
+        self.call(&connection, Kind::Enroll, &call).await
+    }
+
+    /// Passes a Sign on.
+    pub(crate) async fn sign(
+        &self,
+        request: Request<v1::SignRequest>,
+    ) -> Result<Response<v1::SignResponse>, Status> {
+        let connection = connection(&request)?;
+        let deadline: Option<&Deadline> = request.extensions().get();
+        let call = SignCall {
+            caller: caller(&connection)?,
+            deadline_us: deadline.map_or(0, |deadline| deadline.unix_us),
+            request: request.into_inner(),
+        };
+        self.call(&connection, Kind::Sign, &call).await
+    }
+
+    /// Passes a signed command on that is answered with entries, and pulls until their end.
+    pub(crate) async fn entries<Q: Commanded, R: FromChunk + Send + 'static>(
+        &self,
+        method: &'static str,
+        request: Request<Q>,
+    ) -> Result<Response<Messages<R>>, Status> {
+        let connection = connection(&request)?;
+        let call = command_call(&connection, method, request)?;
+        let (response, _) =
+            self.ask(&connection, Kind::Command, &call).await.map_err(from_failure)?;
+        let first: Chunk = decoded(&response)?;
+        let entries = Entries {
+            connection,
+            handler: self.clone(),
+            ended: false,
+            first: Some(first),
+            grant: 0,
+            next_index: 0,
+        };
+        let messages = stream::try_unfold(entries, |mut entries| async move {
+            let chunk = entries.next().await.map_err(from_failure)?;
+            Ok(chunk.map(|chunk| (R::from_chunk(chunk), entries)))
+        });
+        Ok(Response::new(Box::pin(messages)))
+    }
+
+    async fn call<R: Message + Default>(
+        &self,
+        connection: &Arc<Connection>,
+        kind: Kind,
+        message: &impl Message,
+    ) -> Result<Response<R>, Status> {
+        let (response, hold) = self.ask(connection, kind, message).await.map_err(from_failure)?;
+        let mut response = Response::new(decoded(&response)?);
+        if let Some(hold) = hold {
+            // `gate.rs` ties it to the encoded bytes.
+            response.extensions_mut().insert::<Arc<Hold>>(Arc::new(hold));
+        }
+        Ok(response)
+    }
+
+    async fn ask(
+        &self,
+        connection: &Arc<Connection>,
+        kind: Kind,
+        message: &impl Message,
+    ) -> Result<(Vec<u8>, Option<Hold>), Failure> {
+        let _place = self.calls.try_acquire().map_err(|_| busy())?;
+        self.core.call(connection, kind, message).await
+    }
+}
+
+/// An export or a tail under way.
+struct Entries {
+    connection: Arc<Connection>,
+    handler: Handler,
+    ended: bool,
+    /// Came with the answer to the command.
+    first: Option<Chunk>,
+    grant: u64,
+    next_index: u64,
+}
+
+impl Entries {
+    /// The next chunk with something in it; `None` at the end.
+    async fn next(&mut self) -> Result<Option<Chunk>, Failure> {
+        loop {
+            if self.ended {
+                return Ok(None);
+            }
+            let chunk = match self.first.take() {
+                Some(first) => {
+                    self.grant = first.grant;
+                    first
+                }
+                None => self.pull().await?,
+            };
+            self.ended = chunk.end;
+            let after = chunk.first_index.saturating_add(chunk.entries.len() as u64);
+            // Never backwards, whatever an empty chunk says.
+            self.next_index = self.next_index.max(after);
+            if !chunk.entries.is_empty() || chunk.checkpoint.is_some() {
+                return Ok(Some(chunk));
+            }
+            if !self.ended {
+                tokio::time::sleep(TAIL_PAUSE).await;
+            }
+        }
+    }
+
+    async fn pull(&self) -> Result<Chunk, Failure> {
+        let call = PullCall { grant: self.grant, from_index: self.next_index };
+        let answer = self.handler.ask(&self.connection, Kind::Pull, &call);
+        let (response, _) =
+            tokio::time::timeout(self.handler.call_max, answer).await.map_err(|_| late())??;
+        Chunk::decode(response.as_slice()).map_err(|_| undecodable())
+    }
+}
+
+fn command_call<Q: Commanded>(
+    connection: &Connection,
+    method: &'static str,
+    request: Request<Q>,
+) -> Result<CommandCall, Status> {
+    let caller = caller(connection)?;
+    let command = request.into_inner().into_command().ok_or_else(|| {
+        from_failure(Failure::new(
+            Code::BadRequest,
+            "COMMAND_MISSING",
+            "the request carries no signed command",
+        ))
+    })?;
+    Ok(CommandCall { caller, method: method.to_owned(), command })
+}
+
+fn connection<Q>(request: &Request<Q>) -> Result<Arc<Connection>, Status> {
+    request.extensions().get().map(Arc::clone).ok_or_else(|| {
+        from_failure(Failure::new(Code::Internal, "INTERNAL", "a call without its connection"))
+    })
+}
+
+fn caller(connection: &Connection) -> Result<Caller, Status> {
+    connection.facts().caller().ok_or_else(|| {
+        from_failure(Failure::new(
+            Code::Unauthenticated,
+            "CERTIFICATE_MISSING",
+            "a client certificate is needed",
+        ))
+    })
+}
+
+fn decoded<R: Message + Default>(response: &[u8]) -> Result<R, Status> {
+    R::decode(response).map_err(|_| from_failure(undecodable()))
+}
+
+fn undecodable() -> Failure {
+    Failure::new(Code::Internal, "INTERNAL", "the core's answer does not decode")
+}

@@ -1,0 +1,143 @@
+//! The front: listeners, TLS, HTTP/2, limits and the thin gRPC services.
+//!
+//! It is the process that parses what strangers send. It holds the server's TLS key and no other,
+//! opens no file, decides nothing about policy, and turns every call into a frame to the core. Who
+//! breaks it can lie about a bot's address and identity; it cannot forge an operator's command.
+//!
+//! One thread serves everything, so that "cut" and "nothing more is written" need no locks to be
+//! true together.
+
+mod address;
+mod audit;
+mod caller;
+mod client;
+mod convert;
+mod core;
+mod credential;
+mod gate;
+mod halt;
+mod handler;
+mod health;
+mod io;
+mod limit;
+mod listener;
+mod operator;
+mod proxy;
+mod registry;
+mod scope;
+mod seal;
+mod serve;
+mod sign;
+mod status;
+mod tls;
+
+use std::net::TcpListener;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+
+use ipnet::IpNet;
+use vault_ipc::Listener;
+
+pub use crate::limit::{Limits, ListenerLimits};
+pub use crate::tls::IdentityError;
+
+use crate::core::Core;
+use crate::health::Healths;
+use crate::listener::Door;
+use crate::registry::Registry;
+use crate::tls::TlsCell;
+
+/// What the supervisor hands to the front.
+#[derive(Debug)]
+pub struct FrontConfig {
+    /// The channel to the core.
+    pub core: UnixStream,
+    /// Where calls come in. Several may be of one kind; they share its limits.
+    pub listeners: Vec<ListenerConfig>,
+    /// How much of everything.
+    pub limits: Limits,
+}
+
+/// One listening socket.
+#[derive(Debug)]
+pub struct ListenerConfig {
+    /// Which services it offers, and whether it asks for a client certificate.
+    pub kind: Listener,
+    /// Bound and listening.
+    pub socket: TcpListener,
+    /// Empty: clients connect directly, and a PROXY header is a bad handshake. Otherwise: a PROXY v2
+    /// header is required, and only from these peers.
+    pub proxied_from: Vec<IpNet>,
+}
+
+/// Why the front ended otherwise than in order.
+#[derive(Debug, thiserror::Error)]
+pub enum FrontError {
+    /// The channel to the core broke, or said what no core says.
+    #[error("the channel to the core broke")]
+    Channel(#[from] vault_ipc::FrameError),
+    /// The core's first identity cannot serve TLS.
+    #[error("the server identity cannot be used")]
+    Identity(#[from] IdentityError),
+    /// A listener of no kind.
+    #[error("a listener has no kind")]
+    ListenerKind,
+    /// The runtime or a socket could not be set up.
+    #[error("the front could not be set up")]
+    Setup(#[source] std::io::Error),
+}
+
+/// Serves until the channel to the core ends.
+///
+/// Makes its own runtime on the calling thread. Connections are accepted from the first
+/// `ServerIdentity` on. When the channel ends, every connection is dropped and the function
+/// returns. SIGINT is ignored: the supervisor says when to end.
+///
+/// # Errors
+///
+/// [`FrontError`]; an end of the channel between two frames is none.
+pub fn run(config: FrontConfig) -> Result<(), FrontError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(FrontError::Setup)?;
+    runtime.block_on(serve_all(config))
+}
+
+async fn serve_all(config: FrontConfig) -> Result<(), FrontError> {
+    // Kept until the end: while it exists, a Ctrl-C in the terminal does not end this process.
+    let _interrupts = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt())
+        .map_err(FrontError::Setup)?;
+    config.core.set_nonblocking(true).map_err(FrontError::Setup)?;
+    let stream = tokio::net::UnixStream::from_std(config.core).map_err(FrontError::Setup)?;
+
+    let limits = Arc::new(config.limits);
+    let registry = Arc::new(Registry::default());
+    let tls = Arc::new(TlsCell::default());
+    let healths = Healths::new().await;
+    let core = Core::new(Arc::clone(&registry), &limits);
+
+    let mut doors = Vec::<Arc<Door>>::new();
+    for listener in config.listeners {
+        let door = match doors.iter().find(|door| door.kind() == listener.kind) {
+            Some(door) => Arc::clone(door),
+            None => {
+                let door = Arc::new(Door::new(
+                    listener.kind,
+                    &core,
+                    &healths,
+                    Arc::clone(&limits),
+                    Arc::clone(&registry),
+                    Arc::clone(&tls),
+                )?);
+                doors.push(Arc::clone(&door));
+                door
+            }
+        };
+        listener.socket.set_nonblocking(true).map_err(FrontError::Setup)?;
+        let socket =
+            tokio::net::TcpListener::from_std(listener.socket).map_err(FrontError::Setup)?;
+        tokio::spawn(door.accept(socket, listener.proxied_from.into()));
+    }
+    core.run(stream, &tls, &healths).await
+}

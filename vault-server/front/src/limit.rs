@@ -1,0 +1,140 @@
+//! How much of everything the front takes on.
+
+use std::time::Duration;
+
+use vault_ipc::Listener;
+
+/// The front's limits. The default is what a deployment should run with.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// How long a connection may take to show that it is drained at a barrier before it is cut.
+    pub barrier_drain: Duration,
+    /// Clients' listeners.
+    pub bot: ListenerLimits,
+    /// After its age, how long a connection may take to finish its calls.
+    pub connection_grace: Duration,
+    /// Flow-control window of a connection, in bytes.
+    pub connection_window_bytes: u32,
+    /// Enrolment.
+    pub enroll: ListenerLimits,
+    /// From accept to the first byte.
+    pub first_byte: Duration,
+    /// Largest HTTP/2 frame taken, in bytes.
+    pub frame_bytes: u32,
+    /// From accept to the end of the TLS handshake.
+    pub handshake: Duration,
+    /// Handshakes in progress for one IPv4 address or IPv6 /64.
+    pub handshakes_per_address: usize,
+    /// Further connections of one such address that may wait for a handshake to end.
+    pub handshakes_waiting_per_address: usize,
+    /// Headers of one request, in bytes.
+    pub header_list_bytes: u32,
+    /// How often an idle connection is pinged.
+    pub keepalive_interval: Duration,
+    /// How long a ping may stay unanswered.
+    pub keepalive_timeout: Duration,
+    /// Streams that a peer may make us reset before the connection ends.
+    pub local_error_reset_streams: usize,
+    /// Operators.
+    pub operator: ListenerLimits,
+    /// Streams that a peer may reset before we took them up, before the connection ends.
+    pub pending_accept_reset_streams: usize,
+    /// From accept to the end of a PROXY header.
+    pub proxy_header: Duration,
+    /// Bytes that may wait to be written to the core before calls are refused.
+    pub queue_bytes: usize,
+    /// Flow-control window of a stream, in bytes.
+    pub stream_window_bytes: u32,
+    /// Calls in progress on one connection.
+    pub streams: u32,
+}
+
+/// Limits of the listeners of one kind. Each kind has its own, so that bots cannot starve operators.
+#[derive(Clone, Debug)]
+pub struct ListenerLimits {
+    /// How long a call may take: more is not waited for, whatever the client asks.
+    pub call: Duration,
+    /// Calls that wait for the core.
+    pub calls: usize,
+    /// How long a connection lives before its client has to make another.
+    pub connection_age: Duration,
+    /// Connections.
+    pub connections: usize,
+    /// Connections of one IPv4 address or IPv6 /64.
+    pub connections_per_address: usize,
+    /// Connections of one client certificate.
+    pub connections_per_certificate: usize,
+    /// Handshakes in progress.
+    pub handshakes: usize,
+    /// Longest message taken, in bytes.
+    pub message_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            barrier_drain: Duration::from_millis(250),
+            bot: ListenerLimits {
+                call: Duration::from_secs(5),
+                calls: 4096,
+                connection_age: Duration::from_secs(60 * 60),
+                connections: 4096,
+                connections_per_address: 4096,
+                connections_per_certificate: 64,
+                handshakes: 64,
+                message_bytes: 64 << 10,
+            },
+            connection_grace: Duration::from_secs(30),
+            connection_window_bytes: 1 << 20,
+            enroll: ListenerLimits {
+                call: Duration::from_secs(5),
+                calls: 64,
+                connection_age: Duration::from_secs(60),
+                connections: 128,
+                // Nobody here has shown a certificate: one peer must not take all places.
+                connections_per_address: 8,
+                connections_per_certificate: 64,
+                handshakes: 16,
+                message_bytes: 64 << 10,
+            },
+            first_byte: Duration::from_secs(1),
+            frame_bytes: 16 << 10,
+            handshake: Duration::from_secs(5),
+            handshakes_per_address: 4,
+            handshakes_waiting_per_address: 64,
+            header_list_bytes: 8 << 10,
+            keepalive_interval: Duration::from_secs(20),
+            keepalive_timeout: Duration::from_secs(10),
+            local_error_reset_streams: 128,
+            operator: ListenerLimits {
+                // Unsealing with a passphrase takes seconds.
+                call: Duration::from_secs(35),
+                calls: 256,
+                connection_age: Duration::from_secs(60 * 60),
+                connections: 256,
+                connections_per_address: 256,
+                // A bot's certificate passes the handshake here too.
+                connections_per_certificate: 16,
+                handshakes: 16,
+                message_bytes: 1 << 20,
+            },
+            pending_accept_reset_streams: 20,
+            proxy_header: Duration::from_secs(1),
+            queue_bytes: 16 << 20,
+            stream_window_bytes: 64 << 10,
+            streams: 128,
+        }
+    }
+}
+
+impl Limits {
+    /// The limits of a kind of listener; `None` for [`Listener::Unspecified`].
+    pub(crate) fn listener(&self, kind: Listener) -> Option<&ListenerLimits> {
+        match kind {
+            Listener::Bot => Some(&self.bot),
+            Listener::Enroll => Some(&self.enroll),
+            Listener::Operator => Some(&self.operator),
+            Listener::Unspecified => None,
+        }
+    }
+}

@@ -1,0 +1,425 @@
+//! The connections, and the barrier: what was released before it is on its socket, or will never be.
+//!
+//! A reply that releases a signature is followed through the process by a [`Hold`]:
+//!
+//! ```text
+//! core.rs reads the reply ─ Hold made ─► handler ─► response extension ─► gate.rs body ─► Bytes
+//!     ─► h2's queue ─► h2's write buffer ─ Hold dropped ─► io.rs ─► TLS ─► socket
+//! ```
+//!
+//! It is made by the task that reads the channel, before any later frame is looked at, and lives in
+//! the owner of the very bytes, so whoever drops the bytes drops it. Once h2 has copied the bytes
+//! it is gone, but they may not be on the socket. Therefore a connection is *settled* only after its
+//! task has polled h2 to the end and the last thing that reached the stream was a completed flush:
+//! h2 ends every poll either with its buffer flushed or with a write that waits.
+//!
+//! Holds carry the generation in which they were made; a barrier ends a generation and waits for
+//! those up to it, so that later replies delay nothing. A connection that has not settled in time is
+//! cut: the flag that `io.rs` looks at before it passes a byte is set, and that is final.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use futures_util::task::AtomicWaker;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+
+use crate::caller::Facts;
+
+/// All connections that have finished their handshake.
+#[derive(Debug, Default)]
+pub(crate) struct Registry {
+    barriers: Arc<Barriers>,
+    generation: AtomicU64,
+    next_id: AtomicU64,
+    open: Mutex<Open>,
+}
+
+#[derive(Debug, Default)]
+struct Open {
+    connections: HashMap<u64, Arc<Connection>>,
+    per_certificate: HashMap<Vec<u8>, usize>,
+}
+
+/// What connections and waiting barriers share.
+#[derive(Debug, Default)]
+struct Barriers {
+    /// How many wait.
+    waiting: AtomicUsize,
+    /// Told whenever a connection settles, is cut or ends.
+    changed: Notify,
+}
+
+/// One connection.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    barriers: Arc<Barriers>,
+    calls: Arc<Semaphore>,
+    cut: AtomicBool,
+    facts: Facts,
+    releases: Mutex<Releases>,
+    task: AtomicWaker,
+    /// Something was written since the last completed flush, or wanted to be.
+    unflushed: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Releases {
+    /// Living holds by generation.
+    held: BTreeMap<u64, u32>,
+    /// The oldest generation of which bytes may be neither on the socket nor dropped.
+    unsettled_since: Option<u64>,
+}
+
+/// Follows the bytes of one released reply; see the module.
+#[derive(Debug)]
+pub(crate) struct Hold {
+    connection: Arc<Connection>,
+    generation: u64,
+}
+
+/// A connection's place in the registry; it leaves on drop.
+#[derive(Debug)]
+pub(crate) struct Registered {
+    connection: Arc<Connection>,
+    id: u64,
+    registry: Arc<Registry>,
+}
+
+/// A barrier that is not passed yet.
+#[derive(Debug)]
+pub(crate) struct Wait {
+    barriers: Arc<Barriers>,
+    generation: u64,
+    unsettled: Vec<Arc<Connection>>,
+}
+
+impl Registry {
+    /// Enters a connection; `None` if its certificate has `per_certificate_max` already.
+    pub(crate) fn enter(
+        self: &Arc<Self>,
+        facts: Facts,
+        calls_max: u32,
+        per_certificate_max: usize,
+    ) -> Option<Registered> {
+        let mut open = self.open();
+        if let Some(serial) = facts.serial() {
+            let connections = open.per_certificate.entry(serial.to_vec()).or_default();
+            if *connections >= per_certificate_max {
+                return None;
+            }
+            *connections += 1;
+        }
+        let connection = Arc::new(Connection {
+            barriers: Arc::clone(&self.barriers),
+            calls: Arc::new(Semaphore::new(calls_max as usize)),
+            cut: AtomicBool::new(false),
+            facts,
+            releases: Mutex::default(),
+            task: AtomicWaker::new(),
+            unflushed: AtomicBool::new(false),
+        });
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        open.connections.insert(id, Arc::clone(&connection));
+        Some(Registered { connection, id, registry: Arc::clone(self) })
+    }
+
+    /// Follows a reply that was just read from the channel.
+    pub(crate) fn hold(&self, connection: &Arc<Connection>) -> Hold {
+        let generation = self.generation.load(Ordering::Acquire);
+        let mut releases = connection.releases();
+        *releases.held.entry(generation).or_default() += 1;
+        releases.unsettled_since.get_or_insert(generation);
+        drop(releases);
+        Hold { connection: Arc::clone(connection), generation }
+    }
+
+    /// Cuts the connections of `cut_serials` and ends the generation. `None` if nothing is left to
+    /// wait for.
+    pub(crate) fn barrier(&self, cut_serials: &[Vec<u8>]) -> Option<Wait> {
+        let generation = self.generation.fetch_add(1, Ordering::AcqRel);
+        let mut unsettled = Vec::new();
+        for connection in self.open().connections.values() {
+            let serial = connection.facts.serial();
+            if serial.is_some_and(|serial| cut_serials.iter().any(|cut| cut == serial)) {
+                connection.cut();
+            }
+            if !connection.is_settled(generation) {
+                unsettled.push(Arc::clone(connection));
+            }
+        }
+        if unsettled.is_empty() {
+            return None;
+        }
+        self.barriers.waiting.fetch_add(1, Ordering::AcqRel);
+        for connection in &unsettled {
+            // Its bytes may be written already, without another poll due that would show it.
+            let _ = &connection.task;
+        }
+        Some(Wait { barriers: Arc::clone(&self.barriers), generation, unsettled })
+    }
+
+    fn open(&self) -> MutexGuard<'_, Open> {
+        self.open.lock().expect("no panic while locked")
+    }
+}
+
+impl Wait {
+    /// Waits until everything is settled; cuts what is not after `drain`.
+    pub(crate) async fn passed(mut self, drain: Duration) {
+        let barriers = Arc::clone(&self.barriers);
+        let end = Instant::now() + drain;
+        loop {
+            let changed = barriers.changed.notified();
+            tokio::pin!(changed);
+            // Before the look at the connections, so that no change between is missed.
+            changed.as_mut().enable();
+            self.unsettled.retain(|connection| !connection.is_settled(self.generation));
+            if self.unsettled.is_empty() {
+                return;
+            }
+            if tokio::time::timeout_at(end, changed).await.is_err() {
+                break;
+            }
+        }
+        for connection in &self.unsettled {
+            // One more look: it may have settled in the turn in which the time ran out.
+            if !connection.is_settled(self.generation) {
+                tracing::warn!(
+                    peer = %connection.facts.address(),
+                    "connection cut at a barrier: not drained in time"
+                );
+                connection.cut();
+            }
+        }
+    }
+}
+
+impl Drop for Wait {
+    fn drop(&mut self) {
+        self.barriers.waiting.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl Connection {
+    /// What is known of the peer.
+    pub(crate) fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// A place for one more call; `None` if the connection has all it may have.
+    pub(crate) fn begin_call(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.calls).try_acquire_owned().ok()
+    }
+
+    /// Lets nothing pass any more, at once and for good. Its task drops the socket when it is next
+    /// polled.
+    pub(crate) fn cut(&self) {
+        self.cut.store(true, Ordering::Release);
+        self.task.wake();
+        self.barriers.changed.notify_waiters();
+    }
+
+    pub(crate) fn is_cut(&self) -> bool {
+        self.cut.load(Ordering::Acquire)
+    }
+
+    /// The task to wake when something about the connection changes from outside.
+    pub(crate) fn register_task(&self, waker: &std::task::Waker) {
+        self.task.register(waker);
+    }
+
+    pub(crate) fn note_write(&self) {
+        self.unflushed.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn note_flush(&self) {
+        self.unflushed.store(false, Ordering::Release);
+    }
+
+    /// To be called when h2 has been polled and waits: what is not held any more is on the socket,
+    /// if the stream is flushed.
+    pub(crate) fn settle(&self) {
+        if self.unflushed.load(Ordering::Acquire) {
+            return;
+        }
+        let mut releases = self.releases();
+        if releases.unsettled_since.is_none() {
+            return;
+        }
+        releases.unsettled_since = releases.held.keys().next().copied();
+        drop(releases);
+        self.barriers.changed.notify_waiters();
+    }
+
+    fn is_settled(&self, generation: u64) -> bool {
+        self.is_cut() || self.releases().unsettled_since.is_none_or(|since| since > generation)
+    }
+
+    fn releases(&self) -> MutexGuard<'_, Releases> {
+        self.releases.lock().expect("no panic while locked")
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        let mut releases = self.connection.releases();
+        if let Some(held) = releases.held.get_mut(&self.generation) {
+            *held -= 1;
+            if *held == 0 {
+                releases.held.remove(&self.generation);
+            }
+        }
+        drop(releases);
+        if self.connection.barriers.waiting.load(Ordering::Acquire) > 0 {
+            self.connection.task.wake();
+        }
+    }
+}
+
+impl Registered {
+    pub(crate) fn connection(&self) -> &Arc<Connection> {
+        &self.connection
+    }
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        let mut open = self.registry.open();
+        open.connections.remove(&self.id);
+        if let Some(serial) = self.connection.facts.serial()
+            && let Some(connections) = open.per_certificate.get_mut(serial)
+        {
+            *connections -= 1;
+            if *connections == 0 {
+                open.per_certificate.remove(serial);
+            }
+        }
+        drop(open);
+        // Whoever still holds the record sees that nothing can pass.
+        self.connection.cut();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::{Registered, Registry};
+    use crate::caller::Facts;
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    fn enter(registry: &Arc<Registry>, serial: u8) -> Registered {
+        registry.enter(Facts::for_test([serial; 16]), 128, 2).expect("below the limit")
+    }
+
+    #[tokio::test]
+    async fn passes_at_once_when_nothing_is_released() {
+        let registry = Arc::new(Registry::default());
+        let _open = enter(&registry, 1);
+
+        assert!(registry.barrier(&[]).is_none());
+    }
+
+    #[tokio::test]
+    async fn waits_for_the_drop_and_then_for_the_flush() {
+        let registry = Arc::new(Registry::default());
+        let open = enter(&registry, 1);
+        let hold = registry.hold(open.connection());
+        let wait = registry.barrier(&[]).expect("a reply is held");
+        let passed = tokio::spawn(wait.passed(LONG));
+
+        open.connection().settle();
+        tokio::task::yield_now().await;
+        assert!(!passed.is_finished());
+
+        open.connection().note_write();
+        drop(hold);
+        open.connection().settle();
+        tokio::task::yield_now().await;
+        assert!(!passed.is_finished());
+
+        open.connection().note_flush();
+        tokio::task::yield_now().await;
+        assert!(!passed.is_finished());
+
+        open.connection().settle();
+        passed.await.expect("passes");
+        assert!(!open.connection().is_cut());
+    }
+
+    #[tokio::test]
+    async fn does_not_wait_for_replies_after_it() {
+        let registry = Arc::new(Registry::default());
+        let open = enter(&registry, 1);
+        let before = registry.hold(open.connection());
+        let wait = registry.barrier(&[]).expect("a reply is held");
+        let after = registry.hold(open.connection());
+
+        drop(before);
+        open.connection().settle();
+        wait.passed(LONG).await;
+        assert!(!open.connection().is_cut());
+
+        let wait = registry.barrier(&[]).expect("the later reply is held");
+        drop(after);
+        open.connection().settle();
+        wait.passed(LONG).await;
+        assert!(registry.barrier(&[]).is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn cuts_what_does_not_settle_and_only_that() {
+        let registry = Arc::new(Registry::default());
+        let slow = enter(&registry, 1);
+        let good = enter(&registry, 2);
+        let _held = registry.hold(slow.connection());
+
+        let wait = registry.barrier(&[]).expect("a reply is held");
+        wait.passed(Duration::from_millis(250)).await;
+
+        assert!(slow.connection().is_cut());
+        assert!(!good.connection().is_cut());
+        assert!(registry.barrier(&[]).is_none());
+    }
+
+    #[tokio::test]
+    async fn cuts_by_serial_without_waiting() {
+        let registry = Arc::new(Registry::default());
+        let revoked = enter(&registry, 1);
+        let other = enter(&registry, 2);
+        let _held = registry.hold(revoked.connection());
+
+        assert!(registry.barrier(&[vec![1; 16]]).is_none());
+        assert!(revoked.connection().is_cut());
+        assert!(!other.connection().is_cut());
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_ends_is_not_waited_for() {
+        let registry = Arc::new(Registry::default());
+        let open = enter(&registry, 1);
+        let _held = registry.hold(open.connection());
+        let wait = registry.barrier(&[]).expect("a reply is held");
+        let passed = tokio::spawn(wait.passed(LONG));
+
+        tokio::task::yield_now().await;
+        drop(open);
+        passed.await.expect("passes");
+    }
+
+    #[test]
+    fn a_certificate_has_so_many_connections_and_no_more() {
+        let registry = Arc::new(Registry::default());
+        let first = enter(&registry, 1);
+        let _second = enter(&registry, 1);
+
+        assert!(registry.enter(Facts::for_test([1; 16]), 128, 2).is_none());
+        drop(first);
+        let _again = enter(&registry, 1);
+    }
+}

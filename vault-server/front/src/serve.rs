@@ -1,0 +1,152 @@
+//! HTTP/2 on one connection, until it ends, is cut or grows old.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::gate::Gate;
+use crate::io::Io;
+use crate::limit::Limits;
+use crate::registry::Registered;
+
+/// Serves a stream whose handshake is done. `age` is when the client is asked to make another
+/// connection.
+pub(crate) async fn serve<T>(
+    stream: T,
+    registered: Registered,
+    gate: Gate,
+    limits: &Limits,
+    age: Duration,
+) where
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let connection = Arc::clone(registered.connection());
+    let io = TokioIo::new(Io::new(stream, Arc::clone(&connection)));
+    let http = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .initial_connection_window_size(limits.connection_window_bytes)
+        .initial_stream_window_size(limits.stream_window_bytes)
+        .keep_alive_interval(limits.keepalive_interval)
+        .keep_alive_timeout(limits.keepalive_timeout)
+        .max_concurrent_streams(limits.streams)
+        .max_frame_size(limits.frame_bytes)
+        .max_header_list_size(limits.header_list_bytes)
+        .max_local_error_reset_streams(limits.local_error_reset_streams)
+        .max_pending_accept_reset_streams(limits.pending_accept_reset_streams)
+        .serve_connection(io, gate);
+    let mut http = pin!(http);
+    let mut timer = pin!(tokio::time::sleep(age));
+    let mut is_old = false;
+
+    let ended = poll_fn(|cx| {
+        connection.register_task(cx.waker());
+        if connection.is_cut() {
+            return Poll::Ready(Ok(()));
+        }
+        if timer.as_mut().poll(cx).is_ready() {
+            if is_old {
+                return Poll::Ready(Ok(()));
+            }
+            is_old = true;
+            http.as_mut().graceful_shutdown();
+            timer.as_mut().reset(tokio::time::Instant::now() + limits.connection_grace);
+            // So that the new time is waited for.
+            cx.waker().wake_by_ref();
+        }
+        let polled = http.as_mut().poll(cx);
+        if polled.is_pending() {
+            connection.settle();
+        }
+        polled
+    })
+    .await;
+    if let Err(error) = ended {
+        tracing::debug!(%error, "connection ended");
+    }
+    // `http` and with it the socket are dropped before `registered`, which is a parameter: a barrier
+    // that finds no record finds no socket either.
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use bytes::Bytes;
+    use tonic::service::Routes;
+
+    use super::serve;
+    use crate::caller::Facts;
+    use crate::gate::Gate;
+    use crate::limit::Limits;
+    use crate::registry::{Connection, Registry};
+
+    const LONG: Duration = Duration::from_secs(60 * 60);
+
+    /// A connection that is served and has nothing to do.
+    async fn idle(registry: &Arc<Registry>, age: Duration) -> (Arc<Connection>, Client) {
+        let registered = registry.enter(Facts::for_test([1; 16]), 1, 1).expect("below the limit");
+        let connection = Arc::clone(registered.connection());
+        let gate =
+            Gate { call_max: LONG, connection: Arc::clone(&connection), routes: Routes::default() };
+        let (ours, theirs) = tokio::io::duplex(64 << 10);
+        tokio::spawn(async move {
+            serve(ours, registered, gate, &Limits::default(), age).await;
+        });
+        let (send, client) = h2::client::handshake(theirs).await.expect("h2");
+        let client = tokio::spawn(client);
+        let send = send.ready().await.expect("served");
+        // Until nothing moves any more.
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        (connection, Client { send, ended: client })
+    }
+
+    struct Client {
+        send: h2::client::SendRequest<Bytes>,
+        ended: tokio::task::JoinHandle<Result<(), h2::Error>>,
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_barrier_is_passed_by_what_was_dropped_while_the_connection_slept() {
+        let registry = Arc::new(Registry::default());
+        let (connection, _client) = idle(&registry, LONG).await;
+
+        // Before the barrier, and while it waits.
+        drop(registry.hold(&connection));
+        let wait = registry.barrier(&[]).expect("nobody looked yet");
+        wait.passed(Duration::from_millis(250)).await;
+        assert!(!connection.is_cut());
+
+        let hold = registry.hold(&connection);
+        let wait = registry.barrier(&[]).expect("a reply is held");
+        let passed = tokio::spawn(wait.passed(Duration::from_millis(250)));
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        assert!(!passed.is_finished());
+        drop(hold);
+        passed.await.expect("passes");
+        assert!(!connection.is_cut());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_old_connection_is_asked_to_go_and_then_ended() {
+        let registry = Arc::new(Registry::default());
+        let (connection, client) = idle(&registry, Duration::from_secs(60)).await;
+
+        assert!(!connection.is_cut());
+        // A polite client ends it when it has no calls.
+        let ended = tokio::time::timeout(Duration::from_secs(61), client.ended).await;
+        ended.expect("asked in time").expect("no panic").expect("politely");
+        drop(client.send);
+        tokio::time::sleep(Duration::from_secs(31)).await;
+        assert!(connection.is_cut());
+    }
+}

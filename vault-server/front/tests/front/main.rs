@@ -1,0 +1,6 @@
+//! The front over real sockets, with a core that each test plays itself.
+
+mod barrier;
+mod call;
+mod handshake;
+mod support;

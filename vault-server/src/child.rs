@@ -1,0 +1,249 @@
+//! The far side of a re-exec: what the supervisor started, before the front or the core takes over.
+//!
+//! A child gets everything by arguments and inherited descriptors; neither holds a secret. The front
+//! opens no file.
+
+use std::fmt;
+use std::net::TcpListener;
+use std::os::fd::{OwnedFd, RawFd};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+
+use command_fds::inherited::{InheritedFdError, init_inherited_fds, take_fd_ownership};
+use ipnet::IpNet;
+use rustix::process::{DumpableBehavior, Resource, Rlimit, Signal};
+use serde::{Deserialize, Serialize};
+use vault_core::{CoreConfig, DataDir};
+use vault_front::{FrontConfig, Limits, ListenerConfig};
+use vault_ipc::Listener;
+
+use crate::config::{Config, ConfigError, LogOutput, Ports};
+use crate::telemetry;
+
+/// What the front is told.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct FrontSpec {
+    /// Process id of the supervisor.
+    pub supervisor: u32,
+    /// Descriptor of the channel to the core.
+    pub core_fd: RawFd,
+    /// Listening sockets.
+    pub listeners: Vec<ListenerSpec>,
+    /// Form of log lines.
+    pub log: LogOutput,
+}
+
+/// One listening socket.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListenerSpec {
+    /// [`Listener`] as a number.
+    pub kind: i32,
+    /// Its descriptor.
+    pub fd: RawFd,
+    /// Balancers; empty for direct connections.
+    pub proxied_from: Vec<IpNet>,
+}
+
+/// What the core is told. The rest it reads in `config.toml` itself.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct CoreSpec {
+    /// Process id of the supervisor.
+    pub supervisor: u32,
+    /// Descriptor of the channel to the front.
+    pub front_fd: RawFd,
+    /// Descriptor of the channel to the supervisor.
+    pub supervisor_fd: RawFd,
+    /// Ports that the listeners really have.
+    pub ports: Ports,
+    /// Stay sealed until a person unseals.
+    pub stay_sealed: bool,
+}
+
+/// Why a child ends otherwise than in order.
+#[derive(Debug, thiserror::Error)]
+pub enum ChildError {
+    /// The configuration changed meanwhile and is wrong.
+    #[error("the configuration is not valid")]
+    Config(#[from] ConfigError),
+    /// From the core itself.
+    #[error(transparent)]
+    Core(#[from] vault_core::CoreError),
+    /// From the front itself.
+    #[error(transparent)]
+    Front(#[from] vault_front::FrontError),
+    /// A descriptor is not there.
+    #[error("a descriptor was not inherited")]
+    Inherit(#[from] InheritedFdError),
+    /// A listener of no kind.
+    #[error("a listener has no kind")]
+    ListenerKind,
+    /// The system refuses what limits this process.
+    #[error("the process cannot be confined")]
+    Setup(#[source] std::io::Error),
+    /// Not started by a supervisor.
+    #[error("this command is the supervisor's own")]
+    Spec,
+}
+
+/// Runs the front until its channel ends.
+///
+/// # Errors
+///
+/// [`ChildError`].
+pub fn front(spec: &str) -> Result<(), ChildError> {
+    let spec: FrontSpec = serde_json::from_str(spec).map_err(|_| ChildError::Spec)?;
+    confine(spec.supervisor, c"vault-front")?;
+    telemetry::init(spec.log);
+    let listener = |listener: ListenerSpec| {
+        Ok::<_, ChildError>(ListenerConfig {
+            kind: Listener::try_from(listener.kind).map_err(|_| ChildError::ListenerKind)?,
+            socket: TcpListener::from(take_fd_ownership(listener.fd)?),
+            proxied_from: listener.proxied_from,
+        })
+    };
+    let config = FrontConfig {
+        core: stream(spec.core_fd)?,
+        listeners: spec.listeners.into_iter().map(listener).collect::<Result<_, _>>()?,
+        limits: Limits::default(),
+    };
+    Ok(vault_front::run(config)?)
+}
+
+/// Runs the core until it is shut down or sealed.
+///
+/// # Errors
+///
+/// [`ChildError`].
+pub fn core(data: &Path, spec: &str) -> Result<(), ChildError> {
+    let spec: CoreSpec = serde_json::from_str(spec).map_err(|_| ChildError::Spec)?;
+    confine(spec.supervisor, c"vault-core")?;
+    let config = Config::load(data)?;
+    telemetry::init(config.log);
+    let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+    let core_config = CoreConfig {
+        data: DataDir::new(data),
+        build: build(),
+        development: config.development,
+        clock_offset_s: config.clock_offset_s(),
+        server_names: config.server_names(),
+        public: config.public_addresses(spec.ports),
+        segment_bytes: *config.audit.segment_bytes.get_ref(),
+        disk_free_min_bytes: config.audit.disk_free_min_bytes,
+        unseal_key_file: config.unseal_key_file(credentials.as_deref())?,
+        stay_sealed: spec.stay_sealed,
+    };
+    let (front, supervisor) = (stream(spec.front_fd)?, stream(spec.supervisor_fd)?);
+    Ok(vault_core::run(core_config, front, supervisor)?)
+}
+
+/// Text that names the build: the version and, if the build was told, the commit.
+pub fn build() -> String {
+    let version = env!("CARGO_PKG_VERSION");
+    match option_env!("COUNTERSIGN_COMMIT") {
+        Some(commit) => format!("vault-server {version} {commit}"),
+        None => format!("vault-server {version}"),
+    }
+}
+
+/// An error with its causes, in one line.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    struct Chain<'a>(&'a dyn std::error::Error);
+    impl fmt::Display for Chain<'_> {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            let mut said = self.0.to_string();
+            f.write_str(&said)?;
+            let mut cause = self.0.source();
+            while let Some(error) = cause {
+                let text = error.to_string();
+                // Transparent errors, and those that quote their cause, would say it twice.
+                if !said.ends_with(&text) {
+                    write!(f, ": {text}")?;
+                }
+                said = text;
+                cause = error.source();
+            }
+            Ok(())
+        }
+    }
+    Chain(error).to_string()
+}
+
+fn stream(fd: RawFd) -> Result<UnixStream, InheritedFdError> {
+    take_fd_ownership(fd).map(UnixStream::from)
+}
+
+/// Ties the process to the supervisor's life and takes from it what it never needs.
+fn confine(supervisor: u32, name: &std::ffi::CStr) -> Result<(), ChildError> {
+    // SAFETY: nothing in this process has opened or taken a descriptor yet: the command line was
+    // parsed, and that is all.
+    unsafe { init_inherited_fds() }.map_err(ChildError::Setup)?;
+    let setup = |error: rustix::io::Errno| ChildError::Setup(error.into());
+
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).map_err(setup)?;
+    // If the supervisor died before that line, no signal will come.
+    let parent = rustix::process::getppid().map(|pid| pid.as_raw_nonzero().get());
+    if parent.and_then(|pid| u32::try_from(pid).ok()) != Some(supervisor) {
+        return Err(ChildError::Spec);
+    }
+    // A Ctrl-C or a service manager's signal reaches the whole group; the supervisor alone decides
+    // what comes of it, and tells the core by a frame.
+    for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGTERM] {
+        // SAFETY: SIG_IGN is valid for these signals, and there is no handler to race with.
+        if unsafe { libc::signal(signal, libc::SIG_IGN) } == libc::SIG_ERR {
+            return Err(ChildError::Setup(std::io::Error::last_os_error()));
+        }
+    }
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(setup)?;
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    rustix::process::setrlimit(Resource::Core, none).map_err(setup)?;
+    rustix::thread::set_no_new_privs(true).map_err(setup)?;
+    rustix::thread::set_name(name).map_err(setup)
+}
+
+/// Descriptors that a child is to inherit, with their numbers there.
+#[derive(Debug, Default)]
+pub struct Inheritance(Vec<OwnedFd>);
+
+impl Inheritance {
+    /// Adds one and says its number.
+    pub fn add(&mut self, fd: impl Into<OwnedFd>) -> RawFd {
+        use std::os::fd::AsRawFd as _;
+        let fd = fd.into();
+        let number = fd.as_raw_fd();
+        self.0.push(fd);
+        number
+    }
+
+    /// All of them.
+    pub fn into_fds(self) -> Vec<OwnedFd> {
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ChildError, chain, core, front};
+
+    #[test]
+    fn nobody_but_a_supervisor_starts_a_child() {
+        assert!(matches!(front("{}"), Err(ChildError::Spec)));
+        let other = r#"{"supervisor":1,"front_fd":3,"supervisor_fd":4}"#;
+        assert!(matches!(core("/nowhere".as_ref(), other), Err(ChildError::Spec)));
+    }
+
+    #[test]
+    fn a_chain_says_nothing_twice() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("outer: {0}")]
+        struct Quoting(#[source] std::num::ParseIntError);
+        #[derive(Debug, thiserror::Error)]
+        #[error("top")]
+        struct Plain(#[source] Quoting);
+
+        let inner = "".parse::<u8>().expect_err("empty");
+        assert_eq!(chain(&Plain(Quoting(inner.clone()))), format!("top: outer: {inner}"));
+    }
+}

@@ -1,0 +1,163 @@
+//! The mock venues, throwaway keys for them, and the way of a signed request there.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use ring::rand::{SecureRandom as _, SystemRandom};
+use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use vault_client::v1::{CredentialSecret, SignedRequest};
+use vault_mock_venue::{Account, Accepted, MockConfig, MockVenues, Refused, Venue};
+
+use super::mismatch::{Mismatch, instead_of};
+
+/// Both venues, and the keys that they know. The keys are made anew each time.
+pub struct Venues {
+    mock: MockVenues,
+    okx: Keys,
+    kraken: Keys,
+}
+
+struct Keys {
+    api_key: String,
+    secret: String,
+    passphrase: Option<String>,
+}
+
+impl Venues {
+    /// Makes keys and opens the venues.
+    pub fn open() -> Result<Self, Mismatch> {
+        let okx =
+            Keys { api_key: random_hex()?, secret: random_hex()?, passphrase: Some(random_hex()?) };
+        // 64 hex digits are base64 too, of 48 bytes.
+        let kraken = Keys { api_key: random_hex()?, secret: random_hex()?, passphrase: None };
+        let account = |venue, keys: &Keys| Account {
+            venue,
+            api_key: keys.api_key.clone(),
+            secret: keys.secret.clone(),
+            passphrase: keys.passphrase.clone(),
+            demo: false,
+        };
+        let mock = MockVenues::start(MockConfig {
+            accounts: vec![account(Venue::Okx, &okx), account(Venue::Kraken, &kraken)],
+            clock: Arc::new(now_ms),
+        })
+        .map_err(instead_of("mock venues on a free port"))?;
+        Ok(Self { mock, okx, kraken })
+    }
+
+    /// Where they listen: plain HTTP.
+    pub fn address(&self) -> SocketAddr {
+        self.mock.address()
+    }
+
+    /// The OKX key, as it is imported.
+    pub fn okx_secret(&self) -> CredentialSecret {
+        self.okx.as_secret()
+    }
+
+    /// The Kraken key, as it is imported.
+    pub fn kraken_secret(&self) -> CredentialSecret {
+        self.kraken.as_secret()
+    }
+
+    /// Requests that a venue accepted.
+    pub fn accepted(&self) -> Vec<Accepted> {
+        self.mock.accepted()
+    }
+
+    /// Requests that a venue refused.
+    pub fn refused(&self) -> Vec<Refused> {
+        self.mock.refused()
+    }
+
+    /// Sends a signed request as it stands, but to the mock, and returns the venue's answer.
+    pub async fn send(&self, request: &SignedRequest) -> Result<Value, Mismatch> {
+        let wire = to_http(request)?;
+        let answer = timeout(ANSWER, exchange(self.address(), &wire))
+            .await
+            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+            .map_err(instead_of("an answer of the mock venue"))?;
+        let head_end = answer.windows(4).position(|four| four == b"\r\n\r\n");
+        let body = head_end.and_then(|at| answer.get(at + 4..)).unwrap_or_default();
+        serde_json::from_slice(body).map_err(instead_of("an answer of the mock venue in JSON"))
+    }
+}
+
+impl Keys {
+    fn as_secret(&self) -> CredentialSecret {
+        CredentialSecret {
+            api_key: self.api_key.clone(),
+            secret: self.secret.clone().into_bytes(),
+            passphrase: self.passphrase.clone().unwrap_or_default().into_bytes(),
+            private_key_pem: Vec::new(),
+        }
+    }
+}
+
+/// The bytes of a request in HTTP/1.1: URL, headers and body as the vault gave them.
+fn to_http(request: &SignedRequest) -> Result<Vec<u8>, Mismatch> {
+    let url = request.url.strip_prefix("https://");
+    let (host, target) = url
+        .and_then(|rest| rest.find('/').map(|at| rest.split_at(at)))
+        .ok_or_else(|| Mismatch::new("a signed request with an https URL", "another URL"))?;
+    let mut head = format!("{} {target} HTTP/1.1\r\nhost: {host}\r\n", request.method);
+    for header in &request.headers {
+        head += &format!("{}: {}\r\n", header.name, header.value);
+    }
+    head += &format!("content-length: {}\r\nconnection: close\r\n\r\n", request.body.len());
+    Ok([head.as_bytes(), &request.body].concat())
+}
+
+async fn exchange(address: SocketAddr, wire: &[u8]) -> io::Result<Vec<u8>> {
+    let mut stream = TcpStream::connect(address).await?;
+    stream.write_all(wire).await?;
+    let mut answer = Vec::new();
+    stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer).await?;
+    Ok(answer)
+}
+
+/// 64 random hex digits.
+pub fn random_hex() -> Result<String, Mismatch> {
+    let mut bytes = [0; 32];
+    SystemRandom::new().fill(&mut bytes).map_err(|_| Mismatch::new("random bytes", "none"))?;
+    Ok(hex::encode(bytes))
+}
+
+fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+const ANSWER: Duration = Duration::from_secs(5);
+const ANSWER_BYTES_MAX: u64 = 1 << 20;
+
+#[cfg(test)]
+mod tests {
+    use vault_client::v1::{Header, SignedRequest};
+
+    use super::to_http;
+
+    #[test]
+    fn a_request_is_sent_as_it_stands() {
+        let header = |name: &str, value: &str| Header { name: name.into(), value: value.into() };
+        let request = SignedRequest {
+            method: "POST".to_owned(),
+            url: "https://www.okx.com/api/v5/trade/order?a=%41".to_owned(),
+            headers: vec![header("OK-ACCESS-KEY", "k")],
+            body: b"{ }".to_vec(),
+        };
+
+        let wire = to_http(&request).expect("an https URL");
+        assert_eq!(
+            String::from_utf8_lossy(&wire),
+            "POST /api/v5/trade/order?a=%41 HTTP/1.1\r\nhost: www.okx.com\r\nOK-ACCESS-KEY: k\r\n\
+             content-length: 3\r\nconnection: close\r\n\r\n{ }"
+        );
+        assert!(to_http(&SignedRequest { url: "wss://a/".to_owned(), ..request }).is_err());
+    }
+}

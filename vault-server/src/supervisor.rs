@@ -1,0 +1,399 @@
+//! `vault-server run`: binds the listeners, starts front and core, and sees to it that both live or
+//! none does.
+//!
+//! The supervisor parses nothing that strangers send and holds no key. It owns the local socket and
+//! relays its calls. One thread, one loop: processes are started by fork and exec, which is safe
+//! only while there is no other thread.
+
+mod channel;
+mod children;
+pub mod listener;
+mod relay;
+
+use std::fs::File;
+use std::io::{self, Read as _, Write as _};
+use std::net::SocketAddr;
+use std::os::fd::AsFd as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use prost::Message as _;
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::fs::FlockOperation;
+use rustix::process::{Resource, Rlimit};
+use serde_json::json;
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
+use vault_core::DataDir;
+use vault_ipc::proto::v1::{SealState, StatusResponse};
+use vault_ipc::{
+    Frame, FrameError, Kind, Listener, LocalCall, LocalOperation, Reply, Restart, State,
+};
+
+use self::children::Children;
+use self::listener::{BindError, Listeners};
+use self::relay::Relay;
+use crate::config::{self, Config, ConfigError};
+use crate::telemetry;
+
+/// How long the children may take to end in order.
+const STOP: Duration = Duration::from_secs(10);
+/// Correlation of the supervisor's own question after a start. The relay's begin above it.
+const OWN: u64 = 1;
+/// Frames taken from the core in one turn.
+const FRAMES_MAX: usize = 1024;
+
+/// Why the vault does not run, or runs no more.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// An address is taken or not ours.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The channel to the core says what no core says.
+    #[error("the channel to the core broke")]
+    Channel(#[from] FrameError),
+    /// A child ended without being asked to; the other was stopped.
+    #[error("{0}; everything is stopped")]
+    ChildDied(String),
+    /// `config.toml` is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Others than the owner may look into the data directory.
+    #[error("{} must not be accessible to group and others", .0.display())]
+    DataMode(PathBuf),
+    /// Nothing of ours is there.
+    #[error("{} is not a vault's data directory", .0.display())]
+    DataMissing(PathBuf),
+    /// It belongs to another user.
+    #[error("{} belongs to another user", .0.display())]
+    DataOwner(PathBuf),
+    /// Another supervisor has it.
+    #[error("a vault runs on {} already", .0.display())]
+    InUse(PathBuf),
+    /// The operating system's.
+    #[error("cannot {what}")]
+    Setup {
+        /// What was tried.
+        what: &'static str,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The children did not end when asked to, and were killed.
+    #[error("the processes did not end within {} s and were killed", STOP.as_secs())]
+    StopTimeout,
+}
+
+/// Makes a [`RunError::Setup`].
+fn setup<E: Into<io::Error>>(what: &'static str) -> impl FnOnce(E) -> RunError {
+    move |error| RunError::Setup { what, source: error.into() }
+}
+
+/// What comes after the children have ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Then {
+    Exit,
+    Restart { stay_sealed: bool },
+}
+
+/// Where the processes are in their life.
+#[derive(Clone, Copy, Debug)]
+enum Phase {
+    Running,
+    Stopping { until: Instant, then: Then },
+}
+
+/// Runs a vault until it is told to stop by SIGTERM, SIGINT or SIGHUP.
+///
+/// Prints one line of JSON on stdout when it is ready, and one more after every restart.
+///
+/// # Errors
+///
+/// [`RunError`]; no process of the vault is left then.
+pub fn run(data: &Path, stay_sealed: bool) -> Result<(), RunError> {
+    let data = std::path::absolute(data).map_err(setup("find the data directory"))?;
+    let _lock = claim(&data)?;
+    let config = Config::load(&data)?;
+    telemetry::init(config.log);
+    confine()?;
+
+    let listeners = Listeners::bind(&config.listen)?;
+    let socket = DataDir::new(&data).socket();
+    let local = listener::bind_local(&socket).map_err(setup("make the local socket"))?;
+    let _unlink = Unlink(socket.clone());
+    let owner = rustix::process::geteuid().as_raw();
+    let relay = Relay::new(local, owner).map_err(setup("listen on the local socket"))?;
+    let signals = Signals::register().map_err(setup("take signals"))?;
+
+    let children = Children::spawn(&data, &config, &listeners, stay_sealed)
+        .map_err(setup("start the processes"))?;
+    let mut supervisor = Supervisor {
+        children,
+        config,
+        data,
+        listeners,
+        phase: Phase::Running,
+        relay,
+        restarted: false,
+        signals,
+        socket,
+    };
+    supervisor.ask_status()?;
+    supervisor.watch()
+}
+
+struct Supervisor {
+    children: Children,
+    config: Config,
+    data: PathBuf,
+    listeners: Listeners,
+    phase: Phase,
+    relay: Relay,
+    restarted: bool,
+    signals: Signals,
+    socket: PathBuf,
+}
+
+impl Supervisor {
+    fn watch(&mut self) -> Result<(), RunError> {
+        loop {
+            self.wait().map_err(setup("wait"))?;
+            let is_told = self.signals.take().map_err(setup("take signals"))?;
+            // Reaped before the channel is read: what a process said before it ended is then there
+            // to be read, and a Restart is never mistaken for a death.
+            self.children.reap();
+            for frame in self.children.channel.receive(FRAMES_MAX, usize::MAX)? {
+                self.take(&frame)?;
+            }
+            let now = Instant::now();
+            if is_told {
+                self.stop(now)?;
+            }
+            if let Phase::Running = self.phase {
+                self.relay.serve(&mut self.children.channel, now);
+            }
+            self.relay.flush();
+            // A core that is gone shows by its end, which is judged below.
+            let _ = self.children.channel.flush();
+
+            match self.phase {
+                Phase::Running => {
+                    if self.children.has_lost_one() || self.children.channel.has_ended() {
+                        return Err(RunError::ChildDied(self.children.collapse()));
+                    }
+                }
+                Phase::Stopping { until, then } => {
+                    if self.children.are_gone() {
+                        if let Some(words) = self.children.failure() {
+                            return Err(RunError::ChildDied(words));
+                        }
+                        match then {
+                            Then::Exit => return Ok(()),
+                            Then::Restart { stay_sealed } => self.restart(stay_sealed)?,
+                        }
+                    } else if now >= until {
+                        self.children.kill();
+                        return Err(RunError::StopTimeout);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Sleeps until something happens or is due.
+    fn wait(&self) -> io::Result<()> {
+        let channel = &self.children.channel;
+        let mut fds = vec![PollFd::new(&self.signals.pipe, PollFlags::IN)];
+        // A stream that has ended is readable for ever.
+        if !channel.has_ended() {
+            let writing = if channel.is_writing() { PollFlags::OUT } else { PollFlags::empty() };
+            let flags = PollFlags::IN | writing;
+            fds.push(PollFd::from_borrowed_fd(channel.stream().as_fd(), flags));
+        }
+        let deadline = match self.phase {
+            Phase::Running => {
+                fds.extend(self.relay.poll_fds());
+                self.relay.deadline()
+            }
+            Phase::Stopping { until, .. } => Some(until),
+        };
+        let timeout = deadline.map(|at| at.saturating_duration_since(Instant::now()));
+        let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
+        match rustix::event::poll(&mut fds, timeout.as_ref()) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn take(&mut self, frame: &Frame) -> Result<(), RunError> {
+        match frame.kind {
+            Kind::Reply if frame.correlation == OWN => self.announce(frame),
+            Kind::Reply => {
+                self.relay.reply(frame);
+                Ok(())
+            }
+            Kind::Restart => {
+                let Restart { stay_sealed } = frame.message()?;
+                // Told to stop already: there is nothing to start anew.
+                if let Phase::Running = self.phase {
+                    let then = Then::Restart { stay_sealed };
+                    self.phase = Phase::Stopping { until: Instant::now() + STOP, then };
+                }
+                Ok(())
+            }
+            _ => Err(FrameError::Header.into()),
+        }
+    }
+
+    fn stop(&mut self, now: Instant) -> Result<(), RunError> {
+        match &mut self.phase {
+            Phase::Running => {
+                tracing::info!("stopping");
+                self.children.channel.send(Kind::Shutdown, 0, &State::default())?;
+                self.phase = Phase::Stopping { until: now + STOP, then: Then::Exit };
+            }
+            Phase::Stopping { then, .. } => *then = Then::Exit,
+        }
+        Ok(())
+    }
+
+    fn restart(&mut self, stay_sealed: bool) -> Result<(), RunError> {
+        self.relay.abandon();
+        self.relay.flush();
+        self.children = Children::spawn(&self.data, &self.config, &self.listeners, stay_sealed)
+            .map_err(setup("start the processes"))?;
+        self.phase = Phase::Running;
+        self.restarted = true;
+        self.ask_status()
+    }
+
+    /// Asks the core how it is: the answer shows that it is up.
+    fn ask_status(&mut self) -> Result<(), RunError> {
+        let call = LocalCall {
+            operation: LocalOperation::Status.into(),
+            body: Vec::new(),
+            uid: rustix::process::geteuid().as_raw(),
+        };
+        Ok(self.children.channel.send(Kind::Local, OWN, &call)?)
+    }
+
+    /// Tells the machine that started us that the vault is up, and where.
+    fn announce(&self, frame: &Frame) -> Result<(), RunError> {
+        let reply: Reply = frame.message()?;
+        let status =
+            StatusResponse::decode(reply.response.as_slice()).map_err(|_| FrameError::Body)?;
+        let text = |address: Option<SocketAddr>| address.map(|address| address.to_string());
+        let (pid_front, pid_core) = self.children.pids();
+        let event = json!({
+            "event": if self.restarted { "restarted" } else { "ready" },
+            "state": state_word(status.state()),
+            "bot": text(self.listeners.address(Listener::Bot)),
+            "operator": text(self.listeners.address(Listener::Operator)),
+            "enroll": text(self.listeners.address(Listener::Enroll)),
+            "bot_proxied": text(self.listeners.proxied_address()),
+            "socket": self.socket,
+            "pid": std::process::id(),
+            "pid_front": pid_front,
+            "pid_core": pid_core,
+        });
+        let mut out = io::stdout().lock();
+        // Nobody need listen.
+        let _ = writeln!(out, "{event}").and_then(|()| out.flush());
+        let (state, development) = (state_word(status.state()), status.development);
+        tracing::info!(state, development, pid_front, pid_core, "vault is up");
+        if !status.reason.is_empty() {
+            tracing::warn!(reason = status.reason, "vault refuses to unseal");
+        }
+        Ok(())
+    }
+}
+
+/// A seal state in one word.
+pub fn state_word(state: SealState) -> &'static str {
+    match state {
+        SealState::Unspecified => "",
+        SealState::Sealed => "sealed",
+        SealState::Unsealed => "unsealed",
+        SealState::Refused => "refused",
+    }
+}
+
+/// Checks that the data directory is ours alone, and claims it until the file is dropped.
+fn claim(data: &Path) -> Result<File, RunError> {
+    let folder = match File::open(data) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(RunError::DataMissing(data.to_owned()));
+        }
+        other => other.map_err(setup("open the data directory"))?,
+    };
+    let metadata = folder.metadata().map_err(setup("look at the data directory"))?;
+    if !metadata.is_dir() || !data.join(config::FILE_NAME).exists() {
+        return Err(RunError::DataMissing(data.to_owned()));
+    }
+    if metadata.uid() != rustix::process::geteuid().as_raw() {
+        return Err(RunError::DataOwner(data.to_owned()));
+    }
+    if metadata.mode() & 0o077 != 0 {
+        return Err(RunError::DataMode(data.to_owned()));
+    }
+    match rustix::fs::flock(&folder, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(folder),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(RunError::InUse(data.to_owned())),
+        Err(error) => Err(setup("lock the data directory")(error)),
+    }
+}
+
+/// No core dumps and no new privileges, here and in every child.
+fn confine() -> Result<(), RunError> {
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    rustix::process::setrlimit(Resource::Core, none).map_err(setup("forbid core dumps"))?;
+    rustix::thread::set_no_new_privs(true).map_err(setup("give up new privileges"))
+}
+
+/// Removes the local socket at the end.
+struct Unlink(PathBuf);
+
+impl Drop for Unlink {
+    fn drop(&mut self) {
+        // If it cannot be removed, the next start does it.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// Signals as bytes in a pipe, so that they can be waited for together with everything else.
+struct Signals {
+    pipe: UnixStream,
+    told: Arc<AtomicBool>,
+}
+
+impl Signals {
+    fn register() -> io::Result<Self> {
+        let (pipe, write) = UnixStream::pair()?;
+        pipe.set_nonblocking(true)?;
+        write.set_nonblocking(true)?;
+        let told = Arc::new(AtomicBool::new(false));
+        for signal in [SIGHUP, SIGINT, SIGTERM] {
+            // Before the pipe: whoever reads the byte finds the flag set.
+            signal_hook::flag::register(signal, Arc::clone(&told))?;
+            signal_hook::low_level::pipe::register(signal, write.try_clone()?)?;
+        }
+        signal_hook::low_level::pipe::register(SIGCHLD, write)?;
+        Ok(Self { pipe, told })
+    }
+
+    /// Empties the pipe; whether somebody told us to stop.
+    fn take(&self) -> io::Result<bool> {
+        let mut bytes = [0; 64];
+        loop {
+            match (&self.pipe).read(&mut bytes) {
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(self.told.swap(false, Ordering::Acquire))
+    }
+}

@@ -1,0 +1,254 @@
+//! The two processes below the supervisor: started, watched, reaped.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use command_fds::CommandFdExt as _;
+
+use super::channel::Channel;
+use super::listener::Listeners;
+use crate::child::{CoreSpec, FrontSpec, Inheritance, ListenerSpec};
+use crate::config::Config;
+
+/// How long the other child may take to end by itself when one has died.
+const COLLAPSE: Duration = Duration::from_millis(300);
+
+/// A process and what became of it.
+#[derive(Debug)]
+struct Process {
+    name: &'static str,
+    child: Child,
+    status: Option<ExitStatus>,
+}
+
+/// Front and core, and the channel to the core.
+#[derive(Debug)]
+pub struct Children {
+    front: Process,
+    core: Process,
+    /// To the core.
+    pub channel: Channel,
+}
+
+impl Children {
+    /// Starts both by re-exec.
+    ///
+    /// Must be called while the process has one thread: between fork and exec a child may touch
+    /// nothing that another thread could have locked.
+    ///
+    /// # Errors
+    ///
+    /// The operating system's. A child that was started already is killed.
+    pub fn spawn(
+        data: &Path,
+        config: &Config,
+        listeners: &Listeners,
+        stay_sealed: bool,
+    ) -> io::Result<Self> {
+        let (core_to_front, front_to_core) = UnixStream::pair()?;
+        let (core_to_supervisor, supervisor_to_core) = UnixStream::pair()?;
+        let supervisor = std::process::id();
+
+        let mut inheritance = Inheritance::default();
+        let spec = CoreSpec {
+            supervisor,
+            front_fd: inheritance.add(core_to_front),
+            supervisor_fd: inheritance.add(core_to_supervisor),
+            ports: listeners.ports,
+            stay_sealed,
+        };
+        let arguments =
+            [OsString::from("__core"), "--data".into(), data.into(), to_json(&spec)?.into()];
+        let mut core = start("core", &arguments, inheritance, config.development)?;
+
+        let front = || {
+            let mut inheritance = Inheritance::default();
+            let core_fd = inheritance.add(front_to_core);
+            let mut specs = Vec::new();
+            for bound in listeners.iter() {
+                specs.push(ListenerSpec {
+                    kind: bound.kind.into(),
+                    fd: inheritance.add(bound.socket.try_clone()?),
+                    proxied_from: bound.proxied_from.clone(),
+                });
+            }
+            let spec = FrontSpec { supervisor, core_fd, listeners: specs, log: config.log };
+            let arguments = [OsString::from("__front"), to_json(&spec)?.into()];
+            start("front", &arguments, inheritance, config.development)
+        };
+        let rest = front().and_then(|front| Ok((front, Channel::new(supervisor_to_core)?)));
+        match rest {
+            Ok((front, channel)) => Ok(Self { front, core, channel }),
+            Err(error) => {
+                core.kill();
+                Err(error)
+            }
+        }
+    }
+
+    /// Process ids of front and core.
+    pub fn pids(&self) -> (u32, u32) {
+        (self.front.child.id(), self.core.child.id())
+    }
+
+    /// Looks whether a child has ended, without waiting.
+    pub fn reap(&mut self) {
+        self.front.reap();
+        self.core.reap();
+    }
+
+    /// Whether one of them has ended.
+    pub fn has_lost_one(&self) -> bool {
+        self.front.status.is_some() || self.core.status.is_some()
+    }
+
+    /// Whether both have ended.
+    pub fn are_gone(&self) -> bool {
+        self.front.status.is_some() && self.core.status.is_some()
+    }
+
+    /// Which ended otherwise than in order, in words; `None` if none has.
+    pub fn failure(&self) -> Option<String> {
+        let failed = |process: &&Process| process.status.is_some_and(|status| !status.success());
+        let mut failed: Vec<&Process> =
+            [&self.core, &self.front].into_iter().filter(failed).collect();
+        // One that was killed is the cause; one that ended because its channel broke is not.
+        failed.sort_by_key(|process| process.status.and_then(|s| s.signal()).is_none());
+        failed.first().map(|process| process.describe())
+    }
+
+    /// Ends everything after a child has ended without being asked to, and says what happened.
+    pub fn collapse(&mut self) -> String {
+        let until = Instant::now() + COLLAPSE;
+        // What ends by itself shows which of the two it was.
+        while !self.are_gone() && Instant::now() < until {
+            sleep(Duration::from_millis(5));
+            self.reap();
+        }
+        let failure = self.failure();
+        let ended = [&self.core, &self.front].into_iter().find(|process| process.status.is_some());
+        let words = failure.or_else(|| ended.map(Process::describe));
+        self.kill();
+        words.unwrap_or_else(|| "the core closed its channel".to_owned())
+    }
+
+    /// Kills what still runs and waits for its end.
+    pub fn kill(&mut self) {
+        self.core.kill();
+        self.front.kill();
+    }
+}
+
+impl Drop for Children {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+impl Process {
+    fn reap(&mut self) {
+        if self.status.is_none() {
+            self.status = self.child.try_wait().ok().flatten();
+        }
+    }
+
+    fn kill(&mut self) {
+        if self.status.is_none() {
+            // Fails only for one that has ended already.
+            let _ = self.child.kill();
+            self.status = self.child.wait().ok();
+        }
+    }
+
+    fn describe(&self) -> String {
+        let Some(status) = self.status else { return format!("the {} still runs", self.name) };
+        match (status.signal(), status.code()) {
+            (Some(signal), _) => match signal_name(signal) {
+                Some(name) => format!("the {} was killed by signal {signal} ({name})", self.name),
+                None => format!("the {} was killed by signal {signal}", self.name),
+            },
+            (None, Some(0)) => format!("the {} ended without being asked to", self.name),
+            (None, Some(code)) => format!("the {} ended with exit status {code}", self.name),
+            (None, None) => format!("the {} ended", self.name),
+        }
+    }
+}
+
+fn signal_name(signal: i32) -> Option<&'static str> {
+    signal_hook::low_level::signal_name(signal)
+}
+
+fn to_json(spec: &impl serde::Serialize) -> io::Result<String> {
+    serde_json::to_string(spec).map_err(io::Error::other)
+}
+
+fn start(
+    name: &'static str,
+    arguments: &[OsString],
+    inheritance: Inheritance,
+    development: bool,
+) -> io::Result<Process> {
+    let mut command = Command::new("/proc/self/exe");
+    command
+        .arg0("vault-server")
+        .args(arguments)
+        .env_clear()
+        .envs(std::env::vars_os().filter(|(key, _)| passes(name, key, development)))
+        .stdin(Stdio::null())
+        // Stdout is the supervisor's: one line of JSON per event.
+        .stdout(Stdio::null());
+    command.preserved_fds(inheritance.into_fds());
+    let child = command.spawn()?;
+    Ok(Process { name, child, status: None })
+}
+
+/// What a child gets of the supervisor's environment.
+fn passes(name: &str, key: &OsStr, development: bool) -> bool {
+    let key = key.to_string_lossy();
+    match key.as_ref() {
+        "RUST_BACKTRACE" => true,
+        "CREDENTIALS_DIRECTORY" => name == "core",
+        // By these, tests put failures under the log; a vault with real keys never passes them on.
+        "LD_PRELOAD" => development,
+        other => development && other.starts_with("COUNTERSIGN_TEST_"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt as _;
+    use std::process::{Command, ExitStatus, Stdio};
+
+    use super::{Process, passes};
+
+    fn ended(status: i32) -> String {
+        let child = Command::new("true").stdout(Stdio::null()).spawn().expect("spawned");
+        let status = Some(ExitStatus::from_raw(status));
+        Process { name: "core", child, status }.describe()
+    }
+
+    #[test]
+    fn says_in_plain_words_how_a_child_ended() {
+        assert_eq!(ended(9), "the core was killed by signal 9 (SIGKILL)");
+        assert_eq!(ended(1 << 8), "the core ended with exit status 1");
+        assert_eq!(ended(0), "the core ended without being asked to");
+    }
+
+    #[test]
+    fn little_of_the_environment_passes() {
+        assert!(passes("front", "RUST_BACKTRACE".as_ref(), false));
+        assert!(passes("core", "CREDENTIALS_DIRECTORY".as_ref(), false));
+        assert!(!passes("front", "CREDENTIALS_DIRECTORY".as_ref(), true));
+        for key in ["LD_PRELOAD", "COUNTERSIGN_TEST_FSYNC"] {
+            assert!(!passes("core", key.as_ref(), false), "{key}");
+            assert!(passes("core", key.as_ref(), true), "{key}");
+        }
+        assert!(!passes("core", "PATH".as_ref(), true));
+    }
+}

@@ -1,0 +1,135 @@
+//! `init`, and what `run` thinks of what it finds.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use crate::bed::{Bed, PASSPHRASE, json, stderr, vault_server};
+
+fn content(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    fs::read_dir(folder)
+        .expect("a folder")
+        .map(|entry| entry.expect("an entry").path())
+        .filter(|path| path.is_file())
+        .map(|path| (path.display().to_string(), fs::read(&path).expect("read")))
+        .collect()
+}
+
+#[test]
+fn a_directory_in_use_is_refused_and_unchanged() {
+    let bed = Bed::new(&[]);
+    let before = content(&bed.data());
+    let again = ["init", "--data", &bed.text(), "--generate-passphrase"];
+    let output = vault_server(&again, "");
+
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("is in use; nothing was changed"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("hint: "));
+    assert_eq!(content(&bed.data()), before);
+}
+
+#[test]
+fn what_it_makes_is_the_owners_alone() {
+    let bed = Bed::new(&[]);
+
+    for path in [bed.data(), bed.data().join("audit")] {
+        let mode = fs::metadata(&path).expect("there").permissions().mode();
+        assert_eq!(mode & 0o777, 0o700, "{}", path.display());
+    }
+    for (path, bytes) in content(&bed.data()) {
+        let mode = fs::metadata(&path).expect("there").permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{path}");
+        assert!(!bytes.windows(12).any(|window| window == &PASSPHRASE.as_bytes()[..12]), "{path}");
+    }
+}
+
+#[test]
+fn a_weak_passphrase_makes_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("data");
+    let arguments = ["init", "--data", data.to_str().expect("UTF-8"), "--passphrase-stdin"];
+    let output = vault_server(&arguments, "Tr0ub4dor&3\n");
+
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert!(!stderr(&output).contains("Tr0ub4dor"));
+    assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 0);
+}
+
+#[test]
+fn a_generated_passphrase_and_the_tokens_are_shown() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("data");
+    let data = data.to_str().expect("UTF-8");
+    let more = ["--generate-passphrase", "--development", "--kdf-light"];
+    let output = vault_server(&[&["init", "--data", data][..], &more].concat(), "");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(text.matches("cs1_").count(), 2);
+    for heading in ["KEEP SAFE", "KEEP, not secret", "HAND OVER", "NEXT"] {
+        assert!(text.contains(heading), "{text}");
+    }
+    assert!(!stderr(&output).contains("cs1_"));
+}
+
+#[test]
+fn a_directory_that_others_may_enter_is_not_run() {
+    let bed = Bed::new(&[]);
+    fs::set_permissions(bed.data(), fs::Permissions::from_mode(0o750)).expect("set");
+    let output = bed.run(&["run"], "");
+
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("must not be accessible"), "{}", stderr(&output));
+}
+
+#[test]
+fn an_empty_directory_is_not_run() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let output = vault_server(&["run", "--data", folder.path().to_str().expect("UTF-8")], "");
+
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("is not a vault's data directory"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_wrong_configuration_is_named_by_line_and_column() {
+    let bed = Bed::new(&[]);
+    let path = bed.data().join("config.toml");
+    fs::write(&path, "[listen]\nbots = 1\n").expect("written");
+    let output = bed.run(&["run"], "");
+
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("config.toml:2:1: unknown field"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_taken_address_is_named() {
+    let bed = Bed::new(&[]);
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("bound");
+    let address = taken.local_addr().expect("an address");
+    let text = format!(
+        "development = true\n[listen]\nenroll = \"{address}\"\nbot = \"127.0.0.1:0\"\noperator = \"127.0.0.1:0\"\n"
+    );
+    fs::write(bed.data().join("config.toml"), text).expect("written");
+    let output = bed.run(&["run"], "");
+
+    assert_eq!(output.status.code(), Some(1));
+    let expected = format!("cannot listen on {address} (listen.enroll in config.toml)");
+    assert!(stderr(&output).contains(&expected), "{}", stderr(&output));
+}
+
+#[test]
+fn a_key_file_opens_the_vault_at_every_start() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let key_file = folder.path().join("unseal.key");
+    let bed = Bed::new(&["--key-file", key_file.to_str().expect("UTF-8")]);
+    let mode = fs::metadata(&key_file).expect("there").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+
+    let server = bed.start();
+    assert!(crate::bed::eventually(|| bed.state() == "unsealed"));
+    let slots = &json(&bed.run(&["status"], ""))["slots"];
+    assert_eq!(slots.as_array().expect("slots").len(), 2);
+    drop(server);
+}

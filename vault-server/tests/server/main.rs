@@ -1,0 +1,7 @@
+//! The binary from outside: arguments, exit codes, and the life of its processes.
+
+mod audit;
+mod bed;
+mod init;
+mod life;
+mod usage;
