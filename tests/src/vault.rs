@@ -116,9 +116,10 @@ impl Builder {
     pub async fn start(self) -> TestVault {
         let sealed = self.sealed;
         let mut vault = TestVault::init(self);
-        vault.run().await;
-        if !sealed {
-            vault.unseal();
+        if sealed {
+            vault.run().await;
+        } else {
+            vault.run_and_unseal().await;
             vault.enroll_operators().await;
         }
         vault
@@ -317,8 +318,13 @@ impl TestVault {
     ///
     /// If the rest lives on.
     pub async fn kill_core(&mut self) -> ExitStatus {
-        kill(self.ready().pid_core, libc::SIGKILL);
+        self.kill(self.ready().pid_core);
         self.ended().await
+    }
+
+    /// Kills one of its processes with SIGKILL; see [`Ready`] for their ids.
+    pub fn kill(&self, pid: i32) {
+        kill(pid, libc::SIGKILL);
     }
 
     /// Kills everything at once with SIGKILL, as a loss of power would, but for what is in caches.

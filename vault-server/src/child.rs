@@ -4,6 +4,7 @@
 //! opens no file.
 
 use std::fmt;
+use std::io::Write as _;
 use std::net::TcpListener;
 use std::os::fd::{OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
@@ -28,6 +29,8 @@ pub struct FrontSpec {
     pub supervisor: u32,
     /// Descriptor of the channel to the core.
     pub core_fd: RawFd,
+    /// Descriptor on which one byte says that the front is up.
+    pub up_fd: RawFd,
     /// Listening sockets.
     pub listeners: Vec<ListenerSpec>,
     /// Form of log lines.
@@ -97,6 +100,7 @@ pub fn front(spec: &str) -> Result<(), ChildError> {
     let spec: FrontSpec = serde_json::from_str(spec).map_err(|_| ChildError::Spec)?;
     confine(spec.supervisor, c"vault-front")?;
     telemetry::init(spec.log);
+    let mut up = stream(spec.up_fd)?;
     let listener = |listener: ListenerSpec| {
         Ok::<_, ChildError>(ListenerConfig {
             kind: Listener::try_from(listener.kind).map_err(|_| ChildError::ListenerKind)?,
@@ -109,6 +113,8 @@ pub fn front(spec: &str) -> Result<(), ChildError> {
         listeners: spec.listeners.into_iter().map(listener).collect::<Result<_, _>>()?,
         limits: Limits::default(),
     };
+    up.write_all(&[1]).map_err(ChildError::Setup)?;
+    drop(up);
     Ok(vault_front::run(config)?)
 }
 
@@ -187,14 +193,6 @@ fn confine(supervisor: u32, name: &std::ffi::CStr) -> Result<(), ChildError> {
     let parent = rustix::process::getppid().map(|pid| pid.as_raw_nonzero().get());
     if parent.and_then(|pid| u32::try_from(pid).ok()) != Some(supervisor) {
         return Err(ChildError::Spec);
-    }
-    // A Ctrl-C or a service manager's signal reaches the whole group; the supervisor alone decides
-    // what comes of it, and tells the core by a frame.
-    for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGTERM] {
-        // SAFETY: SIG_IGN is valid for these signals, and there is no handler to race with.
-        if unsafe { libc::signal(signal, libc::SIG_IGN) } == libc::SIG_ERR {
-            return Err(ChildError::Setup(std::io::Error::last_os_error()));
-        }
     }
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(setup)?;
     let none = Rlimit { current: Some(0), maximum: Some(0) };

@@ -3,15 +3,19 @@
 //! Every key is optional and unknown keys are refused. An error names the file, the line and the
 //! column. `docs/reference/configuration.md` explains each key.
 
-use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+mod address;
+mod template;
+
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 use vault_core::PublicAddresses;
+
+pub use self::address::{HostPort, ServerName};
+pub use self::template::NewConfig;
 
 /// The file's name inside the data directory.
 pub const FILE_NAME: &str = "config.toml";
@@ -148,7 +152,7 @@ pub struct Public {
 
 impl Default for Public {
     fn default() -> Self {
-        let names = [ServerName("localhost".to_owned()), ServerName("127.0.0.1".to_owned())];
+        let names = [ServerName::localhost(), ServerName::loopback()];
         Self { bot: None, enroll: None, names: Spanned::new(0..0, names.into()), operator: None }
     }
 }
@@ -161,104 +165,6 @@ pub struct Unseal {
     pub key_file: Option<Spanned<PathBuf>>,
     /// Name of a systemd credential that does.
     pub systemd_credential: Option<Spanned<String>>,
-}
-
-/// A DNS name or an IP address, as it goes into a certificate.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct ServerName(String);
-
-impl ServerName {
-    /// With a port, as `host:port`; IPv6 addresses in brackets.
-    pub fn with_port(&self, port: u16) -> String {
-        match self.0.parse() {
-            Ok(IpAddr::V6(address)) => format!("[{address}]:{port}"),
-            _ => format!("{}:{port}", self.0),
-        }
-    }
-}
-
-impl FromStr for ServerName {
-    type Err = ValueError;
-
-    fn from_str(text: &str) -> Result<Self, ValueError> {
-        let is_label = |label: &str| {
-            (1..=63).contains(&label.len())
-                && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
-                && !label.starts_with('-')
-                && !label.ends_with('-')
-        };
-        // Digits and dots alone are a mistyped address, not a name.
-        let is_dns = text.len() <= 253
-            && text.split('.').all(is_label)
-            && text.bytes().any(|b| b.is_ascii_alphabetic());
-        if text.parse::<IpAddr>().is_ok() || is_dns {
-            Ok(Self(text.to_ascii_lowercase()))
-        } else {
-            Err(ValueError::Name)
-        }
-    }
-}
-
-impl fmt::Display for ServerName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// `host:port`; IPv6 addresses in brackets.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct HostPort(String);
-
-impl FromStr for HostPort {
-    type Err = ValueError;
-
-    fn from_str(text: &str) -> Result<Self, ValueError> {
-        if text.parse::<SocketAddr>().is_ok_and(|address| address.port() != 0) {
-            return Ok(Self(text.to_owned()));
-        }
-        let (host, port) = text.rsplit_once(':').ok_or(ValueError::HostPort)?;
-        let port_fits = port.parse::<u16>().is_ok_and(|port| port != 0);
-        if port_fits && !host.contains(':') && host.parse::<ServerName>().is_ok() {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(ValueError::HostPort)
-        }
-    }
-}
-
-macro_rules! text_conversions {
-    ($($name:ident),+) => {
-        $(
-            impl TryFrom<String> for $name {
-                type Error = ValueError;
-
-                fn try_from(text: String) -> Result<Self, ValueError> {
-                    text.parse()
-                }
-            }
-
-            impl From<$name> for String {
-                fn from(value: $name) -> Self {
-                    value.0
-                }
-            }
-        )+
-    };
-}
-
-text_conversions!(HostPort, ServerName);
-
-/// Why a text is no name or address.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-pub enum ValueError {
-    /// Not `host:port`.
-    #[error("must be host:port with a port from 1 to 65535; IPv6 addresses in brackets")]
-    HostPort,
-    /// Neither.
-    #[error("must be a DNS name or an IP address")]
-    Name,
 }
 
 /// Why there is no configuration.
@@ -420,81 +326,6 @@ impl Config {
     }
 }
 
-/// What `init` writes into a new `config.toml`.
-#[derive(Debug)]
-pub struct NewConfig<'a> {
-    /// See [`Config`].
-    pub development: bool,
-    /// See [`Clock`]; left out if 0.
-    pub clock_offset_s: i64,
-    /// See [`Listen`].
-    pub bot: SocketAddr,
-    /// See [`Listen`].
-    pub enroll: SocketAddr,
-    /// See [`Listen`].
-    pub operator: SocketAddr,
-    /// See [`Public`].
-    pub names: &'a [ServerName],
-    /// See [`Unseal`].
-    pub key_file: Option<&'a Path>,
-}
-
-impl NewConfig<'_> {
-    /// The file's text, with the other keys as comments.
-    pub fn to_text(&self) -> String {
-        let names: Vec<String> = self.names.iter().map(|name| quoted(&name.0)).collect();
-        let names = names.join(", ");
-        let key_file = match self.key_file {
-            Some(path) => format!("key_file = {}", quoted(&path.to_string_lossy())),
-            None => "# key_file = \"/etc/countersign/unseal.key\"".to_owned(),
-        };
-        let clock = match self.clock_offset_s {
-            0 => String::new(),
-            offset_s => format!("\n[clock]\noffset_s = {offset_s}\n"),
-        };
-        let Self { development, bot, enroll, operator, .. } = self;
-        let segment_bytes = vault_audit::SEGMENT_BYTES_DEFAULT;
-        format!(
-            r#"# Countersign. Changes take effect at the next start.
-
-# true only for a vault that was made with `init --development`.
-development = {development}
-
-[listen]
-bot = "{bot}"
-operator = "{operator}"
-enroll = "{enroll}"
-# Bots behind a balancer that sends PROXY v2: a listener of its own, for these peers only.
-# bot_proxied = "0.0.0.0:7446"
-# proxied_from = ["10.0.0.0/28"]
-
-[public]
-# Names and addresses in the server's certificate; the first is how others reach the vault.
-names = [{names}]
-# As the outside reaches the listeners, if not by the first name and the port above.
-# bot = "vault.example:7443"
-# operator = "vault.example:7444"
-# enroll = "vault.example:7445"
-
-[audit]
-segment_bytes = {segment_bytes}
-disk_free_min_bytes = 536870912
-
-[unseal]
-# At most one, for restarts without a person; both need a key-file slot (`init --key-file`).
-{key_file}
-# systemd_credential = "countersign-unseal"
-
-[log]
-# "text" or "json"
-format = "text"
-# "error", "warn", "info", "debug" or "trace"
-level = "info"
-{clock}"#
-        )
-    }
-}
-
 fn read(path: &Path) -> std::io::Result<String> {
     use std::io::Read as _;
     let mut text = String::new();
@@ -503,10 +334,6 @@ fn read(path: &Path) -> std::io::Result<String> {
         return Err(std::io::Error::other("longer than a configuration can be"));
     }
     Ok(text)
-}
-
-fn quoted(text: &str) -> String {
-    toml::Value::String(text.to_owned()).to_string()
 }
 
 fn is_file_name(text: &str) -> bool {
@@ -529,7 +356,7 @@ fn position(text: &str, offset: usize) -> (usize, usize) {
 mod tests {
     use std::path::Path;
 
-    use super::{Config, HostPort, NewConfig, Ports, ServerName, ValueError};
+    use super::{Config, Ports};
 
     fn parse(text: &str) -> Result<Config, String> {
         Config::parse(Path::new("config.toml"), text).map_err(|error| error.to_string())
@@ -548,30 +375,6 @@ mod tests {
         assert_eq!(config.server_names(), ["localhost", "127.0.0.1"]);
         assert_eq!(config.unseal_key_file(None).expect("none"), None);
         assert!(!config.development);
-    }
-
-    #[test]
-    fn what_init_writes_reads_back() {
-        let names: Vec<ServerName> =
-            ["::1", "vault.example"].iter().map(|name| name.parse().expect("a name")).collect();
-        let new = NewConfig {
-            development: true,
-            clock_offset_s: -5,
-            bot: "[::1]:0".parse().expect("an address"),
-            enroll: "127.0.0.1:9".parse().expect("an address"),
-            operator: "127.0.0.1:8".parse().expect("an address"),
-            names: &names,
-            key_file: Some(Path::new("/k \"1\"\\2")),
-        };
-        let config = parse(&new.to_text()).expect("valid");
-
-        assert!(config.development);
-        assert_eq!(config.clock_offset_s(), -5);
-        assert_eq!(config.listen.bot.to_string(), "[::1]:0");
-        assert_eq!(config.public_addresses(PORTS).operator, "[::1]:2");
-        let key_file = config.unseal_key_file(None).expect("a file");
-        assert_eq!(key_file.as_deref(), Some(Path::new("/k \"1\"\\2")));
-        assert!(parse(&NewConfig { clock_offset_s: 0, key_file: None, ..new }.to_text()).is_ok());
     }
 
     #[test]
@@ -616,21 +419,5 @@ mod tests {
         assert_eq!(public.bot, "b.example:443");
         assert_eq!(public.operator, "v.example:2");
         assert_eq!(public.enroll, "v.example:3");
-    }
-
-    #[test]
-    fn names_and_addresses_are_checked() {
-        for text in ["vault.example", "a", "10.0.0.1", "::1", "a-b.c_d"] {
-            assert!(text.parse::<ServerName>().is_ok(), "{text}");
-        }
-        for text in ["", "a b", "-a", "a-", "a..b", "a.", "10.0.0.256", "a/b", "a:1", "*.example"] {
-            assert_eq!(text.parse::<ServerName>(), Err(ValueError::Name), "{text}");
-        }
-        for text in ["a:1", "10.0.0.1:65535", "[::1]:1"] {
-            assert!(text.parse::<HostPort>().is_ok(), "{text}");
-        }
-        for text in ["a", "a:0", "a:65536", "::1:1", ":1", "a:b", "10.0.0.1:0"] {
-            assert_eq!(text.parse::<HostPort>(), Err(ValueError::HostPort), "{text}");
-        }
     }
 }

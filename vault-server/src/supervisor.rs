@@ -139,6 +139,7 @@ pub fn run(data: &Path, stay_sealed: bool) -> Result<(), RunError> {
         restarted: false,
         signals,
         socket,
+        up: None,
     };
     supervisor.ask_status()?;
     supervisor.watch()
@@ -154,6 +155,8 @@ struct Supervisor {
     restarted: bool,
     signals: Signals,
     socket: PathBuf,
+    /// The core's answer to our own question, until the front is up too.
+    up: Option<StatusResponse>,
 }
 
 impl Supervisor {
@@ -166,6 +169,11 @@ impl Supervisor {
             self.children.reap();
             for frame in self.children.channel.receive(FRAMES_MAX, usize::MAX)? {
                 self.take(&frame)?;
+            }
+            if self.children.is_front_up()
+                && let Some(status) = self.up.take()
+            {
+                self.announce(&status);
             }
             let now = Instant::now();
             if is_told {
@@ -206,6 +214,9 @@ impl Supervisor {
     fn wait(&self) -> io::Result<()> {
         let channel = &self.children.channel;
         let mut fds = vec![PollFd::new(&self.signals.pipe, PollFlags::IN)];
+        if let Some(up) = self.children.up_fd() {
+            fds.push(PollFd::new(up, PollFlags::IN));
+        }
         // A stream that has ended is readable for ever.
         if !channel.has_ended() {
             let writing = if channel.is_writing() { PollFlags::OUT } else { PollFlags::empty() };
@@ -229,7 +240,12 @@ impl Supervisor {
 
     fn take(&mut self, frame: &Frame) -> Result<(), RunError> {
         match frame.kind {
-            Kind::Reply if frame.correlation == OWN => self.announce(frame),
+            Kind::Reply if frame.correlation == OWN => {
+                let reply: Reply = frame.message()?;
+                let status = StatusResponse::decode(reply.response.as_slice());
+                self.up = Some(status.map_err(|_| FrameError::Body)?);
+                Ok(())
+            }
             Kind::Reply => {
                 self.relay.reply(frame);
                 Ok(())
@@ -266,6 +282,7 @@ impl Supervisor {
             .map_err(setup("start the processes"))?;
         self.phase = Phase::Running;
         self.restarted = true;
+        self.up = None;
         self.ask_status()
     }
 
@@ -280,10 +297,7 @@ impl Supervisor {
     }
 
     /// Tells the machine that started us that the vault is up, and where.
-    fn announce(&self, frame: &Frame) -> Result<(), RunError> {
-        let reply: Reply = frame.message()?;
-        let status =
-            StatusResponse::decode(reply.response.as_slice()).map_err(|_| FrameError::Body)?;
+    fn announce(&self, status: &StatusResponse) {
         let text = |address: Option<SocketAddr>| address.map(|address| address.to_string());
         let (pid_front, pid_core) = self.children.pids();
         let event = json!({
@@ -306,7 +320,6 @@ impl Supervisor {
         if !status.reason.is_empty() {
             tracing::warn!(reason = status.reason, "vault refuses to unseal");
         }
-        Ok(())
     }
 }
 

@@ -56,7 +56,7 @@ fn argument(name: &str, default: usize) -> Result<usize, Error> {
 async fn measure(load: Load) -> Result<Value, Error> {
     let vault = TestVault::start().await;
     vault.import_okx("okx-main").await;
-    let bot = vault.bot("bench", vault_tests::scopes::OKX, &[]).await;
+    let bot = vault.bot("bench", vault_tests::OKX_SCOPE, &[]).await;
     let identity = bot.identity();
     let tls = Arc::new(client_tls(identity.folder())?);
     let sign_address: SocketAddr = identity.address().parse()?;
@@ -78,10 +78,11 @@ async fn measure(load: Load) -> Result<Value, Error> {
         }
     }
     let summary = |wanted: &str| {
-        let of = |pick: fn(&(&str, Round, Round)) -> &Round| {
-            rounds.iter().filter(|round| round.0 == wanted).map(pick).collect::<Vec<_>>()
-        };
-        let (echo, sign) = (of(|round| &round.1), of(|round| &round.2));
+        let (echo, sign): (Vec<&Round>, Vec<&Round>) = rounds
+            .iter()
+            .filter(|(scenario, ..)| *scenario == wanted)
+            .map(|(_, echo, sign)| (echo, sign))
+            .unzip();
         let ratios: Vec<f64> =
             echo.iter().zip(&sign).map(|(echo, sign)| sign.per_second / echo.per_second).collect();
         json!({

@@ -14,7 +14,7 @@ use vault_policy::{Decision, Denial, Grant, Halts, Question, Scope, ScopeDocumen
 use vault_venue::{Key, Moment, Operation, Registry, Standing, Venue};
 
 use crate::field::{self, bytes, text, text_at, text_or_empty, texts};
-use crate::report::{Miss, Report};
+use crate::report::{Miss, NO_VENUE, Report};
 
 /// Where a file has its cases.
 const LISTS: &[&str] = &["allow", "cases", "deny"];
@@ -47,7 +47,7 @@ pub fn run(registry: &Registry, path: &Path, report: &mut Report) {
 }
 
 fn check(registry: &Registry, name: &str, case: &Value) -> Result<(), Miss> {
-    let venue = registry.venue(name).ok_or_else(|| Miss::left_out("venue not in this build"))?;
+    let venue = registry.venue(name).ok_or_else(|| Miss::left_out(NO_VENUE))?;
     let scope = GrantedScope::read(venue, &case["scope"])?;
     let answer = answer(venue, case, &scope)?;
     match (text(case, "/expected")?, answer) {
@@ -88,8 +88,7 @@ impl Why {
 }
 
 fn answer(venue: &Venue, case: &Value, scope: &GrantedScope) -> Result<Answer, Miss> {
-    let mode: Mode =
-        text(case, "/mode")?.parse().map_err(|_| Miss::failed("mode is not known"))?;
+    let mode: Mode = text(case, "/mode")?.parse().map_err(|_| Miss::failed("mode is not known"))?;
     let request = request(case)?;
     let standing = Standing {
         environment: Environment::Live,

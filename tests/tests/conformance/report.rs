@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+/// The reason for all records of a venue that is to come. They are not listed one by one.
+pub const NO_VENUE: &str = "venue not in this build";
+
 /// Why a record did not pass.
 #[derive(Debug)]
 pub enum Miss {
@@ -140,7 +143,13 @@ impl fmt::Display for Report {
         for note in &self.notes {
             writeln!(f, "  note: {note}")?;
         }
-        for ((venue, reason), ids) in &self.left_out {
+        let (elsewhere, here): (Vec<_>, Vec<_>) =
+            self.left_out.iter().partition(|((_, reason), _)| reason == NO_VENUE);
+        if !elsewhere.is_empty() {
+            let each = elsewhere.iter().map(|((venue, _), ids)| format!("{venue} {}", ids.len()));
+            writeln!(f, "  left out: {NO_VENUE}: {}", each.collect::<Vec<_>>().join(", "))?;
+        }
+        for ((venue, reason), ids) in here {
             writeln!(f, "  left out: {venue}, {reason}: {}", ids.join(" "))?;
         }
         for failure in &self.failures {

@@ -167,7 +167,8 @@ impl Vault {
         let applied = next
             .apply(&plan.changes, &open.state_mac)
             .map_err(|_| VaultError::Internal("a change does not fit the tables"))?;
-        let change_id = format!("{}-{}", self.instance.epoch, applied.state_rev);
+        // By the intent's own index: unique also when an act comes to nothing.
+        let change_id = format!("{}-{}", self.instance.epoch, self.journal.size());
         let hash = change_hash(&applied.ops);
 
         let mut entry = self.act_entry(EntryKind::AdminIntent, &asker, &plan, now);

@@ -64,8 +64,8 @@ impl Vault {
             entry.reason = Some(reason.to_owned());
             entry.detail = detail([
                 ("count", count.times.to_string()),
-                ("first", count.first.micros().to_string()),
-                ("last", count.last.micros().to_string()),
+                ("first_ts", count.first.micros().to_string()),
+                ("last_ts", count.last.micros().to_string()),
             ]);
             self.journal.record(entry)?;
         }

@@ -160,6 +160,11 @@ impl Vault {
             false => Subject::Client(&invite.name),
         };
         let issued = open.authority.issue(subject, &key, now, &self.rng)?;
+        let replaces = !invite.role.is_operator()
+            && open.state.tables().clients.get(&invite.name).is_some_and(|row| {
+                row.state == HolderState::Active
+                    && (row.scope != invite.scope || row.networks != invite.networks)
+            });
         let mut changes = Changes::new();
         self.admit(&invite, now, &mut changes)?;
         if let Some(lost) = invite.certificate
@@ -207,6 +212,8 @@ impl Vault {
         });
         plan.detail = facts.clone();
         plan.also = Some((EntryKind::ClientEnrolled, facts));
+        // A client that is enrolled anew may be allowed less than before, on its old certificates too.
+        plan.barrier = replaces.then(Vec::new);
         self.begin_act(plan, asker, now)
     }
 
@@ -323,6 +330,7 @@ impl Vault {
         if client.state == HolderState::Revoked {
             return Err(VaultError::Conflict(Conflict::AlreadySo));
         }
+        let facts = detail([("name", client.name.to_string()), ("reason", reason.clone())]);
         let mut changes = Changes::new();
         changes.put(ClientRow {
             state: HolderState::Revoked,
@@ -335,7 +343,6 @@ impl Vault {
         withdraw_invites(tables, &client.name, false, &mut changes);
 
         let name = client.name.clone();
-        let facts = detail([("name", name.to_string())]);
         let mut plan = Plan::new(Method::ClientRevoke.name(), changes, move |vault, change| {
             v1::RevokeClientResponse {
                 outstanding: Some(vault.released.outstanding(now, |client, _| *client == name)),

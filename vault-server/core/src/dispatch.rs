@@ -15,7 +15,7 @@ use crate::caller::{Caller, Origin, Use, certificate, identify};
 use crate::certificate::SubjectKey;
 use crate::command::{self, Method};
 use crate::error::{CommandProblem, VaultError};
-use crate::grant::{Read, checkpoint};
+use crate::grant::{ExportEnd, Read, checkpoint};
 use crate::journal::Channel;
 use crate::run::Input;
 use crate::storage::{CommandNonce, CredentialState};
@@ -232,7 +232,7 @@ impl Vault {
     }
 
     /// The IP policy of a client, for calls that are not about a venue.
-    fn check_networks(&self, caller: &Caller) -> Result<(), VaultError> {
+    pub(crate) fn check_networks(&self, caller: &Caller) -> Result<(), VaultError> {
         let (Some(client), Some(open)) = (self.tables().clients.get(&caller.name), &self.open)
         else {
             return Ok(());
@@ -431,6 +431,7 @@ impl Vault {
         now: Timestamp,
     ) -> Result<(), VaultError> {
         let body: v1::ExportCommand = command::body(command)?;
+        let checkpoint = checkpoint(&self.config.data.audit());
         let durable = self.durable.size();
         let to = match body.to_index {
             0 => durable,
@@ -441,9 +442,12 @@ impl Vault {
         }
         let mut entry = self.entry_by(EntryKind::Export, caller, now);
         entry.operation = Some(Method::AuditExport.name().to_owned());
-        entry.detail = detail([("from", body.from_index.to_string()), ("to", to.to_string())]);
+        entry.detail = detail([
+            ("entries", (to - body.from_index).to_string()),
+            ("first", body.from_index.to_string()),
+        ]);
         self.journal.record(entry)?;
-        let grant = self.open_grant(caller.serial, Some(to), now);
+        let grant = self.open_grant(caller.serial, Some(ExportEnd { to, checkpoint }), now);
         let chunk = Chunk { grant, first_index: body.from_index, ..Chunk::default() };
         self.journal.answer(Channel::Front, id, &chunk);
         Ok(())
@@ -460,7 +464,7 @@ impl Vault {
         let first_index = if body.from_end { self.durable.size() } else { body.from_index };
         let mut entry = self.entry_by(EntryKind::Export, caller, now);
         entry.operation = Some(Method::AuditTail.name().to_owned());
-        entry.detail = detail([("from", first_index.to_string())]);
+        entry.detail = detail([("first", first_index.to_string())]);
         self.journal.record(entry)?;
         let grant = self.open_grant(caller.serial, None, now);
         self.journal.answer(Channel::Front, id, &Chunk { grant, first_index, ..Chunk::default() });

@@ -82,6 +82,12 @@ pub enum VaultError {
     /// Unsealing failed.
     #[error("{0}")]
     Unseal(UnsealProblem),
+    /// Too many failures in a row, or an attempt is under way.
+    #[error("wait before the next attempt to unseal")]
+    UnsealBackoff {
+        /// How long, in milliseconds.
+        retry_after_ms: u64,
+    },
     /// Signing failed.
     #[error("the credential cannot sign this request: {}", .0.code())]
     Venue(#[from] VenueError),
@@ -189,8 +195,6 @@ problems! {
     UnsealProblem {
         /// It is open.
         AlreadyUnsealed = ("ALREADY_UNSEALED", "the vault is unsealed already"),
-        /// Too many failures in a row, or an attempt is under way.
-        Backoff = ("UNSEAL_BACKOFF", "wait before the next attempt"),
         /// The state does not fit the log, or its MACs do not hold.
         StateRefused = ("STATE_REFUSED", "the database does not fit its keys or the log; see the status"),
         /// No slot opened.
@@ -227,6 +231,7 @@ impl VaultError {
             Self::SealedSecret => "SEALED_SECRET",
             Self::TooManyActs => "TOO_MANY_ACTS",
             Self::Unseal(problem) => problem.code(),
+            Self::UnsealBackoff { .. } => "UNSEAL_BACKOFF",
             Self::Venue(error) | Self::VenueKey(error) => error.code(),
         }
     }
@@ -255,7 +260,7 @@ impl VaultError {
             Self::OutcomeUnknown { .. } => Code::Precondition,
             Self::RequestIdReused => Code::Conflict,
             Self::Sealed => Code::Sealed,
-            Self::Unseal(UnsealProblem::Backoff) => Code::Exhausted,
+            Self::UnsealBackoff { .. } => Code::Exhausted,
             Self::Unseal(UnsealProblem::WrongPassphrase) => Code::Denied,
             Self::Unseal(_) => Code::Precondition,
             Self::VenueKey(_) => Code::BadRequest,
@@ -302,7 +307,8 @@ impl From<&VaultError> for Failure {
         let mut failure =
             Self::new(error.code(), error.reason(), error.to_string()).with_hint(error.hint());
         match error {
-            VaultError::CredentialLeased { retry_after_ms } => {
+            VaultError::CredentialLeased { retry_after_ms }
+            | VaultError::UnsealBackoff { retry_after_ms } => {
                 failure.retry_after_ms = *retry_after_ms;
             }
             VaultError::Deny(denial) => {

@@ -26,9 +26,18 @@ pub struct Grants {
 #[derive(Clone)]
 struct Grant {
     serial: Serial,
-    /// Exclusive end; absent for a tail.
-    to: Option<u64>,
+    /// Absent for a tail.
+    end: Option<ExportEnd>,
     used_at: Timestamp,
+}
+
+/// Where an export ends.
+#[derive(Clone)]
+pub struct ExportEnd {
+    /// Exclusive.
+    pub to: u64,
+    /// Taken before the end was, so that it signs nothing which the export does not have.
+    pub checkpoint: v1::Checkpoint,
 }
 
 /// One read of the log, for the librarian.
@@ -37,16 +46,22 @@ pub struct Read {
     grant: u64,
     from: u64,
     to: u64,
-    tail: bool,
+    /// Comes with the last entry; absent for a tail.
+    checkpoint: Option<v1::Checkpoint>,
 }
 
 impl Vault {
-    /// Opens a grant. `to` is exclusive; absent for a tail that never ends.
-    pub(crate) fn open_grant(&mut self, serial: Serial, to: Option<u64>, now: Timestamp) -> u64 {
+    /// Opens a grant. `end` is absent for a tail that never ends.
+    pub(crate) fn open_grant(
+        &mut self,
+        serial: Serial,
+        end: Option<ExportEnd>,
+        now: Timestamp,
+    ) -> u64 {
         let grants = &mut self.grants;
         grants.by_id.retain(|_, grant| grant.used_at.plus(IDLE_MAX) > now);
         grants.last += 1;
-        grants.by_id.insert(grants.last, Grant { serial, to, used_at: now });
+        grants.by_id.insert(grants.last, Grant { serial, end, used_at: now });
         grants.last
     }
 
@@ -75,8 +90,8 @@ impl Vault {
             correlation,
             grant: call.grant,
             from: call.from_index,
-            to: grant.to.unwrap_or(durable).min(durable),
-            tail: grant.to.is_none(),
+            to: grant.end.as_ref().map_or(durable, |end| end.to).min(durable),
+            checkpoint: grant.end.map(|end| end.checkpoint),
         })
     }
 }
@@ -132,16 +147,11 @@ impl Librarian {
             }
         }
         let next = read.from + chunk.entries.len() as u64;
-        chunk.end = !read.tail && next >= read.to;
+        chunk.end = read.checkpoint.is_some() && next >= read.to;
         if chunk.end {
-            chunk.checkpoint = Some(self.checkpoint());
+            chunk.checkpoint = read.checkpoint.clone();
         }
         Ok(chunk)
-    }
-
-    /// The newest checkpoint on disk; empty if there is none yet.
-    fn checkpoint(&self) -> v1::Checkpoint {
-        checkpoint(&self.audit)
     }
 }
 

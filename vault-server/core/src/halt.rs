@@ -47,8 +47,12 @@ impl Vault {
             .caller
             .as_ref()
             .map_or_else(|| "local".to_owned(), |caller| caller.name.to_string());
+        let facts = detail([
+            ("level", level.to_string()),
+            ("reason", reason.clone()),
+            ("target", target.to_string()),
+        ]);
         let row = HaltRow { at: now, by, level, reason, target: target.clone() };
-        let facts = detail([("level", level.to_string()), ("target", target.to_string())]);
         let mut plan = Plan::new(Method::HaltHalt.name(), Changes::new(), move |vault, change| {
             v1::HaltResponse {
                 outstanding: Some(vault.outstanding_of(&target, now)),

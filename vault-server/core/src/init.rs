@@ -297,7 +297,7 @@ fn write_first_change(
     let mut policy = State::load(database, state_mac).map_err(|_| InitError::Other("database"))?;
     let before = policy.state_root().0;
     let applied = policy.apply(changes, state_mac).map_err(|_| InitError::Other("database"))?;
-    let change_id = format!("{FIRST_EPOCH}-{}", applied.state_rev);
+    let change_id = format!("{FIRST_EPOCH}-{}", log.size());
     let entry = |kind, index: u64| {
         let mut entry = Entry::new(
             kind,

@@ -217,9 +217,9 @@ impl Vault {
             return Err(CoreError::FrontLate);
         }
         self.record_auth_failures(now)?;
-        if let Some(jumped_s) = clock.jumped() {
+        if let Some(jumped_us) = clock.jumped() {
             let mut entry = self.journal.entry(EntryKind::ClockJump, now);
-            entry.detail = detail([("seconds", jumped_s.to_string())]);
+            entry.detail = detail([("jump_us", jumped_us.to_string())]);
             self.journal.record(entry)?;
         }
         self.look_at_disk();
@@ -283,17 +283,17 @@ impl Clock {
         Timestamp(micros.saturating_add(self.offset_us))
     }
 
-    /// By how many seconds the wall clock has jumped since the last look, if by more than five.
+    /// By how many microseconds the wall clock has jumped since the last look, if by more than 5 s.
     fn jumped(&mut self) -> Option<i64> {
         let passed = i64::try_from(self.monotonic_at.elapsed().as_micros()).unwrap_or(i64::MAX);
         let expected = self.wall_at.micros().saturating_add(passed);
         let now = self.now();
         (self.wall_at, self.monotonic_at) = (now, Instant::now());
-        let jump_s = (now.micros() - expected) / 1_000_000;
-        (jump_s.abs() > JUMP_S).then_some(jump_s)
+        let jump_us = now.micros().saturating_sub(expected);
+        (jump_us.abs() > JUMP_US).then_some(jump_us)
     }
 }
 
 const BATCH_LINES: usize = 1_024;
-const JUMP_S: i64 = 5;
+const JUMP_US: i64 = 5_000_000;
 const TICK: Duration = Duration::from_secs(1);

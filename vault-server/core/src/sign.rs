@@ -65,6 +65,10 @@ impl Vault {
             return Ok(());
         }
 
+        // Before any answer that is kept: it must not reach an address that the client may not have.
+        if let Err(error) = self.check_networks(&caller) {
+            return self.deny_sign(asked, Some(&order), &Facts::default(), &error);
+        }
         let seen = match self.replay.look(&order.key, &order.content, now) {
             Known::Answered(reply) => Some(Ok(reply.to_vec())),
             Known::Different => Some(Err(VaultError::RequestIdReused)),

@@ -242,7 +242,12 @@ impl Vault {
     ) -> Result<(), VaultError> {
         if let Some(recovered) = recovered {
             let mut entry = self.journal.entry(EntryKind::LogRecovered, now);
-            entry.detail = detail([("cut_bytes", recovered.cut_bytes.to_string())]);
+            entry.detail = detail([
+                ("cut_bytes", recovered.cut_bytes.to_string()),
+                ("offset", recovered.offset.to_string()),
+                ("segment", recovered.segment),
+                ("torn_file", recovered.torn_file),
+            ]);
             self.journal.record(entry)?;
         }
         if let Some(intent) = intent {

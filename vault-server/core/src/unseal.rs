@@ -45,12 +45,16 @@ impl Vault {
         if self.refused.is_some() {
             return Err(VaultError::Unseal(UnsealProblem::StateRefused));
         }
-        if !self.backoff.wait(now).is_zero() {
-            return Err(VaultError::Unseal(UnsealProblem::Backoff));
+        let wait = self.backoff.wait(now);
+        if !wait.is_zero() {
+            let retry_after_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1);
+            return Err(VaultError::UnsealBackoff { retry_after_ms });
         }
         let passphrase =
             self.open_sealed(&command.ticket_id, sealed::UNSEAL, None, &[], &command.sealed, now)?;
-        self.backoff.begin(now).map_err(|_| VaultError::Unseal(UnsealProblem::Backoff))?;
+        self.backoff
+            .begin(now)
+            .map_err(|_| VaultError::UnsealBackoff { retry_after_ms: BUSY_MS })?;
 
         let slots = self.slots.clone();
         let instance_id = self.instance_id.clone();
@@ -210,3 +214,6 @@ impl Vault {
         Ok(())
     }
 }
+
+/// When an attempt that is being computed has ended, about.
+const BUSY_MS: u64 = 2_000;

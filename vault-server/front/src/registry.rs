@@ -156,7 +156,7 @@ impl Registry {
         self.barriers.waiting.fetch_add(1, Ordering::AcqRel);
         for connection in &unsettled {
             // Its bytes may be written already, without another poll due that would show it.
-            let _ = &connection.task;
+            connection.task.wake();
         }
         Some(Wait { barriers: Arc::clone(&self.barriers), generation, unsettled })
     }

@@ -28,6 +28,6 @@ pub fn run(output: Output, arguments: &Arguments) -> Result<(), Fault> {
         Ok(Outcome::Interrupted) => Err(Fault::other("interrupted")),
         // It has said what did not hold.
         Ok(Outcome::NotHeld) => Err(Fault::other("")),
-        Err(error) => Err(Fault::other(format!("the demonstration cannot begin: {error}"))),
+        Err(error) => Err(Fault::other(format!("the demonstration cannot be run: {error}"))),
     }
 }

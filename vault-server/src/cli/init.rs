@@ -85,7 +85,7 @@ pub fn run(output: Output, arguments: Arguments) -> Result<(), Fault> {
     // Before anybody is asked for a passphrase. The core looks again.
     refuse_in_use(&data)?;
     let key_file = match &arguments.key_file {
-        Some(path) => Some(std::path::absolute(path).map_err(file(path))?),
+        Some(path) => Some(new_key_file(path, &data)?),
         None => None,
     };
     let config = NewConfig {
@@ -127,7 +127,8 @@ pub fn run(output: Output, arguments: Arguments) -> Result<(), Fault> {
     };
     output.talk("making the vault ...");
     let report = vault_core::init(options).map_err(|error| Fault::other(chain(&error)))?;
-    write_new(&path, &text).map_err(file(&path))?;
+    // Judged after the tokens were shown: they exist only here.
+    let written = write_new(&path, &text).map_err(file(&path));
 
     let enroll = read_back.public_addresses(ports).enroll;
     if ports.enroll == 0 {
@@ -141,10 +142,11 @@ pub fn run(output: Output, arguments: Arguments) -> Result<(), Fault> {
         enroll: &enroll,
     };
     if output.is_json() {
-        output.show(&shown.value(&report), String::new)
+        output.show(&shown.value(&report), String::new)?;
     } else {
-        output.show_once(&shown.people(&report))
+        output.show_once(&shown.people(&report))?;
     }
+    written
 }
 
 fn passphrase(arguments: &Arguments) -> Result<Option<SecretBytes>, Fault> {
@@ -171,6 +173,23 @@ fn refuse_in_use(data: &Path) -> Result<(), Fault> {
         None => Ok(()),
         Some(_) => Err(Fault::other(format!("{} is in use; nothing was changed", data.display()))
             .with_hint("name a new or empty directory with --data")),
+    }
+}
+
+/// The key file's absolute path, if a file can be made there.
+fn new_key_file(path: &Path, data: &Path) -> Result<PathBuf, Fault> {
+    let path = std::path::absolute(path).map_err(file(path))?;
+    if path.symlink_metadata().is_ok() {
+        return Err(Fault::other(format!("{} is there already", path.display()))
+            .with_hint("a key file is made anew; name another place with --key-file"));
+    }
+    // A copy of the directory would otherwise open itself.
+    if path.starts_with(data) {
+        return Err(Fault::usage("the key file must lie outside the data directory"));
+    }
+    match path.parent() {
+        Some(folder) if folder.is_dir() => Ok(path),
+        _ => Err(Fault::other(format!("there is no folder for {}", path.display()))),
     }
 }
 

@@ -98,11 +98,11 @@ async fn show(folder: &TempDir, options: Options) -> io::Result<Outcome> {
         _ => outcome,
     };
     // What still runs here was left by a step that did not hold, or by a signal.
-    if let Some(vault) = stage.vault.take() {
-        if let Err(mismatch) = vault.stop().await {
-            report.talk(&format!("{}: {}", mismatch.expected, mismatch.found));
-            return Ok(Outcome::NotHeld);
-        }
+    if let Some(vault) = stage.vault.take()
+        && let Err(mismatch) = vault.stop().await
+    {
+        report.talk(&format!("{}: {}", mismatch.expected, mismatch.found));
+        return Ok(Outcome::NotHeld);
     }
     Ok(outcome)
 }

@@ -107,7 +107,7 @@ impl Report {
             }));
         }
         let text = if detail.is_empty() { name.to_owned() } else { format!("{name}: {detail}") };
-        self.line(&format!(" ✓ {:>2}  {text:<WIDTH$} {:>8}", self.steps, duration(took)));
+        self.line(&row('✓', self.steps, &text, took));
     }
 
     fn failed(&self, name: &str, mismatch: &Mismatch, took: Duration) {
@@ -122,7 +122,7 @@ impl Report {
                 "elapsed_ms": millis(took),
             }));
         }
-        self.line(&format!(" ✗ {:>2}  {name:<WIDTH$} {:>8}", self.steps, duration(took)));
+        self.line(&row('✗', self.steps, name, took));
         self.line(&format!("       expected: {expected}"));
         self.line(&format!("       found:    {found}"));
     }
@@ -144,15 +144,50 @@ fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
+fn row(mark: char, step: u32, text: &str, took: Duration) -> String {
+    format!(" {mark} {step:>2}  {text:<WIDTH$} {:>8}", duration(took))
+}
+
 fn duration(time: Duration) -> String {
-    if time < Duration::from_secs(10) {
-        format!("{} ms", time.as_millis())
-    } else {
-        format!("{:.1} s", time.as_secs_f64())
+    let millis = time.as_secs_f64() * 1e3;
+    match time.as_millis() {
+        0..10 => format!("{millis:.1} ms"),
+        10..10_000 => format!("{millis:.0} ms"),
+        _ => format!("{:.1} s", time.as_secs_f64()),
     }
 }
 
 /// Longer than any step takes on a slow machine: what hangs is reported, not waited for.
 const STEP: Duration = Duration::from_secs(30);
 /// Room for a step's words, in characters.
-const WIDTH: usize = 82;
+const WIDTH: usize = 78;
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Mismatch, Reader, Report, Stopped, duration, row};
+
+    #[test]
+    fn rows_line_up() {
+        let short = row('✓', 1, "short", Duration::from_micros(2_340));
+        let long = row('✗', 21, &"long ".repeat(15), Duration::from_millis(31_400));
+
+        assert_eq!(short.chars().count(), long.chars().count());
+        assert!(short.starts_with(" ✓  1  short ") && short.ends_with("   2.3 ms"));
+        assert!(long.starts_with(" ✗ 21  long ") && long.ends_with("   31.4 s"));
+        assert_eq!(duration(Duration::from_millis(412)), "412 ms");
+    }
+
+    #[test]
+    fn a_step_that_does_not_hold_stops_the_rest() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+        runtime.expect("a runtime").block_on(async {
+            let mut report = Report::new(Reader::PersonBesideData);
+            let held = report.step("one", async { Ok((7, String::new())) }).await;
+            assert_eq!(held, Ok(7));
+            let wrong = async { Err::<((), _), _>(Mismatch::new("a refusal", "a signature")) };
+            assert_eq!(report.step("two", wrong).await, Err(Stopped));
+        });
+    }
+}

@@ -12,7 +12,7 @@ use vault_client::v1::{
     PutScopeCommand, ResumeCommand, RevokeClientCommand, Role, Scope, VenueRequest, VenueSymbols,
 };
 use vault_client::{
-    Client, ClientError, EnrollOptions, Identity, Operator, Refusal, SignOrder, Signed, post,
+    Client, ClientError, EnrollOptions, Identity, Operator, SignOrder, Signed, post,
 };
 use vault_core::DataDir;
 
@@ -77,7 +77,7 @@ pub async fn set_up(stage: &mut Stage, report: &mut Report) -> Result<Cast, Stop
         })
         .await?;
     let vault = report
-        .step("it starts as three processes, sealed", async {
+        .step("it starts, sealed", async {
             let vault = Vault::start(place).await?;
             if vault.ready.state != "sealed" {
                 return Err(Mismatch::new("a vault that starts sealed", &vault.ready.state));
@@ -169,7 +169,7 @@ pub async fn set_up(stage: &mut Stage, report: &mut Report) -> Result<Cast, Stop
         })
         .await?;
     report
-        .step("the bot's own key, used from another address, is refused", async {
+        .step("the bot's own key from another address is refused", async {
             let expected = "a connection from another address";
             let relay = Relay::start(ready.bot, FOREIGN_ADDRESS).await;
             let relay = relay.map_err(instead_of(expected))?;
@@ -391,16 +391,10 @@ async fn refused(bot: &Client, request: VenueRequest, reason: &str) -> Done<()> 
     let expected = format!("a refusal with the reason {reason}");
     match bot.sign(order).await {
         Ok(_) => Err(Mismatch::new(expected, "a signature")),
-        Err(ClientError::Refused(refusal)) if refusal.reason == reason => {
-            Ok(((), words(&refusal)))
-        }
+        Err(ClientError::Refused(refusal)) if refusal.reason == reason => Ok(((), refusal.reason)),
         Err(ClientError::Refused(refusal)) => Err(Mismatch::new(expected, refusal)),
         Err(error) => Err(Mismatch::new(expected, crate::child::chain(&error))),
     }
-}
-
-fn words(refusal: &Refusal) -> String {
-    refusal.reason.clone()
 }
 
 /// The id in OKX's answer to one order or cancel.
@@ -425,7 +419,8 @@ fn kraken_order_id(answer: &Value) -> Result<String, Mismatch> {
 fn check_log(verified: &verify::Report, tally: Tally) -> Result<(), Mismatch> {
     let count = |kind| verified.kinds.get(&kind).copied().unwrap_or(0);
     let found = Tally { signed: count(EntryKind::Sign), denied: count(EntryKind::SignDenied) };
-    let as_words = |tally: Tally| format!("{} signatures and {} refusals", tally.signed, tally.denied);
+    let as_words =
+        |tally: Tally| format!("{} signatures and {} refusals", tally.signed, tally.denied);
     if (found.signed, found.denied) != (tally.signed, tally.denied) {
         return Err(Mismatch::new(as_words(tally), as_words(found)));
     }
@@ -440,3 +435,57 @@ fn check_log(verified: &verify::Report, tally: Tally) -> Result<(), Mismatch> {
 const FOREIGN_ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 77, 0, 9);
 /// Much longer than a cut takes, and much shorter than a keep-alive.
 const CUT: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde_json::json;
+    use vault_audit::{EntryKind, verify};
+
+    use super::{Tally, check_log, kraken_order_id, okx_order_id};
+
+    #[test]
+    fn only_what_a_venue_accepted_is_an_order() {
+        let okx = json!({ "code": "0", "data": [{ "ordId": "7" }] });
+        assert_eq!(okx_order_id(&okx).as_deref(), Ok("7"));
+        for answer in [
+            json!({ "code": "50113", "data": [], "msg": "Invalid Sign" }),
+            json!({ "code": "1", "data": [{ "ordId": "7" }] }),
+            json!({ "code": "0", "data": [{ "ordId": "" }] }),
+        ] {
+            assert!(okx_order_id(&answer).is_err(), "{answer}");
+        }
+
+        let kraken = json!({ "error": [], "result": { "txid": ["O1"] } });
+        assert_eq!(kraken_order_id(&kraken).as_deref(), Ok("O1"));
+        for answer in [
+            json!({ "error": ["EAPI:Invalid nonce"], "result": { "txid": ["O1"] } }),
+            json!({ "error": [], "result": {} }),
+            json!({ "result": { "txid": ["O1"] } }),
+        ] {
+            assert!(kraken_order_id(&answer).is_err(), "{answer}");
+        }
+    }
+
+    #[test]
+    fn a_log_with_one_entry_more_or_less_does_not_hold() {
+        let report = |signed, denied, unsigned_entries| verify::Report {
+            entries: 9,
+            signed_entries: 9,
+            unsigned_entries,
+            origin: String::new(),
+            root: [0; 32],
+            previous_size: None,
+            receipts: 0,
+            key_was_expected: true,
+            kinds: BTreeMap::from([(EntryKind::Sign, signed), (EntryKind::SignDenied, denied)]),
+        };
+        let tally = Tally { signed: 3, denied: 2 };
+
+        assert_eq!(check_log(&report(3, 2, 0), tally), Ok(()));
+        for (signed, denied, unsigned) in [(4, 2, 0), (2, 2, 0), (3, 1, 0), (3, 3, 0), (3, 2, 1)] {
+            assert!(check_log(&report(signed, denied, unsigned), tally).is_err());
+        }
+    }
+}

@@ -24,14 +24,17 @@ use super::mismatch::{Mismatch, instead_of};
 pub struct Place(PathBuf);
 
 impl Place {
+    /// Begins with an empty folder.
     pub fn new(folder: &Path) -> Self {
         Self(folder.to_owned())
     }
 
+    /// The vault's data directory.
     pub fn data(&self) -> PathBuf {
         self.0.join("data")
     }
 
+    /// Where the log is exported to.
     pub fn export(&self) -> PathBuf {
         self.0.join("export")
     }
@@ -131,10 +134,8 @@ impl Vault {
     pub async fn start(place: &Place) -> Result<Self, Mismatch> {
         let mut command = this_binary(place);
         command.args(["run", "--data"]).arg(place.data());
-        let mut child = command
-            .stdin(Stdio::null())
-            .spawn()
-            .map_err(instead_of("vault-server run starts"))?;
+        let mut child =
+            command.stdin(Stdio::null()).spawn().map_err(instead_of("vault-server run starts"))?;
         let mut line = String::new();
         let read = async {
             match child.stdout.take() {
@@ -165,7 +166,9 @@ impl Vault {
             Ok(Ok(status)) if status.success() => Ok(()),
             Ok(Ok(status)) => Err(Mismatch::new(expected, status)),
             Ok(Err(error)) => Err(instead_of(expected)(error)),
-            Err(_) => Err(Mismatch::new(expected, format!("still there after {} s", STOP.as_secs()))),
+            Err(_) => {
+                Err(Mismatch::new(expected, format!("still there after {} s", STOP.as_secs())))
+            }
         }
     }
 }

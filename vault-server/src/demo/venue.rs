@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use vault_client::v1::{CredentialSecret, SignedRequest};
-use vault_mock_venue::{Account, Accepted, MockConfig, MockVenues, Refused, Venue};
+use vault_mock_venue::{Accepted, Account, MockConfig, MockVenues, Refused, Venue};
 
 use super::mismatch::{Mismatch, instead_of};
 

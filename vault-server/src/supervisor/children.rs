@@ -1,7 +1,7 @@
 //! The two processes below the supervisor: started, watched, reaped.
 
 use std::ffi::{OsStr, OsString};
-use std::io;
+use std::io::{self, Read as _};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::Path;
@@ -10,6 +10,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use command_fds::CommandFdExt as _;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::channel::Channel;
 use super::listener::Listeners;
@@ -34,6 +35,9 @@ pub struct Children {
     core: Process,
     /// To the core.
     pub channel: Channel,
+    /// Where the front says that it is up; gone once it has, or has died.
+    up: Option<UnixStream>,
+    front_is_up: bool,
 }
 
 impl Children {
@@ -53,6 +57,8 @@ impl Children {
     ) -> io::Result<Self> {
         let (core_to_front, front_to_core) = UnixStream::pair()?;
         let (core_to_supervisor, supervisor_to_core) = UnixStream::pair()?;
+        let (front_up, up) = UnixStream::pair()?;
+        up.set_nonblocking(true)?;
         let supervisor = std::process::id();
 
         let mut inheritance = Inheritance::default();
@@ -70,6 +76,7 @@ impl Children {
         let front = || {
             let mut inheritance = Inheritance::default();
             let core_fd = inheritance.add(front_to_core);
+            let up_fd = inheritance.add(front_up);
             let mut specs = Vec::new();
             for bound in listeners.iter() {
                 specs.push(ListenerSpec {
@@ -78,13 +85,15 @@ impl Children {
                     proxied_from: bound.proxied_from.clone(),
                 });
             }
-            let spec = FrontSpec { supervisor, core_fd, listeners: specs, log: config.log };
+            let spec = FrontSpec { supervisor, core_fd, up_fd, listeners: specs, log: config.log };
             let arguments = [OsString::from("__front"), to_json(&spec)?.into()];
             start("front", &arguments, inheritance, config.development)
         };
         let rest = front().and_then(|front| Ok((front, Channel::new(supervisor_to_core)?)));
         match rest {
-            Ok((front, channel)) => Ok(Self { front, core, channel }),
+            Ok((front, channel)) => {
+                Ok(Self { front, core, channel, up: Some(up), front_is_up: false })
+            }
             Err(error) => {
                 core.kill();
                 Err(error)
@@ -95,6 +104,25 @@ impl Children {
     /// Process ids of front and core.
     pub fn pids(&self) -> (u32, u32) {
         (self.front.child.id(), self.core.child.id())
+    }
+
+    /// What to wait on until the front is up.
+    pub fn up_fd(&self) -> Option<&UnixStream> {
+        self.up.as_ref()
+    }
+
+    /// Whether the front is up. One that died before never will be.
+    pub fn is_front_up(&mut self) -> bool {
+        if let Some(mut up) = self.up.as_ref() {
+            match up.read(&mut [0; 1]) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                answer => {
+                    self.front_is_up = matches!(answer, Ok(1));
+                    self.up = None;
+                }
+            }
+        }
+        self.front_is_up
     }
 
     /// Looks whether a child has ended, without waiting.
@@ -204,8 +232,24 @@ fn start(
         // Stdout is the supervisor's: one line of JSON per event.
         .stdout(Stdio::null());
     command.preserved_fds(inheritance.into_fds());
+    // SAFETY: `ignore_signals` makes system calls only.
+    unsafe { command.pre_exec(ignore_signals) };
     let child = command.spawn()?;
     Ok(Process { name, child, status: None })
+}
+
+/// Makes the process deaf to what ends the supervisor, and what it becomes by exec, too.
+///
+/// A Ctrl-C or a service manager's signal reaches every process; the supervisor alone decides what
+/// comes of it, and tells the core by a frame.
+fn ignore_signals() -> io::Result<()> {
+    for signal in [SIGHUP, SIGINT, SIGTERM] {
+        // SAFETY: SIG_IGN is valid for these signals.
+        if unsafe { libc::signal(signal, libc::SIG_IGN) } == libc::SIG_ERR {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(())
 }
 
 /// What a child gets of the supervisor's environment.

@@ -143,7 +143,7 @@ impl Relay {
             };
             let Ok(peer) = rustix::net::sockopt::socket_peercred(&stream) else { continue };
             let uid = peer.uid.as_raw();
-            if uid != 0 && uid != self.owner {
+            if !may_speak(uid, self.owner) {
                 tracing::warn!(uid, "a stranger was turned away from the local socket");
                 continue;
             }
@@ -217,6 +217,11 @@ impl Relay {
     }
 }
 
+/// Root, and the owner of the data directory.
+fn may_speak(uid: u32, owner: u32) -> bool {
+    uid == 0 || uid == owner
+}
+
 fn failed(message: &str) -> Reply {
     let failure = Failure::new(Code::Unavailable, "CORE_UNAVAILABLE", message)
         .with_hint("ask for the status, then try again");
@@ -233,7 +238,7 @@ mod tests {
 
     use vault_ipc::{Code, Kind, LocalCall, LocalOperation, Reply, State};
 
-    use super::{Channel, IDLE, Relay};
+    use super::{Channel, IDLE, Relay, may_speak};
 
     /// A relay with a core that the test plays itself.
     struct Bed {
@@ -349,16 +354,17 @@ mod tests {
     }
 
     #[test]
-    fn strangers_are_not_heard() {
-        // Root may always speak: without another user there is nobody to turn away.
-        if own_uid() == 0 {
-            return;
+    fn root_and_the_owner_are_heard_and_nobody_else() {
+        for (uid, owner, heard) in [(0, 7, true), (7, 7, true), (8, 7, false), (8, 0, false)] {
+            assert_eq!(may_speak(uid, owner), heard, "{uid} {owner}");
         }
-        let mut bed = Bed::new(own_uid() + 1);
-        let mut client = connect(&bed.path);
-        bed.step();
-
-        assert!(is_cut(&mut client));
+        // Root cannot play a stranger.
+        if own_uid() != 0 {
+            let mut bed = Bed::new(own_uid() + 1);
+            let mut client = connect(&bed.path);
+            bed.step();
+            assert!(is_cut(&mut client));
+        }
     }
 
     #[test]

@@ -120,6 +120,20 @@ fn a_taken_address_is_named() {
 }
 
 #[test]
+fn a_key_file_that_cannot_be_made_makes_no_vault() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let place = |name: &str| folder.path().join(name).to_str().expect("UTF-8").to_owned();
+    fs::write(place("taken.key"), "precious").expect("written");
+    for (key_file, exit) in [("taken.key", 1), ("no/folder.key", 1), ("data/in.key", 2)] {
+        let more = ["--generate-passphrase", "--key-file", &place(key_file)];
+        let output = vault_server(&[&["init", "--data", &place("data")][..], &more].concat(), "");
+        assert_eq!(output.status.code(), Some(exit), "{key_file}: {}", stderr(&output));
+    }
+    assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 1);
+    assert_eq!(fs::read(place("taken.key")).expect("there"), b"precious");
+}
+
+#[test]
 fn a_key_file_opens_the_vault_at_every_start() {
     let folder = tempfile::tempdir().expect("a folder");
     let key_file = folder.path().join("unseal.key");

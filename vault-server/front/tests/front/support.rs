@@ -104,6 +104,12 @@ impl Core {
         io::Write::write_all(&mut self.0, bytes).expect("the front reads");
     }
 
+    /// Ends the channel at once.
+    pub fn hang_up(&mut self) {
+        let how = std::net::Shutdown::Both;
+        self.0.shutdown(how).expect("the front is there");
+    }
+
     pub fn next(&mut self) -> Frame {
         vault_ipc::read(&mut self.0).expect("a frame in time").expect("the front is there")
     }

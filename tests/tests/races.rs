@@ -1,0 +1,166 @@
+//! Revoke and Halt while bots sign as fast as they can: no signature whose decision came after the
+//! act is ever received, and none arrives after the act's acknowledgement.
+//!
+//! "Arrives" is seen by the bot's side: what is written to a loopback socket is there at once, so a
+//! reply that a task gets long after the acknowledgement would have been written after it. The
+//! allowance is for the scheduler of a busy machine.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::Barrier;
+use vault_client::v1;
+use vault_tests::{OKX_SCOPE, TestVault, okx_order, order};
+
+const TASKS: usize = 8;
+/// How late a task may notice a reply that was there before the acknowledgement.
+const ALLOWANCE: Duration = Duration::from_millis(100);
+
+/// What one task saw: the highest `seq` it received, and when it received its last signature.
+#[derive(Clone, Copy, Default)]
+struct Seen {
+    highest_seq: u64,
+    last_at: Option<Instant>,
+    count: u64,
+}
+
+/// Bots that sign until they are refused; `stop_at` lets them run into the act.
+async fn sign_until_refused(
+    client: Arc<vault_client::Client>,
+    start: Arc<Barrier>,
+) -> (Seen, String) {
+    let mut seen = Seen::default();
+    start.wait().await;
+    loop {
+        match client.sign(order("okx-main", okx_order("BTC-USDT", "0.001"))).await {
+            Ok(signed) => {
+                seen.highest_seq = seen.highest_seq.max(signed.seq);
+                seen.last_at = Some(Instant::now());
+                seen.count += 1;
+            }
+            Err(error) => {
+                let reason = error.refusal().map(|refusal| refusal.reason.clone());
+                return (seen, reason.unwrap_or_else(|| "CONNECTION".to_owned()));
+            }
+        }
+    }
+}
+
+struct Race {
+    act_seq: u64,
+    acknowledged_at: Instant,
+    seen: Vec<(Seen, String)>,
+}
+
+impl Race {
+    fn check(&self, round: usize, reasons: &[&str]) {
+        for (seen, reason) in &self.seen {
+            assert!(
+                seen.highest_seq <= self.act_seq,
+                "round {round}: a signature with seq {} was received, the act has {}",
+                seen.highest_seq,
+                self.act_seq
+            );
+            if let Some(last_at) = seen.last_at {
+                let late = last_at.saturating_duration_since(self.acknowledged_at);
+                assert!(
+                    late < ALLOWANCE,
+                    "round {round}: a signature came {late:?} after the answer"
+                );
+            }
+            assert!(reasons.contains(&reason.as_str()), "round {round}: {reason}");
+        }
+    }
+}
+
+/// Starts the tasks, lets them sign for a moment, and acts among them.
+async fn race<F>(clients: &[Arc<vault_client::Client>], pause: Duration, act: F) -> Race
+where
+    F: Future<Output = u64>,
+{
+    let start = Arc::new(Barrier::new(TASKS + 1));
+    let tasks: Vec<_> = (0..TASKS)
+        .map(|task| {
+            let client = Arc::clone(&clients[task % clients.len()]);
+            tokio::spawn(sign_until_refused(client, Arc::clone(&start)))
+        })
+        .collect();
+    start.wait().await;
+    tokio::time::sleep(pause).await;
+    let act_seq = act.await;
+    let acknowledged_at = Instant::now();
+    let mut seen = Vec::new();
+    for task in tasks {
+        let ended = tokio::time::timeout(Duration::from_secs(30), task);
+        seen.push(ended.await.expect("bots are stopped").expect("no panic"));
+    }
+    Race { act_seq, acknowledged_at, seen }
+}
+
+/// Different moments of the load, the same in every run.
+fn pause(round: usize) -> Duration {
+    Duration::from_micros((round as u64 * 7_919) % 6_000)
+}
+
+fn seq(change: Option<v1::Change>) -> u64 {
+    change.expect("a change").seq
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn halts_win_every_race() {
+    const ROUNDS: usize = 600;
+    let vault = TestVault::start().await;
+    vault.import_okx("okx-main").await;
+    let admin = vault.admin().await;
+    let bot = Arc::new(vault.bot("halted", OKX_SCOPE, &[]).await);
+    let mut signed = 0;
+    let targets = ["all", "venue:okx", "credential:okx-main", "client:halted"];
+
+    for round in 0..ROUNDS {
+        let target = targets[round % targets.len()];
+        let (level, reason) = match round % 3 {
+            0 => (v1::HaltLevel::Nothing, "HALT_NOTHING"),
+            _ => (v1::HaltLevel::NoNewRisk, "HALT_NO_NEW_RISK"),
+        };
+        let halt = async {
+            let command = v1::HaltCommand {
+                level: level.into(),
+                target: target.to_owned(),
+                reason: "race".to_owned(),
+            };
+            seq(admin.halt(command).await.expect("halted").change)
+        };
+        let race = race(&[Arc::clone(&bot)], pause(round), halt).await;
+        // A connection that had not drained in time may be cut: nothing else may be seen.
+        race.check(round, &[reason]);
+        signed += race.seen.iter().map(|(seen, _)| seen.count).sum::<u64>();
+        let resume = v1::ResumeCommand { target: target.to_owned() };
+        admin.resume(resume).await.expect("resumed");
+    }
+    assert!(signed > ROUNDS as u64, "the bots signed {signed} times under the halts");
+    vault.verify();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn revocations_win_every_race() {
+    const ROUNDS: usize = 400;
+    let vault = TestVault::start().await;
+    vault.import_okx("okx-main").await;
+    let admin = vault.admin().await;
+    let mut signed = 0;
+
+    for round in 0..ROUNDS {
+        let name = format!("bot-{round}");
+        let first = Arc::new(vault.bot(&name, OKX_SCOPE, &[]).await);
+        let second = Arc::new(vault.connect_bot(&name).await);
+        let revoke = async {
+            let command = v1::RevokeClientCommand { name: name.clone(), reason: "race".to_owned() };
+            seq(admin.revoke_client(command).await.expect("revoked").change)
+        };
+        let race = race(&[first, second], pause(round), revoke).await;
+        race.check(round, &["CERTIFICATE_REVOKED", "CONNECTION"]);
+        signed += race.seen.iter().map(|(seen, _)| seen.count).sum::<u64>();
+    }
+    assert!(signed > ROUNDS as u64, "the bots signed {signed} times before they were revoked");
+    vault.verify();
+}
