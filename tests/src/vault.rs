@@ -13,9 +13,7 @@ use std::time::{Duration, SystemTime};
 use tempfile::TempDir;
 use toml::{Table, Value};
 use vault_audit::{Entry, verify};
-use vault_client::{
-    Client, ClientError, EnrollOptions, Identity, Operator, SignOrder, Signed, v1,
-};
+use vault_client::{Client, ClientError, EnrollOptions, Identity, Operator, SignOrder, Signed, v1};
 use vault_policy::ScopeDocument;
 use vault_proto::token::Token;
 
@@ -615,12 +613,7 @@ impl TestVault {
     /// # Panics
     ///
     /// If any of it fails.
-    pub async fn bot_identity(
-        &self,
-        name: &str,
-        scope_toml: &str,
-        networks: &[&str],
-    ) -> Identity {
+    pub async fn bot_identity(&self, name: &str, scope_toml: &str, networks: &[&str]) -> Identity {
         let scope = self.put_scope(scope_toml).await;
         let token = self.invite(name, v1::Role::Bot, &scope, networks).await;
         self.enroll(name, &token).await.expect("enrolled")
@@ -663,8 +656,7 @@ impl TestVault {
         aws_lc_rs::rand::fill(&mut id).expect("randomness");
         aws_lc_rs::rand::fill(&mut seed).expect("randomness");
         let Made { ca_fingerprint, core_fingerprint, .. } = self.made;
-        let token =
-            Token::new(id, seed.into(), ca_fingerprint, core_fingerprint, 0, String::new());
+        let token = Token::new(id, seed.into(), ca_fingerprint, core_fingerprint, 0, String::new());
         let spec = v1::InviteSpec {
             token_id: id.to_vec(),
             token_public_key: token.public_key().to_vec(),

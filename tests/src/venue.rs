@@ -222,7 +222,8 @@ impl std::fmt::Debug for Mocks {
 async fn exchange(address: SocketAddr, request: &SignedRequest) -> io::Result<Vec<u8>> {
     let rest = request.url.split_once("://").map_or(request.url.as_str(), |(_, rest)| rest);
     let target = rest.find('/').map_or("/", |at| &rest[at..]);
-    let mut head = format!("{} {target} HTTP/1.1\r\nhost: mock\r\nconnection: close\r\n", request.method);
+    let mut head =
+        format!("{} {target} HTTP/1.1\r\nhost: mock\r\nconnection: close\r\n", request.method);
     for header in &request.headers {
         head += &format!("{}: {}\r\n", header.name, header.value);
     }

@@ -9,9 +9,7 @@ use prost_types::FileDescriptorSet;
 use tonic::Code;
 use tonic::transport::Channel;
 use vault_client::{Identity, v1};
-use vault_tests::{
-    KRAKEN_SCOPE, OKX_SCOPE, Refused, TestVault, kraken_balance, reason, wire,
-};
+use vault_tests::{KRAKEN_SCOPE, OKX_SCOPE, Refused, TestVault, kraken_balance, reason, wire};
 
 /// Not offered on the caller's own listener.
 const NOT_SERVED: &str = "not served";

@@ -192,10 +192,11 @@ async fn the_sync_returns_before_the_reply_is_written_towards_the_front() {
             "-f",
             "-y",
             "-qq",
+            "-ttt",
             "-s",
             "0",
             "-e",
-            "trace=pwrite64,fdatasync,fsync,write,writev,sendto,sendmsg",
+            "trace=pread64,pwrite64,fcntl,fdatasync,fsync,write,writev,sendto,sendmsg",
             "-o",
             trace.to_str().expect("plain"),
         ])
@@ -203,14 +204,34 @@ async fn the_sync_returns_before_the_reply_is_written_towards_the_front() {
         .await;
     prepare(&vault).await;
     let bot = vault.connect_bot("okx-bot").await;
+    bot.sign(wanted("okx")).await.expect("signed");
+    let begun = unix_seconds();
     for _ in 0..SIGNS {
         bot.sign(wanted("okx")).await.expect("signed");
     }
+    let ended = unix_seconds();
     drop(bot);
     vault.stop().await;
 
-    let released = releases(&std::fs::read_to_string(&trace).expect("the trace"));
+    let trace = std::fs::read_to_string(&trace).expect("the trace");
+    let released = releases(&trace);
     assert!(released >= SIGNS, "{released} releases after a sync were seen for {SIGNS} signatures");
+
+    // No SQL on the way of a Sign: the database's file is not touched while bots sign.
+    let (inside, outside): (Vec<f64>, Vec<f64>) = trace
+        .lines()
+        .filter(|line| line.contains("vault.db"))
+        .filter_map(|line| line.split_whitespace().nth(1)?.parse().ok())
+        .partition(|at| (begun..ended).contains(at));
+    assert!(!outside.is_empty(), "the trace shows the database where it is used");
+    assert_eq!(inside, [0.0; 0], "the database was used while bots signed");
+}
+
+fn unix_seconds() -> f64 {
+    std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .expect("after 1970")
+        .as_secs_f64()
 }
 
 /// Follows the writer thread through a trace: after a write to a segment nothing may go to a socket
@@ -220,8 +241,9 @@ fn releases(trace: &str) -> usize {
     let mut writer: HashMap<&str, Writer> = HashMap::new();
     let mut released = 0;
     for line in trace.lines() {
-        let Some((thread, call)) = line.split_once(' ') else { continue };
-        let call = call.trim_start();
+        // Thread, time, call.
+        let Some((thread, rest)) = line.split_once(' ') else { continue };
+        let Some((_, call)) = rest.trim_start().split_once(' ') else { continue };
         let state = writer.entry(thread).or_default();
         let to_segment = call.contains("/audit/seg-");
         if call.starts_with("pwrite64(") && to_segment {
@@ -268,13 +290,13 @@ fn synced(call: &str) -> Writer {
 
 #[test]
 fn the_trace_reader_notices_a_release_before_the_sync() {
-    let good = "7 pwrite64(5</d/audit/seg-0.seg>, \"\"..., 8, 64) = 8\n\
-                7 fdatasync(5</d/audit/seg-0.seg> <unfinished ...>\n\
-                8 write(9<UNIX-STREAM:[1->2]>, \"\"..., 3) = 3\n\
-                7 <... fdatasync resumed>) = 0\n\
-                7 write(3<UNIX-STREAM:[3->4]>, \"\"..., 3) = 3\n";
+    let good = "7 1.0 pwrite64(5</d/audit/seg-0.seg>, \"\"..., 8, 64) = 8\n\
+                7 1.1 fdatasync(5</d/audit/seg-0.seg> <unfinished ...>\n\
+                8 1.2 write(9<UNIX-STREAM:[1->2]>, \"\"..., 3) = 3\n\
+                7 1.3 <... fdatasync resumed>) = 0\n\
+                7 1.4 write(3<UNIX-STREAM:[3->4]>, \"\"..., 3) = 3\n";
     assert_eq!(releases(good), 1);
-    let bad = good.replace("7 <... fdatasync resumed>) = 0\n", "");
+    let bad = good.replace("7 1.3 <... fdatasync resumed>) = 0\n", "");
     assert!(std::panic::catch_unwind(|| releases(&bad)).is_err());
 }
 

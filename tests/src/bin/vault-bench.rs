@@ -3,7 +3,11 @@
 //!
 //! `cargo run --release -p vault-tests --bin vault-bench -- --connections 8 --streams 16 --seconds 3`
 
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program whose output is its purpose")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a program whose output is its purpose"
+)]
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -279,10 +283,7 @@ fn start_echo() -> Result<SocketAddr, Error> {
     let mut config = rustls::ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .with_client_cert_verifier(verifier)
-        .with_single_cert(
-            vec![certificate.clone()],
-            PrivateKeyDer::Pkcs8(key.clone().into()),
-        )?;
+        .with_single_cert(vec![certificate.clone()], PrivateKeyDer::Pkcs8(key.clone().into()))?;
     config.alpn_protocols = vec![b"h2".to_vec()];
     let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
     let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
@@ -290,10 +291,8 @@ fn start_echo() -> Result<SocketAddr, Error> {
     listener.set_nonblocking(true)?;
     // On threads of its own, as the vault is on its own processes.
     std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .enable_all()
-            .build()
-            .expect("a runtime");
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
         runtime.block_on(async move {
             let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
             let (streams, incoming) = tokio::sync::mpsc::channel(64);

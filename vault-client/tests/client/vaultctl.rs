@@ -313,7 +313,7 @@ async fn explain_tells_by_its_exit_code() {
     let fake = Fake::start().await;
     let home = Home::enrolled(&fake, "alice", Role::Admin).await;
     let url = "https://www.okx.com/api/v5/trade/order";
-    let head = ["explain", "--client", "mm-1", "--credential", "okx-main"];
+    let head = ["explain", "--client", "mm-1", "--credential", "okx-main", "--from", "127.0.0.1"];
 
     assert_eq!(code(&home.run(&[&head[..], &["GET", url]].concat()).await), 0);
     let denied = home.run(&[&head[..], &["POST", url, "--body", "{}"]].concat()).await;

@@ -1,10 +1,10 @@
 //! Makes a data directory: keys, database, log, certificates, and the first two invitations.
 //!
-//! Everything is made in a folder beside, and moved in place when it is whole.
+//! Everything is made in a folder inside, and moved in place when it is whole.
 
-use std::fs::File;
-use std::os::unix::fs::DirBuilderExt;
-use std::path::PathBuf;
+use std::fs::{File, Permissions};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ring::rand::{SecureRandom, SystemRandom};
@@ -89,6 +89,9 @@ pub enum InitError {
     /// The directory is there and not empty.
     #[error("the data directory is in use")]
     InUse,
+    /// The key file is there already.
+    #[error("the key file exists already")]
+    KeyFileInUse,
     /// A light key derivation is for development only.
     #[error("--kdf-light goes with --development only")]
     LightKdf,
@@ -109,35 +112,52 @@ pub enum InitError {
 ///
 /// [`InitError`].
 pub fn init(options: InitOptions) -> Result<InitReport, InitError> {
-    let target = options.data.path().to_owned();
-    if target.exists() && target.read_dir()?.next().is_some() {
-        return Err(InitError::InUse);
-    }
+    let target = options.data.path();
     if options.kdf_light && !options.development {
         return Err(InitError::LightKdf);
     }
-    let mut beside = target.clone().into_os_string();
-    beside.push(".init");
-    let beside = PathBuf::from(beside);
-    if let Some(parent) = beside.parent() {
-        std::fs::create_dir_all(parent)?;
+    if options.key_file.as_ref().is_some_and(|path| path.exists()) {
+        return Err(InitError::KeyFileInUse);
     }
+    let existed = target.exists();
+    if existed && target.read_dir()?.next().is_some() {
+        return Err(InitError::InUse);
+    }
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(target)?;
+    std::fs::set_permissions(target, Permissions::from_mode(0o700))?;
+    // Inside, because the directory itself may be a mount point.
+    let beside = target.join(UNFINISHED);
     std::fs::DirBuilder::new().mode(0o700).create(&beside)?;
     let made = make(&options, &DataDir::new(&beside)).and_then(|report| {
-        File::open(&beside)?.sync_all()?;
-        std::fs::rename(&beside, &target)?;
-        if let Some(parent) = target.parent().filter(|parent| parent.is_dir()) {
-            File::open(parent)?.sync_all()?;
-        }
+        move_up(&beside, target)?;
         Ok(report)
     });
     if made.is_err() {
         // Half a vault is of no use; what cannot be removed is said by its name.
-        if let Err(error) = std::fs::remove_dir_all(&beside) {
+        let removed = match existed {
+            true => std::fs::remove_dir_all(&beside),
+            false => std::fs::remove_dir_all(target),
+        };
+        if let Err(error) = removed {
             tracing::warn!(%error, "the unfinished data directory cannot be removed");
         }
     }
     made
+}
+
+/// Moves what was made in its place, the database last: without it, it is no vault.
+fn move_up(beside: &Path, target: &Path) -> std::io::Result<()> {
+    let database = DataDir::new(beside).database();
+    for entry in beside.read_dir()? {
+        let path = entry?.path();
+        if let Some(name) = path.file_name().filter(|_| path != database) {
+            std::fs::rename(&path, target.join(name))?;
+        }
+    }
+    File::open(target)?.sync_all()?;
+    std::fs::rename(&database, DataDir::new(target).database())?;
+    std::fs::remove_dir(beside)?;
+    File::open(target)?.sync_all()
 }
 
 fn make(options: &InitOptions, data: &DataDir) -> Result<InitReport, InitError> {
@@ -267,9 +287,6 @@ fn slots(
     )?];
     if let Some(path) = &options.key_file {
         let content = generate_key_file(rng).map_err(|_| InitError::Other("key file"))?;
-        if path.exists() {
-            return Err(InitError::InUse);
-        }
         write_whole(path, content.expose_secret())?;
         slots.push(SlotRecord::with_key_file(place(2), root_key, &content, rng)?);
     }
@@ -365,3 +382,5 @@ fn now(offset_s: i64) -> Timestamp {
 }
 
 const FIRST_EPOCH: u32 = 1;
+/// Where a vault is made before it is whole.
+const UNFINISHED: &str = ".init";

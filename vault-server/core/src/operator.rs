@@ -33,7 +33,8 @@ impl Vault {
         self.begin_operator_invite(Method::OperatorInvite.name(), &command, asker, now)
     }
 
-    /// A new token for an operator that exists and has no good certificate; over the local socket.
+    /// A new token for an operator who has no good certificate, or whose first one ran out; over the
+    /// local socket.
     ///
     /// # Errors
     ///
@@ -46,15 +47,25 @@ impl Vault {
     ) -> Result<(), VaultError> {
         let mut command = v1::InviteOperatorCommand::decode(body)
             .map_err(|_| VaultError::Field("the call does not decode"))?;
-        let operator = self
-            .opened()?
-            .state
-            .tables()
+        let tables = self.opened()?.state.tables();
+        let known = tables
             .operators
             .get(command.name.as_str())
             .filter(|operator| operator.state == HolderState::Active)
-            .ok_or(VaultError::NotFound("operator"))?;
-        command.role = wire_role(operator.role).into();
+            .map(|operator| operator.role);
+        // Also those whose first invitation ran out before they came.
+        let invited = tables
+            .invites
+            .values()
+            .filter(|invite| {
+                invite.name.as_str() == command.name
+                    && invite.role.is_operator()
+                    && invite.used_at.is_none()
+            })
+            .map(|invite| invite.role)
+            .next();
+        let role = known.or(invited).ok_or(VaultError::NotFound("operator"))?;
+        command.role = wire_role(role).into();
         self.begin_operator_invite(REISSUE, &command, asker, now)
     }
 

@@ -39,6 +39,8 @@ impl NewConfig<'_> {
         };
         let Self { development, bot, enroll, operator, .. } = self;
         let segment_bytes = vault_audit::SEGMENT_BYTES_DEFAULT;
+        // A vault for tests must work on a test machine's disk too.
+        let disk_free_min_bytes: u64 = if *development { 16 << 20 } else { 512 << 20 };
         format!(
             r#"# Countersign. Changes take effect at the next start.
 
@@ -63,7 +65,7 @@ names = [{names}]
 
 [audit]
 segment_bytes = {segment_bytes}
-disk_free_min_bytes = 536870912
+disk_free_min_bytes = {disk_free_min_bytes}
 
 [unseal]
 # At most one, for restarts without a person; both need a key-file slot (`init --key-file`).

@@ -24,7 +24,7 @@ pub struct Arguments {
     mode: Mode,
     /// The address it would come from
     #[arg(long, value_name = "IP")]
-    from: Option<IpAddr>,
+    from: IpAddr,
     #[command(flatten)]
     request: Request,
 }
@@ -45,7 +45,7 @@ pub async fn run(context: &Context, arguments: Arguments) -> Result<Exit, Fault>
         }
         .to_owned(),
         request: Some(arguments.request.into_venue_request()?),
-        address: arguments.from.map(|address| address.to_string()).unwrap_or_default(),
+        address: arguments.from.to_string(),
     };
     let answer = context.operator().await?.explain(command).await?;
     context.output.show(&json::explanation(&answer), || people(&answer))?;

@@ -1,0 +1,45 @@
+//! The life of the product, through the real binary.
+
+mod life;
+mod log;
+mod people;
+mod policy;
+mod sign;
+
+use vault_audit::{Entry, EntryKind};
+use vault_client::{Client, ClientError, Signed, v1};
+use vault_tests::order;
+
+const DAY_S: i64 = 24 * 3_600;
+
+async fn sign(
+    bot: &Client,
+    credential: &str,
+    request: v1::VenueRequest,
+) -> Result<Signed, ClientError> {
+    bot.sign(order(credential, request)).await
+}
+
+/// Signs; if the connection had been cut, once more on a new one.
+async fn sign_anew(
+    bot: &Client,
+    credential: &str,
+    request: v1::VenueRequest,
+) -> Result<Signed, ClientError> {
+    match sign(bot, credential, request.clone()).await {
+        Err(error) if error.refusal().is_none() => sign(bot, credential, request).await,
+        other => other,
+    }
+}
+
+fn halt_on(target: &str, level: v1::HaltLevel) -> v1::HaltCommand {
+    v1::HaltCommand { level: level.into(), target: target.to_owned(), reason: "a test".to_owned() }
+}
+
+fn resume_on(target: &str) -> v1::ResumeCommand {
+    v1::ResumeCommand { target: target.to_owned() }
+}
+
+fn of_kind(entries: &[Entry], kind: EntryKind) -> Vec<&Entry> {
+    entries.iter().filter(|entry| entry.kind == kind).collect()
+}
