@@ -39,7 +39,7 @@ impl Local {
         &mut self,
         operation: LocalOperation,
         body: Vec<u8>,
-    ) -> Result<R, Failure> {
+    ) -> Result<R, Box<Failure>> {
         let call = LocalCall { operation: operation.into(), body, uid: 0 };
         let mut bytes = Vec::new();
         vault_ipc::encode(Kind::Local, 1, &call, &mut bytes).expect("short");
@@ -47,7 +47,7 @@ impl Local {
         let frame = vault_ipc::read(&mut self.0).expect("a frame").expect("an answer");
         let reply: Reply = frame.message().expect("a reply");
         match reply.failure {
-            Some(failure) => Err(failure),
+            Some(failure) => Err(Box::new(failure)),
             None => Ok(R::decode(reply.response.as_slice()).expect("the response")),
         }
     }
@@ -66,7 +66,7 @@ impl Local {
     /// # Errors
     ///
     /// The vault's refusal.
-    pub fn unseal(&mut self, passphrase: &str) -> Result<v1::UnsealResponse, Failure> {
+    pub fn unseal(&mut self, passphrase: &str) -> Result<v1::UnsealResponse, Box<Failure>> {
         // A vault that gives no ticket (it is open, or refuses) must refuse this one too.
         let ticket = self.status().unseal_ticket;
         let command = match ticket {

@@ -10,6 +10,7 @@ use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use tokio::io::AsyncBufReadExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
@@ -140,7 +141,15 @@ fn connector(
             let tcp = within(DIAL_TIMEOUT, dial).await?.map_err(ConnectFault::Dial)?;
             tcp.set_nodelay(true).map_err(ConnectFault::Dial)?;
             let handshake = tls.connect(target.name, tcp);
-            let stream = within(HANDSHAKE_TIMEOUT, handshake).await?.map_err(ConnectFault::Tls)?;
+            let mut stream =
+                within(HANDSHAKE_TIMEOUT, handshake).await?.map_err(ConnectFault::Tls)?;
+            // In TLS 1.3 a server refuses our certificate after our half of the handshake is done.
+            // HTTP/2 lets it speak first: its settings, or the alert. Nothing is consumed here.
+            let first = within(HANDSHAKE_TIMEOUT, stream.fill_buf()).await?;
+            let closed = first.map_err(ConnectFault::Tls)?.is_empty();
+            if closed {
+                return Err(ConnectFault::Tls(io::ErrorKind::UnexpectedEof.into()));
+            }
             Ok(TokioIo::new(stream))
         }
     })

@@ -7,7 +7,7 @@ use vault_audit::EntryKind;
 use vault_client::{SecretBytes, v1};
 use vault_tests::{OKX_SCOPE, PASSPHRASE, TestVault, okx_balance, reason, wire};
 
-use crate::{sign, sign_anew, halt_on, resume_on, of_kind};
+use crate::{halt_on, of_kind, resume_on, sign, sign_anew};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_vault_is_sealed_and_opened_again() {

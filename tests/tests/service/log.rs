@@ -46,13 +46,13 @@ async fn an_auditor_exports_follows_and_verifies_the_log() {
         checkpoint = message.checkpoint;
     }
     let checkpoint = checkpoint.expect("a checkpoint");
-    assert_eq!(checkpoint.log_vkey.trim(), vault.made().log_vkey);
+    assert_eq!(checkpoint.log_vkey, vault.made().log_vkey);
     let folder = vault.root().join("export");
     std::fs::create_dir(&folder).expect("made");
     let text: Vec<u8> = lines.iter().flat_map(|line| [line, b"\n".as_slice()].concat()).collect();
     std::fs::write(folder.join("entries.jsonl"), &text).expect("written");
     std::fs::write(folder.join("checkpoint"), &checkpoint.note).expect("written");
-    std::fs::write(folder.join("log.vkey"), format!("{}\n", checkpoint.log_vkey.trim())).expect("written");
+    std::fs::write(folder.join("log.vkey"), format!("{}\n", checkpoint.log_vkey)).expect("written");
     let proof = folder.join("receipt.json");
     let text = serde_json::to_string(&receipt(&signed[3])).expect("JSON");
     std::fs::write(&proof, text).expect("written");
@@ -73,7 +73,7 @@ async fn an_auditor_exports_follows_and_verifies_the_log() {
     assert!(!verify(proof).status.success());
 
     let checkpoint = auditor.checkpoint(v1::GetCheckpointCommand {}).await.expect("a checkpoint");
-    assert_eq!(checkpoint.checkpoint.expect("said").log_vkey.trim(), vkey);
+    assert_eq!(checkpoint.checkpoint.expect("said").log_vkey, vkey);
     let beyond = v1::ExportCommand { from_index: 1 << 40, to_index: 0 };
     assert!(auditor.export(beyond).await.is_err());
 

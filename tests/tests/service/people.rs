@@ -7,7 +7,7 @@ use prost::Message as _;
 use vault_client::{Client, ClientError, v1};
 use vault_tests::{OKX_SCOPE, TestVault, okx_balance, reason, wire};
 
-use crate::{sign, sign_anew, DAY_S};
+use crate::{DAY_S, sign, sign_anew};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_revoked_bot_signs_nothing_more() {

@@ -2,9 +2,12 @@
 
 use vault_audit::EntryKind;
 use vault_client::v1;
-use vault_tests::{KRAKEN_SCOPE, OKX_SCOPE, TestVault, kraken_order, okx_balance, okx_cancel, okx_metadata, okx_order, okx_post, okx_secret, okx_withdrawal, reason, scope};
+use vault_tests::{
+    KRAKEN_SCOPE, OKX_SCOPE, TestVault, kraken_order, okx_balance, okx_cancel, okx_metadata,
+    okx_order, okx_post, okx_secret, okx_withdrawal, reason, scope,
+};
 
-use crate::{sign, halt_on, resume_on, of_kind};
+use crate::{halt_on, of_kind, resume_on, sign};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_halt_stops_its_target_and_nothing_else() {

@@ -8,9 +8,12 @@ use prost::Message as _;
 use tonic::Code;
 use vault_audit::{EntryKind, Outcome};
 use vault_client::{SignOrder, v1};
-use vault_tests::{KRAKEN_SCOPE, OKX_SCOPE, TestVault, kraken_balance, kraken_order, okx_balance, okx_batch, okx_cancel, okx_order, okx_post, okx_withdrawal, reason, order, receipt, wire};
+use vault_tests::{
+    KRAKEN_SCOPE, OKX_SCOPE, TestVault, kraken_balance, kraken_order, okx_balance, okx_batch,
+    okx_cancel, okx_order, okx_post, okx_withdrawal, order, reason, receipt, wire,
+};
 
-use crate::{sign, of_kind};
+use crate::{of_kind, sign};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn orders_are_signed_accepted_and_in_the_log() {

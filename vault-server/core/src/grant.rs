@@ -158,7 +158,8 @@ impl Librarian {
 /// The newest checkpoint in the log's folder; empty texts if there is none yet.
 pub fn checkpoint(audit: &std::path::Path) -> v1::Checkpoint {
     let text = |file: &str| std::fs::read_to_string(audit.join(file)).unwrap_or_default();
-    v1::Checkpoint { note: text(CHECKPOINT_FILE), log_vkey: text(VKEY_FILE) }
+    let log_vkey = text(VKEY_FILE).trim_end().to_owned();
+    v1::Checkpoint { note: text(CHECKPOINT_FILE), log_vkey }
 }
 
 const CHUNK_BYTES: usize = 512 << 10;

@@ -1,5 +1,6 @@
 //! Scopes: put, get, list, delete, and Explain, the dry run of one request.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use prost::Message;
@@ -228,6 +229,10 @@ fn model_scope(wire: &v1::Scope) -> Result<ScopeDocument, VaultError> {
                 word.parse().map_err(|error| VaultError::Scope(format!("{dimension}: {error}")))
             })
             .collect()
+    }
+    let mut venues = BTreeSet::new();
+    if !wire.symbols.iter().all(|entry| venues.insert(&entry.venue)) {
+        return Err(VaultError::Scope("symbols name a venue twice".to_owned()));
     }
     let network = wire.network.clone().unwrap_or_default();
     let document = serde_json::json!({

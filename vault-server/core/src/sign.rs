@@ -60,7 +60,10 @@ impl Vault {
             Ok(order) => order,
             Err(error) => return self.deny_sign(asked, None, &Facts::default(), &error),
         };
-        if call.deadline_us != 0 && call.deadline_us <= now.micros() {
+        // The front's clock is the machine's; ours may be shifted, in development.
+        let offset_us = self.config.clock_offset_s.saturating_mul(1_000_000);
+        let deadline_us = call.deadline_us.saturating_add(offset_us);
+        if call.deadline_us != 0 && deadline_us <= now.micros() {
             self.journal.refuse(Channel::Front, correlation, &VaultError::DeadlineExceeded, None);
             return Ok(());
         }

@@ -14,7 +14,7 @@ use vault_venue::Registry;
 use crate::caller::Origin;
 use crate::command;
 use crate::config::CoreConfig;
-use crate::error::VaultError;
+use crate::error::{UnsealProblem, VaultError};
 use crate::grant::Librarian;
 use crate::journal::Journal;
 use crate::nonce::NonceCounters;
@@ -62,6 +62,7 @@ struct Glance {
     hash_after: Option<Hex<32>>,
     nonce: Option<String>,
     operation: Option<String>,
+    reason: Option<String>,
     request_id: Option<RequestId>,
     seq: Option<u64>,
     state_rev: Option<u64>,
@@ -117,7 +118,10 @@ impl Past {
                 self.intent = None;
             }
             EntryKind::AdminAborted => self.intent = None,
-            EntryKind::UnsealDenied => {
+            // Only guesses count: what was refused for another reason was none.
+            EntryKind::UnsealDenied
+                if entry.reason.as_deref() == Some(UnsealProblem::WrongPassphrase.code()) =>
+            {
                 self.unseal_failures = self.unseal_failures.saturating_add(1);
                 self.unseal_failed_at = entry.ts;
             }

@@ -110,7 +110,10 @@ impl Vault {
                 self.journal.answer(asker.channel, asker.correlation, &response);
             }
             Err(error) => {
-                self.backoff.fail(now);
+                match error {
+                    VaultError::Unseal(UnsealProblem::WrongPassphrase) => self.backoff.fail(now),
+                    _ => self.backoff.abandon(),
+                }
                 let place = self.record_denied(entry, &error)?;
                 self.journal.refuse(asker.channel, asker.correlation, &error, Some(place.index));
             }
