@@ -23,8 +23,9 @@ mod process;
 mod search;
 
 use std::fs;
+use std::io::{Read as _, Write as _};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use crate::hunt::Hunt;
 use crate::plant::random;
@@ -95,8 +96,15 @@ fn the_search_finds_what_is_in_a_memory() {
     assert!(finds_at(&searcher, own, Some(planted.as_ptr() as usize)));
 
     if reads_memory() {
-        let mut child =
-            Command::new("sleep").arg("60").env("CANARY", &planted).spawn().expect("sleep");
+        let mut child = Command::new("cat")
+            .env("CANARY", &planted)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("cat");
+        // Until it answers, its memory may still be the one before its start.
+        child.stdin.as_mut().expect("piped").write_all(b"?").expect("written");
+        child.stdout.as_mut().expect("piped").read_exact(&mut [0]).expect("an answer");
         let pid = i32::try_from(child.id()).expect("a process id");
         let found = finds_at(&searcher, pid, None);
         let in_environment = !searcher.find(&read_proc(pid, "environ")).is_empty();

@@ -8,11 +8,12 @@ use crate::search::PIECE_MAX;
 
 /// Read at a time.
 const PART: usize = 16 << 20;
+const PAGE: usize = 4096;
 
 /// Hands every readable part of a process's memory to `look`, with its address and what is mapped
 /// there. Parts of one mapping overlap by more than a piece. Returns how many bytes were read.
 ///
-/// Mappings that end while they are read are passed over, as are the kernel's own (`[vvar]` cannot
+/// Pages that go while they are read are passed over, as are the kernel's own (`[vvar]` cannot
 /// be read by anybody).
 pub fn read_memory(pid: i32, look: &mut dyn FnMut(usize, &str, &[u8])) -> io::Result<usize> {
     let maps = fs::read_to_string(format!("/proc/{pid}/maps"))?;
@@ -25,12 +26,15 @@ pub fn read_memory(pid: i32, look: &mut dyn FnMut(usize, &str, &[u8])) -> io::Re
         while at < end {
             buffer.resize(PART.min(end - at), 0);
             let part = match memory.read_at(&mut buffer, at as u64) {
-                Ok(0) => break,
-                Ok(bytes) => &buffer[..bytes],
-                Err(error) if matches!(error.raw_os_error(), Some(libc::EIO | libc::EFAULT)) => {
-                    break;
+                Ok(bytes) if bytes > 0 => &buffer[..bytes],
+                Err(error) if !matches!(error.raw_os_error(), Some(libc::EIO | libc::EFAULT)) => {
+                    return Err(error);
                 }
-                Err(error) => return Err(error),
+                // This page is gone; neighbours that are listed with it may be there.
+                _ => {
+                    at = (at / PAGE + 1) * PAGE;
+                    continue;
+                }
             };
             look(at, what, part);
             read += part.len();

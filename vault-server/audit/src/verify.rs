@@ -138,12 +138,33 @@ pub enum VerifyError {
         /// Size of the checkpoint.
         size: u64,
     },
+    /// An act of an admin does not follow the one before it: its revision or its root is another.
+    #[error("entry {index} is about an act that does not follow the one before it")]
+    Act {
+        /// Its index.
+        index: u64,
+    },
     /// A decision number is lower than an earlier one.
     #[error("entry {index} has a lower seq than one before it")]
     Seq {
         /// Its index.
         index: u64,
     },
+}
+
+/// Revision and root of the policy state after an entry, given those before it; `None` if an applied
+/// act does not follow.
+fn follow(entry: &Entry, before: Option<(u64, Hash)>) -> Option<Option<(u64, Hash)>> {
+    let (EntryKind::AdminApplied, Some(rev), Some(root)) =
+        (entry.kind, entry.state_rev, entry.state_root)
+    else {
+        return Some(before);
+    };
+    let follows = match before {
+        None => true,
+        Some((last, last_root)) => rev == last + 1 && entry.hash_before == Some(last_root),
+    };
+    follows.then_some(Some((rev, root)))
 }
 
 /// Verifies the export in `dir`. `progress` is called now and then with the number of entries read.
@@ -183,6 +204,7 @@ pub fn verify(
     }
     let mut kinds = BTreeMap::new();
     let mut seq = 0;
+    let mut state = None;
     let mut tree = CompactRange::new();
     let mut lines = Lines::open(&dir.join(ENTRIES_FILE))?;
     while let Some(line) = lines.next(tree.size())? {
@@ -204,6 +226,7 @@ pub fn verify(
             return Err(VerifyError::Seq { index });
         }
         seq = entry.seq.unwrap_or(seq);
+        state = follow(&entry, state).ok_or(VerifyError::Act { index })?;
         *kinds.entry(entry.kind).or_insert(0) += 1;
 
         let leaf = leaf_hash(line);

@@ -9,9 +9,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
-use vault_audit::{Approval, EntryKind, Hash, Outcome};
+use vault_audit::{Approval, ENTRY_BYTES_MAX, EntryKind, Hash, Outcome};
 use vault_ipc::proto::v1;
-use vault_ipc::{Barrier, CommandCall, EnrollCall, Kind, LocalCall};
+use vault_ipc::{Barrier, CommandCall, EnrollCall, LocalCall};
 use vault_model::{Name, Serial, Timestamp};
 
 use crate::caller::{Caller, Origin};
@@ -95,14 +95,41 @@ impl Plan {
 #[derive(Default)]
 pub struct Acts {
     current: Option<Current>,
-    waiting: VecDeque<(ActCall, u64)>,
+    /// Of operators who forbid something: they go first, whatever else waits.
+    urgent: VecDeque<Waiting>,
+    waiting: VecDeque<Waiting>,
     last_barrier: u64,
+    /// A transaction is under way that only remembers where the log is.
+    anchoring: bool,
+    /// Entries that the database remembers.
+    anchored: u64,
+    anchored_at: Option<Instant>,
+}
+
+/// A call that waits for the act under way.
+struct Waiting {
+    call: ActCall,
+    correlation: u64,
+    /// Who may have one waiting call alone: a client's serial, or a token's id.
+    alone: Option<Vec<u8>>,
+}
+
+/// How a call waits.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Lane {
+    /// One call for each of these (a client's serial, a token's id) at a time.
+    Alone(Vec<u8>),
+    /// An operator's.
+    Operator,
+    /// An operator's that forbids something.
+    Urgent,
 }
 
 struct Current {
     asker: Asker,
     plan: Plan,
-    next: State,
+    /// Taken when it comes into force.
+    next: Option<State>,
     applied: Applied,
     change_id: String,
     hash: Hash,
@@ -113,13 +140,14 @@ struct Current {
 struct AtBarrier {
     id: u64,
     change: v1::Change,
-    deadline: Instant,
+    /// Set once the barrier is written.
+    deadline: Option<Instant>,
 }
 
 impl Acts {
     /// Whether a new act must wait.
     pub fn is_busy(&self) -> bool {
-        self.current.is_some()
+        self.current.is_some() || self.anchoring
     }
 
     /// Keeps a call until the act under way has ended.
@@ -127,25 +155,43 @@ impl Acts {
     /// # Errors
     ///
     /// [`VaultError::TooManyActs`].
-    pub fn wait(&mut self, call: ActCall, correlation: u64) -> Result<(), VaultError> {
-        if self.waiting.len() >= WAITING_MAX {
+    pub fn wait(&mut self, call: ActCall, correlation: u64, lane: Lane) -> Result<(), VaultError> {
+        let (queue, alone) = match lane {
+            Lane::Urgent => (&mut self.urgent, None),
+            Lane::Operator => (&mut self.waiting, None),
+            Lane::Alone(who) => (&mut self.waiting, Some(who)),
+        };
+        let has_one =
+            alone.is_some() && queue.iter().any(|waiting| waiting.alone.as_ref() == alone.as_ref());
+        if has_one || queue.len() >= WAITING_MAX {
             return Err(VaultError::TooManyActs);
         }
-        self.waiting.push_back((call, correlation));
+        queue.push_back(Waiting { call, correlation, alone });
         Ok(())
     }
 
     /// The next call that waited, if no act is under way.
     pub fn next_waiting(&mut self) -> Option<(ActCall, u64)> {
-        if self.is_busy() { None } else { self.waiting.pop_front() }
+        if self.is_busy() {
+            return None;
+        }
+        let next = self.urgent.pop_front().or_else(|| self.waiting.pop_front())?;
+        Some((next.call, next.correlation))
     }
 
     /// Whether the front has let a barrier's time pass: it cannot be trusted to hold anything back.
-    pub fn front_is_late(&self) -> bool {
-        self.current
-            .as_ref()
-            .and_then(|current| current.barrier.as_ref())
-            .is_some_and(|barrier| Instant::now() >= barrier.deadline)
+    /// Its time begins when the barrier was written to it, not while a slow disk keeps it here;
+    /// `written` is the last barrier that was.
+    pub fn front_is_late(&mut self, written: u64) -> bool {
+        let Some(barrier) = self.current.as_mut().and_then(|current| current.barrier.as_mut())
+        else {
+            return false;
+        };
+        if written < barrier.id {
+            return false;
+        }
+        let deadline = *barrier.deadline.get_or_insert_with(|| Instant::now() + BARRIER_MAX);
+        Instant::now() >= deadline
     }
 }
 
@@ -176,6 +222,11 @@ impl Vault {
         entry.hash_before = Some(hash_before);
         entry.hash_after = Some(applied.state_root.0);
         entry.state_rev = Some(applied.state_rev);
+        // What follows the transaction says a little more, and must fit too.
+        let intent_bytes = entry.to_line().map_or(usize::MAX, |line| line.len());
+        if intent_bytes > ENTRY_BYTES_MAX - APPLIED_BYTES_MORE {
+            return Err(VaultError::EntryTooLong);
+        }
         self.journal.record(entry)?;
 
         let stamp = Stamp {
@@ -190,9 +241,49 @@ impl Vault {
             .into_commit(stamp, &self.opened()?.state_mac)
             .map_err(|_| VaultError::Internal("a change cannot be stored"))?;
         self.journal.commit(commit);
-        let current =
-            Current { asker, plan, next, applied, change_id, hash, hash_before, barrier: None };
+        let current = Current {
+            asker,
+            plan,
+            next: Some(next),
+            applied,
+            change_id,
+            hash,
+            hash_before,
+            barrier: None,
+        };
         self.acts.current = Some(current);
+        Ok(())
+    }
+
+    /// Lets the database remember how far the log is, about once a minute while it grows: a log
+    /// that is cut behind that, or put back to an older one, is noticed at the next start.
+    ///
+    /// # Errors
+    ///
+    /// A defect.
+    pub(crate) fn anchor_log(&mut self, now: Timestamp) -> Result<(), VaultError> {
+        let size = self.journal.size();
+        let is_due = self.acts.anchored_at.is_none_or(|at| at.elapsed() >= ANCHOR_EVERY)
+            && size > self.acts.anchored;
+        let Some(open) = self.open.as_ref().filter(|_| is_due && !self.acts.is_busy()) else {
+            return Ok(());
+        };
+        let stamp = Stamp {
+            at: now,
+            audit_root: Hex(self.journal.root()),
+            audit_size: size,
+            change_id: self.change_id.clone(),
+            nonce: None,
+        };
+        let commit = open
+            .state
+            .unchanged()
+            .into_commit(stamp, &open.state_mac)
+            .map_err(|_| VaultError::Internal("the log's size cannot be stored"))?;
+        self.journal.commit(commit);
+        self.acts.anchoring = true;
+        self.acts.anchored = size;
+        self.acts.anchored_at = Some(Instant::now());
         Ok(())
     }
 
@@ -206,6 +297,12 @@ impl Vault {
         result: Result<(), StoreError>,
         now: Timestamp,
     ) -> Result<(), VaultError> {
+        if std::mem::take(&mut self.acts.anchoring) {
+            return result.map_err(|error| {
+                tracing::error!(%error, "the database failed");
+                VaultError::Internal("the database failed")
+            });
+        }
         let Some(mut current) = self.acts.current.take() else {
             return Err(VaultError::Internal("a transaction without an act"));
         };
@@ -231,8 +328,11 @@ impl Vault {
         }
 
         let open = self.open.as_mut().ok_or(VaultError::Internal("sealed during an act"))?;
-        open.state = current.next.clone();
+        if let Some(next) = current.next.take() {
+            open.state = next;
+        }
         open.recompile()?;
+        self.change_id = Some(current.change_id.clone());
         if current.plan.barrier.is_some() {
             // An old answer could release what is forbidden from now on.
             self.replay.forget_answers();
@@ -271,9 +371,8 @@ impl Vault {
                 let id = self.acts.last_barrier;
                 let cut_serials = serials.iter().map(|serial| serial.0.to_vec()).collect();
                 let barrier = Barrier { id, cut_serials };
-                self.journal.frame(Channel::Front, Kind::Barrier, 0, &barrier);
-                let deadline = Instant::now() + BARRIER_MAX;
-                current.barrier = Some(AtBarrier { id, change, deadline });
+                self.journal.barrier(&barrier);
+                current.barrier = Some(AtBarrier { id, change, deadline: None });
                 self.acts.current = Some(current);
             }
             None => self.answer_act(current.asker, current.plan, change),
@@ -339,4 +438,8 @@ fn change_hash(ops: &[Op]) -> Hash {
 
 /// How long the front may take to let everything out.
 const BARRIER_MAX: Duration = Duration::from_secs(2);
+/// How often the database remembers where the log is.
+const ANCHOR_EVERY: Duration = Duration::from_secs(60);
 const WAITING_MAX: usize = 1_024;
+/// By how much `admin.applied` may be longer than its intent: root, approval, longer index.
+const APPLIED_BYTES_MORE: usize = 512;

@@ -142,7 +142,7 @@ pub enum Subject<'a> {
 pub struct Issued {
     /// The certificate, DER.
     pub der: Vec<u8>,
-    /// Its serial: 127 random bits.
+    /// Its serial: 126 random bits.
     pub serial: Serial,
     /// SHA-256 of `der`.
     pub fingerprint: [u8; 32],

@@ -14,7 +14,7 @@ use crate::act::{Asker, Plan};
 use crate::caller::{Caller, model_role, wire_role};
 use crate::certificate::{Issued, Subject, SubjectKey};
 use crate::command::{self, Method};
-use crate::error::{Conflict, InvitationProblem, VaultError};
+use crate::error::{CertificateProblem, Conflict, InvitationProblem, VaultError};
 use crate::storage::{
     CertificateRow, CertificateState, Changes, ClientRow, Hex, HexBytes, Holder, HolderState,
     InviteRow, OperatorRow, RowKey, Tables,
@@ -167,6 +167,7 @@ impl Vault {
             });
         let mut changes = Changes::new();
         self.admit(&invite, now, &mut changes)?;
+        forget_stale(open.state.tables(), now, &mut changes);
         if let Some(lost) = invite.certificate
             && let Some(row) = self.tables().certificates.get(&lost)
         {
@@ -227,6 +228,10 @@ impl Vault {
         let tables = self.opened()?.state.tables();
         if invite.role.is_operator() {
             let known = tables.operators.get(&invite.name);
+            if known.is_some_and(|row| row.state == HolderState::Active && row.role != invite.role)
+            {
+                return Err(VaultError::Conflict(Conflict::NameTaken));
+            }
             if known.is_none_or(|row| row.state == HolderState::Revoked || row.role != invite.role)
             {
                 changes.put(OperatorRow {
@@ -244,7 +249,11 @@ impl Vault {
         {
             return Err(VaultError::NotFound("scope"));
         }
-        let created_at = tables.clients.get(&invite.name).map_or(now, |row| row.created_at);
+        let known = tables.clients.get(&invite.name);
+        if known.is_some_and(|row| row.state == HolderState::Active && row.role != invite.role) {
+            return Err(VaultError::Conflict(Conflict::ClientDiffers));
+        }
+        let created_at = known.map_or(now, |row| row.created_at);
         changes.put(ClientRow {
             created_at,
             name: invite.name.clone(),
@@ -274,6 +283,23 @@ impl Vault {
         let key = SubjectKey::from_csr(&command.csr)?;
         let open = self.opened()?;
         let old = crate::caller::certificate(open.state.tables(), &caller.serial)?.clone();
+        let alive = open
+            .state
+            .tables()
+            .certificates
+            .values()
+            .filter(|row| row.holder == old.holder && row.not_after > now)
+            .count();
+        if alive >= CERTIFICATES_MAX {
+            return Err(VaultError::Certificate(CertificateProblem::NotRenewable));
+        }
+        // The answer to the first renewal came through: nobody needs it again.
+        let answered = open.state.tables().certificates.values().any(|child| {
+            child.parent == Some(old.serial) && self.used_serials.contains(&child.serial)
+        });
+        if answered {
+            return Err(VaultError::Certificate(CertificateProblem::NotRenewable));
+        }
         if old.public_key.0 == key.spki() {
             return Err(VaultError::Field("a renewal needs a new key"));
         }
@@ -283,11 +309,11 @@ impl Vault {
         };
         let issued = open.authority.issue(subject, &key, now, &self.rng)?;
         let mut changes = Changes::new();
-        forget_old_certificates(open.state.tables(), &old.holder, now, &mut changes);
+        forget_stale(open.state.tables(), now, &mut changes);
         // Of two answers to one certificate only the later one is good.
         for child in open.state.tables().certificates.values() {
             if child.parent == Some(old.serial) {
-                changes.put(CertificateRow { state: CertificateState::Revoked, ..child.clone() });
+                changes.delete(RowKey::Certificate(child.serial));
             }
         }
         changes.put(certificate_row(&issued, old.holder.clone(), &key, Some(old.serial), now));
@@ -431,17 +457,27 @@ pub(crate) fn withdraw_invites(
     }
 }
 
-/// Drops certificates that nobody can use or renew any more, so that the table stays small.
-fn forget_old_certificates(
-    tables: &Tables,
-    holder: &Holder,
-    now: Timestamp,
-    changes: &mut Changes,
-) {
-    for row in tables.certificates.values() {
-        if row.holder == *holder && row.not_after.plus(CERTIFICATE_KEPT) < now {
-            changes.delete(RowKey::Certificate(row.serial));
-        }
+/// Drops some of the rows that nobody can use any more, so that the tables stay small: certificates
+/// that can be neither used nor renewed, and invitations that ran out or were used long ago.
+fn forget_stale(tables: &Tables, now: Timestamp, changes: &mut Changes) {
+    let certificates = tables
+        .certificates
+        .values()
+        .filter(|row| {
+            let kept = match row.state {
+                CertificateState::Revoked => Duration::ZERO,
+                CertificateState::Active | CertificateState::Superseded => CERTIFICATE_KEPT,
+            };
+            row.not_after.plus(kept) < now
+        })
+        .map(|row| RowKey::Certificate(row.serial));
+    let invites = tables
+        .invites
+        .values()
+        .filter(|row| row.expires_at.max(row.used_at.unwrap_or_default()).plus(INVITE_KEPT) < now)
+        .map(|row| RowKey::Invite(row.token_id));
+    for stale in certificates.chain(invites).take(STALE_MAX) {
+        changes.delete(stale);
     }
 }
 
@@ -477,12 +513,13 @@ fn client_info(tables: &Tables, row: &ClientRow) -> v1::ClientInfo {
     }
 }
 
-/// The certificates of a holder, newest first.
+/// The newest certificates of a holder, newest first.
 pub(crate) fn certificate_infos(tables: &Tables, holder: &Holder) -> Vec<v1::CertificateInfo> {
     let mut rows: Vec<&CertificateRow> =
         tables.certificates.values().filter(|row| row.holder == *holder).collect();
     rows.sort_by_key(|row| std::cmp::Reverse(row.issued_at));
     rows.into_iter()
+        .take(CERTIFICATES_SHOWN)
         .map(|row| v1::CertificateInfo {
             serial: row.serial.to_string(),
             state: match row.state {
@@ -535,4 +572,13 @@ const INVITE_S_DEFAULT: u32 = 900;
 const INVITE_S_MIN: u32 = 60;
 const INVITE_S_MAX: u32 = 86_400;
 const ENROLL_RETRY: Duration = Duration::from_secs(900);
-const CERTIFICATE_KEPT: Duration = Duration::from_secs(30 * 24 * 3_600);
+/// Longer than a certificate may be renewed after its end.
+const CERTIFICATE_KEPT: Duration = Duration::from_secs(8 * 24 * 3_600);
+/// Longer than an enrolment may be repeated.
+const INVITE_KEPT: Duration = Duration::from_secs(24 * 3_600);
+/// Certificates that one holder may have alive; renewals in time keep it at two.
+const CERTIFICATES_MAX: usize = 32;
+/// Rows that one act drops at most.
+const STALE_MAX: usize = 64;
+/// Certificates of a holder that an answer shows at most.
+const CERTIFICATES_SHOWN: usize = 8;

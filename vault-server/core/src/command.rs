@@ -1,6 +1,6 @@
 //! Signed commands: who may call what, and whether the command is theirs, fresh and used once.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashSet};
 
 use prost::Message;
 use vault_ipc::proto::{command, v1};
@@ -129,6 +129,14 @@ impl Method {
         )
     }
 
+    /// Whether it is an act that only forbids: it goes before all others that wait.
+    pub fn is_urgent(self) -> bool {
+        matches!(
+            self,
+            Self::ClientRevoke | Self::CredentialDisable | Self::HaltHalt | Self::OperatorRevoke
+        )
+    }
+
     /// Whether it is heard while the vault is sealed.
     pub fn works_sealed(self) -> bool {
         matches!(self, Self::SealSeal | Self::SealStatus | Self::SealUnseal)
@@ -154,13 +162,47 @@ pub fn body<M: Message + Default>(command: &v1::SignedCommand) -> Result<M, Vaul
 }
 
 /// Nonces of commands that were taken and have not expired. Those of acts are in the database too.
+/// Operators have a table of their own: whatever bots send, an operator's command is heard.
 #[derive(Default)]
-pub struct Nonces(HashMap<Vec<u8>, Timestamp>);
+pub struct Nonces {
+    clients: Table,
+    operators: Table,
+}
+
+#[derive(Default)]
+struct Table {
+    nonces: HashSet<Vec<u8>>,
+    by_end: BTreeSet<(Timestamp, Vec<u8>)>,
+}
+
+impl Table {
+    /// Takes a nonce; `false` if it was there, or there is no room.
+    fn take(&mut self, nonce: &[u8], expires_at: Timestamp, now: Timestamp) -> bool {
+        while let Some((end, _)) = self.by_end.first()
+            && *end <= now
+        {
+            if let Some((_, expired)) = self.by_end.pop_first() {
+                self.nonces.remove(&expired);
+            }
+        }
+        if self.nonces.len() >= NONCES_MAX || !self.nonces.insert(nonce.to_vec()) {
+            return false;
+        }
+        self.by_end.insert((expires_at, nonce.to_vec()));
+        true
+    }
+}
 
 impl Nonces {
     /// Goes on with the nonces that the database has kept.
     pub fn resume(nonces: impl IntoIterator<Item = (Vec<u8>, Timestamp)>) -> Self {
-        Self(nonces.into_iter().collect())
+        let mut resumed = Self::default();
+        for (nonce, expires_at) in nonces {
+            for table in [&mut resumed.clients, &mut resumed.operators] {
+                table.take(&nonce, expires_at, Timestamp::default());
+            }
+        }
+        resumed
     }
 
     /// Checks that the command was made for `method` by the holder of `key`, now and for the first
@@ -198,14 +240,13 @@ impl Nonces {
         if expires_at <= now || command.expires_at_ms > latest {
             return refuse(CommandProblem::Expired);
         }
-        self.0.retain(|_, expires_at| *expires_at > now);
-        if self.0.len() >= NONCES_MAX || self.0.contains_key(&command.nonce) {
+        let table = if caller.role.is_operator() { &mut self.operators } else { &mut self.clients };
+        if !table.take(&command.nonce, expires_at, now) {
             return refuse(CommandProblem::Replayed);
         }
-        self.0.insert(command.nonce.clone(), expires_at);
         Ok(())
     }
 }
 
-/// More commands than people and their tools give in two minutes.
-const NONCES_MAX: usize = 1 << 20;
+/// More commands than people, or bots that renew, give in two minutes.
+const NONCES_MAX: usize = 1 << 18;

@@ -1,5 +1,7 @@
 //! Credentials: import, list, disable, enable; and the one door to a secret.
 
+use std::collections::BTreeSet;
+
 use prost::Message;
 use vault_ipc::proto::{sealed, v1};
 use vault_model::{Environment, Name, SecretBytes, Timestamp};
@@ -151,6 +153,8 @@ impl Vault {
         let version = self.seal_version(&row, key_type, &secret, now)?;
         drop(secret);
 
+        // A new version may allow less: fewer assumptions, a passphrase that is kept.
+        let replaces = row.version > 1;
         let number = row.version;
         let mut plan =
             Plan::new(Method::CredentialImport.name(), Changes::new(), move |_, change| {
@@ -165,6 +169,7 @@ impl Vault {
             ("venue", row.venue.clone()),
             ("version", number.to_string()),
         ]);
+        plan.barrier = replaces.then(Vec::new);
         plan.changes.put(row).put(version);
         self.begin_act(plan, asker, now)
     }
@@ -297,14 +302,17 @@ impl Vault {
         if metadata.assume.iter().any(|word| word != VENUE_CHECKS) {
             return Err(VaultError::Field("assume knows venue_checks alone"));
         }
+        let once = |words: &[String]| {
+            words.iter().cloned().collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>()
+        };
         Ok(CredentialRow {
-            assume: metadata.assume.clone(),
+            assume: once(&metadata.assume),
             created_at: now,
             disclose_passphrase: metadata.disclose_passphrase,
             environment,
             name,
             nonce_floor: metadata.nonce_floor,
-            rights: metadata.rights_stated.then(|| metadata.rights.clone()),
+            rights: metadata.rights_stated.then(|| once(&metadata.rights)),
             state: CredentialState::Enabled,
             venue: metadata.venue.clone(),
             version: 1,

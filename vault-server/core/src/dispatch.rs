@@ -10,15 +10,15 @@ use vault_ipc::{
 };
 use vault_model::Timestamp;
 
-use crate::act::{ActCall, Asker};
+use crate::act::{ActCall, Asker, Lane};
 use crate::caller::{Caller, Origin, Use, certificate, identify};
 use crate::certificate::SubjectKey;
 use crate::command::{self, Method};
 use crate::error::{CommandProblem, VaultError};
 use crate::grant::{ExportEnd, Read, checkpoint};
 use crate::journal::Channel;
-use crate::run::Input;
-use crate::storage::{CommandNonce, CredentialState};
+use crate::run::{Backlog, Input};
+use crate::storage::{CommandNonce, CredentialState, Hex};
 use crate::vault::{Vault, detail};
 
 /// What the loop does after a frame.
@@ -38,6 +38,8 @@ pub struct Hands<'a> {
     pub core: &'a Sender<Input>,
     /// Reads the log.
     pub librarian: &'a Sender<Read>,
+    /// What the front has sent and is not taken yet.
+    pub backlog: &'a Backlog,
 }
 
 impl Vault {
@@ -160,7 +162,12 @@ impl Vault {
             }
         };
         if method.is_act() && self.acts.is_busy() && method.check_role(caller.role).is_ok() {
-            if let Err(error) = self.acts.wait(ActCall::Command(call), id) {
+            let lane = match (method.is_urgent(), caller.role.is_operator()) {
+                (true, _) => Lane::Urgent,
+                (false, true) => Lane::Operator,
+                (false, false) => Lane::Alone(caller.serial.0.to_vec()),
+            };
+            if let Err(error) = self.acts.wait(ActCall::Command(call), id, lane) {
                 self.journal.refuse(Channel::Front, id, &error, None);
             }
             return Ok(Next::Continue);
@@ -348,13 +355,11 @@ impl Vault {
             signature_hash: None,
         };
         // Only who knows a token's id may wait: others could fill the queue.
-        let known = self
-            .tables()
-            .invites
-            .keys()
-            .any(|token_id| token_id.0.as_slice() == call.request.token_id);
+        let known = <[u8; 16]>::try_from(call.request.token_id.as_slice())
+            .is_ok_and(|token_id| self.tables().invites.contains_key(&Hex(token_id)));
         let outcome = if self.acts.is_busy() && known {
-            self.acts.wait(ActCall::Enroll(call), id)
+            let lane = Lane::Alone(call.request.token_id.clone());
+            self.acts.wait(ActCall::Enroll(call), id, lane)
         } else {
             self.enroll(&call, asker, now)
         };
@@ -393,7 +398,7 @@ impl Vault {
                 return Ok(Next::Seal);
             }
             LocalOperation::Reissue if self.acts.is_busy() => {
-                self.acts.wait(ActCall::Local(call), id)
+                self.acts.wait(ActCall::Local(call), id, Lane::Operator)
             }
             LocalOperation::Reissue => self.reissue_operator(&call.body, asker, now),
             LocalOperation::Unspecified => Err(VaultError::Command(CommandProblem::Method)),

@@ -135,7 +135,7 @@ problems! {
         Revision = ("REVISION_CONFLICT", "the scope has changed meanwhile"),
         /// The name is taken by something that is still active.
         NameTaken = ("NAME_TAKEN", "the name is taken"),
-        /// The role or scope of an existing client differs.
+        /// The role of an existing client differs.
         ClientDiffers = ("CLIENT_DIFFERS", "a client of this name exists with another role"),
         /// Nobody could administer the vault any more.
         LastAdmin = ("LAST_ADMIN", "the last active admin cannot be revoked"),
@@ -157,7 +157,7 @@ problems! {
         Unknown = ("CERTIFICATE_UNKNOWN", "the certificate is not on the allow-list"),
         /// Too old or too superseded to be renewed.
         NotRenewable = ("NOT_RENEWABLE", "the certificate can no longer be renewed"),
-        /// The peer's address is outside the client's networks.
+        /// A bot at the operators' listener, or the other way round.
         WrongListener = ("WRONG_LISTENER", "this identity belongs to another listener"),
     }
 }
@@ -197,6 +197,8 @@ problems! {
         AlreadyUnsealed = ("ALREADY_UNSEALED", "the vault is unsealed already"),
         /// The state does not fit the log, or its MACs do not hold.
         StateRefused = ("STATE_REFUSED", "the database does not fit its keys or the log; see the status"),
+        /// No slot opened.
+        WrongKeyFile = ("WRONG_KEY_FILE", "no slot opens with this key file"),
         /// No slot opened.
         WrongPassphrase = ("WRONG_PASSPHRASE", "no slot opens with this passphrase"),
     }

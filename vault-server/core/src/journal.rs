@@ -6,12 +6,12 @@ use std::sync::mpsc::Sender;
 use prost::Message;
 use vault_audit::tree::{CompactRange, leaf_hash};
 use vault_audit::{Entry, EntryError, EntryKind, Hash};
-use vault_ipc::{Failure, Kind, Reply};
+use vault_ipc::{Barrier, Failure, Kind, Reply};
 use vault_model::Timestamp;
 
 use crate::error::VaultError;
 use crate::storage::Commit;
-use crate::writer::{Batch, ToWriter};
+use crate::writer::{Batch, Durable, ToWriter};
 
 /// Where an entry stands.
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +33,7 @@ pub struct Journal {
     next_seq: u64,
     tree: CompactRange,
     writer: Sender<ToWriter>,
+    durable: Durable,
 }
 
 impl Journal {
@@ -44,9 +45,10 @@ impl Journal {
         tree: CompactRange,
         last_seq: u64,
         writer: Sender<ToWriter>,
+        durable: Durable,
     ) -> Self {
         let batch = Batch::default();
-        Self { batch, build, epoch, node, next_seq: last_seq + 1, tree, writer }
+        Self { batch, build, epoch, node, next_seq: last_seq + 1, tree, writer, durable }
     }
 
     /// An entry with the fields that every entry has. Its index is given when it is recorded.
@@ -84,9 +86,9 @@ impl Journal {
         self.tree.root()
     }
 
-    /// Lines that wait to be handed over.
-    pub fn waiting(&self) -> usize {
-        self.batch.lines.len()
+    /// Whether so much waits that it should be handed over.
+    pub fn is_full(&self) -> bool {
+        self.batch.lines.len() >= LINES_MAX || self.batch.front.len() >= FRONT_BYTES_MAX
     }
 
     /// Answers a call with a response message.
@@ -134,6 +136,12 @@ impl Journal {
         }
     }
 
+    /// Asks the front to let nothing more out that was released before.
+    pub fn barrier(&mut self, barrier: &Barrier) {
+        self.frame(Channel::Front, Kind::Barrier, 0, barrier);
+        self.batch.barrier = self.batch.barrier.max(barrier.id);
+    }
+
     /// Begins a transaction once everything recorded so far is on disk.
     pub fn commit(&mut self, commit: Commit) {
         self.batch.commits.push(commit);
@@ -143,6 +151,7 @@ impl Journal {
     pub fn flush(&mut self) {
         if !self.batch.is_empty() {
             let batch = std::mem::take(&mut self.batch);
+            self.durable.handed_over(&batch);
             self.hand_over(ToWriter::Batch(batch));
         }
     }
@@ -159,6 +168,9 @@ impl Journal {
         let _ = self.writer.send(message);
     }
 }
+
+const LINES_MAX: usize = 1_024;
+const FRONT_BYTES_MAX: usize = 1 << 20;
 
 /// Where an answer goes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -15,6 +15,7 @@ pub mod command;
 mod config;
 mod credential;
 pub mod crypto;
+mod denial_budget;
 mod dispatch;
 mod error;
 mod grant;

@@ -54,7 +54,7 @@ impl Vault {
             .filter(|operator| operator.state == HolderState::Active)
             .map(|operator| operator.role);
         // Also those whose first invitation ran out before they came.
-        let invited = tables
+        let mut invited: Vec<Role> = tables
             .invites
             .values()
             .filter(|invite| {
@@ -63,8 +63,13 @@ impl Vault {
                     && invite.used_at.is_none()
             })
             .map(|invite| invite.role)
-            .next();
-        let role = known.or(invited).ok_or(VaultError::NotFound("operator"))?;
+            .collect();
+        invited.dedup();
+        let role = match (known, invited.as_slice()) {
+            (Some(role), _) | (None, &[role]) => role,
+            // Nobody, or somebody whose role nobody can tell.
+            (None, _) => return Err(VaultError::NotFound("operator")),
+        };
         command.role = wire_role(role).into();
         self.begin_operator_invite(REISSUE, &command, asker, now)
     }

@@ -1,9 +1,12 @@
 //! The loop: take everything that is there, decide it in order, hand it to the writer.
 //!
 //! The thread that runs it is the only one that decides. It waits for nothing but input: not for the
-//! disk, not for the database, not for key derivation.
+//! log's disk, not for a transaction, not for key derivation. Once a minute at most it writes a small
+//! file: the server's certificate, when that is renewed.
 
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -20,7 +23,7 @@ use crate::start::{Started, start};
 use crate::storage::StoreError;
 use crate::unseal::Attempt;
 use crate::vault::{Vault, detail};
-use crate::writer::{ToWriter, WriterError};
+use crate::writer::{Durable, ToWriter, WriterError};
 
 /// What the decision thread takes in.
 pub enum Input {
@@ -88,6 +91,12 @@ pub enum CoreError {
 ///
 /// [`CoreError`]. Whatever it is, nothing that is not on disk was released.
 pub fn run(config: CoreConfig, front: UnixStream, supervisor: UnixStream) -> Result<(), CoreError> {
+    // A thread that panics leaves a vault that decides and answers nobody: better none at all.
+    let say = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        say(panic);
+        std::process::abort();
+    }));
     let mut clock = Clock::new(config.clock_offset_s);
     let (core, inputs) = channel();
     // A front or supervisor that does not read for this long is as good as dead.
@@ -102,10 +111,12 @@ pub fn run(config: CoreConfig, front: UnixStream, supervisor: UnixStream) -> Res
     vault.send_state();
     vault.unseal_at_start(clock.now());
     vault.journal.flush();
-    spawn_reader("front", from_front, core.clone(), Input::Front)?;
-    spawn_reader("supervisor", from_supervisor, core.clone(), Input::Supervisor)?;
+    let backlog = Backlog { frames: Arc::default(), durable: vault.durable.clone() };
+    let throttle = backlog.clone();
+    spawn_reader("front", from_front, core.clone(), Input::Front, move || throttle.wait())?;
+    spawn_reader("supervisor", from_supervisor, core.clone(), Input::Supervisor, || ())?;
 
-    let hands = Hands { core: &core, librarian: &librarian };
+    let hands = Hands { core: &core, librarian: &librarian, backlog: &backlog };
     let ended = decide(&mut vault, &inputs, &hands, &mut clock);
     match ended {
         Ok(next) => {
@@ -144,13 +155,16 @@ fn decide(
                 return Err(CoreError::Defect("the inputs are closed"));
             }
         };
-        for input in first.into_iter().chain(inputs.try_iter()) {
+        for input in first.into_iter().chain(inputs.try_iter()).take(TURN_INPUTS) {
+            if matches!(input, Input::Front(_)) {
+                hands.backlog.taken();
+            }
             let now = clock.now();
             match take(vault, input, hands, now)? {
                 Next::Continue => {}
                 next => return Ok(next),
             }
-            if vault.journal.waiting() >= BATCH_LINES {
+            if vault.journal.is_full() {
                 vault.journal.flush();
             }
         }
@@ -201,6 +215,10 @@ impl Vault {
         if self.config.stay_sealed || self.refused.is_some() {
             return;
         }
+        if self.sealed_by_hand {
+            tracing::warn!("sealed by a person: the key file is not used until a person unseals");
+            return;
+        }
         match std::fs::read(&path) {
             Ok(content) => match self.unseal_with_key_file(SecretBytes::new(content), now) {
                 Ok(()) => tracing::info!("unsealed with the key file"),
@@ -213,7 +231,7 @@ impl Vault {
     /// What is looked after about once a second.
     fn tick(&mut self, clock: &mut Clock) -> Result<(), CoreError> {
         let now = clock.now();
-        if self.acts.front_is_late() {
+        if self.acts.front_is_late(self.durable.barrier()) {
             return Err(CoreError::FrontLate);
         }
         self.record_auth_failures(now)?;
@@ -225,6 +243,7 @@ impl Vault {
         self.look_at_disk();
         if self.open.is_some() {
             self.renew_server_certificate(now)?;
+            self.anchor_log(now)?;
         }
         Ok(())
     }
@@ -234,6 +253,11 @@ impl Vault {
             return;
         };
         let free = space.f_bavail.saturating_mul(space.f_frsize);
+        let low = free < DISK_LOW_BYTES;
+        if low && !self.disk_low {
+            tracing::warn!(free_bytes = free, "the log's disk is getting full");
+        }
+        self.disk_low = low;
         let full = free < self.config.disk_free_min_bytes;
         if full && !self.disk_full {
             tracing::error!(free_bytes = free, "the log's disk is nearly full: signing stops");
@@ -247,10 +271,12 @@ fn spawn_reader(
     mut stream: UnixStream,
     core: Sender<Input>,
     wrap: fn(Result<Option<Frame>, FrameError>) -> Input,
+    before_each: impl Fn() + Send + 'static,
 ) -> std::io::Result<()> {
     std::thread::Builder::new().name(format!("from-{name}")).spawn(move || {
         let mut stream = std::io::BufReader::with_capacity(256 << 10, &mut stream);
         loop {
+            before_each();
             let frame = vault_ipc::read(&mut stream);
             let last = !matches!(frame, Ok(Some(_)));
             if core.send(wrap(frame)).is_err() || last {
@@ -259,6 +285,29 @@ fn spawn_reader(
         }
     })?;
     Ok(())
+}
+
+/// What of the front's frames is not through yet. The thread that reads them waits while it is too
+/// much, so that neither queue can grow without end.
+#[derive(Clone)]
+pub struct Backlog {
+    frames: Arc<AtomicU64>,
+    durable: Durable,
+}
+
+impl Backlog {
+    fn wait(&self) {
+        while self.frames.load(Ordering::Acquire) >= BACKLOG_FRAMES_MAX
+            || self.durable.waiting_bytes() >= BACKLOG_BYTES_MAX
+        {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        self.frames.fetch_add(1, Ordering::AcqRel);
+    }
+
+    fn taken(&self) {
+        self.frames.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 /// The wall clock, watched by the monotonic one.
@@ -294,6 +343,13 @@ impl Clock {
     }
 }
 
-const BATCH_LINES: usize = 1_024;
+/// Inputs between two looks at what is due: ticks, and the writer's work.
+const TURN_INPUTS: usize = 1_024;
+/// Frames of the front that wait; beyond them its channel is left full, so that it feels it.
+const BACKLOG_FRAMES_MAX: u64 = 16_384;
+/// Bytes that wait for the disk; beyond them nothing more is read from the front.
+const BACKLOG_BYTES_MAX: u64 = 64 << 20;
+/// Below this much free space for the log there is a warning.
+const DISK_LOW_BYTES: u64 = 2 << 30;
 const JUMP_US: i64 = 5_000_000;
 const TICK: Duration = Duration::from_secs(1);

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use prost::Message;
 use vault_ipc::proto::v1;
-use vault_model::{Leg, Member, Mode, Name, Symbols, Timestamp};
+use vault_model::{Class, Leg, Member, Mode, Name, Symbols, Timestamp};
 use vault_policy::{Grant, ScopeDocument};
 
 use crate::act::{Asker, Plan};
@@ -39,6 +39,20 @@ impl Vault {
             ));
         }
 
+        let is_other = |operation: &String| {
+            let (method, path) = operation.split_once(' ')?;
+            self.registry.names().find(|name| {
+                self.registry
+                    .venue(name)
+                    .and_then(|venue| venue.catalog.operation(method, path))
+                    .is_some_and(|operation| operation.class == Class::Other)
+            })
+        };
+        if document.operations.iter().any(|operation| is_other(operation).is_none()) {
+            return Err(VaultError::Scope(
+                "operations name one that is not catalogued, or not of class other".to_owned(),
+            ));
+        }
         let old = self.opened()?.scopes.get(&document.name);
         let revision = old.map_or(0, |old| old.revision);
         if command.expected_revision != 0 && command.expected_revision != revision {

@@ -55,6 +55,12 @@ impl Vault {
                 return Ok(());
             }
         };
+        if self.disk_full {
+            // Counted, not logged one by one: the space that is left is for operators' acts.
+            self.count_auth_failure(&caller.origin, &VaultError::DiskFull, now);
+            self.journal.refuse(Channel::Front, correlation, &VaultError::DiskFull, None);
+            return Ok(());
+        }
         let asked = Asked { caller: &caller, correlation, now };
         let order = match read_order(&caller.name, &call.request) {
             Ok(order) => order,
@@ -105,6 +111,9 @@ impl Vault {
         let identified = identify(self.tables(), facts, Use::Call, now).and_then(|caller| {
             if caller.role == Role::Bot { Ok(caller) } else { Err(VaultError::Role(caller.role)) }
         });
+        if let Ok(caller) = &identified {
+            self.used_serials.insert(caller.serial);
+        }
         if let Err(error) = &identified {
             let origin = Origin::new(&facts.address, &facts.via)?;
             self.count_auth_failure(&origin, error, now);
@@ -119,9 +128,6 @@ impl Vault {
         facts: &mut Facts,
         now: Timestamp,
     ) -> Result<(SignedRequest, Option<u64>), VaultError> {
-        if self.disk_full {
-            return Err(VaultError::DiskFull);
-        }
         let client = self
             .opened()?
             .state
@@ -231,6 +237,12 @@ impl Vault {
         facts: &Facts,
         error: &VaultError,
     ) -> Result<(), VaultError> {
+        if !self.denials.take(&asked.caller.name, asked.now) {
+            // Counted from here on: nobody fills the disk with what is refused.
+            self.count_auth_failure(&asked.caller.origin, error, asked.now);
+            self.journal.refuse(Channel::Front, asked.correlation, error, None);
+            return Ok(());
+        }
         let entry = self.sign_entry(EntryKind::SignDenied, asked, order, facts);
         let place = match self.record_denied(entry, error) {
             Err(VaultError::EntryTooLong) => {

@@ -1,6 +1,7 @@
 //! Opens everything at start: the log is read whole, torn ends are cut, half-done acts are resolved,
 //! and the database is held against the log.
 
+use std::collections::HashMap;
 use std::os::unix::net::UnixStream;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
@@ -17,7 +18,8 @@ use crate::config::CoreConfig;
 use crate::error::{UnsealProblem, VaultError};
 use crate::grant::Librarian;
 use crate::journal::Journal;
-use crate::nonce::NonceCounters;
+use crate::nonce::{Leases, NonceCounters};
+use crate::outstanding::Released;
 use crate::replay::Replay;
 use crate::run::{CoreError, Input};
 use crate::seal::{Backoff, CoreIdentity};
@@ -44,10 +46,18 @@ struct Past {
     intent: Option<Intent>,
     unseal_failures: u32,
     unseal_failed_at: Timestamp,
+    /// The newest signature of each client and credential: its venue and time.
+    signed: HashMap<(Name, Name), (String, Timestamp)>,
+    /// Who signed last with each credential that has nonces.
+    held: HashMap<Name, (Name, Timestamp)>,
+    sealed_by_hand: bool,
+    /// The first entry of an act that does not follow the act before it.
+    out_of_order: Option<u64>,
 }
 
 struct Intent {
     change_id: String,
+    hash_before: Option<Hash>,
     state_rev: u64,
     state_root: Hash,
     operation: Option<String>,
@@ -60,6 +70,7 @@ struct Glance {
     client: Option<Name>,
     credential: Option<Name>,
     hash_after: Option<Hex<32>>,
+    hash_before: Option<Hex<32>>,
     nonce: Option<String>,
     operation: Option<String>,
     reason: Option<String>,
@@ -68,6 +79,7 @@ struct Glance {
     state_rev: Option<u64>,
     state_root: Option<Hex<32>>,
     ts: Timestamp,
+    venue: Option<String>,
     #[serde(rename = "type")]
     kind: EntryKind,
 }
@@ -83,6 +95,22 @@ impl Past {
             intent: None,
             unseal_failures: 0,
             unseal_failed_at: Timestamp::default(),
+            signed: HashMap::new(),
+            held: HashMap::new(),
+            sealed_by_hand: false,
+            out_of_order: None,
+        }
+    }
+
+    /// Acts follow each other without a gap, each on the root of the one before. What does not was
+    /// not written by this vault: an entry behind the checkpoint is signed by nobody yet.
+    fn check_order(&mut self, index: u64, rev: u64, hash_before: Option<Hash>) {
+        let follows = match self.state {
+            None => rev == 1,
+            Some((last, root)) => rev == last + 1 && hash_before == Some(root),
+        };
+        if !follows {
+            self.out_of_order.get_or_insert(index);
         }
     }
 
@@ -94,6 +122,15 @@ impl Past {
             EntryKind::Sign => {
                 if let (Some(credential), Some(nonce)) = (&entry.credential, &entry.nonce) {
                     self.nonces.seen(credential, nonce.parse()?);
+                    if let Some(client) = &entry.client {
+                        self.held.insert(credential.clone(), (client.clone(), entry.ts));
+                    }
+                }
+                if let (Some(client), Some(credential), Some(venue)) =
+                    (&entry.client, &entry.credential, &entry.venue)
+                {
+                    let key = (client.clone(), credential.clone());
+                    self.signed.insert(key, (venue.clone(), entry.ts));
                 }
                 if let (Some(client), Some(request_id)) = (&entry.client, &entry.request_id) {
                     self.replay.signed(Replay::key(client, request_id), index);
@@ -103,8 +140,11 @@ impl Past {
                 if let (Some(change_id), Some(rev), Some(root)) =
                     (entry.change_id, entry.state_rev, entry.hash_after)
                 {
+                    let hash_before = entry.hash_before.map(|hash| hash.0);
+                    self.check_order(index, rev, hash_before);
                     self.intent = Some(Intent {
                         change_id,
+                        hash_before,
                         state_rev: rev,
                         state_root: root.0,
                         operation: entry.operation,
@@ -113,6 +153,7 @@ impl Past {
             }
             EntryKind::AdminApplied => {
                 if let (Some(rev), Some(root)) = (entry.state_rev, entry.state_root) {
+                    self.check_order(index, rev, entry.hash_before.map(|hash| hash.0));
                     self.state = Some((rev, root.0));
                 }
                 self.intent = None;
@@ -125,7 +166,11 @@ impl Past {
                 self.unseal_failures = self.unseal_failures.saturating_add(1);
                 self.unseal_failed_at = entry.ts;
             }
-            EntryKind::Unseal => self.unseal_failures = 0,
+            EntryKind::Unseal => {
+                self.unseal_failures = 0;
+                self.sealed_by_hand = false;
+            }
+            EntryKind::Seal => self.sealed_by_hand = true,
             _ => {}
         }
         Ok(())
@@ -162,7 +207,18 @@ pub fn start(
         Some(head.audit_size),
         &mut |index, line| past.visit(index, line),
     )?;
-    let refused = compare_log(&head, opened.root_at);
+    let signed = opened.checkpoint.as_ref().map(|checkpoint| checkpoint.size);
+    let refused = match (signed, past.out_of_order) {
+        (None, _) => Some(
+            "the log's newest checkpoint or its key is missing: entries that it signed may be gone"
+                .to_owned(),
+        ),
+        (_, Some(index)) => Some(format!(
+            "entry {index} of the log is about an act that does not follow the one before it"
+        )),
+        _ => compare_log(&head, opened.root_at),
+    };
+    let unsigned = past.tree.size() - signed.unwrap_or(0).min(past.tree.size());
     let snapshot = store.snapshot()?;
     let (slots, keyring) = (store.slots()?, store.keyring()?);
     let nonces = store.nonces(now)?;
@@ -181,17 +237,33 @@ pub fn start(
         past.tree,
         past.last_seq,
         to_writer,
+        durable.clone(),
     );
+    let registry =
+        Registry::bundled().map_err(|_| CoreError::Defect("a catalogue does not read"))?;
+    let mut released = Released::default();
+    for ((client, credential), (venue, at)) in &past.signed {
+        let usable_ms = registry.venue(venue).and_then(vault_venue::Venue::usable_ms);
+        released.add(client, credential, usable_ms, *at);
+    }
+    let mut leases = Leases::default();
+    for (credential, (client, at)) in &past.held {
+        // Each credential is taken once here: nobody else can hold it.
+        let _ = leases.take(credential, client, *at);
+    }
     let server = server::load(&config.data.server_identity()).map_err(CoreError::ServerIdentity)?;
     let mut vault = Vault {
         acts: Default::default(),
         auth_failures: Default::default(),
         backoff: Backoff::resume(past.unseal_failures, past.unseal_failed_at),
+        change_id: head.change_id.clone(),
         commands: command::Nonces::resume(
             nonces.into_iter().map(|nonce| (nonce.nonce, nonce.expires_at)),
         ),
         config,
+        denials: Default::default(),
         disk_full: false,
+        disk_low: false,
         durable,
         expected_state: past.state.unwrap_or_default(),
         grants: Default::default(),
@@ -200,22 +272,26 @@ pub fn start(
         instance,
         journal,
         keyring,
-        leases: Default::default(),
+        leases,
         log_origin: origin.to_string(),
         nonces: past.nonces,
         open: None,
         refused,
-        registry: Registry::bundled()
-            .map_err(|_| CoreError::Defect("a catalogue does not read"))?,
-        released: Default::default(),
+        registry,
+        released,
         replay: past.replay,
         rng: SystemRandom::new(),
+        sealed_by_hand: past.sealed_by_hand,
         sealed_tables: Tables::unverified(&snapshot),
         server,
         slots,
+        snapshot: Some(snapshot),
         tickets: Default::default(),
+        used_serials: Default::default(),
     };
-    vault.record_start(opened.recovered, past.intent, &head, now).map_err(CoreError::from)?;
+    vault
+        .record_start(opened.recovered, past.intent, &head, unsigned, now)
+        .map_err(CoreError::from)?;
     Ok(Started { vault, librarian, writer })
 }
 
@@ -242,6 +318,7 @@ impl Vault {
         recovered: Option<Recovered>,
         intent: Option<Intent>,
         head: &Head,
+        unsigned: u64,
         now: Timestamp,
     ) -> Result<(), VaultError> {
         if let Some(recovered) = recovered {
@@ -268,7 +345,11 @@ impl Vault {
         let mut entry = self.journal.entry(EntryKind::LogStarted, now);
         self.place_origin(&mut entry, &Origin::local());
         entry.state_rev = Some(rev);
-        entry.detail = detail([("development", self.instance.development.to_string())]);
+        entry.detail = detail([
+            ("development", self.instance.development.to_string()),
+            // Entries behind the newest checkpoint: taken over, and signed by the next one.
+            ("unsigned", unsigned.to_string()),
+        ]);
         if let Some(why) = &self.refused {
             tracing::error!(%why, "the vault stays sealed");
             entry.outcome = Outcome::Error;
@@ -291,6 +372,7 @@ impl Vault {
         entry.detail = detail([("resolved_at", "start".to_owned())]);
         if applied {
             self.expected_state = (intent.state_rev, intent.state_root);
+            entry.hash_before = intent.hash_before;
             entry.hash_after = Some(intent.state_root);
             entry.state_rev = Some(intent.state_rev);
             entry.state_root = Some(intent.state_root);

@@ -13,8 +13,8 @@ use crate::certificate::Authority;
 use crate::crypto::mac::StateMac;
 use crate::error::{UnsealProblem, VaultError};
 use crate::run::Input;
-use crate::seal::{Keyring, RootKey, UnsealInput};
-use crate::storage::{Sqlite, State};
+use crate::seal::{Keyring, RootKey, SlotError, SlotRecord, UnsealInput};
+use crate::storage::State;
 use crate::vault::{Open, Vault};
 use crate::writer::ToWriter;
 
@@ -23,7 +23,35 @@ pub struct Attempt {
     /// Who asked.
     pub asker: Asker,
     /// The root key, if a slot opened.
-    pub root_key: Option<RootKey>,
+    pub root_key: Result<RootKey, NotOpened>,
+}
+
+/// Why no slot opened.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum NotOpened {
+    /// The key derivation could not be computed: no memory, or a slot that was altered.
+    Broken,
+    /// The passphrase is none of the slots'.
+    Wrong,
+}
+
+fn open_slots(
+    slots: &[SlotRecord],
+    instance_id: &str,
+    input: &UnsealInput,
+) -> Result<RootKey, NotOpened> {
+    let mut outcome = NotOpened::Wrong;
+    for slot in slots {
+        match slot.open(instance_id, input) {
+            Ok(root_key) => return Ok(root_key),
+            Err(SlotError::Wrong | SlotError::Kind | SlotError::KeyFile) => {}
+            Err(error) => {
+                tracing::error!(%error, slot = slot.id, "a slot cannot be tried");
+                outcome = NotOpened::Broken;
+            }
+        }
+    }
+    Err(outcome)
 }
 
 impl Vault {
@@ -61,7 +89,7 @@ impl Vault {
         let core = core.clone();
         let attempt = move || {
             let input = UnsealInput::Passphrase(passphrase);
-            let root_key = slots.iter().find_map(|slot| slot.open(&instance_id, &input).ok());
+            let root_key = open_slots(&slots, &instance_id, &input);
             // The decision thread is gone only when the process ends.
             let _ = core.send(Input::Attempted(Box::new(Attempt { asker, root_key })));
         };
@@ -85,8 +113,9 @@ impl Vault {
     ) -> Result<(), VaultError> {
         let Attempt { asker, root_key } = attempt;
         let opened = match root_key {
-            None => Err(VaultError::Unseal(UnsealProblem::WrongPassphrase)),
-            Some(root_key) => self.open_with(&root_key, now),
+            Err(NotOpened::Wrong) => Err(VaultError::Unseal(UnsealProblem::WrongPassphrase)),
+            Err(NotOpened::Broken) => Err(VaultError::Internal("the key derivation failed")),
+            Ok(root_key) => self.open_with(&root_key, now),
         };
         let kind = match &opened {
             Ok(()) => EntryKind::Unseal,
@@ -132,11 +161,8 @@ impl Vault {
         now: Timestamp,
     ) -> Result<(), VaultError> {
         let input = UnsealInput::KeyFile(content);
-        let opened = self
-            .slots
-            .iter()
-            .find_map(|slot| slot.open(&self.instance_id, &input).ok())
-            .ok_or(VaultError::Unseal(UnsealProblem::WrongPassphrase))
+        let opened = open_slots(&self.slots, &self.instance_id, &input)
+            .map_err(|_| VaultError::Unseal(UnsealProblem::WrongKeyFile))
             .and_then(|root_key| self.open_with(&root_key, now));
         let kind = if opened.is_ok() { EntryKind::Unseal } else { EntryKind::UnsealDenied };
         let mut entry = self.journal.entry(kind, now);
@@ -164,10 +190,11 @@ impl Vault {
         };
         let copy = |secret: &SecretBytes| SecretBytes::new(secret.expose_secret().to_vec());
         let state_mac = StateMac::new(copy(keys.state_mac()), &self.instance_id);
-        let loaded = Sqlite::open(&self.config.data.database())
-            .map_err(crate::storage::StateError::from)
-            .and_then(|store| State::load(&store, &state_mac));
-        let state = match loaded {
+        // Nothing was committed since the start: no keys, no acts.
+        let Some(snapshot) = &self.snapshot else {
+            return Err(VaultError::Internal("the vault was opened before"));
+        };
+        let state = match State::verify(snapshot, &state_mac) {
             Ok(state) => state,
             Err(error) => {
                 return refuse(self, format!("the database was altered: {error}"));
@@ -211,8 +238,12 @@ impl Vault {
         open.recompile()?;
         self.instance = instance;
         self.open = Some(open);
+        self.snapshot = None;
+        self.sealed_by_hand = false;
         self.journal.tell_writer(ToWriter::Signer(Box::new(signer)));
-        self.renew_server_certificate(now)?;
+        if let Err(error) = self.renew_server_certificate(now) {
+            tracing::error!(%error, "the server certificate cannot be renewed");
+        }
         self.send_state();
         Ok(())
     }

@@ -1,13 +1,13 @@
 //! The vault: everything the decision thread holds. One method per request, in the files of the
 //! nouns; `run.rs` calls them one after another.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use ring::rand::SystemRandom;
 use vault_audit::{Entry, EntryKind, Hash, Outcome};
 use vault_ipc::proto::v1;
 use vault_ipc::{Kind, ServerIdentity};
-use vault_model::{Name, Timestamp};
+use vault_model::{Name, Serial, Timestamp};
 use vault_policy::{Halts, Scope, ScopeDocument};
 use vault_venue::Registry;
 
@@ -18,6 +18,7 @@ use crate::certificate::{Authority, ServerCertificate};
 use crate::command;
 use crate::config::CoreConfig;
 use crate::crypto::mac::StateMac;
+use crate::denial_budget::DenialBudgets;
 use crate::error::VaultError;
 use crate::grant::Grants;
 use crate::journal::{Channel, Journal, Place};
@@ -25,7 +26,7 @@ use crate::nonce::{Leases, NonceCounters};
 use crate::outstanding::Released;
 use crate::replay::Replay;
 use crate::seal::{Backoff, CoreIdentity, Keyring, KeyringRecord, SlotRecord};
-use crate::storage::{Instance, State, Tables};
+use crate::storage::{Instance, Snapshot, State, Tables};
 use crate::ticket::Tickets;
 use crate::writer::Durable;
 
@@ -34,9 +35,13 @@ pub struct Vault {
     pub(crate) acts: Acts,
     pub(crate) auth_failures: AuthFailures,
     pub(crate) backoff: Backoff,
+    /// The last change in the database.
+    pub(crate) change_id: Option<String>,
     pub(crate) commands: command::Nonces,
     pub(crate) config: CoreConfig,
+    pub(crate) denials: DenialBudgets,
     pub(crate) disk_full: bool,
+    pub(crate) disk_low: bool,
     pub(crate) durable: Durable,
     /// Revision and root of the policy state as the log has them last.
     pub(crate) expected_state: (u64, Hash),
@@ -57,11 +62,17 @@ pub struct Vault {
     pub(crate) released: Released,
     pub(crate) replay: Replay,
     pub(crate) rng: SystemRandom,
+    /// A person sealed the vault, and nobody has unsealed it since.
+    pub(crate) sealed_by_hand: bool,
     /// The rows as they lie in the database, not verified: who may try to unseal.
     pub(crate) sealed_tables: Tables,
     pub(crate) server: ServerCertificate,
     pub(crate) slots: Vec<SlotRecord>,
+    /// The database as it was read at start, until it is verified at unseal.
+    pub(crate) snapshot: Option<Snapshot>,
     pub(crate) tickets: Tickets,
+    /// Certificates that have made a call since the start.
+    pub(crate) used_serials: HashSet<Serial>,
 }
 
 /// What there is only while the vault is unsealed.

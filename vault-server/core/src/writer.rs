@@ -29,6 +29,8 @@ pub struct Batch {
     pub supervisor: Vec<u8>,
     /// Transactions that may begin now.
     pub commits: Vec<Commit>,
+    /// The last barrier among the frames for the front; 0 for none.
+    pub barrier: u64,
 }
 
 impl Batch {
@@ -45,6 +47,12 @@ impl Batch {
         self.front.append(&mut later.front);
         self.supervisor.append(&mut later.supervisor);
         self.commits.append(&mut later.commits);
+        self.barrier = self.barrier.max(later.barrier);
+    }
+
+    fn bytes(&self) -> u64 {
+        let lines: usize = self.lines.iter().map(Vec::len).sum();
+        (lines + self.front.len() + self.supervisor.len()) as u64
     }
 }
 
@@ -58,14 +66,44 @@ pub enum ToWriter {
     Stop(Sender<()>),
 }
 
-/// What other threads may ask about the log.
+/// How far the writer is, for other threads.
 #[derive(Clone, Default)]
-pub struct Durable(Arc<AtomicU64>);
+pub struct Durable(Arc<Progress>);
+
+#[derive(Default)]
+struct Progress {
+    size: AtomicU64,
+    barrier: AtomicU64,
+    waiting_bytes: AtomicU64,
+}
 
 impl Durable {
     /// How many entries are on disk.
     pub fn size(&self) -> u64 {
-        self.0.load(Ordering::Acquire)
+        self.0.size.load(Ordering::Acquire)
+    }
+
+    /// The last barrier that was written to the front; 0 for none.
+    pub fn barrier(&self) -> u64 {
+        self.0.barrier.load(Ordering::Acquire)
+    }
+
+    /// Bytes that were handed to the writer and are not through yet.
+    pub fn waiting_bytes(&self) -> u64 {
+        self.0.waiting_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Counts a batch in.
+    pub fn handed_over(&self, batch: &Batch) {
+        self.0.waiting_bytes.fetch_add(batch.bytes(), Ordering::Relaxed);
+    }
+
+    fn through(&self, bytes: u64) {
+        // Batches of the librarian are not counted in: never below zero.
+        let _ =
+            self.0.waiting_bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |waiting| {
+                Some(waiting.saturating_sub(bytes))
+            });
     }
 }
 
@@ -83,7 +121,7 @@ pub fn spawn(
     durable: Durable,
 ) -> std::io::Result<(Sender<ToWriter>, JoinHandle<()>)> {
     let (sender, receiver) = channel();
-    durable.0.store(log.size(), Ordering::Release);
+    durable.0.size.store(log.size(), Ordering::Release);
     let writer = Writer { log, front, supervisor, store, signer: None, durable };
     let thread = std::thread::Builder::new().name("writer".to_owned()).spawn(move || {
         if let Err(error) = writer.run(&receiver) {
@@ -147,16 +185,17 @@ impl Writer {
             }
             if Instant::now() >= checkpoint_due {
                 self.checkpoint()?;
-                self.log.prepare_next()?;
+                self.prepare_next()?;
                 checkpoint_due = Instant::now() + CHECKPOINT_EVERY;
             }
         }
     }
 
     fn write(&mut self, batch: Batch) -> Result<(), WriterError> {
+        let bytes = batch.bytes();
         if !batch.lines.is_empty() {
             let appended = self.log.append(&batch.lines)?;
-            self.durable.0.store(appended.size, Ordering::Release);
+            self.durable.0.size.store(appended.size, Ordering::Release);
         }
         // From here on the batch is on disk.
         for commit in batch.commits {
@@ -165,11 +204,25 @@ impl Writer {
         }
         if !batch.front.is_empty() {
             self.front.write_all(&batch.front)?;
+            self.durable.0.barrier.fetch_max(batch.barrier, Ordering::AcqRel);
         }
         if !batch.supervisor.is_empty() {
             self.supervisor.write_all(&batch.supervisor)?;
         }
+        self.durable.through(bytes);
         Ok(())
+    }
+
+    /// Makes the next segment ahead of its need. Without the space for it the present one goes on.
+    fn prepare_next(&mut self) -> Result<(), WriterError> {
+        match self.log.prepare_next() {
+            Ok(_) => Ok(()),
+            Err(AuditError::DiskFull) => {
+                tracing::warn!("no space to prepare the log's next segment");
+                Ok(())
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     fn checkpoint(&mut self) -> Result<(), WriterError> {

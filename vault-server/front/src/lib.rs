@@ -21,6 +21,7 @@ mod health;
 mod io;
 mod limit;
 mod listener;
+mod lobby;
 mod operator;
 mod proxy;
 mod registry;

@@ -17,7 +17,7 @@ pub struct Limits {
     pub connection_window_bytes: u32,
     /// Enrolment.
     pub enroll: ListenerLimits,
-    /// From accept to the first byte.
+    /// From accept, or from the end of a PROXY header, to the first byte.
     pub first_byte: Duration,
     /// Largest HTTP/2 frame taken, in bytes.
     pub frame_bytes: u32,
@@ -68,6 +68,11 @@ pub struct ListenerLimits {
     pub handshakes: usize,
     /// Longest message taken, in bytes.
     pub message_bytes: usize,
+    /// Accepted connections that have said nothing yet; one more, and the oldest is dropped. They
+    /// count in nothing else.
+    pub silent: usize,
+    /// Of these, those of one IPv4 address or IPv6 /64; one more, and its oldest is dropped.
+    pub silent_per_address: usize,
 }
 
 impl Default for Limits {
@@ -83,6 +88,9 @@ impl Default for Limits {
                 connections_per_certificate: 64,
                 handshakes: 64,
                 message_bytes: 64 << 10,
+                silent: SILENT,
+                // Many bots of one host come back at once.
+                silent_per_address: 64,
             },
             connection_grace: Duration::from_secs(30),
             connection_window_bytes: 1 << 20,
@@ -96,6 +104,8 @@ impl Default for Limits {
                 connections_per_certificate: 64,
                 handshakes: 16,
                 message_bytes: 64 << 10,
+                silent: SILENT,
+                silent_per_address: 16,
             },
             first_byte: Duration::from_secs(1),
             frame_bytes: 16 << 10,
@@ -117,6 +127,8 @@ impl Default for Limits {
                 connections_per_certificate: 16,
                 handshakes: 16,
                 message_bytes: 1 << 20,
+                silent: SILENT,
+                silent_per_address: 16,
             },
             pending_accept_reset_streams: 20,
             proxy_header: Duration::from_secs(1),
@@ -138,3 +150,7 @@ impl Limits {
         }
     }
 }
+
+/// For three kinds together well below 1024, the descriptors that most systems give to a process:
+/// silence must not be enough to use them up.
+const SILENT: usize = 256;

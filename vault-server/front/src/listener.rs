@@ -21,6 +21,7 @@ use crate::gate::Gate;
 use crate::handler::routes;
 use crate::health::Healths;
 use crate::limit::{Limits, ListenerLimits};
+use crate::lobby::Lobby;
 use crate::proxy;
 use crate::registry::Registry;
 use crate::serve::serve;
@@ -40,6 +41,7 @@ pub(crate) struct Door {
     handshakes_waiting_by_peer: PeerCount,
     kind: Listener,
     limits: Arc<Limits>,
+    lobby: Lobby,
     of_kind: ListenerLimits,
     registry: Arc<Registry>,
     routes: Routes,
@@ -51,11 +53,13 @@ pub(crate) struct Door {
 enum Refusal {
     #[error("the client certificate cannot be read")]
     Certificate,
+    #[error("too many connections")]
+    Connections,
     #[error("too many connections of one client certificate")]
     ConnectionsOfCertificate,
     #[error("too many connections of one address")]
     ConnectionsOfPeer,
-    #[error("nothing came in time")]
+    #[error("nothing came, or not in time")]
     FirstByte,
     #[error("too many handshakes of one address")]
     HandshakesOfPeer,
@@ -67,6 +71,8 @@ enum Refusal {
     Protocol,
     #[error(transparent)]
     Proxy(#[from] proxy::ProxyError),
+    #[error("silent for too long among too many")]
+    SentAway,
     #[error("the tls handshake failed")]
     Tls(#[source] std::io::Error),
     #[error("the handshake took too long")]
@@ -79,7 +85,8 @@ enum Refusal {
 struct Identified {
     facts: Facts,
     stream: TlsStream<TcpStream>,
-    _place: PeerPlace,
+    _place: OwnedSemaphorePermit,
+    _place_of_peer: PeerPlace,
 }
 
 impl Door {
@@ -99,6 +106,7 @@ impl Door {
             handshakes_by_peer: PeerCount::default(),
             handshakes_waiting_by_peer: PeerCount::default(),
             kind,
+            lobby: Lobby::new(of_kind.silent, of_kind.silent_per_address),
             routes: routes(kind, core, healths, &of_kind),
             of_kind,
             limits,
@@ -111,14 +119,11 @@ impl Door {
         self.kind
     }
 
-    /// Accepts for ever, from the first server identity on.
+    /// Accepts for ever, from the first server identity on. Nothing is waited for before `accept`:
+    /// who fills the kernel's queue would keep everybody else out.
     pub(crate) async fn accept(self: Arc<Self>, socket: TcpListener, proxied_from: Arc<[IpNet]>) {
         self.tls.config(self.kind).await;
         loop {
-            // What comes beyond waits in the kernel's queue: each handshake ends in seconds.
-            let Ok(handshake) = Arc::clone(&self.handshakes).acquire_owned().await else {
-                return;
-            };
             let (tcp, address) = match socket.accept().await {
                 Ok(accepted) => accepted,
                 Err(error) => {
@@ -127,18 +132,13 @@ impl Door {
                     continue;
                 }
             };
-            let Ok(place) = Arc::clone(&self.connections).try_acquire_owned() else {
-                tracing::debug!(listener = ?self.kind, "connection refused: too many");
-                continue;
-            };
             let door = Arc::clone(&self);
             let proxied_from = Arc::clone(&proxied_from);
             tokio::spawn(async move {
                 let kind = door.kind;
-                if let Err(refusal) = door.admit(tcp, address, &proxied_from, handshake).await {
+                if let Err(refusal) = door.admit(tcp, address, &proxied_from).await {
                     tracing::debug!(%refusal, peer = %address, listener = ?kind, "connection refused");
                 }
-                drop(place);
             });
         }
     }
@@ -149,11 +149,10 @@ impl Door {
         tcp: TcpStream,
         address: SocketAddr,
         proxied_from: &[IpNet],
-        handshake: OwnedSemaphorePermit,
     ) -> Result<(), Refusal> {
         let identified = timeout(
             self.limits.handshake,
-            self.identify(tcp, address.ip().to_canonical(), proxied_from, handshake),
+            self.identify(tcp, address.ip().to_canonical(), proxied_from),
         )
         .await
         .map_err(|_| Refusal::TooSlow)??;
@@ -177,33 +176,31 @@ impl Door {
         mut tcp: TcpStream,
         peer: IpAddr,
         proxied_from: &[IpNet],
-        handshake: OwnedSemaphorePermit,
     ) -> Result<Identified, Refusal> {
         tcp.set_nodelay(true)?;
         let (address, via) = if proxied_from.is_empty() {
-            // Not `readable`, which may say so before there is anything.
-            timeout(self.limits.first_byte, tcp.peek(&mut [0]))
-                .await
-                .map_err(|_| Refusal::FirstByte)??;
             (peer, "direct".to_owned())
         } else {
             if !proxied_from.iter().any(|network| network.contains(&peer)) {
                 return Err(Refusal::UntrustedProxy);
             }
-            let header = timeout(self.limits.proxy_header, proxy::read(&mut tcp))
-                .await
-                .map_err(|_| Refusal::FirstByte)??;
-            match header {
+            // A balancer's connections are those of many peers.
+            let header = timeout(self.limits.proxy_header, proxy::read(&mut tcp));
+            let header = self.lobby.wait(None, header).await.ok_or(Refusal::SentAway)?;
+            match header.map_err(|_| Refusal::FirstByte)?? {
                 proxy::Header::Local => return Err(Refusal::Local),
                 proxy::Header::Peer(address) => (address, peer.to_string()),
             }
         };
+        self.first_byte(&tcp, Peer::from(address)).await?;
 
-        let place = self
+        let place =
+            Arc::clone(&self.connections).try_acquire_owned().map_err(|_| Refusal::Connections)?;
+        let place_of_peer = self
             .connections_by_peer
             .take(Peer::from(address), self.of_kind.connections_per_address)
             .ok_or(Refusal::ConnectionsOfPeer)?;
-        let _handshake = self.handshake_place(Peer::from(address), handshake).await?;
+        let _handshake = self.handshake_place(Peer::from(address)).await?;
         let config = self.tls.config(self.kind).await;
         let stream = TlsAcceptor::from(config).accept(tcp).await.map_err(Refusal::Tls)?;
 
@@ -219,7 +216,21 @@ impl Door {
             facts: Facts::new(address, via, self.kind, certificate),
             stream,
             _place: place,
+            _place_of_peer: place_of_peer,
         })
+    }
+
+    /// Waits for the first byte, which stays in the socket. Until it is there, a connection holds no
+    /// place but one in the lobby: silence costs an attacker nothing.
+    async fn first_byte(&self, tcp: &TcpStream, peer: Peer) -> Result<(), Refusal> {
+        let mut byte = [0];
+        // Not `readable`, which may say so before there is anything.
+        let peeked = timeout(self.limits.first_byte, tcp.peek(&mut byte));
+        let peeked = self.lobby.wait(Some(peer), peeked).await.ok_or(Refusal::SentAway)?;
+        match peeked.map_err(|_| Refusal::FirstByte)?? {
+            0 => Err(Refusal::FirstByte),
+            _ => Ok(()),
+        }
     }
 
     /// The peer's place for a handshake, and one of the listener's. While a peer waits for its own
@@ -227,18 +238,18 @@ impl Door {
     async fn handshake_place(
         &self,
         peer: Peer,
-        handshake: OwnedSemaphorePermit,
     ) -> Result<(PeerPlace, OwnedSemaphorePermit), Refusal> {
         let max = self.limits.handshakes_per_address;
-        if let Some(place) = self.handshakes_by_peer.take(peer, max) {
-            return Ok((place, handshake));
-        }
-        drop(handshake);
-        let _waiting = self
-            .handshakes_waiting_by_peer
-            .take(peer, self.limits.handshakes_waiting_per_address)
-            .ok_or(Refusal::HandshakesOfPeer)?;
-        let place = self.handshakes_by_peer.wait(peer, max).await;
+        let place = match self.handshakes_by_peer.take(peer, max) {
+            Some(place) => place,
+            None => {
+                let _waiting = self
+                    .handshakes_waiting_by_peer
+                    .take(peer, self.limits.handshakes_waiting_per_address)
+                    .ok_or(Refusal::HandshakesOfPeer)?;
+                self.handshakes_by_peer.wait(peer, max).await
+            }
+        };
         let handshake =
             Arc::clone(&self.handshakes).acquire_owned().await.map_err(|_| Refusal::TooSlow)?;
         Ok((place, handshake))

@@ -168,6 +168,7 @@ pub struct Chunk {
 
 /// Answers a call.
 #[derive(Clone, PartialEq, prost::Message)]
+#[prost(skip_debug)]
 pub struct Reply {
     /// The encoded response message of the RPC, or a [`Chunk`].
     #[prost(bytes = "vec", tag = "1")]
@@ -178,6 +179,16 @@ pub struct Reply {
     /// Whether the response holds a signature: the front counts it until it is written or dropped.
     #[prost(bool, tag = "3")]
     pub releases: bool,
+}
+
+impl std::fmt::Debug for Reply {
+    /// Shows no response: it may hold a signature.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reply")
+            .field("response_bytes", &self.response.len())
+            .field("failure", &self.failure)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The certificate and key by which the front serves TLS, and the CA whose clients it lets in.

@@ -1,9 +1,10 @@
 //! Who gets in, and who does not.
 
+use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
-use tokio::io::AsyncReadExt;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
 use vault_front::Limits;
 use vault_ipc::Kind;
 use vault_ipc::proto::v1::sign_service_client::SignServiceClient;
@@ -187,11 +188,70 @@ async fn who_says_nothing_is_dropped() {
         ..Limits::default()
     });
 
-    for address in [front.bot, front.proxied, front.operator, front.enroll] {
+    let header = proxy_header([203, 0, 113, 7].into());
+    for (address, before) in [
+        (front.bot, &[][..]),
+        (front.proxied, &[]),
+        (front.proxied, &header),
+        (front.operator, &[]),
+        (front.enroll, &[]),
+    ] {
         let mut tcp = TcpStream::connect(address).await.expect("accepted");
+        tcp.write_all(before).await.expect("written");
         let end = tokio::time::timeout(PATIENCE, tcp.read(&mut [0; 1])).await.expect("in time");
         assert!(matches!(end, Ok(0) | Err(_)), "{end:?}");
     }
+}
+
+/// Limits under which only other connections end a silent one.
+fn endless_silence() -> Limits {
+    let limits = Limits::default();
+    Limits { first_byte: 10 * PATIENCE, handshake: 10 * PATIENCE, ..limits }
+}
+
+/// Connects from `127.0.0.last` and says nothing.
+async fn silent(address: SocketAddr, last: u8) -> TcpStream {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.bind(([127, 0, 0, last], 0).into()).expect("loopback is a whole /8");
+    socket.connect(address).await.expect("accepted")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_says_nothing_keeps_nobody_out() {
+    let front = Front::start_with(endless_silence());
+    let config = client_config(&front.ca.der(), Some(&front.ca.client(1)));
+    for address in [front.operator, front.enroll, front.bot] {
+        let mut held = Vec::new();
+        for _ in 0..200 {
+            held.push(silent(address, 2).await);
+        }
+
+        let let_in = async { is_let_in(connect(address, config.clone(), &[]).await).await };
+        let let_in = tokio::time::timeout(PATIENCE, let_in).await;
+        assert_eq!(let_in, Ok(true));
+        // It is its own oldest that went.
+        let end = tokio::time::timeout(PATIENCE, held[0].read(&mut [0; 1])).await;
+        assert!(matches!(end.expect("in time"), Ok(0) | Err(_)));
+        let newest = held.last_mut().expect("200").try_read(&mut [0; 1]);
+        assert_eq!(newest.expect_err("open").kind(), std::io::ErrorKind::WouldBlock);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn silence_of_many_addresses_keeps_nobody_out() {
+    let front = Front::start_with(endless_silence());
+    let config = client_config(&front.ca.der(), Some(&front.ca.client(1)));
+    let mut held = Vec::new();
+    for last in 2..=41 {
+        for _ in 0..10 {
+            held.push(silent(front.operator, last).await);
+        }
+    }
+
+    let let_in = async { is_let_in(connect(front.operator, config, &[]).await).await };
+    assert_eq!(tokio::time::timeout(PATIENCE, let_in).await, Ok(true));
+    let end = tokio::time::timeout(PATIENCE, held[0].read(&mut [0; 1])).await;
+    assert!(matches!(end.expect("in time"), Ok(0) | Err(_)));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -207,7 +267,7 @@ async fn one_address_has_so_many_handshakes_and_no_more() {
     for _ in 0..4 {
         let mut tcp = TcpStream::connect(front.bot).await.expect("accepted");
         // The head of a TLS record that never comes whole.
-        tokio::io::AsyncWriteExt::write_all(&mut tcp, &[22, 3, 1]).await.expect("written");
+        tcp.write_all(&[22, 3, 1]).await.expect("written");
         stuck.push(tcp);
     }
 
