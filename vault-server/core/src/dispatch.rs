@@ -189,6 +189,11 @@ impl Vault {
         id: u64,
         now: Timestamp,
     ) -> Result<(), VaultError> {
+        if !caller.role.is_operator() && !self.denials.take(&caller.name, now) {
+            self.count_auth_failure(&caller.origin, error, now);
+            self.journal.refuse(Channel::Front, id, error, None);
+            return Ok(());
+        }
         let kind = match method {
             Method::SealUnseal => EntryKind::UnsealDenied,
             _ => EntryKind::AdminDenied,
