@@ -197,6 +197,10 @@ fn confine(supervisor: u32, name: &std::ffi::CStr) -> Result<(), ChildError> {
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(setup)?;
     let none = Rlimit { current: Some(0), maximum: Some(0) };
     rustix::process::setrlimit(Resource::Core, none).map_err(setup)?;
+    // Thousands of connections need thousands of descriptors: all that the machine grants.
+    let files = rustix::process::getrlimit(Resource::Nofile);
+    let all = Rlimit { current: files.maximum, ..files };
+    rustix::process::setrlimit(Resource::Nofile, all).map_err(setup)?;
     rustix::thread::set_no_new_privs(true).map_err(setup)?;
     rustix::thread::set_name(name).map_err(setup)
 }
