@@ -404,14 +404,7 @@ impl Vault {
         plan: &Plan,
         now: Timestamp,
     ) -> vault_audit::Entry {
-        let mut entry = match &asker.caller {
-            Some(caller) => self.entry_by(kind, caller, now),
-            None => {
-                let mut entry = self.journal.entry(kind, now);
-                self.place_origin(&mut entry, &asker.origin);
-                entry
-            }
-        };
+        let mut entry = self.entry_of(kind, asker, now);
         entry.operation = Some(plan.operation.to_owned());
         entry.credential = plan.credential.clone();
         entry.scope = plan.scope.clone();

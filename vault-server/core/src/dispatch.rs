@@ -419,14 +419,7 @@ impl Vault {
     }
 
     fn seal(&mut self, asker: &Asker, now: Timestamp) -> Result<(), VaultError> {
-        let mut entry = match &asker.caller {
-            Some(caller) => self.entry_by(EntryKind::Seal, caller, now),
-            None => {
-                let mut entry = self.journal.entry(EntryKind::Seal, now);
-                self.place_origin(&mut entry, &asker.origin);
-                entry
-            }
-        };
+        let mut entry = self.entry_of(EntryKind::Seal, asker, now);
         entry.operation = Some(Method::SealSeal.name().to_owned());
         self.journal.record(entry)?;
         self.journal.answer(asker.channel, asker.correlation, &v1::SealResponse {});

@@ -6,6 +6,7 @@
 //! supervisor.
 
 mod act;
+mod allow_list;
 mod auth_failure;
 mod authorize;
 mod caller;
@@ -17,14 +18,17 @@ mod credential;
 pub mod crypto;
 mod denial_budget;
 mod dispatch;
+mod enroll;
 mod error;
 mod grant;
 mod halt;
 mod init;
+mod invite;
 mod journal;
 mod nonce;
 mod operator;
 mod outstanding;
+mod renew;
 mod replay;
 mod run;
 mod scope;

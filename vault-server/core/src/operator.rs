@@ -5,12 +5,12 @@ use vault_ipc::proto::v1;
 use vault_model::{Name, Role, Timestamp};
 
 use crate::act::{Asker, Plan};
+use crate::allow_list::{certificate_infos, revoke_certificates};
 use crate::caller::{model_role, wire_role};
-use crate::client::{
-    certificate_infos, holder_state, invite_plan, parse_name, revoke_certificates, withdraw_invites,
-};
+use crate::client::{holder_state, parse_name};
 use crate::command::{self, Method};
 use crate::error::{Conflict, VaultError};
+use crate::invite::{invite_plan, withdraw_invites};
 use crate::storage::{Changes, Holder, HolderState, OperatorRow};
 use crate::vault::{Vault, detail};
 

@@ -121,14 +121,7 @@ impl Vault {
             Ok(()) => EntryKind::Unseal,
             Err(_) => EntryKind::UnsealDenied,
         };
-        let mut entry = match &asker.caller {
-            Some(caller) => self.entry_by(kind, caller, now),
-            None => {
-                let mut entry = self.journal.entry(kind, now);
-                self.place_origin(&mut entry, &asker.origin);
-                entry
-            }
-        };
+        let mut entry = self.entry_of(kind, &asker, now);
         match opened {
             Ok(()) => {
                 self.backoff.succeed();

@@ -11,7 +11,7 @@ use vault_model::{Name, Serial, Timestamp};
 use vault_policy::{Halts, Scope, ScopeDocument};
 use vault_venue::Registry;
 
-use crate::act::Acts;
+use crate::act::{Acts, Asker};
 use crate::auth_failure::AuthFailures;
 use crate::caller::{Caller, Origin};
 use crate::certificate::{Authority, ServerCertificate};
@@ -138,6 +138,18 @@ impl Vault {
         entry.serial = Some(caller.serial);
         self.place_origin(&mut entry, &caller.origin);
         entry
+    }
+
+    /// An entry about what somebody asked for, whether a certificate says who or not.
+    pub(crate) fn entry_of(&self, kind: EntryKind, asker: &Asker, now: Timestamp) -> Entry {
+        match &asker.caller {
+            Some(caller) => self.entry_by(kind, caller, now),
+            None => {
+                let mut entry = self.journal.entry(kind, now);
+                self.place_origin(&mut entry, &asker.origin);
+                entry
+            }
+        }
     }
 
     /// Says in an entry where its cause came from, and under which policy state.

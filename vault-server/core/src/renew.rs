@@ -1,0 +1,90 @@
+//! Renewal: a certificate that is good, or was until lately, becomes a new one with a new key.
+
+use prost::Message;
+use vault_audit::EntryKind;
+use vault_ipc::proto::v1;
+use vault_model::Timestamp;
+
+use crate::act::{Asker, Plan};
+use crate::allow_list::{certificate_row, forget_stale};
+use crate::caller::Caller;
+use crate::certificate::{Subject, SubjectKey};
+use crate::command::{self, Method};
+use crate::error::{CertificateProblem, VaultError};
+use crate::storage::{CertificateRow, CertificateState, Changes, Holder, RowKey};
+use crate::vault::{Vault, detail};
+
+impl Vault {
+    /// Exchanges the caller's own certificate for a new one with a new key.
+    ///
+    /// # Errors
+    ///
+    /// [`VaultError::Csr`], [`VaultError::Certificate`].
+    pub(crate) fn renew(
+        &mut self,
+        command: &v1::SignedCommand,
+        caller: &Caller,
+        asker: Asker,
+        now: Timestamp,
+    ) -> Result<(), VaultError> {
+        let command: v1::RenewCommand = command::body(command)?;
+        let key = SubjectKey::from_csr(&command.csr)?;
+        let open = self.opened()?;
+        let old = crate::caller::certificate(open.state.tables(), &caller.serial)?.clone();
+        let alive = open
+            .state
+            .tables()
+            .certificates
+            .values()
+            .filter(|row| row.holder == old.holder && row.not_after > now)
+            .count();
+        if alive >= CERTIFICATES_MAX {
+            return Err(VaultError::Certificate(CertificateProblem::NotRenewable));
+        }
+        // The answer to the first renewal came through: nobody needs it again.
+        let answered = open.state.tables().certificates.values().any(|child| {
+            child.parent == Some(old.serial) && self.used_serials.contains(&child.serial)
+        });
+        if answered {
+            return Err(VaultError::Certificate(CertificateProblem::NotRenewable));
+        }
+        if old.public_key.0 == key.spki() {
+            return Err(VaultError::Field("a renewal needs a new key"));
+        }
+        let subject = match &old.holder {
+            Holder::Client(name) => Subject::Client(name),
+            Holder::Operator(name) => Subject::Operator(name),
+        };
+        let issued = open.authority.issue(subject, &key, now, &self.rng)?;
+        let mut changes = Changes::new();
+        forget_stale(open.state.tables(), now, &mut changes);
+        // Of two answers to one certificate only the later one is good.
+        for child in open.state.tables().certificates.values() {
+            if child.parent == Some(old.serial) {
+                changes.delete(RowKey::Certificate(child.serial));
+            }
+        }
+        changes.put(certificate_row(&issued, old.holder.clone(), &key, Some(old.serial), now));
+        changes.put(CertificateRow { state: CertificateState::Superseded, ..old.clone() });
+
+        let facts =
+            || detail([("parent", old.serial.to_string()), ("serial", issued.serial.to_string())]);
+        let (plan_detail, also) = (facts(), facts());
+        let not_after_ms = issued.not_after.millis();
+        let certificate = issued.der.clone();
+        let mut plan = Plan::new(Method::ClientRenew.name(), changes, move |vault, _| {
+            v1::RenewResponse {
+                certificate,
+                ca_certificate: vault.instance.ca_certificate.0.clone(),
+                not_after_ms,
+            }
+            .encode_to_vec()
+        });
+        plan.detail = plan_detail;
+        plan.also = Some((EntryKind::CertIssued, also));
+        self.begin_act(plan, asker, now)
+    }
+}
+
+/// Certificates that one holder may have alive; renewals in time keep it at two.
+const CERTIFICATES_MAX: usize = 32;
