@@ -327,7 +327,7 @@ impl TestVault {
     }
 
     /// Sets the vault's clock; holds from the next start on. Commands that [`Operator`] and
-    /// [`Client`] sign carry this machine's time, which such a vault refuses: use
+    /// [`vault_client::Client`] sign carry this machine's time, which such a vault refuses: use
     /// [`TestVault::command`], which signs by the vault's clock. Certificates and the front go by this
     /// machine's time too: to age something, begin in the past and come back to 0.
     pub fn set_clock_offset_s(&mut self, seconds: i64) {
