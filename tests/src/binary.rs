@@ -49,12 +49,13 @@ impl Target {
             profile_folder.pop();
         }
         let above = profile_folder.parent().expect("below the target folder").to_owned();
-        // With `--target` there is one more folder between.
-        if above.join("CACHEDIR.TAG").exists() {
+        // With `--target` there is one more folder between, named as the target is: x86_64-unknown-...
+        let name = above.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if name.matches('-').count() < 2 {
             return Self { folder: above, profile_folder, triple: None };
         }
-        let triple = above.file_name().map(|name| name.to_string_lossy().into_owned());
         let folder = above.parent().expect("the target folder").to_owned();
+        let triple = Some(name);
         Self { folder, profile_folder, triple }
     }
 
