@@ -42,6 +42,14 @@ pub struct Facts {
     pub scope: Option<(Name, u64)>,
 }
 
+impl Facts {
+    /// Takes back what a permit holds, once it has served.
+    pub fn keep(&mut self, permit: Permit) {
+        self.credential = Some(permit.credential);
+        self.reading = Some(permit.reading);
+    }
+}
+
 /// A request to be judged.
 #[derive(Clone, Copy)]
 pub struct Judged<'a> {
@@ -60,7 +68,8 @@ pub struct Judged<'a> {
 impl Vault {
     /// Judges a request with everything that its signature would authorise.
     ///
-    /// `facts` gets what was found out on the way, also if the answer is no.
+    /// `facts` gets what was found out on the way if the answer is no. If it is yes, the permit holds
+    /// credential and reading, and [`Facts::keep`] takes them back.
     ///
     /// # Errors
     ///
@@ -74,7 +83,7 @@ impl Vault {
         let open = self.opened()?;
         let (scope, credential) = visible_credential(open, judged)?;
         facts.scope = Some((scope.document.name.clone(), scope.revision));
-        facts.credential = Some(credential.clone());
+        let credential = facts.credential.insert(credential.clone());
         if credential.state == CredentialState::Disabled {
             return Err(VaultError::CredentialDisabled);
         }
@@ -99,10 +108,14 @@ impl Vault {
             client_networks: &judged.client.networks,
             halts: &open.halts,
         });
-        facts.reading = Some(reading.clone());
-        match decision {
-            Decision::Allow => Ok(Permit { credential: credential.clone(), reading, _gate: () }),
-            Decision::Deny(denial) => Err(VaultError::Deny(denial)),
+        match (decision, facts.credential.take()) {
+            (Decision::Allow, Some(credential)) => Ok(Permit { credential, reading, _gate: () }),
+            (Decision::Allow, None) => Err(VaultError::Internal("a judgement lost its credential")),
+            (Decision::Deny(denial), credential) => {
+                facts.credential = credential;
+                facts.reading = Some(reading);
+                Err(VaultError::Deny(denial))
+            }
         }
     }
 }

@@ -15,6 +15,7 @@ use vault_model::{Name, Role, SecretBytes, Timestamp};
 use zeroize::Zeroizing;
 
 use crate::certificate::{Authority, CertificateError};
+use crate::clock::Clock;
 use crate::config::{DataDir, PublicAddresses};
 use crate::crypto::mac::StateMac;
 use crate::seal::slot::{SlotPlace, generate_key_file};
@@ -162,7 +163,7 @@ fn move_up(beside: &Path, target: &Path) -> std::io::Result<()> {
 
 fn make(options: &InitOptions, data: &DataDir) -> Result<InitReport, InitError> {
     let rng = SystemRandom::new();
-    let now = now(options.clock_offset_s);
+    let now = Clock::new(options.clock_offset_s).now();
     let other = |what| move |_| InitError::Other(what);
     let origin = LogOrigin::new(&options.trust_domain, options.node.as_str(), FIRST_EPOCH)
         .map_err(|_| InitError::Name(CertificateError::Issue))?;
@@ -372,13 +373,6 @@ fn new_token(
         expires_at.millis(),
         address.to_owned(),
     ))
-}
-
-fn now(offset_s: i64) -> Timestamp {
-    let since =
-        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    let micros = i64::try_from(since.as_micros()).unwrap_or(i64::MAX);
-    Timestamp(micros.saturating_add(offset_s.saturating_mul(1_000_000)))
 }
 
 const FIRST_EPOCH: u32 = 1;

@@ -12,6 +12,7 @@ mod authorize;
 mod caller;
 pub mod certificate;
 mod client;
+mod clock;
 pub mod command;
 mod config;
 mod credential;

@@ -8,12 +8,13 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use vault_audit::{AuditError, EntryKind};
 use vault_ipc::{Frame, FrameError, Kind, Restart};
 use vault_model::{SecretBytes, Timestamp};
 
+use crate::clock::Clock;
 use crate::config::CoreConfig;
 use crate::dispatch::{Hands, Next};
 use crate::error::VaultError;
@@ -310,39 +311,6 @@ impl Backlog {
     }
 }
 
-/// The wall clock, watched by the monotonic one.
-struct Clock {
-    offset_us: i64,
-    wall_at: Timestamp,
-    monotonic_at: Instant,
-}
-
-impl Clock {
-    fn new(offset_s: i64) -> Self {
-        let offset_us = offset_s.saturating_mul(1_000_000);
-        let mut clock =
-            Self { offset_us, wall_at: Timestamp::default(), monotonic_at: Instant::now() };
-        clock.wall_at = clock.now();
-        clock
-    }
-
-    fn now(&self) -> Timestamp {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let micros = i64::try_from(since.as_micros()).unwrap_or(i64::MAX);
-        Timestamp(micros.saturating_add(self.offset_us))
-    }
-
-    /// By how many microseconds the wall clock has jumped since the last look, if by more than 5 s.
-    fn jumped(&mut self) -> Option<i64> {
-        let passed = i64::try_from(self.monotonic_at.elapsed().as_micros()).unwrap_or(i64::MAX);
-        let expected = self.wall_at.micros().saturating_add(passed);
-        let now = self.now();
-        (self.wall_at, self.monotonic_at) = (now, Instant::now());
-        let jump_us = now.micros().saturating_sub(expected);
-        (jump_us.abs() > JUMP_US).then_some(jump_us)
-    }
-}
-
 /// Inputs between two looks at what is due: ticks, and the writer's work.
 const TURN_INPUTS: usize = 1_024;
 /// Frames of the front that wait; beyond them its channel is left full, so that it feels it.
@@ -351,5 +319,4 @@ const BACKLOG_FRAMES_MAX: u64 = 16_384;
 const BACKLOG_BYTES_MAX: u64 = 64 << 20;
 /// Below this much free space for the log there is a warning.
 const DISK_LOW_BYTES: u64 = 2 << 30;
-const JUMP_US: i64 = 5_000_000;
 const TICK: Duration = Duration::from_secs(1);

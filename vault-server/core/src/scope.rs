@@ -182,7 +182,10 @@ impl Vault {
 
         let mut response = v1::ExplainResponse::default();
         match verdict {
-            Ok(_) => response.allowed = true,
+            Ok(permit) => {
+                response.allowed = true;
+                facts.keep(permit);
+            }
             Err(error) => {
                 let failure = vault_ipc::Failure::from(&error);
                 response.reason = failure.reason;

@@ -146,9 +146,12 @@ impl Vault {
             },
             facts,
         )?;
-        let nonce = self.take_nonce(&permit, &caller.name, now)?;
-        let signed = self.sign_permitted(&permit, &order.request, nonce, now)?;
-        Ok((signed, nonce))
+        let signed = self.take_nonce(&permit, &caller.name, now).and_then(|nonce| {
+            let signed = self.sign_permitted(&permit, &order.request, nonce, now)?;
+            Ok((signed, nonce))
+        });
+        facts.keep(permit);
+        signed
     }
 
     /// At a nonce venue: holds the credential for this client, and takes the next nonce.
