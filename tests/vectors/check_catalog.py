@@ -3,9 +3,11 @@
 
 Usage: check_catalog.py [CATALOG_DIRECTORY [ENDPOINTS_JSON]]
 
-For every venue that ENDPOINTS_JSON names: each endpoint is in the catalogue with the same class, tag, note and
-sensitive mark; no operation is there twice or without being in the list (WebSocket log-ons aside); every source,
-right and shape that is named exists; a write with a shape has a sourced shape; parameters use known types and roles.
+A catalogue is VENUE.toml, or several parts in the folder VENUE. For every venue that ENDPOINTS_JSON names: each
+endpoint is in the catalogue with the same class, tag, note and sensitive mark; no operation is there twice; one that
+is not in the list is sourced by something else than ccxt, whose operations the list has (WebSocket log-ons aside);
+every source, right and shape that is named exists; a write with a shape has a sourced shape; parameters use known
+types and roles, and nothing that only the vault sets is among them.
 Prints one line per finding and ends with status 1 if there was one.
 """
 
@@ -30,51 +32,170 @@ ORDER_TYPES = {
 }
 TIFS = {"GTC", "IOC", "FOK", "GTD", "GTX", "DAY"}
 PRODUCTS = {"spot", "margin", "linear", "inverse", "option", "spread"}
-TOP_KEYS = {
-    "format", "venue", "title", "sources", "environments", "signature", "rights", "order_type", "product", "shape",
-    "operation",
+KEY_TYPES = {"hmac", "rsa", "ed25519", "es256", "legacy-hmac"}
+PARTS = {"method", "host", "path", "query", "body"}
+HEAD_KEYS = {"title", "environments", "signature", "rights", "defaults", "order_type", "tif", "product"}
+PART_KEYS = {"format", "venue", "sources", "shape", "operation"}
+SIGNATURE_KEYS = {
+    "scheme", "binds", "joined", "window", "usable_ms", "source", "needs_passphrase", "nonce", "key_types",
+    "client_order_id_reuse", "client_order_id_source", "reserved", "caller_headers", "variant",
 }
+VARIANT_KEYS = {"key_types", "binds", "usable_ms", "source"}
+ENVIRONMENT_KEYS = {"hosts", "ws_hosts", "headers", "routes", "ws_routes"}
 OPERATION_KEYS = {
-    "method", "path", "class", "source", "right", "params_in", "body", "array", "items_max", "shape", "tag", "note",
-    "sensitive", "ws", "hosts",
+    "method", "path", "class", "source", "right", "product", "binds", "domain", "signed", "rpc", "params_in", "body",
+    "array", "items_max", "shape", "tag", "note", "sensitive", "ws",
 }
-PARAM_KEYS = {"name", "type", "required", "role", "values", "max", "items", "items_max", "of", "legs", "const", "prefixes"}
+SHAPE_KEYS = {"source", "include", "params", "one_of", "only_one"}
+PARAM_KEYS = {
+    "name", "type", "required", "role", "values", "max", "items", "items_max", "of", "legs", "const", "prefixes",
+    "merge", "implies", "pattern", "refused", "repeats",
+}
+IMPLIED_KEYS = {"type", "tif", "post_only"}
+PARAMS_IN = {"query", "body", "none", "either"}
+BODIES = {"json", "form", "json_or_form"}
+
+
+def many(value):
+    """One or many, as a list."""
+    return value if isinstance(value, list) else [value]
+
+
+def read(catalogs, venue, find):
+    """All parts of a venue as one catalogue."""
+    folder = catalogs / venue
+    files = sorted(folder.glob("*.toml")) if folder.is_dir() else [catalogs / f"{venue}.toml"]
+    if folder.is_dir() and (catalogs / f"{venue}.toml").exists():
+        find("is a file and a folder")
+    whole = {"sources": {}, "shape": {}, "operation": [], "order_type": [], "tif": [], "product": []}
+    heads = 0
+    for file in files:
+        part = tomllib.loads(file.read_text(encoding="utf-8"))
+        if part.get("format") != 1 or part.get("venue") != venue:
+            find(f"{file.name}: format or venue is wrong")
+        for key in set(part) - PART_KEYS - HEAD_KEYS:
+            find(f"{file.name}: unknown key {key}")
+        if "signature" in part:
+            heads += 1
+            whole.update({key: part[key] for key in HEAD_KEYS & set(part)})
+        else:
+            for key in HEAD_KEYS & set(part):
+                find(f"{file.name}: {key} belongs to the part with the signature")
+        for key, text in part.get("sources", {}).items():
+            if whole["sources"].setdefault(key, text) != text:
+                find(f"{file.name}: source {key} is another one elsewhere")
+        for name, shape in part.get("shape", {}).items():
+            if name in whole["shape"]:
+                find(f"{file.name}: shape.{name} is there twice")
+            whole["shape"][name] = shape
+        whole["operation"] += part.get("operation", [])
+    if heads != 1:
+        find(f"{heads} parts have a signature")
+        whole.setdefault("signature", {})
+    return whole
+
+
+def resolved(shapes, name, key, above=()):
+    """The parameters (or groups) of a shape and of those that it includes; its own win."""
+    shape = shapes.get(name)
+    if shape is None or name in above:
+        return []
+    own = list(shape.get(key, []))
+    names = {p["name"] for p in own} if key == "params" else set()
+    for other in shape.get("include", []):
+        more = resolved(shapes, other, key, (*above, name))
+        own += [p for p in more if key != "params" or p["name"] not in names]
+    return own
+
+
+def includes_itself(shapes, name, above=()):
+    """Whether a shape is among those that it includes."""
+    return name in above or any(
+        includes_itself(shapes, other, (*above, name)) for other in shapes.get(name, {}).get("include", [])
+    )
+
+
+def check_head(catalog, find):
+    """Environments and signature."""
+    for name, environment in catalog.get("environments", {}).items():
+        for key in set(environment) - ENVIRONMENT_KEYS:
+            find(f"environments.{name}: unknown key {key}")
+    signature = catalog["signature"]
+    for key in set(signature) - SIGNATURE_KEYS:
+        find(f"signature: unknown key {key}")
+    if signature.get("joined", "either") not in ("concatenated", "either"):
+        find(f"signature: joined is {signature['joined']}")
+    for rule in [signature, *signature.get("variant", [])]:
+        for part in set(rule.get("binds", [])) - PARTS:
+            find(f"signature: binds {part}")
+        for kind in set(rule.get("key_types", [])) - KEY_TYPES:
+            find(f"signature: unknown key type {kind}")
+    for variant in signature.get("variant", []):
+        for key in set(variant) - VARIANT_KEYS:
+            find(f"signature.variant: unknown key {key}")
+        for kind in set(variant.get("key_types", [])) - set(signature.get("key_types", [])):
+            find(f"signature.variant: {kind} is no key type of the venue")
 
 
 def check_shapes(catalog, find):
     """Parameters of every shape: names, types, roles, references."""
-    shapes = catalog.get("shape", {})
-    reserved = set(catalog["signature"].get("reserved", []))
+    shapes = catalog["shape"]
+    signature = catalog["signature"]
+    vaults_own = set(signature.get("reserved", [])) | {signature.get("window", {}).get("name")}
     for name, shape in shapes.items():
         where = f"shape.{name}"
-        params = shape.get("params", [])
-        names = [p["name"] for p in params]
-        for key in set(shape) - {"source", "params", "one_of"}:
+        for key in set(shape) - SHAPE_KEYS:
             find(f"{where}: unknown key {key}")
-        for twice in {n for n in names if names.count(n) > 1}:
+        for other in set(shape.get("include", [])) - set(shapes):
+            find(f"{where}: includes {other}, which does not exist")
+        if includes_itself(shapes, name):
+            find(f"{where}: includes itself")
+            continue
+        own = [p["name"] for p in shape.get("params", [])]
+        for twice in {n for n in own if own.count(n) > 1}:
             find(f"{where}: parameter {twice} twice")
-        roles = [p["role"] for p in params if "role" in p]
+        params = resolved(shapes, name, "params")
+        names = {p["name"] for p in params}
+        roles = [p["role"] for p in params if "role" in p and not p.get("refused")]
         for twice in {r for r in roles if roles.count(r) > 1}:
             find(f"{where}: role {twice} twice")
-        for group in shape.get("one_of", []):
-            for missing in set(group) - set(names):
-                find(f"{where}: one_of names {missing}, which is no parameter")
-        for p in params:
-            at = f"{where}.{p['name']}"
-            for key in set(p) - PARAM_KEYS:
-                find(f"{at}: unknown key {key}")
-            if p["name"] in reserved:
-                find(f"{at}: reserved for the vault")
-            if p.get("type") not in TYPES:
-                find(f"{at}: unknown type {p.get('type')}")
-            if "role" in p and p["role"] not in ROLES:
-                find(f"{at}: unknown role {p['role']}")
-            if (p.get("type") == "enum") != bool(p.get("values")):
-                find(f"{at}: values belong to an enum, and an enum needs them")
-            if "items" in p and p["items"] not in shapes:
-                find(f"{at}: items names no shape")
-            if p.get("type") in ("object", "array") and not ("items" in p or "of" in p):
-                find(f"{at}: needs items or of")
+        for key in ("one_of", "only_one"):
+            for missing in {n for group in resolved(shapes, name, key) for n in group} - names:
+                find(f"{where}: {key} names {missing}, which is no parameter")
+        for p in shape.get("params", []):
+            check_param(shapes, vaults_own, p, lambda words, at=f"{where}.{p['name']}": find(f"{at}: {words}"))
+
+
+def check_param(shapes, vaults_own, p, find):
+    """One parameter."""
+    kind = p.get("type")
+    for key in set(p) - PARAM_KEYS:
+        find(f"unknown key {key}")
+    if p["name"] in vaults_own:
+        find("set by the vault")
+    if kind not in TYPES:
+        find(f"unknown type {kind}")
+    if "role" in p and p["role"] not in ROLES:
+        find(f"unknown role {p['role']}")
+    if (kind == "enum") != bool(p.get("values")):
+        find("values belong to an enum, and an enum needs them")
+    if "items" in p and p["items"] not in shapes:
+        find("items names no shape")
+    if kind in ("object", "array") and not ("items" in p or "of" in p):
+        find("needs items or of")
+    if "pattern" in p and kind not in ("symbol", "symbols"):
+        find("a pattern is for symbols")
+    if "pattern" in p and not all(re.fullmatch(r"[A-Za-z0-9_*#:/.-]+", glob) for glob in many(p["pattern"])):
+        find(f"pattern {p['pattern']}")
+    if p.get("repeats") and (kind != "array" or "of" not in p):
+        find("only a list of scalars is repeated")
+    if (p.get("merge") and kind != "object") or (p.get("legs") and kind != "array"):
+        find("merge is for an object, legs for an array")
+    implied = p.get("implies", {})
+    for key in set(implied) - IMPLIED_KEYS:
+        find(f"implies: unknown key {key}")
+    if implied and (implied.get("type") not in ORDER_TYPES or implied.get("tif", "GTC") not in TIFS):
+        find("implies: unknown type or tif")
 
 
 def check_rules(catalog, find):
@@ -93,11 +214,15 @@ def check_rules(catalog, find):
             find(f"order_type {rule['venue']}: no shape accepts it")
         if rule["type"] not in ORDER_TYPES or rule.get("tif", "GTC") not in TIFS:
             find(f"order_type {rule['venue']}: unknown type or tif")
+    tif_values = {v for p in params if p.get("role") == "tif" for v in p.get("values", [])}
+    for rule in catalog.get("tif", []):
+        if rule["venue"] not in tif_values or rule["tif"] not in TIFS:
+            find(f"tif {rule['venue']}: no shape accepts it, or unknown")
     for number, rule in enumerate(catalog.get("product", [])):
         if rule["product"] not in PRODUCTS:
             find(f"product rule {number}: unknown product {rule['product']}")
-        if "present" in rule and rule["present"] not in values:
-            find(f"product rule {number}: no shape has {rule['present']}")
+        for name in set(many(rule.get("present", []))) - set(values):
+            find(f"product rule {number}: no shape has {name}")
         for key, accepted in rule.get("where", {}).items():
             for value in set(accepted) - values.get(key, set()):
                 find(f"product rule {number}: no shape has {key} = {value}")
@@ -121,12 +246,23 @@ def check_operations(catalog, rows, find):
             find(f"{at}: unknown class {op['class']}")
         if op.get("source") not in sources:
             find(f"{at}: source {op.get('source')} is not in [sources]")
-        if "right" in op and op["right"] not in rights:
-            find(f"{at}: right {op['right']} is not in [rights]")
-        if not re.fullmatch(r"/[A-Za-z0-9_./-]+", op["path"]) or "//" in op["path"] or "/." in op["path"]:
+        for right in set(many(op.get("right", []))) - rights:
+            find(f"{at}: right {right} is not in [rights]")
+        plain = re.sub(r"/\{[a-z_]+\}(?=/|$)", "/x", op["path"])
+        if not re.fullmatch(r"/[A-Za-z0-9_./-]+", plain) or "//" in plain or "/." in plain:
             find(f"{at}: path is not canonical")
         if op.get("ws") and op["class"] != "logon":
             find(f"{at}: ws is for log-ons")
+        if op.get("rpc") and (op["method"] != "WS" or op.get("ws")):
+            find(f"{at}: a request over a WebSocket API has the method WS and no ws")
+        if op.get("signed") is False and op.get("right"):
+            find(f"{at}: a right that an unsigned operation needs")
+        if op.get("product", "spot") not in PRODUCTS:
+            find(f"{at}: unknown product {op['product']}")
+        if op.get("params_in", "none") not in PARAMS_IN or op.get("body", "form") not in BODIES:
+            find(f"{at}: unknown params_in or body")
+        for part in set(op.get("binds", [])) - PARTS:
+            find(f"{at}: binds {part}")
         if op.get("array") and (op.get("body") != "json" or "items_max" not in op or "shape" not in op):
             find(f"{at}: an array needs body = json, items_max and a shape")
         if "shape" in op:
@@ -137,6 +273,7 @@ def check_operations(catalog, rows, find):
                 find(f"{at}: a write whose shape {op['shape']} has no source")
     used = {op.get("shape") for op in operations.values()}
     used |= {p["items"] for shape in shapes.values() for p in shape.get("params", []) if "items" in p}
+    used |= {other for shape in shapes.values() for other in shape.get("include", [])}
     for name in set(shapes) - used:
         find(f"shape.{name}: not used")
     listed = set()
@@ -151,8 +288,10 @@ def check_operations(catalog, rows, find):
             if op.get(field) != row.get(field):
                 find(f"{' '.join(key)}: {field} is {op.get(field)!r}, the list says {row.get(field)!r}")
     for key, op in operations.items():
-        if key not in listed and not op.get("ws"):
-            find(f"{' '.join(key)}: not in the endpoint list")
+        # The list has what ccxt knows, so what is beyond it is known from elsewhere.
+        from_ccxt = op.get("source") in ("ccxt", "unverified") or sources.get(op.get("source"), "").startswith("ccxt ")
+        if key not in listed and not op.get("ws") and from_ccxt and op["class"] != "public":
+            find(f"{' '.join(key)}: not in the endpoint list, and no other source than ccxt")
 
 
 def check_sources(catalog, find):
@@ -162,6 +301,8 @@ def check_sources(catalog, find):
     cited = [("signature", catalog["signature"].get("source"))]
     if "client_order_id_source" in catalog["signature"]:
         cited.append(("signature.client_order_id", catalog["signature"]["client_order_id_source"]))
+    for variant in catalog["signature"].get("variant", []):
+        cited.append(("signature.variant", variant.get("source")))
     if "rights" in catalog:
         cited.append(("rights", catalog["rights"].get("source")))
     cited += [(f"shape.{name}", shape.get("source")) for name, shape in catalog.get("shape", {}).items()]
@@ -180,25 +321,22 @@ def main(arguments):
     findings = 0
     for venue in sorted({row["venue"] for row in endpoints}):
         problems = []
-        path = catalogs / f"{venue}.toml"
         try:
-            catalog = tomllib.loads(path.read_text(encoding="utf-8"))
+            catalog = read(catalogs, venue, problems.append)
         except (OSError, tomllib.TOMLDecodeError) as error:
             print(f"{venue}: {error}")
             findings += 1
             continue
-        if catalog.get("format") != 1 or catalog.get("venue") != venue:
-            problems.append("format or venue is wrong")
-        problems += [f"unknown key {key}" for key in set(catalog) - TOP_KEYS]
         rows = [row for row in endpoints if row["venue"] == venue]
         only_cited_in_comments = check_sources(catalog, problems.append)
+        check_head(catalog, problems.append)
         check_shapes(catalog, problems.append)
         check_rules(catalog, problems.append)
         check_operations(catalog, rows, problems.append)
         for problem in sorted(problems):
             print(f"{venue}: {problem}")
         findings += len(problems)
-        operations = catalog.get("operation", [])
+        operations = catalog["operation"]
         with_shape = sum("shape" in op for op in operations)
         print(f"{venue}: {len(operations)} operations, {with_shape} with a shape, {len(rows)} listed, {len(problems)} findings"
               + (f"; sources named in comments only: {', '.join(only_cited_in_comments)}" if only_cited_in_comments else ""))

@@ -83,6 +83,10 @@ pub struct Refusal {
     pub message: String,
     /// The catalogue's name of the operation outside the scope; may be empty.
     pub operation: String,
+    /// Its class; may be empty.
+    pub class: String,
+    /// What would change the answer, each alone: `execute`, `assume=venue_checks`, `rights=A,B`.
+    pub remedies: Vec<String>,
     /// What may be done about it; may be empty.
     pub hint: String,
     /// Index of the log entry that records it.
@@ -133,6 +137,8 @@ impl ClientError {
             code: status.code(),
             message: status.message().to_owned(),
             operation: said("operation"),
+            class: said("class"),
+            remedies: said("remedies").split_whitespace().map(str::to_owned).collect(),
             hint: said("hint"),
             entry_index: said("entry_index").parse().ok(),
             retry_after,
@@ -210,9 +216,14 @@ mod tests {
 
     #[test]
     fn decodes_the_vaults_own_details() {
-        let metadata =
-            [("operation", "okx.withdraw"), ("entry_index", "7"), ("hint", "ask an admin")]
-                .map(|(key, value)| (key.to_owned(), value.to_owned()));
+        let metadata = [
+            ("operation", "okx.withdraw"),
+            ("class", "withdraw"),
+            ("remedies", "execute assume=venue_checks"),
+            ("entry_index", "7"),
+            ("hint", "ask an admin"),
+        ]
+        .map(|(key, value)| (key.to_owned(), value.to_owned()));
         let mut details = ErrorDetails::with_error_info(
             "CLASS_NOT_GRANTED",
             vault_proto::ERROR_DOMAIN,
@@ -230,6 +241,8 @@ mod tests {
         assert_eq!(refusal.code, tonic::Code::PermissionDenied);
         assert_eq!(refusal.reason, "CLASS_NOT_GRANTED");
         assert_eq!(refusal.operation, "okx.withdraw");
+        assert_eq!(refusal.class, "withdraw");
+        assert_eq!(refusal.remedies, ["execute", "assume=venue_checks"]);
         assert_eq!(refusal.hint, "ask an admin");
         assert_eq!(refusal.entry_index, Some(7));
         assert_eq!(refusal.retry_after, Some(Duration::from_millis(250)));

@@ -191,7 +191,22 @@ impl Operator {
     pub async fn import(
         &self,
         metadata: v1::CredentialMetadata,
+        secret: v1::CredentialSecret,
+    ) -> Result<v1::ImportResponse, ClientError> {
+        self.import_as(metadata, secret, "").await
+    }
+
+    /// As [`Operator::import`], for a secret that must turn out to be of this type: `hmac`,
+    /// `legacy-hmac`, `rsa`, `ed25519` or `es256`. Empty: whatever it is.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Operator::import`]; `KEY_TYPE_DIFFERS` if it is another.
+    pub async fn import_as(
+        &self,
+        metadata: v1::CredentialMetadata,
         mut secret: v1::CredentialSecret,
+        key_type: &str,
     ) -> Result<v1::ImportResponse, ClientError> {
         // Room for all of it: bytes that grew would leave a copy behind.
         let mut plain = Zeroizing::new(Vec::with_capacity(secret.encoded_len()));
@@ -205,7 +220,12 @@ impl Operator {
         let answer = self.begin_import(v1::BeginImportCommand {}).await?;
         let ticket = self.checked(answer.ticket, sealed::IMPORT)?;
         let sealed = sealed::seal(&ticket, &metadata.encode_to_vec(), &plain)?;
-        let command = v1::ImportCommand { ticket_id: ticket.id, metadata: Some(metadata), sealed };
+        let command = v1::ImportCommand {
+            ticket_id: ticket.id,
+            metadata: Some(metadata),
+            sealed,
+            key_type: key_type.to_owned(),
+        };
         self.import_sealed(command).await
     }
 

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
-use vault_core::PublicAddresses;
+use vault_core::{CatalogAddition, PublicAddresses};
 
 pub use self::address::{HostPort, ServerName};
 pub use self::template::NewConfig;
@@ -21,6 +21,8 @@ pub use self::template::NewConfig;
 pub const FILE_NAME: &str = "config.toml";
 /// Longest file read, in bytes.
 const FILE_BYTES_MAX: u64 = 64 << 10;
+/// Longest catalogue file read, in bytes.
+const CATALOG_BYTES_MAX: u64 = 4 << 20;
 
 /// The whole configuration.
 #[derive(Debug, Default, Deserialize)]
@@ -30,6 +32,8 @@ pub struct Config {
     pub development: bool,
     /// The log.
     pub audit: Audit,
+    /// What venues' requests are.
+    pub catalog: Catalog,
     /// The clock; for tests.
     pub clock: Clock,
     /// Where calls come in.
@@ -59,6 +63,14 @@ impl Default for Audit {
             disk_free_min_bytes: 512 << 20,
         }
     }
+}
+
+/// `[catalog]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Catalog {
+    /// The operator's own catalogue files; relative ones lie in the data directory.
+    pub additions: Vec<PathBuf>,
 }
 
 /// `[clock]`.
@@ -215,7 +227,8 @@ impl Config {
     /// [`ConfigError`] with file, line and column.
     pub fn load(data: &Path) -> Result<Self, ConfigError> {
         let path = data.join(FILE_NAME);
-        let text = read(&path).map_err(|source| ConfigError::Io { path: path.clone(), source })?;
+        let text = read(&path, FILE_BYTES_MAX)
+            .map_err(|source| ConfigError::Io { path: path.clone(), source })?;
         Self::parse(&path, &text)
     }
 
@@ -281,6 +294,22 @@ impl Config {
         }
     }
 
+    /// Reads the operator's own catalogue files. Nothing is parsed yet.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Io`].
+    pub fn catalog_additions(&self, data: &Path) -> Result<Vec<CatalogAddition>, ConfigError> {
+        let addition = |path: &PathBuf| {
+            let path = data.join(path);
+            match read(&path, CATALOG_BYTES_MAX) {
+                Ok(text) => Ok(CatalogAddition { file: path.display().to_string(), text }),
+                Err(source) => Err(ConfigError::Io { path, source }),
+            }
+        };
+        self.catalog.additions.iter().map(addition).collect()
+    }
+
     /// Names and addresses for the server's certificate.
     pub fn server_names(&self) -> Vec<String> {
         self.public.names.get_ref().iter().map(ToString::to_string).collect()
@@ -326,12 +355,12 @@ impl Config {
     }
 }
 
-fn read(path: &Path) -> std::io::Result<String> {
+fn read(path: &Path, bytes_max: u64) -> std::io::Result<String> {
     use std::io::Read as _;
     let mut text = String::new();
-    std::fs::File::open(path)?.take(FILE_BYTES_MAX + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > FILE_BYTES_MAX {
-        return Err(std::io::Error::other("longer than a configuration can be"));
+    std::fs::File::open(path)?.take(bytes_max + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > bytes_max {
+        return Err(std::io::Error::other("longer than such a file can be"));
     }
     Ok(text)
 }
@@ -409,6 +438,26 @@ mod tests {
         assert!(config.unseal_key_file(None).is_err());
         let path = config.unseal_key_file(Some(Path::new("/run/c"))).expect("a path");
         assert_eq!(path.as_deref(), Some(Path::new("/run/c/slot")));
+    }
+
+    #[test]
+    fn catalogue_files_lie_beside_the_configuration() {
+        let data = tempfile::tempdir().expect("a folder");
+        let elsewhere = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(data.path().join("own.toml"), "format = 1").expect("written");
+        std::fs::write(elsewhere.path(), "format = 2").expect("written");
+        let read = |additions: &str| {
+            let text = format!("[catalog]\nadditions = {additions}\n");
+            parse(&text).expect("valid").catalog_additions(data.path())
+        };
+
+        assert_eq!(read("[]").expect("none"), []);
+        let both = read(&format!("[\"own.toml\", {:?}]", elsewhere.path())).expect("read");
+        let own = data.path().join("own.toml").display().to_string();
+        assert_eq!((both[0].file.as_str(), both[0].text.as_str()), (own.as_str(), "format = 1"));
+        assert_eq!(both[1].file, elsewhere.path().display().to_string());
+        let error = read("[\"not-there.toml\"]").expect_err("not there").to_string();
+        assert!(error.contains("not-there.toml: "), "{error}");
     }
 
     #[test]

@@ -58,6 +58,9 @@ pub enum RunError {
     /// A child ended without being asked to; the other was stopped.
     #[error("{0}; everything is stopped")]
     ChildDied(String),
+    /// A catalogue file of the operator's own cannot be used.
+    #[error(transparent)]
+    Catalog(#[from] vault_core::CatalogError),
     /// `config.toml` is wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -116,6 +119,8 @@ pub fn run(data: &Path, stay_sealed: bool) -> Result<(), RunError> {
     let data = std::path::absolute(data).map_err(setup("find the data directory"))?;
     let _lock = claim(&data)?;
     let config = Config::load(&data)?;
+    // The core reads them again; here a mistake is said before anything is started.
+    vault_core::check_catalog(&config.catalog_additions(&data)?)?;
     telemetry::init(config.log);
     confine()?;
 

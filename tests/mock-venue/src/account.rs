@@ -7,9 +7,17 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
+use crate::key::{Algorithm, PublicKey};
+
 /// The venues that the mock plays.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Venue {
+    /// Binance spot, margin and USD-M futures REST.
+    Binance,
+    /// Bybit v5 REST.
+    Bybit,
+    /// Coinbase Advanced Trade REST.
+    Coinbase,
     /// Kraken spot REST.
     Kraken,
     /// OKX v5 REST.
@@ -22,9 +30,12 @@ pub struct Account {
     pub venue: Venue,
     /// The key id that requests carry in clear.
     pub api_key: String,
-    /// The secret as the venue hands it out: text at OKX, base64 at Kraken.
+    /// What the venue verifies with. A shared secret as the venue hands it out: text at Binance,
+    /// Bybit, Coinbase (legacy keys) and OKX, base64 at Kraken. Where customers sign with a
+    /// private key, their *public* key in PEM: RSA or Ed25519 at Binance, RSA at Bybit, P-256 or
+    /// Ed25519 at Coinbase.
     pub secret: String,
-    /// The passphrase; OKX keys have one, Kraken keys have none.
+    /// The passphrase; OKX keys have one, others have none.
     pub passphrase: Option<String>,
     /// Whether this is a key for OKX demo trading.
     pub demo: bool,
@@ -44,7 +55,9 @@ impl fmt::Debug for Account {
 pub(crate) struct Seat {
     pub(crate) venue: Venue,
     pub(crate) api_key: String,
+    /// The shared secret; empty if there is a public key.
     pub(crate) secret: Zeroizing<Vec<u8>>,
+    pub(crate) public_key: Option<PublicKey>,
     pub(crate) passphrase: Zeroizing<Vec<u8>>,
     pub(crate) demo: bool,
     pub(crate) last_nonce: Option<u64>,
@@ -61,6 +74,8 @@ pub(crate) struct Book {
 /// One open order: the venue's id and the parameters it was placed with.
 pub(crate) struct Order {
     pub(crate) id: String,
+    /// Which of the venue's markets it rests in; empty where the venue has one.
+    pub(crate) market: &'static str,
     pub(crate) fields: Map<String, Value>,
     pub(crate) placed_ms: i64,
 }
@@ -96,23 +111,40 @@ pub(crate) fn seats(accounts: Vec<Account>) -> Result<Vec<Seat>, &'static str> {
         if find(&seats, account.venue, &account.api_key).is_some() {
             return Err("two accounts with one key id at one venue");
         }
-        let secret = Zeroizing::new(account.secret.into_bytes());
+        let (secret, public_key) = if PublicKey::is_pem(&account.secret) {
+            let key = PublicKey::parse(&account.secret).ok_or("not a public key that is known")?;
+            (Zeroizing::default(), Some(key))
+        } else {
+            (Zeroizing::new(account.secret.into_bytes()), None)
+        };
+        let algorithm = public_key.as_ref().map(|key| key.algorithm);
         let passphrase = account.passphrase.map(|text| Zeroizing::new(text.into_bytes()));
-        let (secret, passphrase) = match (account.venue, passphrase) {
-            (Venue::Kraken, Some(_)) => return Err("Kraken keys have no passphrase"),
-            (Venue::Kraken, None) if account.demo => return Err("Kraken has no demo keys"),
+        let secret = match (account.venue, algorithm) {
+            (Venue::Binance, None | Some(Algorithm::Ed25519 | Algorithm::Rsa))
+            | (Venue::Bybit, None | Some(Algorithm::Rsa))
+            | (Venue::Coinbase, None | Some(Algorithm::Ed25519 | Algorithm::P256))
+            | (Venue::Okx, None) => secret,
             (Venue::Kraken, None) => {
                 let raw = STANDARD.decode(&*secret).map_err(|_| "Kraken secret is not base64")?;
-                (Zeroizing::new(raw), Zeroizing::default())
+                Zeroizing::new(raw)
             }
-            (Venue::Okx, Some(passphrase)) => (secret, passphrase),
-            (Venue::Okx, None) => return Err("OKX keys have a passphrase"),
+            _ => return Err("the venue takes no keys of this kind"),
         };
+        let passphrase = match (account.venue, passphrase) {
+            (Venue::Okx, Some(passphrase)) => passphrase,
+            (Venue::Okx, None) => return Err("OKX keys have a passphrase"),
+            (_, Some(_)) => return Err("only OKX keys have a passphrase"),
+            (_, None) => Zeroizing::default(),
+        };
+        if account.demo && account.venue != Venue::Okx {
+            return Err("only OKX has demo keys here");
+        }
         let serial = u64::try_from(seats.len()).unwrap_or_default() << 32;
         seats.push(Seat {
             venue: account.venue,
             api_key: account.api_key,
             secret,
+            public_key,
             passphrase,
             demo: account.demo,
             last_nonce: None,
@@ -150,10 +182,14 @@ mod tests {
         let worded = Account { passphrase: Some(String::new()), ..account(Venue::Kraken) };
         let demo = Account { demo: true, ..account(Venue::Kraken) };
         let garbled = Account { secret: "not base64!".to_owned(), ..account(Venue::Kraken) };
-        for wrong in [bare, worded, demo, garbled] {
+        let foreign = Account { demo: true, passphrase: None, ..account(Venue::Binance) };
+        let pem = "-----BEGIN PRIVATE KEY-----\n-----END PRIVATE KEY-----".to_owned();
+        let private = Account { secret: pem, passphrase: None, ..account(Venue::Binance) };
+        for wrong in [bare, worded, demo, garbled, foreign, private] {
             assert!(seats(vec![wrong]).is_err());
         }
         assert!(seats(vec![account(Venue::Okx), account(Venue::Okx)]).is_err());
-        assert!(seats(vec![account(Venue::Okx), account(Venue::Kraken)]).is_ok());
+        let all = [Venue::Binance, Venue::Bybit, Venue::Coinbase, Venue::Kraken, Venue::Okx];
+        assert!(seats(all.into_iter().map(account).collect()).is_ok());
     }
 }

@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value};
 
+use crate::parse::read_json;
+
 /// One parameter of an endpoint.
 pub(crate) struct Field {
     pub(crate) name: &'static str,
@@ -21,12 +23,18 @@ pub(crate) enum Kind {
     Id(usize, &'static str),
     /// An integer, as such or as text.
     Integer,
+    /// A JSON array of objects, written as text of up to 4096 bytes.
+    JsonList,
     /// One of these words.
     OneOf(&'static [&'static str]),
+    /// An object that the endpoint looks into itself.
+    Object,
     /// A price: a decimal, relative (`+`, `-`, `#`) or in percent.
     Price,
     /// Text of 1 to 256 bytes.
     Text,
+    /// A list of 1 to 100 such texts.
+    Texts,
 }
 
 /// Why a parameter list is refused. Names only parameters of our own tables.
@@ -66,6 +74,10 @@ pub(crate) fn check(values: &Map<String, Value>, fields: &[Field]) -> Result<(),
 fn fits(value: &Value, kind: &Kind) -> bool {
     match (kind, value) {
         (Kind::List, Value::Array(items)) => items.iter().all(Value::is_object),
+        (Kind::Object, Value::Object(_)) => true,
+        (Kind::Texts, Value::Array(items)) => {
+            (1..=100).contains(&items.len()) && items.iter().all(|item| fits(item, &Kind::Text))
+        }
         (Kind::Flag, Value::Bool(_)) => true,
         (Kind::Integer, Value::Number(number)) => number.is_i64(),
         (kind, Value::String(text)) => text_fits(text, kind),
@@ -84,7 +96,8 @@ fn text_fits(text: &str, kind: &Kind) -> bool {
             (1..=*length).contains(&text.len()) && text.chars().all(allowed)
         }
         Kind::Integer => text.len() <= 20 && text.parse::<i64>().is_ok(),
-        Kind::List => false,
+        Kind::JsonList => text.len() <= 4096 && json_list(text).is_some(),
+        Kind::List | Kind::Object | Kind::Texts => false,
         Kind::OneOf(words) => words.contains(&text),
         Kind::Price => {
             let bare = text.strip_prefix(['+', '-', '#']).unwrap_or(text);
@@ -92,6 +105,18 @@ fn text_fits(text: &str, kind: &Kind) -> bool {
         }
         Kind::Text => (1..=256).contains(&text.len()),
     }
+}
+
+/// The objects of a JSON array that is written as text.
+pub(crate) fn json_list(text: &str) -> Option<Vec<Map<String, Value>>> {
+    let Some(Value::Array(items)) = read_json(text.as_bytes()) else {
+        return None;
+    };
+    let objects = items.into_iter().map(|item| match item {
+        Value::Object(fields) => Some(fields),
+        _ => None,
+    });
+    objects.collect()
 }
 
 fn is_decimal(text: &str) -> bool {

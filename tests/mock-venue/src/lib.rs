@@ -1,7 +1,8 @@
 //! Mock venues that verify requests as strictly as the real ones.
 //!
-//! One plain HTTP/1.1 server on loopback plays OKX v5 (`/api/v5/`) and Kraken spot
-//! (`/0/private/`). It is written without a line of the vault's own signing code, so that a
+//! One plain HTTP/1.1 server on loopback plays Binance (`/api/v3/`, `/fapi/`, `/sapi/`), Bybit v5
+//! (`/v5/`), Coinbase Advanced Trade (`/api/v3/brokerage/`), Kraken spot (`/0/private/`) and OKX v5
+//! (`/api/v5/`). Which host a request was meant for does not matter. It is written without a line of the vault's own signing code, so that a
 //! signature it accepts was checked by somebody else: from the bytes that arrived it
 //! recomputes the signature, then checks time, nonce, passphrase and parameters, and answers
 //! with the venue's own error codes. It never speaks to anything outside this machine.
@@ -9,9 +10,12 @@
 //! Order books are small and never match: a resting order stays open until it is cancelled.
 
 mod account;
+mod binance;
+mod bybit;
+mod coinbase;
 mod field;
 mod http;
-
+mod key;
 mod kraken;
 mod okx;
 mod parse;
@@ -64,7 +68,8 @@ pub struct Accepted {
 pub struct Refused {
     /// Which venue refused it.
     pub venue: Venue,
-    /// The venue's error code: `50113` at OKX, `EAPI:Invalid nonce` at Kraken.
+    /// The venue's error code: `-1022` at Binance, `10004` at Bybit, `unauthorized` at Coinbase,
+    /// `EAPI:Invalid nonce` at Kraken, `50113` at OKX.
     pub code: String,
     /// Why, in words. Never holds a value from the request.
     pub reason: String,
@@ -80,7 +85,7 @@ pub struct MockVenues {
 }
 
 impl MockVenues {
-    /// Starts both venues on a free port of 127.0.0.1.
+    /// Starts all venues on a free port of 127.0.0.1.
     ///
     /// The server has a thread and runtime of its own, so this may be called with or without
     /// a tokio runtime around it.
@@ -92,13 +97,13 @@ impl MockVenues {
         Self::start_at(config, SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
     }
 
-    /// Starts both venues on the given loopback address; port 0 picks a free one.
+    /// Starts all venues on the given loopback address; port 0 picks a free one.
     ///
     /// # Errors
     ///
     /// `InvalidInput` for an address that is not loopback, for an account that its venue could
-    /// not have (an OKX key without a passphrase, a Kraken secret that is not base64, a Kraken
-    /// demo key) and for two accounts with one key id; otherwise what binding or starting the
+    /// not have (an OKX key without a passphrase, a Kraken secret that is not base64, a private
+    /// key, a demo key of another venue than OKX) and for two accounts with one key id; otherwise what binding or starting the
     /// thread reports.
     pub fn start_at(config: MockConfig, address: SocketAddr) -> io::Result<Self> {
         if !address.ip().is_loopback() {
@@ -125,12 +130,19 @@ impl MockVenues {
         self.address
     }
 
+    /// Sets whether Binance, Bybit and Coinbase refuse parameters that an endpoint does not know
+    /// (Binance: error -1104). They do until told otherwise; without it such parameters are
+    /// ignored, which is the venue that the vault has to reckon with.
+    pub fn check_parameters(&self, checks: bool) {
+        self.ledger.books().checks_parameters = checks;
+    }
+
     /// Every request accepted so far, oldest first.
     pub fn accepted(&self) -> Vec<Accepted> {
         self.ledger.books().accepted.clone()
     }
 
-    /// Every refusal so far, oldest first. Requests outside both venues' paths are not here.
+    /// Every refusal so far, oldest first. Requests outside the venues' paths are not here.
     pub fn refused(&self) -> Vec<Refused> {
         self.ledger.books().refused.clone()
     }
@@ -154,8 +166,18 @@ pub(crate) struct Ledger {
 
 struct Books {
     seats: Vec<Seat>,
+    checks_parameters: bool,
     accepted: Vec<Accepted>,
     refused: Vec<Refused>,
+}
+
+/// When a request is judged, and how.
+#[derive(Clone, Copy)]
+pub(crate) struct Moment {
+    /// ms since the Unix epoch.
+    pub(crate) now_ms: i64,
+    /// Whether unknown parameters are refused.
+    pub(crate) checks_parameters: bool,
 }
 
 /// What a venue made of one request.
@@ -170,7 +192,7 @@ pub(crate) struct Outcome {
 
 impl Books {
     fn new(seats: Vec<Seat>) -> Self {
-        Self { seats, accepted: Vec::new(), refused: Vec::new() }
+        Self { seats, checks_parameters: true, accepted: Vec::new(), refused: Vec::new() }
     }
 }
 
@@ -183,12 +205,18 @@ impl Ledger {
     pub(crate) fn handle(&self, request: &Incoming) -> (StatusCode, Value) {
         let now_ms = (self.clock)();
         let mut books = self.books();
-        let (venue, outcome) = if let Some(endpoint) = request.path.strip_prefix("/api/v5/") {
-            (Venue::Okx, okx::judge(&mut books.seats, request, endpoint, now_ms))
-        } else if let Some(endpoint) = request.path.strip_prefix("/0/private/") {
-            (Venue::Kraken, kraken::judge(&mut books.seats, request, endpoint, now_ms))
-        } else {
+        let Some(venue) = venue_of(&request.path) else {
             return (StatusCode::NOT_FOUND, json!({ "error": "no venue at this path" }));
+        };
+        let moment = Moment { now_ms, checks_parameters: books.checks_parameters };
+        let endpoint = |prefix: &str| request.path.strip_prefix(prefix).unwrap_or_default();
+        let seats = &mut books.seats;
+        let outcome = match venue {
+            Venue::Binance => binance::judge(seats, request, moment),
+            Venue::Bybit => bybit::judge(seats, request, moment),
+            Venue::Coinbase => coinbase::judge(seats, request, moment),
+            Venue::Kraken => kraken::judge(seats, request, endpoint(KRAKEN), now_ms),
+            Venue::Okx => okx::judge(seats, request, endpoint(OKX), now_ms),
         };
 
         if let Some(api_key) = outcome.accepted_by {
@@ -205,6 +233,30 @@ impl Ledger {
         let refused = outcome.refused.into_iter();
         books.refused.extend(refused.map(|(code, reason)| Refused { venue, code, reason }));
         (outcome.status, outcome.answer)
+    }
+}
+
+const BINANCE: [&str; 3] = ["/api/v3/", "/fapi/", "/sapi/"];
+const BYBIT: &str = "/v5/";
+const COINBASE: &str = "/api/v3/brokerage/";
+const KRAKEN: &str = "/0/private/";
+const OKX: &str = "/api/v5/";
+
+/// Whose path it is. One path of Binance's begins like Coinbase's, so Coinbase comes first.
+fn venue_of(path: &str) -> Option<Venue> {
+    let begins = |prefix: &str| path.starts_with(prefix);
+    if begins(COINBASE) {
+        Some(Venue::Coinbase)
+    } else if BINANCE.iter().any(|prefix| begins(prefix)) {
+        Some(Venue::Binance)
+    } else if begins(BYBIT) {
+        Some(Venue::Bybit)
+    } else if begins(KRAKEN) {
+        Some(Venue::Kraken)
+    } else if begins(OKX) {
+        Some(Venue::Okx)
+    } else {
+        None
     }
 }
 

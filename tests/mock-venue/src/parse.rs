@@ -29,7 +29,8 @@ pub(crate) fn read_form(text: &[u8]) -> Option<Map<String, Value>> {
     Some(form)
 }
 
-fn decode(text: &[u8]) -> Option<String> {
+/// Percent-decodes text, `+` as a space.
+pub(crate) fn decode(text: &[u8]) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text;
     while let Some((&first, tail)) = rest.split_first() {

@@ -181,9 +181,7 @@ fn accepts_the_signatures_of_other_software() {
         let (method, target) = record.request.split_once(' ').expect("method and target");
         let call = match record.venue {
             Venue::Okx => okx_call(method, target, record.body, record.timestamp, record.sign),
-            Venue::Kraken => {
-                kraken_call(method, target, record.body, record.content_type, record.sign)
-            }
+            _ => kraken_call(method, target, record.body, record.content_type, record.sign),
         };
         match refused_later.iter().find(|(id, _)| *id == record.id) {
             Some((id, code)) => assert_eq!(bench.refusal(&call).1, *code, "{id}"),

@@ -7,11 +7,17 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::LazyLock;
 
+use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
+use aws_lc_rs::rsa::KeySize;
+use aws_lc_rs::signature::{EcdsaKeyPair, Ed25519KeyPair, KeyPair, RsaKeyPair};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use vault_model::{Class, Environment, Mode, Name, SecretBytes, Timestamp, VenueRequest};
 use vault_policy::{Decision, Denial, Grant, Halts, Question, Scope, ScopeDocument, judge};
-use vault_venue::{Key, Moment, Operation, Registry, Standing, Venue};
+use vault_venue::{Key, KeyType, Moment, Operation, Registry, Standing, Venue};
 
 use crate::field::{self, bytes, text, text_at, text_or_empty, texts};
 use crate::report::{Miss, NO_VENUE, Report};
@@ -25,11 +31,33 @@ const NOT_GRANTABLE: &[Class] = &[Class::Keys, Class::Other, Class::Withdraw];
 /// The one client of a case.
 const CLIENT: &str = "client";
 
-/// The one credential of a case: every right at the venue.
+/// The one credential of a case: every right at the venue, if the case names none.
 const CREDENTIAL: &str = "credential";
 
-/// Base64, so that it is a secret of every kind of text.
+/// Base64, so that it is a shared secret of every kind of text.
 const SECRET: &[u8] = b"Y291bnRlcnNpZ24gY29uZm9ybWFuY2Uga2V5IDAwMDE=";
+
+/// Private keys are made anew for each run.
+static RSA: LazyLock<String> = LazyLock::new(|| {
+    let pair = RsaKeyPair::generate(KeySize::Rsa2048).expect("a key");
+    let der: Pkcs8V1Der = pair.as_der().expect("DER");
+    pem(der.as_ref())
+});
+static ED25519_SEED: LazyLock<[u8; 32]> = LazyLock::new(|| {
+    let mut seed = [0; 32];
+    aws_lc_rs::rand::fill(&mut seed).expect("randomness");
+    seed
+});
+static ES256: LazyLock<String> = LazyLock::new(|| {
+    let algorithm = &aws_lc_rs::signature::ECDSA_P256_SHA256_FIXED_SIGNING;
+    let pair = EcdsaKeyPair::generate(algorithm).expect("a key");
+    pem(pair.to_pkcs8v1().expect("DER").as_ref())
+});
+
+fn pem(der: &[u8]) -> String {
+    let digits = STANDARD.encode(der);
+    format!("-----BEGIN PRIVATE KEY-----\n{digits}\n-----END PRIVATE KEY-----\n")
+}
 
 /// Runs every case of a file.
 pub fn run(registry: &Registry, path: &Path, report: &mut Report) {
@@ -49,7 +77,26 @@ pub fn run(registry: &Registry, path: &Path, report: &mut Report) {
 fn check(registry: &Registry, name: &str, case: &Value) -> Result<(), Miss> {
     let venue = registry.venue(name).ok_or_else(|| Miss::left_out(NO_VENUE))?;
     let scope = GrantedScope::read(venue, &case["scope"])?;
-    let answer = answer(venue, case, &scope)?;
+    // A case that does not say what kind of key it is about holds for all that the venue issues.
+    let issued = venue.key_types().iter().copied().filter(|kind| *kind != KeyType::LegacyHmac);
+    let key_types = match text_at(case, "/key_type") {
+        None => issued.collect(),
+        Some(word) => {
+            vec![word.parse().map_err(|_| Miss::left_out(format!("no key type {word}")))?]
+        }
+    };
+    for key_type in key_types {
+        check_answer(case, &scope, answer(venue, case, &scope, key_type)?).map_err(|miss| {
+            match miss {
+                Miss::Failed(words) => Miss::Failed(format!("{words} (key type {key_type})")),
+                left_out @ Miss::LeftOut(_) => left_out,
+            }
+        })?;
+    }
+    Ok(())
+}
+
+fn check_answer(case: &Value, scope: &GrantedScope, answer: Answer) -> Result<(), Miss> {
     match (text(case, "/expected")?, answer) {
         ("allow", Answer::Allowed) | ("deny", Answer::Denied(_)) => Ok(()),
         // Nothing that this build has denies it; a dimension that it lacks may.
@@ -87,13 +134,20 @@ impl Why {
     }
 }
 
-fn answer(venue: &Venue, case: &Value, scope: &GrantedScope) -> Result<Answer, Miss> {
+fn answer(
+    venue: &Venue,
+    case: &Value,
+    scope: &GrantedScope,
+    key_type: KeyType,
+) -> Result<Answer, Miss> {
     let mode: Mode = text(case, "/mode")?.parse().map_err(|_| Miss::failed("mode is not known"))?;
     let request = request(case)?;
+    let rights = rights(venue, case)?;
     let standing = Standing {
         environment: Environment::Live,
+        key_type,
         venue_checks: venue_checks(case)?,
-        rights: None,
+        rights: rights.as_deref(),
     };
     let reading = match venue.read(&request, &standing) {
         Ok(reading) => reading,
@@ -118,23 +172,30 @@ fn answer(venue: &Venue, case: &Value, scope: &GrantedScope) -> Result<Answer, M
     match mode {
         // The sending itself is no part of a case.
         Mode::Execute => Ok(Answer::Allowed),
-        Mode::Sign => sign(venue, case, &request),
+        Mode::Sign => sign(venue, case, &request, key_type),
     }
 }
 
 /// The last step of a Sign, which may still refuse.
-fn sign(venue: &Venue, case: &Value, request: &VenueRequest) -> Result<Answer, Miss> {
+fn sign(
+    venue: &Venue,
+    case: &Value,
+    request: &VenueRequest,
+    key_type: KeyType,
+) -> Result<Answer, Miss> {
     let at = case["clock_ms"].as_i64().ok_or_else(|| Miss::failed("the case has no clock_ms"))?;
-    let secret = SecretBytes::new(SECRET.to_vec());
+    let secret = secret(venue, key_type);
     let passphrase = SecretBytes::new(b"passphrase".to_vec());
     let key = Key {
         api_key: "key",
+        key_type,
         secret: &secret,
         passphrase: venue.needs_passphrase().then_some(&passphrase),
     };
     let moment = Moment {
         at: Timestamp::from_millis(at),
         nonce: venue.needs_nonce().then(|| at.unsigned_abs()),
+        unique: [7; 16],
         environment: Environment::Live,
         disclose_passphrase: case["disclose_passphrase"] == true,
     };
@@ -155,19 +216,66 @@ fn request(case: &Value) -> Result<VenueRequest, Miss> {
             .ok_or_else(|| Miss::failed("a header is no text"))?,
         _ => return Err(Miss::failed("headers are no object")),
     };
-    // Cases write a log-on as the GET that opens the socket; the vault calls it by its own scheme.
-    let is_log_on = request.get("ws_login").is_some() || case["scope"]["ws"] == true;
-    let scheme = text_at(request, "/scheme").unwrap_or("https");
-    let scheme = if is_log_on && scheme == "https" { "wss" } else { scheme };
-    Ok(VenueRequest {
+    let mut stated = VenueRequest {
         method: text(request, "/method")?.to_owned(),
-        scheme: scheme.to_owned(),
+        scheme: text_at(request, "/scheme").unwrap_or("https").to_owned(),
         host: text(request, "/host")?.to_owned(),
         path: text(request, "/path")?.to_owned(),
         query: text_or_empty(request, "/query"),
         body: bytes(request.get("body"))?,
         headers,
-    })
+    };
+    // Cases write what goes over a socket as the GET that opens it; the vault calls it by the
+    // socket's own scheme.
+    let log_on = &request["ws_login"];
+    if (log_on.is_object() || case["scope"]["ws"] == true) && stated.scheme == "https" {
+        "wss".clone_into(&mut stated.scheme);
+    }
+    for (name, value) in log_on.as_object().into_iter().flatten() {
+        match (name.as_str(), value) {
+            // A request of the socket's API, which the vault names by the path.
+            ("method", Value::String(method)) => {
+                "WS".clone_into(&mut stated.method);
+                stated.path = format!("{}/{method}", stated.path);
+            }
+            // What only the vault sets, and here the caller does.
+            _ => {
+                let separator = if stated.query.is_empty() { "" } else { "&" };
+                stated.query = format!("{}{separator}{name}={value}", stated.query);
+            }
+        }
+    }
+    Ok(stated)
+}
+
+/// A secret of a type of key, in the form that the venue issues.
+fn secret(venue: &Venue, key_type: KeyType) -> SecretBytes {
+    let text = match key_type {
+        KeyType::Hmac | KeyType::LegacyHmac => return SecretBytes::new(SECRET.to_vec()),
+        KeyType::Ed25519 => {
+            let seed = &*ED25519_SEED;
+            let pair = Ed25519KeyPair::from_seed_unchecked(seed).expect("a key");
+            match venue.name() {
+                "coinbase" => STANDARD.encode([seed, pair.public_key().as_ref()].concat()),
+                _ => pem(pair.to_pkcs8v1().expect("DER").as_ref()),
+            }
+        }
+        KeyType::Es256 => ES256.clone(),
+        KeyType::Rsa => RSA.clone(),
+    };
+    SecretBytes::new(text.into_bytes())
+}
+
+/// The rights that a case's credential holds; absent: all.
+fn rights(venue: &Venue, case: &Value) -> Result<Option<Vec<String>>, Miss> {
+    if case["rights"].is_null() {
+        return Ok(None);
+    }
+    let words = texts(&case["rights"]).ok_or_else(|| Miss::failed("rights is no list"))?;
+    match words.iter().find(|word| !venue.rights().contains(word)) {
+        Some(word) => Err(Miss::failed(format!("the venue has no right {word}"))),
+        None => Ok(Some(words)),
+    }
 }
 
 fn venue_checks(case: &Value) -> Result<bool, Miss> {
@@ -204,7 +312,7 @@ impl GrantedScope {
             // Operations of class `other` are granted one by one.
             let other = |operation: &&Operation| operation.class == Class::Other;
             let operations = venue.catalog.operations.iter().filter(other);
-            document.operations = operations.map(|operation| operation.name.clone()).collect();
+            document.operations = operations.map(|operation| operation.name.to_string()).collect();
         }
         document.products = Grant::Every;
         document.symbols.insert(own.clone(), Grant::Every);

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 use crate::report::Miss;
@@ -38,6 +40,12 @@ pub fn bytes(value: Option<&Value>) -> Result<Vec<u8>, Miss> {
         None if value.is_null() => Ok(Vec::new()),
         None => Err(Miss::failed("bytes are neither text, utf8 nor hex")),
     }
+}
+
+/// DER out of one block of PEM.
+pub fn pem(text: &str) -> Result<Vec<u8>, Miss> {
+    let digits: String = text.lines().filter(|line| !line.starts_with('-')).collect();
+    STANDARD.decode(digits).map_err(|_| Miss::failed("the record's PEM is broken"))
 }
 
 /// A list of texts.

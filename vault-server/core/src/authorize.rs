@@ -4,16 +4,17 @@
 use std::net::IpAddr;
 
 use vault_model::{Mode, Name, Reading, VenueRequest};
-use vault_policy::{Decision, Question};
-use vault_venue::Standing;
+use vault_policy::{Decision, Halts, Question};
+use vault_venue::{KeyType, Standing, Venue};
 
 use crate::error::VaultError;
-use crate::storage::{ClientRow, CredentialRow, CredentialState};
+use crate::storage::{ClientRow, CredentialRow, CredentialState, CredentialVersionRow};
 use crate::vault::{CompiledScope, Open, Vault};
 
 /// Leave to sign one request with one credential.
 pub struct Permit {
     credential: CredentialRow,
+    key_type: KeyType,
     reading: Reading,
     // Keeps others from making one.
     _gate: (),
@@ -23,6 +24,11 @@ impl Permit {
     /// The credential as it was judged.
     pub fn credential(&self) -> &CredentialRow {
         &self.credential
+    }
+
+    /// The type of its key, as it was judged.
+    pub fn key_type(&self) -> KeyType {
+        self.key_type
     }
 
     /// The request as it was judged.
@@ -36,6 +42,8 @@ impl Permit {
 pub struct Facts {
     /// The credential, if the client may know it.
     pub credential: Option<CredentialRow>,
+    /// The type of its key, if the answer is yes.
+    pub key_type: Option<KeyType>,
     /// Intents and closure, once the request could be read.
     pub reading: Option<Reading>,
     /// The scope and its revision.
@@ -46,6 +54,7 @@ impl Facts {
     /// Takes back what a permit holds, once it has served.
     pub fn keep(&mut self, permit: Permit) {
         self.credential = Some(permit.credential);
+        self.key_type = Some(permit.key_type);
         self.reading = Some(permit.reading);
     }
 }
@@ -80,36 +89,18 @@ impl Vault {
         judged: Judged<'_>,
         facts: &mut Facts,
     ) -> Result<Permit, VaultError> {
-        let open = self.opened()?;
-        let (scope, credential) = visible_credential(open, judged)?;
-        facts.scope = Some((scope.document.name.clone(), scope.revision));
-        let credential = facts.credential.insert(credential.clone());
+        let ground = self.ground(judged)?;
+        facts.scope = Some((ground.scope.document.name.clone(), ground.scope.revision));
+        let credential = facts.credential.insert(ground.credential.clone());
         if credential.state == CredentialState::Disabled {
             return Err(VaultError::CredentialDisabled);
         }
-
-        let venue = self
-            .registry
-            .venue(&credential.venue)
-            .ok_or(VaultError::Internal("a credential is for an unknown venue"))?;
-        let standing = Standing {
-            environment: credential.environment,
-            venue_checks: credential.assume.iter().any(|word| word == VENUE_CHECKS),
-            rights: credential.rights.as_deref(),
-        };
-        let reading = venue.read(judged.request, &standing)?;
-        let decision = vault_policy::judge(&Question {
-            client: &judged.client.name,
-            credential: judged.credential,
-            mode: judged.mode,
-            address: judged.address,
-            reading: &reading,
-            scope: &scope.scope,
-            client_networks: &judged.client.networks,
-            halts: &open.halts,
-        });
+        let reading = ground.venue.read(judged.request, &ground.standing())?;
+        let decision = vault_policy::judge(&ground.question(judged, &reading));
         match (decision, facts.credential.take()) {
-            (Decision::Allow, Some(credential)) => Ok(Permit { credential, reading, _gate: () }),
+            (Decision::Allow, Some(credential)) => {
+                Ok(Permit { credential, key_type: ground.key_type, reading, _gate: () })
+            }
             (Decision::Allow, None) => Err(VaultError::Internal("a judgement lost its credential")),
             (Decision::Deny(denial), credential) => {
                 facts.credential = credential;
@@ -118,6 +109,76 @@ impl Vault {
             }
         }
     }
+
+    /// What a request is judged by.
+    ///
+    /// # Errors
+    ///
+    /// [`VaultError::Sealed`], [`VaultError::NotFound`] as for [`Vault::authorize`].
+    pub(crate) fn ground(&self, judged: Judged<'_>) -> Result<Ground<'_>, VaultError> {
+        let open = self.opened()?;
+        let (scope, credential) = visible_credential(open, judged)?;
+        let venue = self
+            .registry
+            .venue(&credential.venue)
+            .ok_or(VaultError::Internal("a credential is for an unknown venue"))?;
+        let key_type = version(open, credential)?
+            .key_type
+            .parse()
+            .map_err(|_| VaultError::Internal("a credential is of an unknown key type"))?;
+        Ok(Ground { credential, halts: &open.halts, key_type, scope, venue })
+    }
+}
+
+/// What a request is judged by: the client's scope, the credential and its venue, the halts.
+pub(crate) struct Ground<'v> {
+    pub(crate) credential: &'v CredentialRow,
+    pub(crate) halts: &'v Halts,
+    pub(crate) key_type: KeyType,
+    pub(crate) scope: &'v CompiledScope,
+    pub(crate) venue: &'v Venue,
+}
+
+impl<'v> Ground<'v> {
+    /// What is known about the credential.
+    pub(crate) fn standing(&self) -> Standing<'v> {
+        let credential = self.credential;
+        Standing {
+            environment: credential.environment,
+            venue_checks: credential.assume.iter().any(|word| word == VENUE_CHECKS),
+            rights: credential.rights.as_deref(),
+            key_type: self.key_type,
+        }
+    }
+
+    /// What policy is asked.
+    pub(crate) fn question<'q>(&'q self, judged: Judged<'q>, reading: &'q Reading) -> Question<'q> {
+        Question {
+            client: &judged.client.name,
+            credential: judged.credential,
+            mode: judged.mode,
+            address: judged.address,
+            reading,
+            scope: &self.scope.scope,
+            client_networks: &judged.client.networks,
+            halts: self.halts,
+        }
+    }
+}
+
+/// The present version of a credential.
+///
+/// # Errors
+///
+/// [`VaultError::Internal`] if there is none.
+pub(crate) fn version<'o>(
+    open: &'o Open,
+    credential: &CredentialRow,
+) -> Result<&'o CredentialVersionRow, VaultError> {
+    let versions = &open.state.tables().credential_versions;
+    versions
+        .get(&(credential.name.clone(), credential.version))
+        .ok_or(VaultError::Internal("a credential has no version"))
 }
 
 /// The client's scope and the credential, if the scope names it: "not yours" and "not there" answer

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use vault_venue::{CatalogError, Part, Registry};
+
 /// The data directory and the names of what is in it.
 #[derive(Clone, Debug)]
 pub struct DataDir(PathBuf);
@@ -59,6 +61,37 @@ pub struct PublicAddresses {
     pub operator: String,
 }
 
+/// A catalogue file of the operator's own: new operations of a venue.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct CatalogAddition {
+    /// What errors call it.
+    pub file: String,
+    /// What is in it.
+    pub text: String,
+}
+
+/// Whether these can be added to the catalogues of this build.
+///
+/// # Errors
+///
+/// [`CatalogError`] names file, line and column.
+pub fn check_catalog(additions: &[CatalogAddition]) -> Result<(), CatalogError> {
+    registry(additions).map(drop)
+}
+
+/// The venues, with what the operator adds to them.
+///
+/// # Errors
+///
+/// As for [`check_catalog`].
+pub(crate) fn registry(additions: &[CatalogAddition]) -> Result<Registry, CatalogError> {
+    let parts: Vec<Part<'_>> = additions
+        .iter()
+        .map(|addition| Part { file: &addition.file, text: &addition.text })
+        .collect();
+    Registry::with_additions(&parts)
+}
+
 /// What the core is told at start.
 #[derive(Clone, Debug)]
 pub struct CoreConfig {
@@ -80,6 +113,8 @@ pub struct CoreConfig {
     pub disk_free_min_bytes: u64,
     /// File that opens a key-file slot at start.
     pub unseal_key_file: Option<PathBuf>,
+    /// The operator's own additions to the catalogues.
+    pub catalog_additions: Vec<CatalogAddition>,
     /// Stay sealed even if `unseal_key_file` is there.
     pub stay_sealed: bool,
 }

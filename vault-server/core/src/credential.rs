@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use prost::Message;
 use vault_ipc::proto::{sealed, v1};
 use vault_model::{Environment, Name, SecretBytes, Timestamp};
-use vault_venue::Key;
+use vault_venue::{Key, KeyType, Venue, VenueError};
 
 use crate::act::{Asker, Plan};
-use crate::authorize::{Permit, VENUE_CHECKS};
+use crate::authorize::{Permit, VENUE_CHECKS, version};
 use crate::caller::Caller;
 use crate::command::{self, Method};
 use crate::crypto::envelope::{self, Aad, Kek};
@@ -25,8 +25,13 @@ pub struct OpenSecret {
 
 impl OpenSecret {
     /// As a venue signs with it.
-    pub fn key(&self) -> Key<'_> {
-        Key { api_key: &self.api_key, secret: &self.secret, passphrase: self.passphrase.as_ref() }
+    pub fn key(&self, key_type: KeyType) -> Key<'_> {
+        Key {
+            api_key: &self.api_key,
+            secret: &self.secret,
+            passphrase: self.passphrase.as_ref(),
+            key_type,
+        }
     }
 
     /// `u8 version = 1`, then api key, secret and passphrase, each as `u16 BE length | bytes`.
@@ -74,12 +79,7 @@ pub fn open_credential(
     permit: &Permit,
 ) -> Result<OpenSecret, VaultError> {
     let credential = permit.credential();
-    let row = open
-        .state
-        .tables()
-        .credential_versions
-        .get(&(credential.name.clone(), credential.version))
-        .ok_or(VaultError::Internal("a credential has no version"))?;
+    let row = version(open, credential)?;
     let unreadable = |_| VaultError::Internal("a credential does not open");
     let key = row_key(row);
     let kek_version = envelope::key_version(&row.wrapped_dek.0).map_err(unreadable)?;
@@ -138,8 +138,7 @@ impl Vault {
             .registry
             .venue(&row.venue)
             .ok_or(VaultError::Field("venue is not one of the vault's"))?;
-        venue.check_key(&secret.key()).map_err(VaultError::VenueKey)?;
-        let key_type = "hmac".to_owned();
+        let key_type = proven_key_type(venue, &secret, &command.key_type)?;
 
         if let Some(old) = self.opened()?.state.tables().credentials.get(&row.name) {
             if old.venue != row.venue || old.environment != row.environment {
@@ -150,7 +149,7 @@ impl Vault {
             row.state = old.state;
             row.nonce_floor = row.nonce_floor.max(old.nonce_floor);
         }
-        let version = self.seal_version(&row, key_type, &secret, now)?;
+        let version = self.seal_version(&row, key_type.to_string(), &secret, now)?;
         drop(secret);
 
         // A new version may allow less: fewer assumptions, a passphrase that is kept.
@@ -158,13 +157,16 @@ impl Vault {
         let number = row.version;
         let mut plan =
             Plan::new(Method::CredentialImport.name(), Changes::new(), move |_, change| {
-                v1::ImportResponse { change: Some(change), version: number }.encode_to_vec()
+                let key_type = key_type.to_string();
+                v1::ImportResponse { change: Some(change), version: number, key_type }
+                    .encode_to_vec()
             });
         plan.credential = Some(row.name.clone());
         plan.detail = detail([
             ("assume", row.assume.join(",")),
             ("disclose_passphrase", row.disclose_passphrase.to_string()),
             ("environment", row.environment.to_string()),
+            ("key_type", key_type.to_string()),
             ("rights", row.rights.as_ref().map_or("all".to_owned(), |rights| rights.join(","))),
             ("venue", row.venue.clone()),
             ("version", number.to_string()),
@@ -350,18 +352,41 @@ impl Vault {
     }
 }
 
+/// What a secret is: the venue finds the type, and signs with it once.
+fn proven_key_type(
+    venue: &Venue,
+    secret: &OpenSecret,
+    stated: &str,
+) -> Result<KeyType, VaultError> {
+    let stated: Option<KeyType> = match stated {
+        "" => None,
+        word => Some(word.parse().map_err(VaultError::VenueKey)?),
+    };
+    let found = venue.key_type_of(&secret.secret).map_err(VaultError::VenueKey)?;
+    if stated.is_some_and(|stated| stated != found) {
+        return Err(VaultError::VenueKey(VenueError::KeyTypeWrong));
+    }
+    venue.check_key(&secret.key(found)).map_err(VaultError::VenueKey)?;
+    Ok(found)
+}
+
 fn read_secret(encoded: &SecretBytes) -> Result<OpenSecret, VaultError> {
     let secret = v1::CredentialSecret::decode(encoded.expose_secret())
         .map_err(|_| VaultError::SealedSecret)?;
-    if !secret.private_key_pem.is_empty() {
-        // No venue of today's catalogue signs with one; it comes with the venue that does.
-        drop(SecretBytes::new(secret.private_key_pem));
-        return Err(VaultError::Field("this venue signs with a secret, not with a private key"));
-    }
+    // Whatever comes of it, all of them are wiped.
     let passphrase = SecretBytes::new(secret.passphrase);
+    let text = SecretBytes::new(secret.secret);
+    let private_key_pem = SecretBytes::new(secret.private_key_pem);
+    let secret_text = match (text.is_empty(), private_key_pem.is_empty()) {
+        (_, true) => text,
+        (true, false) => private_key_pem,
+        (false, false) => {
+            return Err(VaultError::Field("give a secret or a private key, and not both"));
+        }
+    };
     Ok(OpenSecret {
         api_key: secret.api_key,
-        secret: SecretBytes::new(secret.secret),
+        secret: secret_text,
         passphrase: (!passphrase.is_empty()).then_some(passphrase),
     })
 }
@@ -393,28 +418,100 @@ const SECRET_VERSION: u8 = 1;
 
 #[cfg(test)]
 mod tests {
+    use aws_lc_rs::encoding::AsBigEndian;
+    use aws_lc_rs::signature::{
+        ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair,
+    };
+    use base64::Engine as _;
+    use base64::prelude::BASE64_STANDARD;
+    use prost::Message;
+    use vault_ipc::proto::v1;
     use vault_model::SecretBytes;
+    use vault_venue::{KeyType, Registry};
 
-    use super::OpenSecret;
+    use super::{OpenSecret, proven_key_type, read_secret};
 
     #[test]
     fn secrets_read_back() {
-        for passphrase in [None, Some(SecretBytes::new(b"phrase".to_vec()))] {
-            let secret = OpenSecret {
-                api_key: "key".to_owned(),
-                secret: SecretBytes::new(b"canary".to_vec()),
-                passphrase,
-            };
-            let bytes = secret.encode().expect("short");
-            let read = OpenSecret::decode(&bytes).expect("reads back");
+        // The second is longer than any PEM of an RSA key with 4,096 bits.
+        for secret in [b"canary".to_vec(), [b"line\n".as_slice(); 1_000].concat()] {
+            for passphrase in [None, Some(SecretBytes::new(b"phrase".to_vec()))] {
+                let secret = OpenSecret {
+                    api_key: "key".to_owned(),
+                    secret: SecretBytes::new(secret.clone()),
+                    passphrase,
+                };
+                let bytes = secret.encode().expect("short");
+                let read = OpenSecret::decode(&bytes).expect("reads back");
 
-            assert_eq!(read.api_key, "key");
-            assert_eq!(read.secret.expose_secret(), b"canary");
-            assert_eq!(read.passphrase.is_some(), secret.passphrase.is_some());
-            for end in 0..bytes.len() {
-                let cut = SecretBytes::new(bytes.expose_secret()[..end].to_vec());
-                assert!(OpenSecret::decode(&cut).is_none());
+                assert_eq!(read.api_key, "key");
+                assert_eq!(read.secret.expose_secret(), secret.secret.expose_secret());
+                assert_eq!(read.passphrase.is_some(), secret.passphrase.is_some());
+                for end in (0..bytes.len()).step_by(7) {
+                    let cut = SecretBytes::new(bytes.expose_secret()[..end].to_vec());
+                    assert!(OpenSecret::decode(&cut).is_none());
+                }
             }
         }
+    }
+
+    fn uploaded(secret: &str, pem: &str) -> Result<OpenSecret, &'static str> {
+        let encoded = v1::CredentialSecret {
+            api_key: "key".to_owned(),
+            secret: secret.into(),
+            passphrase: Vec::new(),
+            private_key_pem: pem.into(),
+        }
+        .encode_to_vec();
+        read_secret(&SecretBytes::new(encoded)).map_err(|error| error.reason())
+    }
+
+    #[test]
+    fn a_private_key_takes_the_place_of_a_secret() {
+        const PEM: &str = "-----BEGIN X-----\nYQ==\n-----END X-----\n";
+        let pem = uploaded("", PEM).expect("a key");
+        assert_eq!(pem.secret.expose_secret(), PEM.as_bytes());
+        assert_eq!(uploaded("text", "").expect("a secret").secret.expose_secret(), b"text");
+        assert_eq!(uploaded("text", PEM).err(), Some("BAD_FIELD"));
+    }
+
+    #[test]
+    fn private_keys_are_taken_where_the_venue_takes_them() {
+        let registry = Registry::bundled().expect("catalogues");
+        let proven = |venue: &str, secret: &str, pem: &str| {
+            let secret = uploaded(secret, pem).expect("read");
+            let venue = registry.venue(venue).expect("a venue");
+            proven_key_type(venue, &secret, "").map_err(|error| error.reason())
+        };
+        let p256 = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).expect("a key");
+        let p256 = crate::server::pem("PRIVATE KEY", p256.to_pkcs8v1().expect("a key").as_ref());
+        let ed25519 = Ed25519KeyPair::generate().expect("a key");
+        let seed = ed25519.seed().expect("its seed").as_be_bytes().expect("its bytes");
+        let halves = [seed.as_ref(), ed25519.public_key().as_ref()].concat();
+        let ed25519 = BASE64_STANDARD.encode(halves);
+
+        assert_eq!(proven("coinbase", "", &p256), Ok(KeyType::Es256));
+        assert_eq!(proven("coinbase", &ed25519, ""), Ok(KeyType::Ed25519));
+        assert_eq!(proven("bybit", "", &p256), Err("KEY_TYPE_NOT_TAKEN"));
+        let cut = p256.get(..p256.len() / 2).expect("ASCII");
+        assert_eq!(proven("coinbase", "", cut), Err("PEM_FORM"));
+    }
+
+    #[test]
+    fn a_key_is_what_it_proves_to_be() {
+        let registry = Registry::bundled().expect("catalogues");
+        let venue = registry.venue("kraken").expect("a venue");
+        let proven = |secret: &str, stated: &str| {
+            let secret = uploaded(secret, "").expect("read");
+            proven_key_type(venue, &secret, stated).map_err(|error| error.reason())
+        };
+        // 64 bytes of zero, as Kraken writes a secret.
+        let text = format!("{}A==", "A".repeat(85));
+
+        assert_eq!(proven(&text, ""), Ok(KeyType::Hmac));
+        assert_eq!(proven(&text, "hmac"), Ok(KeyType::Hmac));
+        assert_eq!(proven(&text, "rsa"), Err("KEY_TYPE_WRONG"));
+        assert_eq!(proven(&text, "Hmac"), Err("KEY_TYPE_UNKNOWN"));
+        assert!(proven("not base64!", "").is_err());
     }
 }

@@ -315,6 +315,8 @@ impl From<&VaultError> for Failure {
             }
             VaultError::Deny(denial) => {
                 failure.operation = denial.operation().unwrap_or_default().to_owned();
+                failure.class =
+                    denial.outside().map(|outside| outside.class.to_string()).unwrap_or_default();
             }
             VaultError::OutcomeUnknown { index } => failure.entry_index = Some(*index),
             _ => {}

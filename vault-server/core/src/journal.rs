@@ -115,7 +115,17 @@ impl Journal {
         error: &VaultError,
         index: Option<u64>,
     ) {
-        let mut failure = Failure::from(error);
+        self.fail(to, correlation, Failure::from(error), index);
+    }
+
+    /// As [`Journal::refuse`], with a failure that says more than its error.
+    pub fn fail(
+        &mut self,
+        to: Channel,
+        correlation: u64,
+        mut failure: Failure,
+        index: Option<u64>,
+    ) {
         failure.entry_index = failure.entry_index.or(index);
         let reply = Reply { response: Vec::new(), failure: Some(failure), releases: false };
         self.frame(to, Kind::Reply, correlation, &reply);

@@ -15,6 +15,15 @@ enum Until {
     Time(Timestamp),
 }
 
+impl Until {
+    fn longer(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Time(one), Self::Time(other)) => Self::Time(one.max(other)),
+            _ => Self::Always,
+        }
+    }
+}
+
 impl Released {
     /// A signature was released. `usable_ms` is absent if it has no expiry.
     pub fn add(
@@ -28,7 +37,9 @@ impl Released {
             Some(ms) => Until::Time(now.plus(std::time::Duration::from_millis(ms))),
             None => Until::Always,
         };
-        self.0.insert((client.clone(), credential.clone()), until);
+        let known = self.0.entry((client.clone(), credential.clone())).or_insert(until);
+        // A new version of the credential may sign for a shorter time than the one before it.
+        *known = known.longer(until);
     }
 
     /// What is left of the signatures that `concerns` selects by client and credential.

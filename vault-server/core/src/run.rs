@@ -46,6 +46,9 @@ pub enum CoreError {
     /// The log is damaged, locked or full.
     #[error("the log cannot be used")]
     Audit(#[from] AuditError),
+    /// A catalogue, or what the operator adds to it, does not read.
+    #[error(transparent)]
+    Catalog(#[from] vault_venue::CatalogError),
     /// A frame was not one of ours.
     #[error("a channel to another process broke")]
     Channel(#[from] FrameError),

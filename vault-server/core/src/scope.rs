@@ -1,18 +1,15 @@
-//! Scopes: put, get, list, delete, and Explain, the dry run of one request.
+//! Scopes: put, get, list, delete.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 
 use prost::Message;
 use vault_ipc::proto::v1;
-use vault_model::{Class, Leg, Member, Mode, Name, Symbols, Timestamp};
+use vault_model::{Class, Mode, Name, Timestamp};
 use vault_policy::{Grant, ScopeDocument};
 
 use crate::act::{Asker, Plan};
-use crate::authorize::{Facts, Judged};
 use crate::command::{self, Method};
 use crate::error::{Conflict, VaultError};
-use crate::sign::model_request;
 use crate::storage::{Changes, RowKey, ScopeRow};
 use crate::vault::{CompiledScope, Vault, detail};
 
@@ -40,12 +37,13 @@ impl Vault {
         }
 
         let is_other = |operation: &String| {
-            let (method, path) = operation.split_once(' ')?;
+            // By its name: a path may have a pattern in it.
             self.registry.names().find(|name| {
-                self.registry
-                    .venue(name)
-                    .and_then(|venue| venue.catalog.operation(method, path))
-                    .is_some_and(|operation| operation.class == Class::Other)
+                self.registry.venue(name).is_some_and(|venue| {
+                    let mut operations = venue.catalog.operations.iter();
+                    operations
+                        .any(|known| *known.name == **operation && known.class == Class::Other)
+                })
             })
         };
         if document.operations.iter().any(|operation| is_other(operation).is_none()) {
@@ -141,72 +139,6 @@ impl Vault {
         Ok(v1::ListScopesResponse { scopes })
     }
 
-    /// Judges one request as if a client had sent it; signs nothing.
-    ///
-    /// # Errors
-    ///
-    /// [`VaultError::NotFound`] for the client, [`VaultError::Field`]. What Sign would refuse is in
-    /// the answer.
-    pub(crate) fn explain(
-        &self,
-        command: &v1::ExplainCommand,
-    ) -> Result<v1::ExplainResponse, VaultError> {
-        let client = self
-            .opened()?
-            .state
-            .tables()
-            .clients
-            .get(command.client.as_str())
-            .ok_or(VaultError::NotFound("client"))?;
-        let credential: Name =
-            command.credential.parse().map_err(|_| VaultError::NotFound("credential"))?;
-        let mode: Mode = match command.mode.as_str() {
-            "" => Mode::Sign,
-            word => word.parse().map_err(|_| VaultError::Field("mode is sign or execute"))?,
-        };
-        let address: IpAddr = command
-            .address
-            .parse()
-            .map_err(|_| VaultError::Field("address is an IPv4 or IPv6 address"))?;
-        let request = command.request.as_ref().ok_or(VaultError::Field("request is not set"))?;
-        let mut facts = Facts::default();
-        let request = model_request(request);
-        let judged = Judged {
-            client,
-            address: address.to_canonical(),
-            credential: &credential,
-            mode,
-            request: &request,
-        };
-        let verdict = self.authorize(judged, &mut facts);
-
-        let mut response = v1::ExplainResponse::default();
-        match verdict {
-            Ok(permit) => {
-                response.allowed = true;
-                facts.keep(permit);
-            }
-            Err(error) => {
-                let failure = vault_ipc::Failure::from(&error);
-                response.reason = failure.reason;
-                response.message = failure.message;
-                response.hint = failure.hint;
-                response.operation = failure.operation;
-            }
-        }
-        if let Some(reading) = &facts.reading {
-            response.closure_hash = reading.closure_hash.to_vec();
-            response.closure_widest = reading.widest().operation.clone();
-            let rest = reading
-                .closure
-                .iter()
-                .filter(|member| member.operation != reading.stated.operation);
-            response.closure =
-                std::iter::once(&reading.stated).chain(rest).map(explained).collect();
-        }
-        Ok(response)
-    }
-
     fn scope(&self, name: &str) -> Result<&CompiledScope, VaultError> {
         self.opened()?.scopes.get(name).ok_or(VaultError::NotFound("scope"))
     }
@@ -299,40 +231,5 @@ fn wire_scope(document: &ScopeDocument) -> v1::Scope {
             deny: document.network.deny.iter().map(ToString::to_string).collect(),
             allow_any: document.network.allow_any,
         }),
-    }
-}
-
-fn explained(member: &Member) -> v1::ExplainedOperation {
-    let (symbols, every_symbol) = match &member.symbols {
-        Symbols::Every => (Vec::new(), true),
-        Symbols::Named(symbols) => (symbols.clone(), false),
-    };
-    v1::ExplainedOperation {
-        operation: member.operation.clone(),
-        class: member.class.to_string(),
-        products: member.products.iter().flatten().map(ToString::to_string).collect(),
-        symbols,
-        every_symbol,
-        legs: member.legs.iter().map(explained_leg).collect(),
-    }
-}
-
-fn explained_leg(leg: &Leg) -> v1::ExplainedLeg {
-    fn word<T: ToString>(value: &Option<T>) -> String {
-        value.as_ref().map(ToString::to_string).unwrap_or_default()
-    }
-    v1::ExplainedLeg {
-        product: word(&leg.product),
-        symbol: word(&leg.symbol),
-        side: word(&leg.side),
-        r#type: word(&leg.order_type),
-        tif: word(&leg.tif),
-        quantity: word(&leg.quantity),
-        quote_quantity: word(&leg.quote_quantity),
-        price: word(&leg.price),
-        trigger_price: word(&leg.trigger_price),
-        reduce_only: leg.reduce_only,
-        post_only: leg.post_only,
-        leverage: word(&leg.leverage),
     }
 }

@@ -1,11 +1,15 @@
 //! Sign: judge, open the credential, sign, wipe, log; the reply leaves once the entry is on disk.
 
+use std::net::IpAddr;
+
 use prost::Message;
+use ring::rand::SecureRandom;
 use sha2::{Digest, Sha256};
 use vault_audit::{Entry, EntryKind};
-use vault_ipc::SignCall;
 use vault_ipc::proto::v1;
-use vault_model::{Mode, Name, RequestId, Role, SignedRequest, Timestamp, VenueRequest};
+use vault_ipc::{Failure, SignCall};
+use vault_model::{Mode, Name, Reading, RequestId, Role, SignedRequest, Timestamp, VenueRequest};
+use vault_policy::{Denial, Remedy};
 use vault_venue::Moment;
 
 use crate::authorize::{Facts, Judged, Permit};
@@ -15,6 +19,7 @@ use crate::crypto::mac::payload_mac;
 use crate::error::VaultError;
 use crate::journal::Channel;
 use crate::replay::{Known, Replay, RequestKey};
+use crate::storage::ClientRow;
 use crate::vault::Vault;
 
 /// A Sign, taken apart.
@@ -26,6 +31,18 @@ struct Order {
     key: RequestKey,
     /// By which a retry is told from another request with its id.
     content: [u8; 32],
+}
+
+impl Order {
+    fn judged<'o>(&'o self, client: &'o ClientRow, address: IpAddr) -> Judged<'o> {
+        Judged {
+            client,
+            address,
+            credential: &self.credential,
+            mode: Mode::Sign,
+            request: &self.request,
+        }
+    }
 }
 
 /// Who waits for the answer, and since when.
@@ -136,16 +153,7 @@ impl Vault {
             .get(&caller.name)
             .ok_or(VaultError::Internal("a caller is no client"))?;
         let address = caller.origin.address.ok_or(VaultError::Internal("a bot has no address"))?;
-        let permit = self.authorize(
-            Judged {
-                client,
-                address,
-                credential: &order.credential,
-                mode: Mode::Sign,
-                request: &order.request,
-            },
-            facts,
-        )?;
+        let permit = self.authorize(order.judged(client, address), facts)?;
         let signed = self.take_nonce(&permit, &caller.name, now).and_then(|nonce| {
             let signed = self.sign_permitted(&permit, &order.request, nonce, now)?;
             Ok((signed, nonce))
@@ -183,13 +191,18 @@ impl Vault {
             .venue(permit.reading().venue)
             .ok_or(VaultError::Internal("a reading is of an unknown venue"))?;
         let secret = open_credential(self.opened()?, &self.instance_id, permit)?;
+        let mut unique = [0; 16];
+        self.rng
+            .fill(&mut unique)
+            .map_err(|_| VaultError::Internal("the system has no randomness"))?;
         let moment = Moment {
             at: now,
             nonce,
             environment: permit.credential().environment,
             disclose_passphrase: permit.credential().disclose_passphrase,
+            unique,
         };
-        Ok(venue.sign(request, &secret.key(), &moment)?)
+        Ok(venue.sign(request, &secret.key(permit.key_type()), &moment)?)
     }
 
     fn release(
@@ -206,14 +219,15 @@ impl Vault {
         let place = match self.journal.record(entry) {
             Ok(place) => place,
             // Too many legs for one entry: what cannot be logged is not released.
-            Err(error) => return self.deny_sign(asked, Some(order), &Facts::default(), &error),
+            Err(error) => return self.deny_sign(asked, Some(order), facts, &error),
         };
 
         let usable_for_ms = facts
             .credential
             .as_ref()
             .and_then(|credential| self.registry.venue(&credential.venue))
-            .and_then(|venue| venue.usable_ms());
+            .zip(facts.key_type)
+            .and_then(|(venue, key_type)| venue.usable_ms(key_type));
         let response = v1::SignResponse {
             request: Some(wire_signed(signed)),
             usable_for_ms,
@@ -250,13 +264,42 @@ impl Vault {
         let place = match self.record_denied(entry, error) {
             Err(VaultError::EntryTooLong) => {
                 // The legs do not fit: the refusal is logged without them.
-                let bare = self.sign_entry(EntryKind::SignDenied, asked, order, &Facts::default());
+                let mut bare = self.sign_entry(EntryKind::SignDenied, asked, order, facts);
+                bare.legs = Vec::new();
                 self.record_denied(bare, error)?
             }
             other => other?,
         };
-        self.journal.refuse(Channel::Front, asked.correlation, error, Some(place.index));
+        let mut failure = Failure::from(error);
+        if let (VaultError::Deny(denial), Some(order), Some(reading)) =
+            (error, order, &facts.reading)
+        {
+            let remedies = self.remedies(asked.caller, order, denial, reading);
+            failure.hint = vault_policy::hint(denial, &remedies);
+            failure.remedies = remedies.iter().map(ToString::to_string).collect();
+        }
+        self.journal.fail(Channel::Front, asked.correlation, failure, Some(place.index));
         Ok(())
+    }
+
+    /// What would change a denial, for the hint. A client that is denied too often gets none: it is
+    /// work that the vault need not do.
+    fn remedies(
+        &self,
+        caller: &Caller,
+        order: &Order,
+        denial: &Denial,
+        reading: &Reading,
+    ) -> Vec<Remedy> {
+        let (Some(client), Some(address)) =
+            (self.tables().clients.get(&caller.name), caller.origin.address)
+        else {
+            return Vec::new();
+        };
+        let judged = order.judged(client, address);
+        self.ground(judged)
+            .map(|ground| ground.remedies(judged, denial, reading))
+            .unwrap_or_default()
     }
 
     fn sign_entry(
@@ -281,7 +324,7 @@ impl Vault {
         }
         if let Some(reading) = &facts.reading {
             let stated = &reading.stated;
-            entry.operation = Some(stated.operation.clone());
+            entry.operation = Some(stated.operation.to_string());
             entry.class = Some(stated.class);
             entry.product = match stated.products.as_deref() {
                 Some([product]) => Some(*product),
@@ -290,7 +333,7 @@ impl Vault {
             entry.legs = stated.legs.clone();
             entry.client_order_id = stated.client_order_id.clone();
             entry.closure_hash = Some(reading.closure_hash);
-            entry.closure_widest = Some(reading.widest().operation.clone());
+            entry.closure_widest = Some(reading.widest().operation.to_string());
             entry.catalog_hash = Some(reading.catalog_hash);
         }
         if let Some(order) = order {

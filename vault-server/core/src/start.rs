@@ -10,11 +10,11 @@ use serde::Deserialize;
 use vault_audit::tree::{CompactRange, leaf_hash};
 use vault_audit::{EntryKind, Hash, Log, Origin as LogOrigin, Outcome, Recovered, VisitError};
 use vault_model::{Name, RequestId, Timestamp};
-use vault_venue::Registry;
+use vault_venue::Venue;
 
 use crate::caller::Origin;
 use crate::command;
-use crate::config::CoreConfig;
+use crate::config::{CoreConfig, registry};
 use crate::error::{UnsealProblem, VaultError};
 use crate::grant::Librarian;
 use crate::journal::Journal;
@@ -189,6 +189,18 @@ pub fn start(
     core: &Sender<Input>,
     now: Timestamp,
 ) -> Result<Started, CoreError> {
+    let registry = registry(&config.catalog_additions)?;
+    for name in registry.names() {
+        let catalog = registry.venue(name).map(|venue| &venue.catalog);
+        let hash = catalog.map(|catalog| hex::encode(catalog.hash)).unwrap_or_default();
+        let operations = catalog.map_or(0, |catalog| catalog.operations.len());
+        tracing::debug!(venue = name, operations, %hash, "catalogue loaded");
+    }
+    if !config.catalog_additions.is_empty() {
+        let files: Vec<&str> =
+            config.catalog_additions.iter().map(|addition| addition.file.as_str()).collect();
+        tracing::info!(?files, "operator's own catalogue files added");
+    }
     let store = Sqlite::open(&config.data.database())?;
     let (instance, head) = (store.instance()?, store.head()?);
     if instance.development != config.development {
@@ -239,11 +251,9 @@ pub fn start(
         to_writer,
         durable.clone(),
     );
-    let registry =
-        Registry::bundled().map_err(|_| CoreError::Defect("a catalogue does not read"))?;
     let mut released = Released::default();
     for ((client, credential), (venue, at)) in &past.signed {
-        let usable_ms = registry.venue(venue).and_then(vault_venue::Venue::usable_ms);
+        let usable_ms = registry.venue(venue).and_then(longest_usable_ms);
         released.add(client, credential, usable_ms, *at);
     }
     let mut leases = Leases::default();
@@ -293,6 +303,12 @@ pub fn start(
         .record_start(opened.recovered, past.intent, &head, unsigned, now)
         .map_err(CoreError::from)?;
     Ok(Started { vault, librarian, writer })
+}
+
+/// How long a signature of any key can be used. The log does not say of which type a key was.
+fn longest_usable_ms(venue: &Venue) -> Option<u64> {
+    let of_types = venue.key_types().iter().map(|key_type| venue.usable_ms(*key_type));
+    of_types.reduce(|one, other| one.zip(other).map(|(one, other)| one.max(other))).flatten()
 }
 
 /// Whether the log is shorter or another than the database remembers.

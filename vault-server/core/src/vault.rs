@@ -226,6 +226,18 @@ impl Vault {
             unseal_ticket,
             time_ms: now.millis(),
             server_not_after_ms: self.server.not_after.millis(),
+            catalogs: self
+                .registry
+                .names()
+                .filter_map(|name| self.registry.venue(name))
+                .map(|venue| v1::CatalogInfo {
+                    venue: venue.name().to_owned(),
+                    hash: venue.catalog.hash.to_vec(),
+                    operations: u32::try_from(venue.catalog.operations.len()).unwrap_or(u32::MAX),
+                })
+                .collect(),
+            catalog_additions: u32::try_from(self.config.catalog_additions.len())
+                .unwrap_or(u32::MAX),
         })
     }
 }

@@ -26,6 +26,13 @@ pub(crate) fn from_failure(failure: Failure) -> Status {
     if !failure.operation.is_empty() {
         metadata.insert("operation".to_owned(), failure.operation);
     }
+    if !failure.class.is_empty() {
+        metadata.insert("class".to_owned(), failure.class);
+    }
+    if !failure.remedies.is_empty() {
+        // Words without spaces.
+        metadata.insert("remedies".to_owned(), failure.remedies.join(" "));
+    }
     if !failure.hint.is_empty() {
         metadata.insert("hint".to_owned(), failure.hint);
     }
@@ -78,6 +85,8 @@ mod tests {
     fn details_carry_what_is_set_and_nothing_else() {
         let full = Failure {
             operation: "okx.trade.order".to_owned(),
+            class: "trade".to_owned(),
+            remedies: vec!["execute".to_owned(), "rights=a,b".to_owned()],
             entry_index: Some(0),
             retry_after_ms: 1500,
             ..Failure::new(Code::Denied, "SYMBOL_NOT_GRANTED", "symbol is not granted")
@@ -91,6 +100,8 @@ mod tests {
         assert_eq!(info.reason, "SYMBOL_NOT_GRANTED");
         assert_eq!(info.domain, "countersign");
         assert_eq!(info.metadata["operation"], "okx.trade.order");
+        assert_eq!(info.metadata["class"], "trade");
+        assert_eq!(info.metadata["remedies"], "execute rights=a,b");
         assert_eq!(info.metadata["entry_index"], "0");
         assert_eq!(info.metadata["hint"], "ask an admin");
         assert_eq!(info.metadata["retry_after_ms"], "1500");

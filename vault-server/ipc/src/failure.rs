@@ -54,6 +54,12 @@ pub struct Failure {
     /// When to try again; 0 if that does not help.
     #[prost(uint64, tag = "7")]
     pub retry_after_ms: u64,
+    /// Class of the operation outside the scope; may be empty.
+    #[prost(string, tag = "8")]
+    pub class: String,
+    /// What would change the answer, each alone: `execute`, `assume=venue_checks`, `rights=A,B`.
+    #[prost(string, repeated, tag = "9")]
+    pub remedies: Vec<String>,
 }
 
 impl Failure {

@@ -116,7 +116,7 @@ pub enum Symbols {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Member {
     /// `METHOD path`, unique in the catalogue of its venue.
-    pub operation: String,
+    pub operation: std::sync::Arc<str>,
     /// Class.
     pub class: Class,
     /// Whether the catalogue sources its schema; a write without cannot be granted.
@@ -150,5 +150,46 @@ impl Reading {
     /// The most dangerous operation of the closure: the last by class, then the first by name.
     pub fn widest(&self) -> &Member {
         self.closure.iter().rev().max_by_key(|member| member.class).unwrap_or(&self.stated)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Member, Reading, Symbols};
+    use crate::Class;
+
+    fn member(operation: &str, class: Class) -> Member {
+        Member {
+            operation: operation.into(),
+            class,
+            schema_sourced: true,
+            products: None,
+            symbols: Symbols::Every,
+            legs: Vec::new(),
+            client_order_id: None,
+        }
+    }
+
+    #[test]
+    fn the_widest_is_the_last_by_class_then_the_first_by_name() {
+        let widest = |closure: Vec<Member>| {
+            let stated = member("GET /stated", Class::Read);
+            let reading = Reading {
+                venue: "okx",
+                stated,
+                closure,
+                closure_hash: [0; 32],
+                catalog_hash: [0; 32],
+            };
+            reading.widest().operation.to_string()
+        };
+        for pair in Class::ALL.windows(2) {
+            let both = vec![member("A /wider", pair[1]), member("B /narrower", pair[0])];
+            assert_eq!(widest(both.clone()), "A /wider");
+            assert_eq!(widest(both.into_iter().rev().collect()), "A /wider");
+        }
+        let ties = ["A", "B", "C"].map(|name| member(name, Class::Trade));
+        assert_eq!(widest(ties.to_vec()), "A");
+        assert_eq!(widest(Vec::new()), "GET /stated");
     }
 }

@@ -9,7 +9,7 @@ use crate::judge::Question;
 pub(crate) fn judge(question: &Question<'_>, member: &Member) -> Result<(), fn(Outside) -> Denial> {
     match member.class {
         Class::Keys | Class::Withdraw => Err(Denial::ClassNotGrantable),
-        Class::Other if question.scope.operations.contains(&member.operation) => Ok(()),
+        Class::Other if question.scope.operations.contains(&*member.operation) => Ok(()),
         Class::Other => Err(Denial::OperationNotGranted),
         class if question.scope.classes.contains(&class) => Ok(()),
         _ => Err(Denial::ClassNotGranted),

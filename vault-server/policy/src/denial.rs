@@ -1,5 +1,7 @@
 //! Decisions, and why requests are denied.
 
+use vault_model::Class;
+
 /// The answer to one request. `Deny` says which rule and why, for the audit log.
 #[must_use]
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -15,6 +17,8 @@ pub enum Decision {
 pub struct Outside {
     /// Its name in the catalogue.
     pub operation: String,
+    /// Its class.
+    pub class: Class,
     /// Whether it is the one that the caller stated, not another that the signature would
     /// authorise too.
     pub stated: bool,
@@ -103,7 +107,7 @@ impl Denial {
         self.outside().map(|outside| outside.operation.as_str())
     }
 
-    /// What people can do about it.
+    /// What people can do about it, where nobody has looked for remedies.
     pub fn hint(&self) -> &'static str {
         if self.outside().is_some_and(|outside| !outside.stated) {
             return "the signature would authorise this operation too; Execute may serve the request";

@@ -82,7 +82,7 @@ impl Rule {
     ];
 
     /// Judges what does not depend on the operation.
-    fn judge(self, question: &Question<'_>) -> Result<(), Denial> {
+    pub(crate) fn judge(self, question: &Question<'_>) -> Result<(), Denial> {
         match self {
             Self::Credential => credential::judge(question),
             Self::Halt => halt::judge(question),
@@ -93,7 +93,7 @@ impl Rule {
     }
 
     /// Judges one operation.
-    fn judge_member(
+    pub(crate) fn judge_member(
         self,
         question: &Question<'_>,
         member: &Member,
@@ -124,19 +124,23 @@ pub fn judge(question: &Question<'_>) -> Decision {
             &question.reading.stated,
         )));
     }
-    for member in question.members() {
-        for rule in Rule::ALL {
-            if let Err(denial) = rule.judge_member(question, member) {
-                return Decision::Deny(denial(outside(question, member)));
-            }
-        }
+    match question.members().iter().find_map(|member| judge_member(question, member)) {
+        Some(denial) => Decision::Deny(denial),
+        None => Decision::Allow,
     }
-    Decision::Allow
+}
+
+/// Why one operation is outside of what the client may do; `None` if it is inside. What does not
+/// depend on the operation is not asked.
+pub fn judge_member(question: &Question<'_>, member: &Member) -> Option<Denial> {
+    let denials = Rule::ALL.iter().map(|rule| rule.judge_member(question, member));
+    denials.filter_map(Result::err).next().map(|denial| denial(outside(question, member)))
 }
 
 fn outside(question: &Question<'_>, member: &Member) -> Outside {
     Outside {
-        operation: member.operation.clone(),
+        operation: member.operation.to_string(),
+        class: member.class,
         stated: member.operation == question.reading.stated.operation,
     }
 }

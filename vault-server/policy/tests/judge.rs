@@ -7,7 +7,10 @@ use ipnet::IpNet;
 use vault_model::{
     Class, HaltLevel, HaltTarget, Leg, Member, Mode, Name, Product, Reading, Symbols,
 };
-use vault_policy::{Decision, Denial, Grant, Halts, Question, Scope, ScopeDocument, judge};
+use vault_policy::{
+    Decision, Denial, Grant, Halts, Question, Remedy, Scope, ScopeDocument, execute_remedy, hint,
+    judge, judge_member,
+};
 
 fn name(text: &str) -> Name {
     text.parse().expect("a name")
@@ -15,7 +18,7 @@ fn name(text: &str) -> Name {
 
 fn member(class: Class) -> Member {
     Member {
-        operation: format!("POST /{class}"),
+        operation: format!("POST /{class}").into(),
         class,
         schema_sourced: true,
         products: Some(Vec::new()),
@@ -91,8 +94,8 @@ impl Case {
         self
     }
 
-    fn judge(&self, closure: Vec<Member>) -> Decision {
-        judge(&Question {
+    fn ask<T>(&self, closure: Vec<Member>, ask: impl FnOnce(&Question<'_>) -> T) -> T {
+        ask(&Question {
             client: &name(self.client),
             credential: &name(self.credential),
             mode: self.mode,
@@ -102,6 +105,10 @@ impl Case {
             client_networks: &self.networks,
             halts: &self.halts,
         })
+    }
+
+    fn judge(&self, closure: Vec<Member>) -> Decision {
+        self.ask(closure, judge)
     }
 
     fn code(&self, closure: Vec<Member>) -> &'static str {
@@ -146,8 +153,8 @@ fn empty_lists_grant_nothing() {
 
 #[test]
 fn every_member_of_the_closure_is_judged() {
-    let read = Member { operation: "GET /openOrders".to_owned(), ..member(Class::Read) };
-    let cancel = Member { operation: "DELETE /openOrders".to_owned(), ..order(&["BTC-USDT"]) };
+    let read = Member { operation: "GET /openOrders".into(), ..member(Class::Read) };
+    let cancel = Member { operation: "DELETE /openOrders".into(), ..order(&["BTC-USDT"]) };
     let cancel = Member { class: Class::Cancel, ..cancel };
     let closure = || vec![read.clone(), cancel.clone()];
     let read_only = case().with(|case| case.document.classes = BTreeSet::from([Class::Read]));
@@ -156,6 +163,7 @@ fn every_member_of_the_closure_is_judged() {
     let Decision::Deny(denial) = read_only.judge(closure()) else { panic!("denied") };
     assert_eq!(denial.operation(), Some("DELETE /openOrders"));
     assert!(denial.hint().contains("Execute"), "{}", denial.hint());
+    assert_eq!(denial.outside().map(|outside| outside.class), Some(Class::Cancel));
 
     // Sent by the vault itself, the read is a read.
     let execute = read_only.with(|case| {
@@ -169,13 +177,79 @@ fn every_member_of_the_closure_is_judged() {
 #[test]
 fn the_first_operation_outside_is_named() {
     let outside =
-        |operation: &str| Member { operation: operation.to_owned(), ..member(Class::Account) };
+        |operation: &str| Member { operation: operation.into(), ..member(Class::Account) };
     let closure = vec![member(Class::Read), outside("POST /a"), outside("POST /b")];
 
     let Decision::Deny(denial) = case().judge(closure) else { panic!("denied") };
 
     assert_eq!(denial.operation(), Some("POST /a"));
     assert!(matches!(denial, Denial::ClassNotGranted(outside) if !outside.stated));
+}
+
+#[test]
+fn every_operation_has_its_own_verdict() {
+    let closure = || vec![order(&["BTC-USDT"]), member(Class::Account), order(&["DOGE-USDT"])];
+    let verdicts = case().ask(closure(), |question| {
+        let members = question.reading.closure.iter();
+        members
+            .map(|member| judge_member(question, member).map(|denial| denial.code()))
+            .collect::<Vec<_>>()
+    });
+    assert_eq!(verdicts, [None, Some("CLASS_NOT_GRANTED"), Some("SYMBOL_NOT_GRANTED")]);
+}
+
+#[test]
+fn execute_is_a_remedy_where_the_stated_operation_alone_passes() {
+    let read = Member { operation: "GET /openOrders".into(), ..member(Class::Read) };
+    let closure = || vec![read.clone(), member(Class::Account)];
+    let remedy = |case: &Case, closure| case.ask(closure, execute_remedy);
+
+    assert_eq!(remedy(&case(), closure()), Some(Remedy::Execute { granted: false }));
+    let granted = case().with(|case| {
+        case.document.modes.insert(Mode::Execute);
+    });
+    assert_eq!(remedy(&granted, closure()), Some(Remedy::Execute { granted: true }));
+    // What the client may not do at all, nobody does for it.
+    let swapped = || vec![member(Class::Account), read.clone()];
+    assert_eq!(remedy(&case(), swapped()), None);
+    for change in [
+        (|case| case.address = "11.0.0.1") as fn(&mut Case),
+        |case| case.credential = "okx-other",
+        |case| {
+            case.halts.halt(HaltTarget::All, HaltLevel::Nothing);
+        },
+    ] {
+        assert_eq!(remedy(&granted.clone().with(change), closure()), None);
+    }
+    // A halt that lets reads pass lets a read pass that the vault sends.
+    let halted = granted.with(|case| {
+        case.halts.halt(HaltTarget::All, HaltLevel::NoNewRisk);
+    });
+    assert_eq!(remedy(&halted, closure()), Some(Remedy::Execute { granted: true }));
+}
+
+#[test]
+fn a_hint_names_every_remedy_that_was_found() {
+    let read = Member { operation: "GET /openOrders".into(), ..member(Class::Read) };
+    let Decision::Deny(other) = case().judge(vec![read, member(Class::Account)]) else {
+        panic!("denied")
+    };
+    let rights = Remedy::Rights(vec!["enableReading".to_owned(), "enableFutures".to_owned()]);
+    let remedies = [Remedy::Execute { granted: false }, Remedy::VenueChecks, rights];
+
+    let words: Vec<String> = remedies.iter().map(ToString::to_string).collect();
+    assert_eq!(words, ["execute", "assume=venue_checks", "rights=enableReading,enableFutures"]);
+    let all = hint(&other, &remedies);
+    for part in ["this operation too", "mode execute", "venue_checks", "enableReading, enableFut"] {
+        assert!(all.contains(part), "{all}");
+    }
+    let granted = hint(&other, &[Remedy::Execute { granted: true }]);
+    assert!(granted.contains("Execute") && !granted.contains("scope"), "{granted}");
+    assert!(!hint(&other, &[]).contains("Execute"), "{}", hint(&other, &[]));
+
+    // Where the stated operation is what is outside, the rule's own words stay.
+    let Decision::Deny(own) = case().judge(vec![member(Class::Account)]) else { panic!("denied") };
+    assert_eq!(hint(&own, &[]), own.hint());
 }
 
 #[test]

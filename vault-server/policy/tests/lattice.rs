@@ -90,7 +90,7 @@ fn members() -> Vec<Member> {
         for products in &products {
             for symbols in &symbols {
                 members.push(Member {
-                    operation: operation.to_owned(),
+                    operation: operation.into(),
                     class,
                     schema_sourced: true,
                     products: products.clone(),

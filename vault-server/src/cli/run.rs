@@ -21,6 +21,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Fault> {
         let exit = match &error {
             RunError::ChildDied(_) | RunError::Channel(_) | RunError::StopTimeout => Exit::Died,
             RunError::Bind(_)
+            | RunError::Catalog(_)
             | RunError::Config(_)
             | RunError::DataMissing(_)
             | RunError::DataMode(_)

@@ -20,6 +20,17 @@ pub fn run(output: Output, data: &Path) -> Result<(), Fault> {
 fn value(status: &StatusResponse) -> Value {
     let slots: Vec<_> =
         status.slots.iter().map(|slot| json!({ "id": slot.id, "kind": slot.kind })).collect();
+    let catalogs: Vec<_> = status
+        .catalogs
+        .iter()
+        .map(|catalog| {
+            json!({
+                "venue": catalog.venue,
+                "hash": hex::encode(&catalog.hash),
+                "operations": catalog.operations,
+            })
+        })
+        .collect();
     json!({
         "state": state_word(status.state()),
         "reason": status.reason,
@@ -36,6 +47,8 @@ fn value(status: &StatusResponse) -> Value {
         "retry_after_s": status.retry_after_s,
         "time_ms": status.time_ms,
         "server_not_after_ms": status.server_not_after_ms,
+        "catalogs": catalogs,
+        "catalog_additions": status.catalog_additions,
     })
 }
 
@@ -47,6 +60,18 @@ fn people(status: &StatusResponse) -> String {
         seconds => format!("{seconds} s"),
     };
     let development = if status.development { "DEVELOPMENT: for tests only" } else { "" };
+    let catalogs: Vec<String> = status
+        .catalogs
+        .iter()
+        .map(|catalog| {
+            let hash = hex::encode(&catalog.hash);
+            format!("{} {}", catalog.venue, hash.get(..12).unwrap_or_default())
+        })
+        .collect();
+    let additions = match status.catalog_additions {
+        0 => String::new(),
+        count => count.to_string(),
+    };
     pairs(&[
         ("vault", state_word(status.state()).to_owned()),
         ("reason", status.reason.clone()),
@@ -57,6 +82,8 @@ fn people(status: &StatusResponse) -> String {
         ("log", format!("{}, {} entries", status.log_origin, status.log_size)),
         ("state revision", status.state_rev.to_string()),
         ("slots", slots.join(", ")),
+        ("catalogues", catalogs.join(", ")),
+        ("catalogue additions", additions),
         ("server certificate", Timestamp::from_millis(status.server_not_after_ms).to_string()),
     ])
 }

@@ -67,6 +67,10 @@ names = [{names}]
 segment_bytes = {segment_bytes}
 disk_free_min_bytes = {disk_free_min_bytes}
 
+[catalog]
+# Files of your own with more operations of a venue; relative ones lie in this directory.
+# additions = ["own.toml"]
+
 [unseal]
 # At most one, for restarts without a person; both need a key-file slot (`init --key-file`).
 {key_file}

@@ -103,6 +103,61 @@ fn a_wrong_configuration_is_named_by_line_and_column() {
     assert!(stderr(&output).contains("config.toml:2:1: unknown field"), "{}", stderr(&output));
 }
 
+/// Ports of the system's choice, and one catalogue file beside the configuration.
+fn with_addition(bed: &Bed, text: &str) {
+    let config = "development = true\n[listen]\nbot = \"127.0.0.1:0\"\noperator = \"127.0.0.1:0\"\n\
+                  enroll = \"127.0.0.1:0\"\n[catalog]\nadditions = [\"own.toml\"]\n";
+    fs::write(bed.data().join("config.toml"), config).expect("written");
+    fs::write(bed.data().join("own.toml"), text).expect("written");
+}
+
+#[test]
+fn a_broken_catalogue_file_is_named_by_line_and_column() {
+    let bed = Bed::new(&[]);
+    let stated_twice = "format = 1\nvenue = \"kraken\"\n[sources]\nown = \"ours\"\n[[operation]]\n\
+                        method = \"POST\"\npath = \"/0/private/AddOrder\"\nclass = \"read\"\n\
+                        source = \"own\"\nbody = \"form\"\n";
+    for (text, at) in [
+        ("format = 1\nvenue = \"kraken\"\nunheard_of = 1\n", "own.toml:3:1: "),
+        ("format = 1\nvenue = \"kraken\n", "own.toml:2:"),
+        ("format = 1\nvenue = \"nowhere\"\n", "own.toml: this build knows no venue"),
+        (stated_twice, "own.toml:5:1: POST /0/private/AddOrder: stated twice"),
+    ] {
+        with_addition(&bed, text);
+        let output = bed.run(&["run"], "");
+
+        assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+        assert!(stderr(&output).contains(at), "{at}: {}", stderr(&output));
+    }
+    fs::remove_file(bed.data().join("own.toml")).expect("removed");
+    let output = bed.run(&["run"], "");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("own.toml: "), "{}", stderr(&output));
+}
+
+#[test]
+fn a_catalogue_file_of_ones_own_is_in_the_hash() {
+    let hash = |text: Option<&str>| {
+        let bed = Bed::new(&[]);
+        if let Some(text) = text {
+            with_addition(&bed, text);
+        }
+        let _server = bed.start();
+        let status = json(&bed.run(&["status"], ""));
+        assert_eq!(status["catalog_additions"], u64::from(text.is_some()));
+        let catalogs = status["catalogs"].as_array().expect("a list").clone();
+        let kraken = catalogs.iter().find(|catalog| catalog["venue"] == "kraken").expect("there");
+        (kraken["hash"].clone(), kraken["operations"].as_u64().expect("a number"))
+    };
+    let own = "format = 1\nvenue = \"kraken\"\n[sources]\nown = \"ours\"\n[[operation]]\n\
+               method = \"POST\"\npath = \"/0/private/OurOwn\"\nclass = \"read\"\nsource = \"own\"\n\
+               body = \"form\"\n";
+    let (bundled, added) = (hash(None), hash(Some(own)));
+
+    assert_ne!(bundled.0, added.0);
+    assert_eq!(bundled.1 + 1, added.1);
+}
+
 #[test]
 fn a_taken_address_is_named() {
     let bed = Bed::new(&[]);

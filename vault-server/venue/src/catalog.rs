@@ -1,33 +1,44 @@
-//! Venue catalogues: what a venue's operations are, read once from `catalog/<venue>.toml` and
-//! compiled into lookup tables. Data only; how bytes are signed is in the scheme's file.
+//! Venue catalogues: what a venue's operations are, read once from `catalog/` and compiled into
+//! lookup tables. Data only; how bytes are signed is in the scheme's file.
 
+mod binding;
 mod compile;
+mod load;
 mod raw;
+mod table;
 
 use std::collections::{BTreeMap, HashMap};
 
+use rustc_hash::FxHashMap;
 use serde::Deserialize;
-use sha2::{Digest, Sha256};
 use vault_model::{Class, Environment, OrderType, Product, TimeInForce};
 
-use crate::glob::Glob;
+pub(crate) use binding::Binding;
+pub use load::Part;
+pub(crate) use load::venue_of;
+pub(crate) use table::{NameSet, Table};
 
-/// Why a catalogue cannot be used. Catalogues are ours, so the words may quote them.
+use crate::glob::Glob;
+use crate::key::KeyType;
+
+/// Why a catalogue cannot be used. Catalogues are ours or the operator's own, so the words may
+/// quote them.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum CatalogError {
     /// Parses as format 1, but contradicts itself.
-    #[error("{venue}: {what}")]
+    #[error("{file}: {what}")]
     Inconsistent {
-        /// The venue.
-        venue: String,
+        /// The venue, or the file of the part.
+        file: String,
         /// What is wrong, and where.
         what: String,
     },
-    /// Not format 1: broken TOML, an unknown key, a wrong word.
-    #[error("{venue}: line {line}, column {column}: {what}")]
+    /// Not format 1, or an entry that contradicts another: broken TOML, an unknown key, a wrong
+    /// word, an operation stated twice.
+    #[error("{file}:{line}:{column}: {what}")]
     Syntax {
-        /// The venue.
-        venue: String,
+        /// The file of the part.
+        file: String,
         /// From 1.
         line: usize,
         /// In characters, from 1.
@@ -44,7 +55,7 @@ pub struct Catalog {
     pub venue: String,
     /// Name for people.
     pub title: String,
-    /// SHA-256 of the file.
+    /// SHA-256 of the file; of several parts: SHA-256 over the SHA-256 of each, in order.
     pub hash: [u8; 32],
     /// Citations by their keys.
     pub sources: BTreeMap<String, String>,
@@ -57,11 +68,9 @@ pub struct Catalog {
     pub(crate) shapes: Vec<Shape>,
     pub(crate) products: Vec<ProductRule>,
     pub(crate) order_types: HashMap<String, OrderTypeWord>,
+    pub(crate) tifs: HashMap<String, TifWord>,
     environments: HashMap<Environment, Hosts>,
-    /// Method and path to operation.
-    by_name: HashMap<(String, String), usize>,
-    /// What the signature binds of method and path, to every operation that has it.
-    by_bound: HashMap<(Option<String>, Option<String>), Vec<usize>>,
+    pub(crate) table: Table,
 }
 
 /// Facts about a venue's signature.
@@ -69,32 +78,78 @@ pub struct Catalog {
 pub struct Signature {
     /// Scheme name.
     pub scheme: String,
-    /// Whether the method is signed.
-    pub binds_method: bool,
-    /// Whether the host is signed.
-    pub binds_host: bool,
-    /// Whether the path is signed.
-    pub binds_path: bool,
-    /// Whether the query is signed.
-    pub binds_query: bool,
-    /// Whether the body is signed.
-    pub binds_body: bool,
-    /// Whether query and body are signed as one text without a boundary between them.
-    pub joined: bool,
-    /// How long a released signature can be used, in milliseconds; absent: without end.
-    pub usable_ms: Option<u64>,
+    /// What it binds, and how long it is good.
+    pub facts: Facts,
+    /// Other facts for some types of keys.
+    pub variants: Vec<(KeyType, Facts)>,
+    /// How query and body are signed, where they are signed as one text.
+    pub joined: Option<Joined>,
+    /// A parameter by which a caller may narrow the time in which a signature is good.
+    pub window: Option<Window>,
     /// Whether a passphrase travels beside the signature.
     pub needs_passphrase: bool,
     /// Whether the venue wants strictly increasing nonces.
     pub nonce: bool,
-    /// Kinds of keys, such as `hmac`.
-    pub key_types: Vec<String>,
+    /// Types of keys that the venue takes.
+    pub key_types: Vec<KeyType>,
     /// Whether the venue takes a client order id twice.
     pub client_order_id_reuse: Reuse,
     /// Parameters that a caller may never send.
     pub reserved: Vec<String>,
     /// Header names, in lower case, that a caller may send along.
     pub caller_headers: Vec<String>,
+}
+
+impl Signature {
+    /// The facts for a type of key.
+    pub fn facts(&self, key_type: KeyType) -> &Facts {
+        self.variants.iter().find(|(of, _)| *of == key_type).map_or(&self.facts, |(_, facts)| facts)
+    }
+}
+
+/// What the signature of a type of key binds.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Facts {
+    /// The parts that are signed.
+    pub binds: Binds,
+    /// How long a released signature can be used, in milliseconds; absent: without end.
+    pub usable_ms: Option<u64>,
+    /// The key of its source.
+    pub source: String,
+}
+
+/// Which parts of a request are signed.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub struct Binds {
+    /// The body.
+    pub body: bool,
+    /// The host.
+    pub host: bool,
+    /// The method.
+    pub method: bool,
+    /// The path.
+    pub path: bool,
+    /// The query.
+    pub query: bool,
+}
+
+/// How query and body are signed as one text.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "snake_case")]
+pub enum Joined {
+    /// Both, the body after the query, without a boundary between them.
+    Concatenated,
+    /// One of them, and nothing says which.
+    Either,
+}
+
+/// A parameter by which a caller narrows the time in which a signature is good.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Window {
+    /// Its name.
+    pub name: String,
+    /// The longest that a caller may ask for, in milliseconds.
+    pub max_ms: u64,
 }
 
 /// Whether a venue takes a client order id again.
@@ -118,29 +173,60 @@ pub struct Hosts {
     pub ws: Vec<String>,
     /// Headers that the vault adds.
     pub headers: Vec<(String, String)>,
+    /// Path prefixes with REST hosts of their own, the longest first.
+    pub(crate) routes: Vec<(String, Vec<String>)>,
+    /// The same for WebSocket hosts.
+    pub(crate) ws_routes: Vec<(String, Vec<String>)>,
+}
+
+impl Hosts {
+    /// The hosts on which an operation lives; the first is the default.
+    pub fn of(&self, operation: &Operation) -> &[String] {
+        let (routes, others) = if operation.is_socket() {
+            (&self.ws_routes, &self.ws)
+        } else {
+            (&self.routes, &self.rest)
+        };
+        routes
+            .iter()
+            .find(|(prefix, _)| operation.path.starts_with(prefix))
+            .map_or(others, |(_, hosts)| hosts)
+    }
 }
 
 /// One operation.
 #[derive(Debug)]
 pub struct Operation {
     /// `METHOD path`.
-    pub name: String,
+    pub name: std::sync::Arc<str>,
     /// An upper-case token.
     pub method: String,
-    /// Path.
+    /// Path. `{x}` stands for any one segment.
     pub path: String,
     /// Class.
     pub class: Class,
-    /// The right it needs, in the venue's words; absent: none is known.
-    pub right: Option<String>,
+    /// The key of its source.
+    pub source: String,
+    /// Rights of which it needs one, in the venue's words; empty: none is known.
+    pub rights: Vec<String>,
+    /// The product of its orders, where the operation says it.
+    pub product: Option<Product>,
     /// A WebSocket log-on.
     pub ws: bool,
+    /// A request over a WebSocket, named by its path, with its parameters in a JSON object.
+    pub rpc: bool,
+    /// Whether it takes a signature. The API key alone opens one that does not.
+    pub signed: bool,
     /// From `endpoint-classes.json`.
     pub tag: Option<String>,
     /// From `endpoint-classes.json`.
     pub note: Option<String>,
     /// From `endpoint-classes.json`.
     pub sensitive: Option<String>,
+    /// Which parts of it a signature binds, where it differs from the venue's rule.
+    pub(crate) binds: Option<Binds>,
+    /// What is signed in one domain can never equal what is signed in another.
+    pub(crate) domain: String,
     pub(crate) location: Location,
     pub(crate) body: BodyForms,
     /// The body is a JSON array of at most this many shapes.
@@ -153,12 +239,24 @@ impl Operation {
     pub fn schema_sourced(&self) -> bool {
         self.shape.is_some()
     }
+
+    /// Whether it goes over a WebSocket.
+    pub fn is_socket(&self) -> bool {
+        self.ws || self.rpc
+    }
+
+    /// Whether the API key alone opens it: who is given a signed request learns that key.
+    pub fn is_disclosed(&self) -> bool {
+        !self.signed && self.class != Class::Public
+    }
 }
 
 /// Where a venue reads an operation's parameters.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Location {
     Body,
+    /// Query or body.
+    Either,
     Nowhere,
     Query,
 }
@@ -171,18 +269,54 @@ pub(crate) struct BodyForms {
 
 #[derive(Debug)]
 pub(crate) struct Shape {
-    pub params: HashMap<String, Param>,
+    /// The key of its source.
+    pub source: String,
+    pub params: FxHashMap<String, Param>,
     /// Names of the required ones, sorted.
     pub required: Vec<String>,
+    /// At least one of each list.
     pub one_of: Vec<Vec<String>>,
+    /// At most one of each list.
+    pub only_one: Vec<Vec<String>>,
+    /// The required ones, among all names of the catalogue.
+    pub required_set: NameSet,
+    /// All that it knows.
+    pub known_set: NameSet,
+    /// It has lists or objects.
+    pub is_composite: bool,
+    /// It has parameters that no rule can judge, or objects that may have some.
+    pub may_refuse: bool,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Param {
     pub kind: Kind,
     pub role: Option<Role>,
     pub constant: Option<String>,
+    /// Every element is an order of its own.
     pub legs: bool,
+    /// Its fields belong to the order around it.
+    pub merge: bool,
+    /// What its presence says about the order.
+    pub implies: Option<Implied>,
+    /// The venue knows it, and a caller may not send it: no rule could judge what it does.
+    pub refused: bool,
+    /// The venue takes the list as repeated names.
+    pub repeats: bool,
+    /// A symbol fits one of these; empty: any symbol.
+    pub patterns: Vec<Glob>,
+}
+
+/// What the presence of a parameter says about its order.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Implied {
+    #[serde(rename = "type")]
+    pub order_type: OrderType,
+    #[serde(default)]
+    pub tif: Option<TimeInForce>,
+    #[serde(default)]
+    pub post_only: Option<bool>,
 }
 
 #[derive(Clone, Debug)]
@@ -238,6 +372,7 @@ pub(crate) struct ProductRule {
     pub symbol: Option<Glob>,
     pub values: Vec<(String, Vec<String>)>,
     pub present: Vec<String>,
+    pub absent: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -247,32 +382,25 @@ pub(crate) struct OrderTypeWord {
     pub post_only: Option<bool>,
 }
 
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TifWord {
+    pub tif: TimeInForce,
+    pub post_only: Option<bool>,
+}
+
 impl Catalog {
     /// Reads a catalogue of format 1. `name` is what the venue must be called in it.
     ///
     /// # Errors
     ///
     /// [`CatalogError`] names the place.
-    pub fn parse(name: &str, text: &str) -> Result<Self, CatalogError> {
-        let file: raw::File = toml::from_str(text).map_err(|error| {
-            let start = error.span().map_or(0, |span| span.start).min(text.len());
-            let before = text.get(..start).unwrap_or_default();
-            CatalogError::Syntax {
-                venue: name.to_owned(),
-                line: before.matches('\n').count() + 1,
-                column: before.chars().rev().take_while(|&c| c != '\n').count() + 1,
-                what: error.message().to_owned(),
-            }
-        })?;
-        let hash: [u8; 32] = Sha256::digest(text.as_bytes()).into();
-        compile::compile(name, file, hash)
-            .map_err(|what| CatalogError::Inconsistent { venue: name.to_owned(), what })
+    pub fn parse(name: &str, parts: &[Part<'_>]) -> Result<Self, CatalogError> {
+        load::load(name, parts)
     }
 
     /// The operation of this method and path.
     pub fn operation(&self, method: &str, path: &str) -> Option<&Operation> {
-        let index = self.by_name.get(&(method.to_owned(), path.to_owned()))?;
-        self.operations.get(*index)
+        self.operations.get(self.table.named(&self.operations, method, path)?)
     }
 
     /// The hosts of an environment; absent when the venue has no such environment.
@@ -280,21 +408,36 @@ impl Catalog {
         self.environments.get(&environment)
     }
 
-    /// Every operation whose method and path are these as far as the signature binds them, in the
-    /// order of their names.
-    pub(crate) fn candidates(&self, method: &str, path: &str) -> impl Iterator<Item = &Operation> {
-        let key = bound_key(&self.signature, method, path);
-        self.by_bound
-            .get(&key)
-            .into_iter()
-            .flatten()
-            .filter_map(|&index| self.operations.get(index))
+    /// Which parts of an operation the signature of a key binds.
+    pub fn binds(&self, operation: &Operation, key_type: KeyType) -> Binds {
+        operation.binds.unwrap_or(self.signature.facts(key_type).binds)
     }
-}
 
-fn bound_key(signature: &Signature, method: &str, path: &str) -> (Option<String>, Option<String>) {
-    (
-        signature.binds_method.then(|| method.to_owned()),
-        signature.binds_path.then(|| path.to_owned()),
-    )
+    /// Whether what is signed for one operation, with the same parameters, can be the very text
+    /// that is signed for the other, as far as method, host and path go.
+    pub fn bound_alike(&self, one: &Operation, other: &Operation, key_type: KeyType) -> bool {
+        let binds = self.binds(one, key_type);
+        let hosts_alike = || {
+            self.environments
+                .values()
+                .any(|hosts| hosts.of(one).iter().any(|host| hosts.of(other).contains(host)))
+        };
+        one.domain == other.domain
+            && binds == self.binds(other, key_type)
+            && one.rpc == other.rpc
+            && (!binds.method || one.method == other.method)
+            && (!binds.path || one.path == other.path)
+            && (!binds.host || hosts_alike())
+    }
+
+    /// The citation behind a key of `[sources]`.
+    pub fn citation(&self, source: &str) -> Option<&str> {
+        self.sources.get(source).map(String::as_str)
+    }
+
+    /// The citation of an operation's schema; absent where nobody sourced it.
+    pub fn schema_source(&self, operation: &Operation) -> Option<&str> {
+        let shape = self.shapes.get(operation.shape?)?;
+        self.citation(&shape.source)
+    }
 }

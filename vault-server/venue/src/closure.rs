@@ -5,34 +5,51 @@
 //! value; a part that is not bound may be anything at all. Parameters that it does not know do
 //! not save us, and neither does a schema that nobody sourced, unless the operator has declared
 //! that the venue checks (`venue_checks`). Operations that need a right which the key lacks are
-//! out. Public operations are out too: they take no signature, so it opens nothing there.
+//! out. Operations that take no signature are out too: it opens nothing there.
+//!
+//! It is asked for with every request, so what can be decided by sets of parameter names alone is
+//! decided by them, before any value is looked at.
+
+use std::borrow::Cow;
 
 use sha2::{Digest, Sha256};
-use vault_model::{Class, Member, VenueRequest};
+use vault_model::{Member, VenueRequest};
 
-use crate::catalog::{Catalog, Location, Operation};
+use crate::catalog::{Binding, Binds, Catalog, Joined, Location, NameSet, Operation, Shape};
 use crate::content::{self, Content};
 use crate::member;
 use crate::read::Standing;
 use crate::shape::{self, Strictness};
 
 /// Every operation that accepts what is signed for `request`, sorted by name, `stated` included.
+/// `content` are the parameters as they were written.
 pub(crate) fn closure(
     catalog: &Catalog,
     stated_operation: &Operation,
     stated: &Member,
+    content: &Content,
     request: &VenueRequest,
     standing: &Standing<'_>,
 ) -> Vec<Member> {
-    let signed = Signed { catalog, request, standing };
+    if !stated_operation.signed {
+        return vec![stated.clone()];
+    }
+    let signed = Signed::new(catalog, stated_operation, content, request, standing);
+    let binding = Binding { domain: stated_operation.domain.clone(), binds: signed.binds };
+    let hosts = catalog.hosts(standing.environment);
     catalog
-        .candidates(&request.method, &request.path)
-        .filter_map(|operation| {
-            if operation.name == stated_operation.name {
-                Some(signed.stated(operation, stated))
-            } else {
-                signed.accepted_as(operation)
+        .table
+        .candidates(&catalog.operations, &binding, &request.method, &request.path)
+        .into_iter()
+        .filter_map(|index| {
+            let operation = catalog.operations.get(index)?;
+            if std::ptr::eq(operation, stated_operation) {
+                return Some(signed.stated(operation, stated));
             }
+            let is_on_host =
+                || hosts.is_some_and(|hosts| hosts.of(operation).contains(&request.host));
+            let bound = operation.signed && (!signed.binds.host || is_on_host());
+            if bound { signed.accepted_as(operation) } else { None }
         })
         .collect()
 }
@@ -47,26 +64,85 @@ pub(crate) fn hash(closure: &[Member]) -> [u8; 32] {
     hasher.finalize().into()
 }
 
+/// What was signed.
 struct Signed<'s> {
     catalog: &'s Catalog,
-    request: &'s VenueRequest,
     standing: &'s Standing<'s>,
+    binds: Binds,
+    /// The stated operation is a request over a WebSocket.
+    is_rpc: bool,
+    /// Its parameters, as they were written.
+    content: &'s Content,
+    names: Names,
+    /// The signed text of the query and of the body, where the stated operation is no `rpc`.
+    query: &'s [u8],
+    body: &'s [u8],
+}
+
+/// The names of the signed parameters.
+struct Names {
+    /// Those that count as there.
+    present: NameSet,
+    /// Those that are there.
+    written: NameSet,
+    /// One of them is known to no operation.
+    strangers: bool,
+}
+
+impl Names {
+    fn of(catalog: &Catalog, content: &Content, cuttable: bool) -> Self {
+        let names = || content.objects.iter().flatten().map(|(name, _)| name.as_str());
+        let (written, strangers) = catalog.table.set(names());
+        let present = if cuttable { catalog.table.ends(names()) } else { written.clone() };
+        Self { present, written, strangers }
+    }
 }
 
 /// What an operation finds where it reads its parameters.
-enum Found {
+enum Found<'s> {
     /// The place is not signed: anything at all.
     Anything,
-    /// These, and whether there is signed text elsewhere that it does not know.
-    These { content: Content, rest: bool },
+    /// The parameters as the stated operation wrote them, and whether more was signed.
+    Same { rest: bool },
+    /// Others, and whether there is signed text elsewhere that it does not know.
+    Other { content: Cow<'s, Content>, rest: bool },
+    /// A text that it cannot read at all.
+    Nothing,
 }
 
-impl Signed<'_> {
+impl<'s> Signed<'s> {
+    fn new(
+        catalog: &'s Catalog,
+        stated: &Operation,
+        content: &'s Content,
+        request: &'s VenueRequest,
+        standing: &'s Standing<'s>,
+    ) -> Self {
+        let binds = catalog.binds(stated, standing.key_type);
+        // Text in a place that is not signed can be left out, so it does not count.
+        let mut signed = Self {
+            catalog,
+            standing,
+            binds,
+            is_rpc: stated.rpc,
+            content,
+            names: Names {
+                present: NameSet::default(),
+                written: NameSet::default(),
+                strangers: false,
+            },
+            query: if binds.query { request.query.as_bytes() } else { &[] },
+            body: if binds.body { request.body.as_slice() } else { &[] },
+        };
+        signed.names = Names::of(catalog, content, signed.is_cuttable());
+        signed
+    }
+
     /// Where query and body are one text, whoever holds the signature may cut it in two anywhere;
-    /// a venue that ignores the odd end takes a request with a shorter value or without its last
-    /// parameters. A venue that checks names refuses the odd end.
+    /// a venue that ignores the odd end takes a request with a shorter value, without its last
+    /// parameters or with the end of a name for a name. A venue that checks names refuses that.
     fn is_cuttable(&self) -> bool {
-        self.catalog.signature.joined && !self.standing.venue_checks
+        self.catalog.signature.joined == Some(Joined::Concatenated) && !self.standing.venue_checks
     }
 
     /// The stated operation as the holder of the signature could call it.
@@ -80,72 +156,132 @@ impl Signed<'_> {
     }
 
     fn accepted_as(&self, operation: &Operation) -> Option<Member> {
-        if operation.class == Class::Public || !self.standing.opens(operation) {
+        // The text for a WebSocket has the API key in it, which no caller's parameter may be.
+        if (operation.rpc && !self.is_rpc) || !self.standing.opens(operation) {
             return None;
         }
         let Some(shape) = operation.shape.and_then(|index| self.catalog.shapes.get(index)) else {
-            return (!self.standing.venue_checks).then(|| member::unknown(operation));
+            let takes_any =
+                !self.standing.venue_checks && !matches!(self.found(operation), Found::Nothing);
+            return takes_any.then(|| member::unknown(operation));
         };
-        let (content, rest) = match self.found(operation) {
-            Found::Anything => return Some(member::unread(operation)),
-            Found::These { content, rest } => (content, rest),
-        };
-        if rest && self.standing.venue_checks {
+        // Most operations want a parameter that is not there.
+        let same = self.is_rpc || self.catalog.signature.joined == Some(Joined::Concatenated);
+        if same
+            && operation.array_max.is_none()
+            && !shape.required_set.is_within(&self.names.present)
+        {
+            return None;
+        }
+        match self.found(operation) {
+            Found::Anything => Some(member::unread(operation)),
+            Found::Nothing => None,
+            Found::Same { rest } => self.fits(operation, shape, self.content, &self.names, rest),
+            Found::Other { content, rest } => {
+                let names = Names::of(self.catalog, &content, self.is_cuttable());
+                self.fits(operation, shape, &content, &names, rest)
+            }
+        }
+    }
+
+    /// The operation with these parameters, if it accepts them.
+    fn fits(
+        &self,
+        operation: &Operation,
+        shape: &Shape,
+        content: &Content,
+        names: &Names,
+        rest: bool,
+    ) -> Option<Member> {
+        let checks = self.standing.venue_checks;
+        let several = operation.array_max.is_some();
+        if !several && !shape.required_set.is_within(&names.present) {
+            return None;
+        }
+        if checks && (rest || names.strangers || !names.written.is_within(&shape.known_set)) {
             return None;
         }
         let lenient = Strictness {
             cuttable: self.is_cuttable(),
             optional: false,
-            unknown: self.standing.venue_checks,
+            stated: false,
+            unknown: checks,
         };
+        let content = content.seen_by(shape);
         let fits = |how| {
-            operation.array_max.is_some() == content.is_array
+            several == content.is_array
                 && content
                     .objects
                     .iter()
                     .all(|fields| shape::check(self.catalog, shape, fields, how).is_ok())
         };
-        if !fits(lenient) {
+        // What requires nothing takes anything, where nothing is checked.
+        let takes_all = !checks && !several && shape.required.is_empty() && shape.one_of.is_empty();
+        if !takes_all && !fits(lenient) {
             return None;
         }
         if self.is_cuttable() && operation.class.is_write() {
             return Some(member::unread(operation));
         }
-        // An optional parameter that we cannot read could be one that matters.
-        let readable = fits(Strictness { optional: true, cuttable: false, unknown: false });
+        // An optional parameter that we cannot read, or that no rule can judge, could be one that
+        // matters.
+        let readable =
+            fits(Strictness { optional: true, cuttable: false, stated: false, unknown: false })
+                && !content.repeats_beyond(Some(shape))
+                && !(shape.may_refuse
+                    && content
+                        .objects
+                        .iter()
+                        .any(|fields| shape::has_refused(self.catalog, shape, fields)));
         let read = readable.then(|| member::read(self.catalog, operation, &content).ok()).flatten();
         Some(read.unwrap_or_else(|| member::unread(operation)))
     }
 
     fn is_bound(&self, location: Location) -> bool {
         match location {
-            Location::Body => self.catalog.signature.binds_body,
+            Location::Body => self.binds.body,
+            Location::Either => self.binds.body && self.binds.query,
             Location::Nowhere => true,
-            Location::Query => self.catalog.signature.binds_query,
+            Location::Query => self.binds.query,
         }
     }
 
-    fn found(&self, operation: &Operation) -> Found {
-        let query = self.request.query.as_bytes();
-        let body = self.request.body.as_slice();
+    fn found(&self, operation: &Operation) -> Found<'s> {
         if !self.is_bound(operation.location) {
             return Found::Anything;
         }
-        // Text in a place that is not signed can be left out, so it does not count.
-        let signed_query = self.catalog.signature.binds_query && !query.is_empty();
-        let signed_body = self.catalog.signature.binds_body && !body.is_empty();
+        let joined = self.catalog.signature.joined;
+        if self.is_rpc {
+            // A REST operation finds the API key among the parameters.
+            return Found::Same { rest: !operation.rpc };
+        }
+        let (query, body) = (self.query, self.body);
         // At most one of the two has text, since the stated operation reads one place.
         let either = if query.is_empty() { body } else { query };
         let (own, rest) = match operation.location {
-            Location::Nowhere => (&[][..], signed_query || signed_body),
-            Location::Body | Location::Query if self.catalog.signature.joined => (either, false),
-            Location::Body => (body, signed_query),
-            Location::Query => (query, signed_body),
+            Location::Nowhere => (&[][..], !query.is_empty() || !body.is_empty()),
+            Location::Body | Location::Either | Location::Query if joined.is_some() => {
+                (either, false)
+            }
+            Location::Body => (body, !query.is_empty()),
+            Location::Either => (either, false),
+            Location::Query => (query, !body.is_empty()),
         };
-        match content::parse(operation, own) {
-            Ok(content) => Found::These { content, rest },
+        let is_json = matches!(own.first(), Some(b'{' | b'['));
+        let in_body = operation.location == Location::Body;
+        // Who reads JSON refuses a body that is none: no text of `name=value` pairs is one.
+        if in_body && !operation.body.form && !own.is_empty() && !is_json {
+            return Found::Nothing;
+        }
+        let own_is_form = !in_body || (operation.body.form && !is_json);
+        let same_text = own.as_ptr() == either.as_ptr() && own.len() == either.len();
+        if same_text && !own.is_empty() && own_is_form == self.content.is_form {
+            return Found::Same { rest };
+        }
+        match content::parse(operation, own, true) {
+            Ok(content) => Found::Other { content: Cow::Owned(content), rest },
             // Text that is none of its parameters.
-            Err(_) => Found::These { content: Content::none(), rest: true },
+            Err(_) => Found::Other { content: Cow::Owned(Content::none()), rest: true },
         }
     }
 }

@@ -39,6 +39,9 @@ pub enum ReadError {
     /// A required parameter is not there.
     #[error("parameter {0} is missing")]
     ParameterMissing(String),
+    /// A parameter that the venue knows, and whose effect no rule could judge.
+    #[error("parameter {0} is refused: no rule could judge what it does")]
+    ParameterRefused(String),
     /// A parameter that the vault sets itself.
     #[error("parameter {0} is set by the vault")]
     ParameterReserved(String),
@@ -81,6 +84,7 @@ impl ReadError {
             Self::OrderTypeUnknown => "ORDER_TYPE_UNKNOWN",
             Self::ParameterDuplicate => "PARAMETER_DUPLICATE",
             Self::ParameterMissing(_) => "PARAMETER_MISSING",
+            Self::ParameterRefused(_) => "PARAMETER_REFUSED",
             Self::ParameterReserved(_) => "PARAMETER_RESERVED",
             Self::ParameterUnknown => "PARAMETER_UNKNOWN",
             Self::ParameterValue(_) => "PARAMETER_VALUE",
@@ -102,9 +106,21 @@ pub enum VenueError {
     /// The venue has no such environment.
     #[error("the venue has no such environment")]
     EnvironmentUnknown,
+    /// The venue, or the operation, takes no key of this type.
+    #[error("the venue takes no key of this type here")]
+    KeyTypeNotTaken,
+    /// Not one of the words for key types.
+    #[error("no such key type")]
+    KeyTypeUnknown,
+    /// The secret is of another type than the credential says.
+    #[error("secret is not of the stated key type")]
+    KeyTypeWrong,
     /// The venue wants a nonce and none was given.
     #[error("a nonce is needed")]
     NonceMissing,
+    /// A public key, a certificate or a request for one.
+    #[error("secret is a public key or a certificate, where the private key is needed")]
+    NotPrivateKey,
     /// Empty, too long or not printable ASCII.
     #[error("passphrase is not of the venue's form")]
     PassphraseForm,
@@ -116,15 +132,33 @@ pub enum VenueError {
         "the passphrase travels beside the signature, and this credential does not disclose it"
     )]
     PassphraseNotDisclosed,
+    /// Not one PEM block with a private key, or text around it.
+    #[error("secret is not PEM of one private key in PKCS#8, PKCS#1 or SEC 1")]
+    PemForm,
+    /// DSA, another curve than P-256, RSA for PSS alone, or what else no venue takes.
+    #[error("the private key's algorithm or curve is none that a venue takes")]
+    PrivateKeyAlgorithm,
+    /// Its numbers are not those of a key, or its public half is another key's.
+    #[error("private key is damaged, or its halves do not belong together")]
+    PrivateKeyBroken,
+    /// The vault encrypts a key itself and takes no password for one.
+    #[error("private key is encrypted with a password; decrypt it first")]
+    PrivateKeyEncrypted,
     /// The request has not the form in which the scheme signs.
     #[error("request has not the form that the scheme signs")]
     RequestForm,
+    /// Too short to be safe, or too long to sign in time.
+    #[error("RSA key has fewer than 2,048 or more than 4,096 bits")]
+    RsaKeySize,
     /// Not the encoding or the length of the venue's secrets.
     #[error("secret is not of the venue's form")]
     SecretForm,
     /// The scheme does not compute its known answer.
     #[error("signing self-test does not give the known answer")]
     SelfTest,
+    /// The arithmetic of a private key, or the system's randomness, failed.
+    #[error("the signature cannot be computed")]
+    Signing,
 }
 
 impl VenueError {
@@ -133,13 +167,23 @@ impl VenueError {
         match self {
             Self::ApiKeyForm => "API_KEY_FORM",
             Self::EnvironmentUnknown => "ENVIRONMENT_UNKNOWN",
+            Self::KeyTypeNotTaken => "KEY_TYPE_NOT_TAKEN",
+            Self::KeyTypeUnknown => "KEY_TYPE_UNKNOWN",
+            Self::KeyTypeWrong => "KEY_TYPE_WRONG",
             Self::NonceMissing => "NONCE_MISSING",
+            Self::NotPrivateKey => "NOT_PRIVATE_KEY",
             Self::PassphraseForm => "PASSPHRASE_FORM",
             Self::PassphraseMissing => "PASSPHRASE_MISSING",
             Self::PassphraseNotDisclosed => "PASSPHRASE_NOT_DISCLOSED",
+            Self::PemForm => "PEM_FORM",
+            Self::PrivateKeyAlgorithm => "PRIVATE_KEY_ALGORITHM",
+            Self::PrivateKeyBroken => "PRIVATE_KEY_BROKEN",
+            Self::PrivateKeyEncrypted => "PRIVATE_KEY_ENCRYPTED",
             Self::RequestForm => "REQUEST_FORM",
+            Self::RsaKeySize => "RSA_KEY_SIZE",
             Self::SecretForm => "SECRET_FORM",
             Self::SelfTest => "SELF_TEST",
+            Self::Signing => "SIGNING",
         }
     }
 }

@@ -1,50 +1,55 @@
 //! A strict reader for queries and form-encoded bodies.
 //!
 //! Takes `name=value` pairs joined by `&` and nothing that readers treat differently: no empty
-//! pair, no name without `=`, no percent-encoding in names, no `+`, no `;`, no equal names. Values
-//! are percent-decoded once; what comes out must be UTF-8 without control characters and without
+//! pair, no name without `=`, no percent-encoding in names, no `+`, no `;`. Values are
+//! percent-decoded once; what comes out must be UTF-8 without control characters and without
 //! `& = % # +`, since several venues sign the *decoded* text, in which those would make new pairs.
+//! Equal names are for the operation to take or refuse.
 
-/// Why a text is not a strict form.
+/// The text is no strict form.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum FormError {
-    /// Two pairs of one name.
-    Duplicate,
-    /// Anything else.
-    Malformed,
+pub struct FormError;
+
+/// Where a form text stands.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Place {
+    /// In a body, where the marks of JSON need no encoding.
+    Body,
+    /// In a query.
+    Query,
 }
 
 /// The longest parameter name taken, in bytes.
 const NAME_MAX: usize = 64;
+/// The most pairs taken.
+const PAIRS_MAX: usize = 256;
 
 /// Reads a query (without its question mark) or a form body. The empty text has no pairs.
 ///
 /// # Errors
 ///
-/// See [`FormError`].
-pub fn parse(text: &str) -> Result<Vec<(String, String)>, FormError> {
+/// [`FormError`].
+pub fn parse(text: &str, place: Place) -> Result<Vec<(String, String)>, FormError> {
     if text.is_empty() {
         return Ok(Vec::new());
     }
     let mut pairs = Vec::new();
-    let mut names = std::collections::HashSet::new();
     for pair in text.split('&') {
-        let (name, raw) = pair.split_once('=').ok_or(FormError::Malformed)?;
-        if !is_plain_name(name) {
-            return Err(FormError::Malformed);
+        let (name, raw) = pair.split_once('=').ok_or(FormError)?;
+        if !is_plain_name(name) || pairs.len() == PAIRS_MAX {
+            return Err(FormError);
         }
-        if !names.insert(name) {
-            return Err(FormError::Duplicate);
-        }
-        pairs.push((name.to_owned(), decode(raw).ok_or(FormError::Malformed)?));
+        pairs.push((name.to_owned(), decode(raw, place).ok_or(FormError)?));
     }
     Ok(pairs)
 }
 
-/// Whether a parameter name is of plain form: `[A-Za-z0-9_.\[\]-]`, 1 to 64 bytes.
+/// Whether a parameter name is of plain form: `[A-Za-z0-9_.\[\]-]`, 1 to 64 bytes, no digit first:
+/// Bybit signs a number and the query after it, with nothing between them.
 pub fn is_plain_name(name: &str) -> bool {
     !name.is_empty()
         && name.len() <= NAME_MAX
+        && !name.starts_with(|c: char| c.is_ascii_digit())
         && name
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-' | b'[' | b']'))
@@ -55,7 +60,7 @@ pub fn is_plain_value(value: &str) -> bool {
     !value.chars().any(|c| c.is_control() || matches!(c, '&' | '=' | '%' | '#' | '+'))
 }
 
-fn decode(raw: &str) -> Option<String> {
+fn decode(raw: &str, place: Place) -> Option<String> {
     let mut bytes = Vec::with_capacity(raw.len());
     let mut rest = raw.as_bytes();
     while let Some((&first, tail)) = rest.split_first() {
@@ -69,6 +74,7 @@ fn decode(raw: &str) -> Option<String> {
                 rest = tail;
             }
             b if b.is_ascii_alphanumeric() || b"-._~!*'(),:@/[]".contains(&b) => bytes.push(b),
+            b'"' | b'{' | b'}' if place == Place::Body => bytes.push(first),
             _ => return None,
         }
     }
@@ -78,20 +84,31 @@ fn decode(raw: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{FormError, parse};
+    use super::{FormError, Place, parse};
 
     #[test]
     fn decodes_values_once() {
-        let pairs = parse("a=BTC-USDT%2CETH-USDT&b=&c=na%c3%afve%20x").expect("plain");
+        let text = "a=BTC-USDT%2CETH-USDT&b=&c=na%c3%afve%20x";
+        let pairs = parse(text, Place::Query).expect("plain");
 
         let expected = [("a", "BTC-USDT,ETH-USDT"), ("b", ""), ("c", "naïve x")];
         assert_eq!(pairs, expected.map(|(n, v)| (n.to_owned(), v.to_owned())));
-        assert_eq!(parse(""), Ok(Vec::new()));
+        assert_eq!(parse("", Place::Query), Ok(Vec::new()));
     }
 
     #[test]
-    fn refuses_equal_names() {
-        assert_eq!(parse("a=1&b=2&a=1"), Err(FormError::Duplicate));
+    fn takes_json_unescaped_in_a_body_alone() {
+        let text = r#"list=[{"symbol":"BTCUSDT"}]"#;
+        let pairs = parse(text, Place::Body).expect("plain");
+        assert_eq!(pairs, [("list".to_owned(), r#"[{"symbol":"BTCUSDT"}]"#.to_owned())]);
+        assert_eq!(parse(text, Place::Query), Err(FormError));
+    }
+
+    #[test]
+    fn refuses_a_flood_of_pairs() {
+        let flood = |pairs: usize| vec!["a=1"; pairs].join("&");
+        assert!(parse(&flood(256), Place::Query).is_ok());
+        assert_eq!(parse(&flood(257), Place::Query), Err(FormError));
     }
 
     #[test]
@@ -103,6 +120,7 @@ mod tests {
             "&a=1",
             "a=1&&b=2",
             "=1",
+            "0a=1",
             "%61=1",
             "a%5B0%5D=1",
             "a=1+2",
@@ -130,7 +148,7 @@ mod tests {
             "a=%c2%85",
         ];
         for text in texts {
-            assert_eq!(parse(text), Err(FormError::Malformed), "{text:?}");
+            assert_eq!(parse(text, Place::Query), Err(FormError), "{text:?}");
         }
     }
 }

@@ -12,6 +12,7 @@ mod error;
 mod form;
 mod glob;
 mod json;
+mod key;
 mod member;
 mod plain;
 mod read;
@@ -21,8 +22,11 @@ mod shape;
 mod value;
 mod venue;
 
-pub use catalog::{Catalog, CatalogError, Hosts, Operation, Reuse, Signature};
+pub use catalog::{
+    Binds, Catalog, CatalogError, Facts, Hosts, Joined, Operation, Part, Reuse, Signature, Window,
+};
 pub use error::{ReadError, VenueError};
+pub use key::KeyType;
 pub use read::{BODY_BYTES_MAX, Standing};
 pub use registry::{Registry, VENUES};
 pub use scheme::{SCHEMES, Scheme, WireRequest};

@@ -21,7 +21,7 @@ pub(crate) fn read(
     let Some(shape) = operation.shape.and_then(|index| catalog.shapes.get(index)) else {
         return Ok(unknown(operation));
     };
-    let mut found = Found::default();
+    let mut found = Found { product: operation.product, ..Found::default() };
     for fields in &content.objects {
         collect(catalog, shape, fields, &Outer::default(), &mut found)?;
     }
@@ -62,6 +62,8 @@ struct Outer<'f> {
 
 #[derive(Default)]
 struct Found {
+    /// The product of every leg, where the operation says it.
+    product: Option<Product>,
     legs: Vec<Leg>,
     /// A leg without symbol or product: it could be any.
     symbol_open: bool,
@@ -92,7 +94,11 @@ impl Found {
             operation: operation.name.clone(),
             class: operation.class,
             schema_sourced: true,
-            products: (!self.product_open && !nothing_named).then_some(products),
+            products: match self.product {
+                // The operation is of one product, whatever it names.
+                Some(product) => Some(vec![product]),
+                None => (!self.product_open && !nothing_named).then_some(products),
+            },
             symbols: if is_write && (self.symbol_open || nothing_named) {
                 Symbols::Every
             } else {
@@ -104,110 +110,151 @@ impl Found {
     }
 
     fn push(&mut self, catalog: &Catalog, mut leg: Leg, fields: &[&Fields]) {
-        leg.product = product(catalog, leg.symbol.as_deref(), fields);
+        leg.product = self.product.or_else(|| product(catalog, leg.symbol.as_deref(), fields));
         self.symbol_open |= leg.symbol.is_none();
         self.product_open |= leg.product.is_none();
         self.legs.push(leg);
     }
 }
 
-fn collect<'f>(
-    catalog: &Catalog,
-    shape: &Shape,
-    fields: &'f Fields,
-    outer: &Outer<'f>,
-    found: &mut Found,
-) -> Result<(), ReadError> {
-    // What is inherited: symbol and side. The rest of an order is its own.
-    let mut leg = Leg { symbol: outer.leg.symbol.clone(), side: outer.leg.side, ..Leg::default() };
-    let mut own_fields = vec![fields];
-    own_fields.extend(&outer.fields);
-    let mut more_symbols: Vec<String> = Vec::new();
-    let mut is_leg = false;
-    let mut is_order = false;
-    let mut nested: Vec<(&Shape, &'f Value)> = Vec::new();
+/// One object of parameters, while it is read.
+struct Draft<'f> {
+    leg: Leg,
+    more_symbols: Vec<String>,
+    /// It names an instrument.
+    is_leg: bool,
+    /// It says something that only an order has.
+    is_order: bool,
+    nested: Vec<(&'f Shape, &'f Value)>,
+    /// Its own fields and those merged into it.
+    fields: Vec<&'f Fields>,
+}
 
-    for (name, field) in fields {
-        let Some(param) = shape.params.get(name) else {
-            continue;
-        };
-        if param.legs {
-            nested.extend(shape_of(catalog, param).map(|inner| (inner, field)));
-            continue;
+impl<'f> Draft<'f> {
+    /// Reads the fields of an object, and of objects merged into it.
+    fn take(
+        &mut self,
+        catalog: &'f Catalog,
+        shape: &'f Shape,
+        fields: &'f Fields,
+        ids: &mut Vec<String>,
+    ) -> Result<(), ReadError> {
+        self.fields.push(fields);
+        for (name, field) in fields {
+            let Some(param) = shape.params.get(name) else {
+                continue;
+            };
+            if let Some(implied) = param.implies {
+                self.is_order = true;
+                self.leg.order_type = Some(implied.order_type);
+                self.leg.tif = self.leg.tif.or(implied.tif);
+                self.leg.post_only = either(self.leg.post_only, implied.post_only);
+            }
+            if let (true, Some(inner), Value::Object(fields)) =
+                (param.merge, shape_of(catalog, param), field)
+            {
+                self.take(catalog, inner, fields, ids)?;
+            } else if param.legs {
+                self.nested.extend(shape_of(catalog, param).map(|inner| (inner, field)));
+            } else if let Some(role) = param.role {
+                self.say(catalog, role, texts(&param.kind, field), ids)?;
+            }
         }
-        let Some(role) = param.role else {
-            continue;
-        };
-        let texts = texts(&param.kind, field);
+        Ok(())
+    }
+
+    fn say(
+        &mut self,
+        catalog: &Catalog,
+        role: Role,
+        texts: Vec<String>,
+        ids: &mut Vec<String>,
+    ) -> Result<(), ReadError> {
+        let leg = &mut self.leg;
         let first = texts.first().cloned();
         match role {
-            Role::Symbol => {
-                leg.symbol = first;
-                is_leg = true;
-            }
-            Role::Symbols => {
-                more_symbols = texts;
-                is_leg = true;
-            }
-            Role::Side => {
-                leg.side = first.as_deref().and_then(value::side);
-                is_order = true;
-            }
+            Role::Symbol => leg.symbol = first,
+            Role::Symbols => self.more_symbols.extend(texts),
+            Role::Side => leg.side = first.as_deref().and_then(value::side),
             Role::Type => {
-                is_order = true;
                 let word = first.as_ref().and_then(|word| catalog.order_types.get(word));
                 let word = word.ok_or(ReadError::OrderTypeUnknown)?;
                 leg.order_type = Some(word.order_type);
                 leg.tif = leg.tif.or(word.tif);
                 leg.post_only = either(leg.post_only, word.post_only);
             }
+            // Its own parameter says more than what the order type implies.
             Role::Tif => {
-                // Its own parameter says more than what the order type implies.
-                let word = first.unwrap_or_default().to_ascii_uppercase();
-                let tif = word.parse::<TimeInForce>();
-                leg.tif = Some(tif.map_err(|_| ReadError::OrderTypeUnknown)?);
+                let word = first.unwrap_or_default();
+                if let Some(meaning) = catalog.tifs.get(&word) {
+                    leg.tif = Some(meaning.tif);
+                    leg.post_only = either(leg.post_only, meaning.post_only);
+                } else {
+                    let tif = word.to_ascii_uppercase().parse::<TimeInForce>();
+                    leg.tif = Some(tif.map_err(|_| ReadError::OrderTypeUnknown)?);
+                }
             }
-            Role::Quantity => {
-                leg.quantity = first;
-                is_order = true;
-            }
-            Role::QuoteQuantity => {
-                leg.quote_quantity = first;
-                is_order = true;
-            }
-            Role::Price => {
-                leg.price = first;
-                is_order = true;
-            }
-            Role::TriggerPrice => {
-                leg.trigger_price = first;
-                is_order = true;
-            }
+            Role::Quantity => leg.quantity = first,
+            Role::QuoteQuantity => leg.quote_quantity = first,
+            Role::Price => leg.price = first,
+            Role::TriggerPrice => leg.trigger_price = first,
             Role::ReduceOnly => leg.reduce_only = first.map(|text| text == "true"),
             // A flag of its own, or `post` among a list of flags.
             Role::PostOnly => {
                 let flag = texts.iter().any(|text| text == "true" || text == "post");
                 leg.post_only = either(leg.post_only, Some(flag));
             }
-            Role::Leverage => leg.leverage = first,
-            Role::ClientOrderId => found.client_order_ids.extend(texts),
+            // Two of them, one for each side: the larger counts.
+            Role::Leverage => leg.leverage = larger(leg.leverage.take(), first),
+            Role::ClientOrderId => ids.extend(texts),
             Role::Address | Role::Amount | Role::Asset | Role::OrderId => {}
         }
+        self.is_leg |= matches!(role, Role::Symbol | Role::Symbols);
+        self.is_order |= matches!(
+            role,
+            Role::Side
+                | Role::Type
+                | Role::Quantity
+                | Role::QuoteQuantity
+                | Role::Price
+                | Role::TriggerPrice
+        );
+        Ok(())
     }
+}
+
+fn collect<'f>(
+    catalog: &'f Catalog,
+    shape: &'f Shape,
+    fields: &'f Fields,
+    outer: &Outer<'f>,
+    found: &mut Found,
+) -> Result<(), ReadError> {
+    let mut draft = Draft {
+        // What is inherited: symbol and side. The rest of an order is its own.
+        leg: Leg { symbol: outer.leg.symbol.clone(), side: outer.leg.side, ..Leg::default() },
+        more_symbols: Vec::new(),
+        is_leg: false,
+        is_order: false,
+        nested: Vec::new(),
+        fields: Vec::new(),
+    };
+    draft.take(catalog, shape, fields, &mut found.client_order_ids)?;
+    draft.fields.extend(&outer.fields);
+    let Draft { mut leg, more_symbols, is_leg, is_order, nested, fields } = draft;
     if leg.order_type == Some(OrderType::Limit) && leg.post_only == Some(true) {
         leg.order_type = Some(OrderType::LimitMaker);
     }
 
-    let inner = Outer { leg: leg.clone(), fields: own_fields.clone() };
-    let has_nested = !nested.is_empty();
+    let inner = Outer { leg: leg.clone(), fields: fields.clone() };
     // The object around a batch names the symbol for the orders in it and is no order itself.
-    if is_order || (is_leg && !has_nested) {
+    if is_order || (is_leg && nested.is_empty()) {
         if more_symbols.is_empty() {
-            found.push(catalog, leg, &own_fields);
+            found.push(catalog, leg, &fields);
         } else {
             for symbol in more_symbols {
                 let leg = Leg { symbol: Some(symbol), ..leg.clone() };
-                found.push(catalog, leg, &own_fields);
+                found.push(catalog, leg, &fields);
             }
         }
     }
@@ -228,6 +275,13 @@ fn collect<'f>(
         }
     }
     Ok(())
+}
+
+/// The larger of two decimals. They have no leading zeros, so a longer whole part is a larger
+/// number, and of two whole parts of one length the larger comes later.
+fn larger(one: Option<String>, other: Option<String>) -> Option<String> {
+    let size = |text: &String| (text.split('.').next().map_or(0, str::len), text.clone());
+    [one, other].into_iter().flatten().max_by_key(size)
 }
 
 /// Whether one of two sayings is yes; absent when neither says anything.
@@ -279,6 +333,7 @@ fn product(catalog: &Catalog, symbol: Option<&str>, fields: &[&Fields]) -> Optio
                 text(name).is_some_and(|text| values.iter().any(|value| value == text))
             })
             && rule.present.iter().all(|name| field(name).is_some())
+            && rule.absent.iter().all(|name| field(name).is_none())
     });
     rule.map(|rule| rule.product)
 }

@@ -8,6 +8,8 @@ use crate::catalog::{Catalog, Location, Operation};
 use crate::closure;
 use crate::content::{self, Content};
 use crate::error::ReadError;
+use crate::json::Value;
+use crate::key::KeyType;
 use crate::member;
 use crate::plain;
 use crate::shape::{self, Misfit, Strictness};
@@ -31,13 +33,17 @@ pub struct Standing<'a> {
     pub venue_checks: bool,
     /// The rights it holds, in the venue's words; absent: all of them.
     pub rights: Option<&'a [String]>,
+    /// The type of its key: at some venues it decides what a signature binds.
+    pub key_type: KeyType,
 }
 
 impl Standing<'_> {
-    /// Whether the key holds the right that an operation needs.
+    /// Whether the key holds a right that an operation needs.
     pub(crate) fn opens(&self, operation: &Operation) -> bool {
-        match (&operation.right, self.rights) {
-            (Some(needed), Some(held)) => held.contains(needed),
+        match self.rights {
+            Some(held) if !operation.rights.is_empty() => {
+                operation.rights.iter().any(|needed| held.contains(needed))
+            }
             _ => true,
         }
     }
@@ -53,9 +59,10 @@ pub(crate) fn read(
     if !standing.opens(operation) {
         return Err(ReadError::RightNotHeld);
     }
-    let content = parameters(catalog, operation, request)?;
-    let stated = member::read(catalog, operation, &content)?;
-    let closure = closure::closure(catalog, operation, &stated, request, standing);
+    let parameters = parameters(catalog, operation, request)?;
+    let stated = member::read(catalog, operation, &parameters.seen)?;
+    let closure =
+        closure::closure(catalog, operation, &stated, &parameters.written, request, standing);
     Ok(Reading {
         venue,
         closure_hash: closure::hash(&closure),
@@ -81,11 +88,10 @@ fn outer_parts<'c>(
     let operation =
         catalog.operation(&request.method, &request.path).ok_or(ReadError::OperationUnknown)?;
 
-    let (scheme, hosts) = if operation.ws { ("wss", &hosts.ws) } else { ("https", &hosts.rest) };
-    if request.scheme != scheme {
+    if request.scheme != if operation.is_socket() { "wss" } else { "https" } {
         return Err(ReadError::SchemeNotAllowed);
     }
-    if !hosts.contains(&request.host) {
+    if !hosts.of(operation).contains(&request.host) {
         return Err(ReadError::HostUnknown);
     }
 
@@ -102,52 +108,84 @@ fn outer_parts<'c>(
     Ok(operation)
 }
 
+/// The parameters of a request.
+struct Parameters {
+    /// As they were written, without what narrows the window.
+    written: Content,
+    /// As the operation reads them.
+    seen: Content,
+}
+
 /// Reads the parameters from the one place where the operation has them.
 fn parameters(
     catalog: &Catalog,
     operation: &Operation,
     request: &VenueRequest,
-) -> Result<Content, ReadError> {
+) -> Result<Parameters, ReadError> {
     if request.body.len() > BODY_BYTES_MAX {
         return Err(ReadError::BodyTooLarge);
     }
     if request.query.len() > QUERY_BYTES_MAX {
         return Err(ReadError::QueryMalformed);
     }
-    if operation.location != Location::Query && !request.query.is_empty() {
+    let location = operation.location;
+    let takes_query = matches!(location, Location::Query | Location::Either);
+    let takes_body = matches!(location, Location::Body | Location::Either);
+    if !takes_query && !request.query.is_empty() {
         return Err(ReadError::QueryNotAllowed);
     }
-    if operation.location != Location::Body && !request.body.is_empty() {
+    if !(takes_body && (request.body.is_empty() || request.query.is_empty()))
+        && !request.body.is_empty()
+    {
         return Err(ReadError::BodyNotAllowed);
     }
-    let text = match operation.location {
-        Location::Body => request.body.as_slice(),
-        Location::Nowhere => &[],
-        Location::Query => request.query.as_bytes(),
-    };
-    let content = content::parse(operation, text)?;
+    let in_body = !request.body.is_empty();
+    let text = if in_body { request.body.as_slice() } else { request.query.as_bytes() };
+    let mut written = content::parse(operation, text, in_body)?;
 
-    if let Some(name) = catalog.signature.reserved.iter().find(|name| content.has(name)) {
+    if let Some(name) = catalog.signature.reserved.iter().find(|name| written.has(name)) {
         return Err(ReadError::ParameterReserved(name.clone()));
     }
-    match operation.shape.and_then(|index| catalog.shapes.get(index)) {
-        Some(shape) => {
-            if operation.array_max.is_some() != content.is_array {
-                return Err(ReadError::BodyMalformed);
-            }
-            for fields in &content.objects {
-                shape::check(catalog, shape, fields, Strictness::STATED).map_err(misfit)?;
-            }
-        }
-        None if !content.is_plain() => return Err(ReadError::BodyMalformed),
-        None => {}
+    if let Some(window) = &catalog.signature.window
+        && let Some(value) = written.take(&window.name)
+        && !is_window(&value, window.max_ms)
+    {
+        return Err(ReadError::ParameterValue(window.name.clone()));
     }
-    Ok(content)
+    let shape = operation.shape.and_then(|index| catalog.shapes.get(index));
+    if written.repeats_beyond(shape) {
+        return Err(ReadError::ParameterDuplicate);
+    }
+    let Some(shape) = shape else {
+        return if written.is_plain() {
+            Ok(Parameters { seen: written.clone(), written })
+        } else {
+            Err(ReadError::BodyMalformed)
+        };
+    };
+    if operation.array_max.is_some() != written.is_array {
+        return Err(ReadError::BodyMalformed);
+    }
+    let seen = written.seen_by(shape).into_owned();
+    for fields in &seen.objects {
+        shape::check(catalog, shape, fields, Strictness::STATED).map_err(misfit)?;
+    }
+    Ok(Parameters { written, seen })
+}
+
+/// Whether a value narrows the window: a whole number of milliseconds from 1 to the largest.
+fn is_window(value: &Value, max_ms: u64) -> bool {
+    let (Value::Text(text) | Value::Number(text)) = value else {
+        return false;
+    };
+    let is_number = !text.starts_with('0') && text.bytes().all(|b| b.is_ascii_digit());
+    is_number && text.parse::<u64>().is_ok_and(|ms| (1..=max_ms).contains(&ms))
 }
 
 fn misfit(misfit: Misfit) -> ReadError {
     match misfit {
         Misfit::Missing(name) => ReadError::ParameterMissing(name),
+        Misfit::Refused(name) => ReadError::ParameterRefused(name),
         Misfit::Unknown => ReadError::ParameterUnknown,
         Misfit::Value(name) => ReadError::ParameterValue(name),
     }

@@ -2,13 +2,74 @@
 
 use std::collections::BTreeMap;
 
-use crate::catalog::CatalogError;
+use crate::catalog::{self, CatalogError, Part};
 use crate::venue::Venue;
 
-/// Venue names and their catalogues. A new venue is a line here.
-pub const VENUES: &[(&str, &str)] = &[
-    ("kraken", include_str!("../catalog/kraken.toml")),
-    ("okx", include_str!("../catalog/okx.toml")),
+macro_rules! part {
+    ($file:literal) => {
+        Part { file: $file, text: include_str!(concat!("../catalog/", $file)) }
+    };
+}
+
+/// Venue names, and the files of their catalogues. A new venue, or a new file, is a line here.
+pub const VENUES: &[(&str, &[Part<'static>])] = &[
+    (
+        "binance",
+        &[
+            part!("binance/algo.toml"),
+            part!("binance/broker.toml"),
+            part!("binance/coinm.toml"),
+            part!("binance/earn.toml"),
+            part!("binance/loan.toml"),
+            part!("binance/margin.toml"),
+            part!("binance/options.toml"),
+            part!("binance/other.toml"),
+            part!("binance/papi.toml"),
+            part!("binance/papi_reads.toml"),
+            part!("binance/portfolio.toml"),
+            part!("binance/prediction.toml"),
+            part!("binance/spot.toml"),
+            part!("binance/staking.toml"),
+            part!("binance/stocks.toml"),
+            part!("binance/sub_account.toml"),
+            part!("binance/usdm.toml"),
+            part!("binance/venue.toml"),
+            part!("binance/wallet.toml"),
+            part!("binance/ws_api.toml"),
+            part!("binance/ws_futures.toml"),
+        ],
+    ),
+    (
+        "bybit",
+        &[
+            part!("bybit/account.toml"),
+            part!("bybit/alpha.toml"),
+            part!("bybit/asset.toml"),
+            part!("bybit/broker.toml"),
+            part!("bybit/earn.toml"),
+            part!("bybit/legacy.toml"),
+            part!("bybit/lending.toml"),
+            part!("bybit/market.toml"),
+            part!("bybit/order.toml"),
+            part!("bybit/p2p.toml"),
+            part!("bybit/position.toml"),
+            part!("bybit/rfq.toml"),
+            part!("bybit/spread.toml"),
+            part!("bybit/strategy.toml"),
+            part!("bybit/user.toml"),
+            part!("bybit/venue.toml"),
+        ],
+    ),
+    (
+        "coinbase",
+        &[
+            part!("coinbase/advanced.toml"),
+            part!("coinbase/venue.toml"),
+            part!("coinbase/wallet.toml"),
+        ],
+    ),
+    ("kraken", &[part!("kraken.toml")]),
+    ("okx", &[part!("okx.toml")]),
 ];
 
 /// Venues by name.
@@ -22,8 +83,33 @@ impl Registry {
     ///
     /// [`CatalogError`] if one of them is broken: a test keeps that from happening.
     pub fn bundled() -> Result<Self, CatalogError> {
-        let venues = VENUES.iter().map(|&(name, text)| Ok((name, Venue::load(name, text)?)));
-        venues.collect::<Result<_, _>>().map(Self)
+        Self::with_additions(&[])
+    }
+
+    /// Loads the catalogues that are part of this build, each with the parts that an operator adds
+    /// to it. An addition brings new operations, and cannot change one that is there.
+    ///
+    /// # Errors
+    ///
+    /// [`CatalogError`] names file, line and column.
+    pub fn with_additions(additions: &[Part<'_>]) -> Result<Self, CatalogError> {
+        let mut added: BTreeMap<String, Vec<Part<'_>>> = BTreeMap::new();
+        for part in additions {
+            added.entry(catalog::venue_of(part)?).or_default().push(*part);
+        }
+        let mut venues = BTreeMap::new();
+        for &(name, parts) in VENUES {
+            let mut parts = parts.to_vec();
+            parts.extend(added.remove(name).unwrap_or_default());
+            venues.insert(name, Venue::load(name, &parts)?);
+        }
+        match added.into_iter().next() {
+            None => Ok(Self(venues)),
+            Some((venue, parts)) => Err(CatalogError::Inconsistent {
+                file: parts.first().map_or_else(String::new, |part| part.file.to_owned()),
+                what: format!("this build knows no venue {venue}"),
+            }),
+        }
     }
 
     /// The venue of this name.

@@ -1,6 +1,6 @@
 //! Whether an object of parameters fits a shape.
 
-use crate::catalog::{Catalog, Shape};
+use crate::catalog::{Catalog, Items, Kind, Shape};
 use crate::json::Value;
 use crate::value;
 
@@ -9,6 +9,8 @@ use crate::value;
 pub(crate) enum Misfit {
     /// This parameter, or one of these, is missing.
     Missing(String),
+    /// This parameter is known, and no rule could judge what it does.
+    Refused(String),
     /// A parameter that the shape does not know.
     Unknown,
     /// This parameter has a value that it does not take.
@@ -16,19 +18,23 @@ pub(crate) enum Misfit {
 }
 
 /// How strictly a request is read.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Strictness {
-    /// The head of a value counts as a value.
+    /// The head of a value counts as a value, and the end of a name as a name.
     pub cuttable: bool,
     /// Optional parameters must be legal too.
     pub optional: bool,
+    /// It is what the caller says that it sends, so what is refused or contradicts itself does not
+    /// fit. Of what else would take the bytes nothing of that kind is assumed.
+    pub stated: bool,
     /// Unknown parameters are a misfit.
     pub unknown: bool,
 }
 
 impl Strictness {
     /// For the operation that the caller states.
-    pub(crate) const STATED: Self = Self { cuttable: false, optional: true, unknown: true };
+    pub(crate) const STATED: Self =
+        Self { cuttable: false, optional: true, stated: true, unknown: true };
 }
 
 pub(crate) fn check(
@@ -37,12 +43,22 @@ pub(crate) fn check(
     fields: &[(String, Value)],
     how: Strictness,
 ) -> Result<(), Misfit> {
-    let is_there = |name: &String| fields.iter().any(|(field, _)| field == name);
+    let is_there = |name: &String| {
+        fields
+            .iter()
+            .any(|(field, _)| field == name || (how.cuttable && field.ends_with(name.as_str())))
+    };
     if let Some(name) = shape.required.iter().find(|name| !is_there(name)) {
         return Err(Misfit::Missing(name.clone()));
     }
     if let Some(names) = shape.one_of.iter().find(|names| !names.iter().any(is_there)) {
         return Err(Misfit::Missing(names.join(" or ")));
+    }
+    if how.stated {
+        let said = |names: &&Vec<String>| names.iter().filter(|name| is_there(name)).count();
+        if let Some(names) = shape.only_one.iter().find(|names| said(names) > 1) {
+            return Err(Misfit::Value(names.join(" and ")));
+        }
     }
     for (name, field) in fields {
         let Some(param) = shape.params.get(name) else {
@@ -51,10 +67,37 @@ pub(crate) fn check(
             }
             continue;
         };
+        if how.stated && param.refused {
+            return Err(Misfit::Refused(name.clone()));
+        }
         let counts = how.optional || shape.required.contains(name);
         if counts && !value::is_legal(catalog, param, field, how) {
             return Err(Misfit::Value(name.clone()));
         }
     }
     Ok(())
+}
+
+/// Whether a parameter is there that the venue knows and no rule can judge, however deep.
+pub(crate) fn has_refused(catalog: &Catalog, shape: &Shape, fields: &[(String, Value)]) -> bool {
+    fields.iter().any(|(name, value)| {
+        shape.params.get(name).is_some_and(|param| {
+            param.refused
+                || match &param.kind {
+                    Kind::Array { items: Items::Shape(index), .. } | Kind::Object(index) => catalog
+                        .shapes
+                        .get(*index)
+                        .is_some_and(|inner| any_refused(catalog, inner, value)),
+                    _ => false,
+                }
+        })
+    })
+}
+
+fn any_refused(catalog: &Catalog, shape: &Shape, value: &Value) -> bool {
+    match value {
+        Value::Array(items) => items.iter().any(|item| any_refused(catalog, shape, item)),
+        Value::Object(fields) => has_refused(catalog, shape, fields),
+        _ => false,
+    }
 }

@@ -12,22 +12,34 @@ const LIST_MAX: usize = 50;
 
 /// Whether the value is legal for the parameter.
 pub(crate) fn is_legal(catalog: &Catalog, param: &Param, value: &Value, how: Strictness) -> bool {
+    // A name that is there twice: a venue may read any of them.
+    if let (Value::Array(values), false, false) =
+        (value, how.stated, matches!(param.kind, Kind::Array { .. }))
+    {
+        return values.iter().any(|value| is_legal(catalog, param, value, how));
+    }
     let fits = |value: &Value| fits(catalog, &param.kind, value, how);
     let constant_holds = |text: &str| param.constant.as_ref().is_none_or(|c| c == text);
     // A venue may read "nothing" as "everything": Kraken closes a whole position at volume 0. What a
     // caller states must have a size; of what else would take the bytes nothing is assumed.
     let size_holds = |text: &str| {
         let is_size = matches!(param.role, Some(Role::Quantity | Role::QuoteQuantity));
-        !(is_size && how.unknown) || text.bytes().any(|b| matches!(b, b'1'..=b'9'))
+        !(is_size && how.stated) || text.bytes().any(|b| matches!(b, b'1'..=b'9'))
+    };
+    let pattern_holds = |text: &str| {
+        param.patterns.is_empty()
+            || text.split(',').all(|symbol| param.patterns.iter().any(|p| p.matches(symbol)))
     };
     match scalar(&param.kind, value) {
         Some(text) => {
             let legal = |text: &str| {
-                constant_holds(text) && size_holds(text) && is_legal_text(&param.kind, text)
+                constant_holds(text)
+                    && size_holds(text)
+                    && pattern_holds(text)
+                    && is_legal_text(&param.kind, text)
             };
             // Where a signed text can be cut anywhere, the head of a value is a value too.
-            legal(text)
-                || (how.cuttable && text.char_indices().skip(1).any(|(end, _)| legal(&text[..end])))
+            legal(text) || (how.cuttable && text.char_indices().any(|(end, _)| legal(&text[..end])))
         }
         None => param.constant.is_none() && fits(value),
     }

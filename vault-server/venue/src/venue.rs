@@ -2,8 +2,9 @@
 
 use vault_model::{Environment, Reading, SecretBytes, SignedRequest, Timestamp, VenueRequest};
 
-use crate::catalog::{Catalog, CatalogError, Reuse};
+use crate::catalog::{Catalog, CatalogError, Part, Reuse};
 use crate::error::{ReadError, VenueError};
+use crate::key::KeyType;
 use crate::read::{self, Standing};
 use crate::scheme::{self, Scheme};
 
@@ -16,6 +17,8 @@ pub struct Key<'a> {
     pub secret: &'a SecretBytes,
     /// The passphrase, at venues that have one.
     pub passphrase: Option<&'a SecretBytes>,
+    /// What kind of key it is.
+    pub key_type: KeyType,
 }
 
 /// What the vault adds to a request.
@@ -29,6 +32,8 @@ pub struct Moment {
     pub environment: Environment,
     /// Whether the passphrase may stand in the signed request, at venues that want it there.
     pub disclose_passphrase: bool,
+    /// 16 random bytes, for venues that want a text that was never sent before.
+    pub unique: [u8; 16],
 }
 
 /// One venue.
@@ -41,19 +46,19 @@ pub struct Venue {
 }
 
 impl Venue {
-    /// Loads a venue from the text of its catalogue.
+    /// Loads a venue from the parts of its catalogue.
     ///
     /// # Errors
     ///
     /// [`CatalogError`] for a broken catalogue, one of another venue, or an unknown scheme.
-    pub fn load(name: &'static str, text: &str) -> Result<Self, CatalogError> {
-        let catalog = Catalog::parse(name, text)?;
+    pub fn load(name: &'static str, parts: &[Part<'_>]) -> Result<Self, CatalogError> {
+        let catalog = Catalog::parse(name, parts)?;
         let scheme = scheme::SCHEMES
             .iter()
             .copied()
             .find(|scheme| scheme.name() == catalog.signature.scheme)
             .ok_or_else(|| CatalogError::Inconsistent {
-                venue: name.to_owned(),
+                file: name.to_owned(),
                 what: format!("scheme {} is not known", catalog.signature.scheme),
             })?;
         Ok(Self { name, catalog, scheme })
@@ -69,9 +74,10 @@ impl Venue {
         self.scheme
     }
 
-    /// How long a released signature can be used, in milliseconds; `None`: without end.
-    pub fn usable_ms(&self) -> Option<u64> {
-        self.catalog.signature.usable_ms
+    /// How long a released signature of a type of key can be used, in milliseconds; `None`: without
+    /// end.
+    pub fn usable_ms(&self, key_type: KeyType) -> Option<u64> {
+        self.catalog.signature.facts(key_type).usable_ms
     }
 
     /// Whether it wants a passphrase beside the signature.
@@ -90,7 +96,7 @@ impl Venue {
     }
 
     /// The kinds of keys that can be imported.
-    pub fn key_types(&self) -> &[String] {
+    pub fn key_types(&self) -> &[KeyType] {
         &self.catalog.signature.key_types
     }
 
@@ -141,28 +147,46 @@ impl Venue {
                 return Err(VenueError::PassphraseNotDisclosed);
             }
         }
-        let mut signed = if request.scheme == "wss" {
-            return self.scheme.log_on(request, key, moment);
-        } else {
-            let wire = self.scheme.wire(request, moment)?;
-            let string = self.scheme.string_to_sign(&wire, moment.at)?;
-            let signature = self.scheme.signature(key.secret, &string)?;
-            let mut headers: Vec<_> = wire.content_type.map(content_type).into_iter().collect();
-            headers.extend(self.scheme.headers(key, moment.at, &signature)?);
-            SignedRequest {
-                url: url(&wire),
-                method: wire.method,
-                headers,
-                body: wire.body,
-                signature,
+        let operation = self.catalog.operation(&request.method, &request.path);
+        let unsigned = operation.filter(|operation| !operation.signed);
+        if unsigned.is_some() || request.scheme == "wss" {
+            let mut signed = match unsigned {
+                Some(open) => {
+                    self.scheme.unsigned(request, open.is_disclosed().then_some(key), moment)?
+                }
+                None => self.scheme.frame(request, key, moment)?,
+            };
+            // A frame has no headers, and the socket's own are none of the scheme's.
+            if request.scheme != "wss" {
+                signed.headers.extend(hosts.headers.iter().chain(&request.headers).cloned());
             }
-        };
-        signed.headers.extend(hosts.headers.iter().cloned());
-        signed.headers.extend(request.headers.iter().cloned());
-        Ok(signed)
+            return Ok(signed);
+        }
+        let wire = self.scheme.wire(request, key, moment)?;
+        let string = self.scheme.string_to_sign(&wire, key, moment)?;
+        let signature = self.scheme.signature(key, &string)?;
+        let mut wire = self.scheme.authenticate(wire, key, moment, &string, &signature)?;
+        wire.headers.extend(hosts.headers.iter().chain(&request.headers).cloned());
+        Ok(wire.signed(signature))
     }
 
-    /// Whether a key is of the venue's form, and the scheme computes its known answer.
+    /// The type of a key, from the form of its secret.
+    ///
+    /// # Errors
+    ///
+    /// [`VenueError::KeyTypeNotTaken`] for one that the venue does not take; others for a private
+    /// key that nobody could use.
+    pub fn key_type_of(&self, secret: &SecretBytes) -> Result<KeyType, VenueError> {
+        let key_type = self.scheme.key_type_of(secret)?;
+        if self.takes(key_type) { Ok(key_type) } else { Err(VenueError::KeyTypeNotTaken) }
+    }
+
+    fn takes(&self, key_type: KeyType) -> bool {
+        self.key_types().contains(&key_type)
+    }
+
+    /// Whether a key is of the venue's form and of the type that is stated, and the scheme computes
+    /// its known answers.
     ///
     /// # Errors
     ///
@@ -177,15 +201,9 @@ impl Venue {
             None if self.needs_passphrase() => return Err(VenueError::PassphraseMissing),
             None => {}
         }
-        self.scheme.signature(key.secret, b"countersign").map(|_| ())
+        if self.key_type_of(key.secret)? != key.key_type {
+            return Err(VenueError::KeyTypeWrong);
+        }
+        self.scheme.signature(key, b"countersign").map(|_| ())
     }
-}
-
-fn content_type(value: &str) -> (String, String) {
-    ("Content-Type".to_owned(), value.to_owned())
-}
-
-fn url(wire: &scheme::WireRequest) -> String {
-    let mark = if wire.query.is_empty() { "" } else { "?" };
-    format!("{}://{}{}{mark}{}", wire.scheme, wire.host, wire.path, wire.query)
 }

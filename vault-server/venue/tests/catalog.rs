@@ -1,7 +1,7 @@
 //! The catalogues against what is known about the venues, and the reader against broken ones.
 
 use serde_json::Value;
-use vault_venue::{Catalog, CatalogError, Registry, VENUES};
+use vault_venue::{Catalog, CatalogError, Part, Registry, VENUES};
 
 #[test]
 fn every_known_endpoint_is_there_with_its_class() {
@@ -14,7 +14,8 @@ fn every_known_endpoint_is_there_with_its_class() {
     for endpoint in endpoints {
         let field = |name: &str| endpoint[name].as_str().expect("a text").to_owned();
         let venue = registry.venue(&field("venue")).expect("a venue");
-        let operation = venue.catalog.operation(&field("method"), &field("path"));
+        let name = format!("{} {}", field("method"), field("path"));
+        let operation = venue.catalog.operations.iter().find(|found| *found.name == *name);
         let class = operation.map(|operation| operation.class.as_str());
         assert_eq!(class, Some(field("class").as_str()), "{endpoint}");
     }
@@ -24,13 +25,42 @@ fn every_known_endpoint_is_there_with_its_class() {
 }
 
 #[test]
+fn every_file_of_the_folder_is_compiled_in() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("catalog");
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(&folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            files
+                .extend(std::fs::read_dir(path).expect("a folder").map(|e| e.expect("one").path()));
+        } else {
+            files.push(path);
+        }
+    }
+    let mut files: Vec<_> = files
+        .iter()
+        .map(|path| path.strip_prefix(&folder).expect("inside").to_str().expect("text").to_owned())
+        .collect();
+    files.sort();
+    let mut compiled: Vec<_> =
+        VENUES.iter().flat_map(|(_, parts)| parts.iter().map(|part| part.file)).collect();
+    compiled.sort_unstable();
+    assert_eq!(files, compiled);
+}
+
+#[test]
 fn hashes_are_of_the_files() {
     let registry = Registry::bundled().expect("sound");
     let hashes: Vec<_> =
         registry.names().map(|n| registry.venue(n).expect("listed").catalog.hash).collect();
     assert_ne!(hashes[0], hashes[1]);
-    for (name, text) in VENUES {
-        let changed = Catalog::parse(name, &format!("{text}\n")).expect("still sound");
+    for (name, parts) in VENUES {
+        let last = parts.last().expect("a part");
+        let changed = format!("{}\n", last.text);
+        let mut parts = parts.to_vec();
+        parts.pop();
+        parts.push(Part { file: last.file, text: &changed });
+        let changed = Catalog::parse(name, &parts).expect("still sound");
         assert_ne!(Some(changed.hash), registry.venue(name).map(|venue| venue.catalog.hash));
     }
 }
@@ -59,17 +89,21 @@ body = "json"
 shape = "order"
 "#;
 
+fn parse(text: &str) -> Result<Catalog, CatalogError> {
+    Catalog::parse("test", &[Part { file: "test.toml", text }])
+}
+
 fn error(from: &str, to: &str) -> String {
     assert!(BASE.contains(from), "{from}");
-    Catalog::parse("test", &BASE.replacen(from, to, 1)).expect_err("broken").to_string()
+    parse(&BASE.replacen(from, to, 1)).expect_err("broken").to_string()
 }
 
 #[test]
 fn unknown_keys_are_errors_with_their_place() {
-    assert!(Catalog::parse("test", BASE).is_ok());
+    assert!(parse(BASE).is_ok());
     let broken = BASE.replacen("title = ", "colour = \"red\"\ntitle = ", 1);
 
-    let error = Catalog::parse("test", &broken).expect_err("unknown key");
+    let error = parse(&broken).expect_err("unknown key");
 
     assert!(matches!(error, CatalogError::Syntax { line: 3, column: 1, .. }), "{error}");
     assert!(error.to_string().contains("colour"), "{error}");
@@ -79,7 +113,7 @@ fn unknown_keys_are_errors_with_their_place() {
 fn catalogues_that_contradict_themselves_are_errors() {
     for (from, to, what) in [
         ("format = 1", "format = 2", "format"),
-        ("venue = \"test\"", "venue = \"other\"", "is called"),
+        ("venue = \"test\"", "venue = \"other\"", "is of other"),
         (
             "class = \"trade\"\nsource = \"docs\"",
             "class = \"trade\"\nsource = \"hearsay\"",
@@ -105,7 +139,7 @@ fn catalogues_that_contradict_themselves_are_errors() {
     let twice = format!(
         "{BASE}\n[[operation]]\nmethod = \"POST\"\npath = \"/order\"\nclass = \"read\"\nsource = \"docs\"\nbody = \"json\"\n"
     );
-    let error = Catalog::parse("test", &twice).expect_err("twice").to_string();
+    let error = parse(&twice).expect_err("twice").to_string();
     assert!(error.contains("stated twice"), "{error}");
 }
 
@@ -129,6 +163,6 @@ fn roles_cannot_hide_in_objects() {
             "[shape.inner]\nsource = \"docs\"\nparams = [{ name = \"sz\", type = \"decimal\", role = \"quantity\" }]\n[[operation]]",
             1,
         );
-    let error = Catalog::parse("test", &hidden).expect_err("hidden").to_string();
-    assert!(error.contains("legs = true"), "{error}");
+    let error = parse(&hidden).expect_err("hidden").to_string();
+    assert!(error.contains("legs or merge"), "{error}");
 }

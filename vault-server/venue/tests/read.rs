@@ -6,15 +6,19 @@ use proptest::prelude::*;
 use vault_model::{
     Class, Environment, OrderType, Product, Reading, Side, Symbols, TimeInForce, VenueRequest,
 };
-use vault_venue::{BODY_BYTES_MAX, ReadError, Registry, Standing};
+use vault_venue::{BODY_BYTES_MAX, KeyType, ReadError, Registry, Standing};
 
 fn registry() -> &'static Registry {
     static REGISTRY: OnceLock<Registry> = OnceLock::new();
     REGISTRY.get_or_init(|| Registry::bundled().expect("bundled catalogues are sound"))
 }
 
-const LIVE: Standing<'static> =
-    Standing { environment: Environment::Live, venue_checks: false, rights: None };
+const LIVE: Standing<'static> = Standing {
+    environment: Environment::Live,
+    venue_checks: false,
+    rights: None,
+    key_type: KeyType::Hmac,
+};
 
 fn okx(method: &str, path: &str, query: &str, body: &str) -> VenueRequest {
     VenueRequest {
@@ -54,7 +58,7 @@ fn an_order_is_read_to_the_last_field() {
     let reading = order(&body).expect("an order");
 
     let stated = &reading.stated;
-    assert_eq!(stated.operation, "POST /api/v5/trade/order");
+    assert_eq!(&*stated.operation, "POST /api/v5/trade/order");
     assert_eq!(stated.class, Class::Trade);
     assert_eq!(stated.products, Some(vec![Product::Spot]));
     assert_eq!(stated.symbols, Symbols::Named(vec!["BTC-USDT".to_owned()]));
@@ -371,8 +375,14 @@ proptest! {
         let registry = registry();
         let secret = SecretBytes::new(b"kQH5HW/8p1uGOVjbgWA7Fg==".to_vec());
         let passphrase = SecretBytes::new(b"phrase".to_vec());
-        let key = Key { api_key: "key", secret: &secret, passphrase: Some(&passphrase) };
+        let key = Key {
+            api_key: "key",
+            secret: &secret,
+            passphrase: Some(&passphrase),
+            key_type: KeyType::Hmac,
+        };
         let moment = Moment {
+            unique: [7; 16],
             at: Timestamp(0),
             nonce: Some(1),
             environment: Environment::Live,

@@ -5,15 +5,19 @@ use std::sync::OnceLock;
 
 use proptest::prelude::*;
 use vault_model::{Environment, VenueRequest};
-use vault_venue::{Registry, Standing, Venue};
+use vault_venue::{KeyType, Registry, Standing, Venue};
 
 fn registry() -> &'static Registry {
     static REGISTRY: OnceLock<Registry> = OnceLock::new();
     REGISTRY.get_or_init(|| Registry::bundled().expect("bundled catalogues are sound"))
 }
 
-const CAUTIOUS: Standing<'static> =
-    Standing { environment: Environment::Live, venue_checks: false, rights: None };
+const CAUTIOUS: Standing<'static> = Standing {
+    environment: Environment::Live,
+    venue_checks: false,
+    rights: None,
+    key_type: KeyType::Hmac,
+};
 
 /// All ways to read an OKX string-to-sign (behind its 24 bytes of time) as a request.
 fn splits(venue: &Venue, string: &str) -> Vec<VenueRequest> {

@@ -217,7 +217,12 @@ fn open(book: &mut Book, fields: &Fields, now_ms: i64) -> String {
         serial & 0xFF_FFFF
     );
     if text(fields, "ordertype") != "market" {
-        book.open.push(Order { id: id.clone(), fields: fields.clone(), placed_ms: now_ms });
+        book.open.push(Order {
+            id: id.clone(),
+            market: "",
+            fields: fields.clone(),
+            placed_ms: now_ms,
+        });
     }
     id
 }

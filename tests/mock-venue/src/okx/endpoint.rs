@@ -169,7 +169,7 @@ fn place(book: &mut Book, fields: &Fields, now_ms: i64) -> Result<Vec<Value>, Re
         "tag": text(fields, "tag"), "ts": now_ms.to_string(),
     });
     if kind == "limit" || kind == "post_only" {
-        book.open.push(Order { id, fields: fields.clone(), placed_ms: now_ms });
+        book.open.push(Order { id, market: "", fields: fields.clone(), placed_ms: now_ms });
     }
     Ok(vec![placed])
 }

@@ -34,7 +34,7 @@ pub enum Command {
 pub struct Import {
     /// Name for it in scopes
     name: Name,
-    /// okx, kraken
+    /// binance, bybit, coinbase, kraken, okx
     #[arg(long)]
     venue: Name,
     /// Real money, or the venue's test hosts
@@ -55,12 +55,41 @@ pub struct Import {
     /// Begin nonces above this, for a key that was used elsewhere
     #[arg(long, value_name = "N", default_value_t = 0)]
     nonce_floor: u64,
-    /// A private key in PEM instead of a secret; - for stdin
-    #[arg(long, value_name = "PEM|-", conflicts_with = "stdin")]
+    /// A file with the private key (PEM) or the secret, the rest is asked for; - for stdin
+    #[arg(long, visible_alias = "secret-file", value_name = "FILE|-", conflicts_with = "stdin")]
     key_file: Option<PathBuf>,
-    /// Read everything from stdin: a JSON object, or a line each for API key, secret, passphrase
+    /// Read everything from stdin: a JSON object, or API key, secret or PEM key, passphrase in lines
     #[arg(long)]
     stdin: bool,
+    /// Refuse a secret that turns out to be of another type
+    #[arg(long, value_enum)]
+    key_type: Option<KeyType>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum KeyType {
+    /// ECDSA P-256
+    Es256,
+    /// Ed25519
+    Ed25519,
+    /// A shared secret
+    Hmac,
+    /// A shared secret of a venue's older kind
+    LegacyHmac,
+    /// RSA
+    Rsa,
+}
+
+impl KeyType {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Es256 => "es256",
+            Self::Ed25519 => "ed25519",
+            Self::Hmac => "hmac",
+            Self::LegacyHmac => "legacy-hmac",
+            Self::Rsa => "rsa",
+        }
+    }
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -127,15 +156,21 @@ async fn import(context: &Context, arguments: Import) -> Result<(), Fault> {
         disclose_passphrase: arguments.disclose_passphrase,
         nonce_floor: arguments.nonce_floor,
     };
-    let answer = operator.import(metadata, secret).await?;
+    let key_type = arguments.key_type.map_or("", KeyType::as_str);
+    let answer = operator.import_as(metadata, secret, key_type).await?;
     let value = json!({
         "name": arguments.name,
         "version": answer.version,
+        "key_type": answer.key_type,
         "change": json::change(answer.change.as_ref()),
     });
-    context
-        .output
-        .show(&value, || format!("{} imported, version {}", arguments.name, answer.version))
+    context.output.show(&value, || {
+        let key_type = match answer.key_type.as_str() {
+            "" => String::new(),
+            key_type => format!(" ({key_type})"),
+        };
+        format!("{} imported, version {}{key_type}", arguments.name, answer.version)
+    })
 }
 
 async fn list(context: &Context) -> Result<(), Fault> {
@@ -143,7 +178,10 @@ async fn list(context: &Context) -> Result<(), Fault> {
     let credentials: Vec<_> = answer.credentials.iter().map(json::credential).collect();
     context.output.show(&json!({ "credentials": credentials }), || {
         let rows: Vec<Vec<String>> = answer.credentials.iter().map(row).collect();
-        table(&["NAME", "VENUE", "ENVIRONMENT", "VERSION", "STATE", "RIGHTS", "CREATED"], &rows)
+        table(
+            &["NAME", "VENUE", "ENVIRONMENT", "VERSION", "KEY TYPE", "STATE", "RIGHTS", "CREATED"],
+            &rows,
+        )
     })
 }
 
@@ -178,6 +216,7 @@ fn row(info: &CredentialInfo) -> Vec<String> {
         metadata.venue.clone(),
         metadata.environment.clone(),
         info.version.to_string(),
+        info.key_type.clone(),
         info.state.clone(),
         rights(&metadata),
         Timestamp::from_millis(info.created_at_ms).to_string(),

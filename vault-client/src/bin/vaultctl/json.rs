@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 use vault_client::role_word;
 use vault_client::v1::{
     CertificateInfo, Change, ChangeState, ClientInfo, CredentialInfo, CredentialMetadata,
-    ExplainResponse, HaltInfo, HaltLevel, Header, InviteResult, OperatorInfo, Outstanding, Receipt,
-    Scope, ScopeInfo, SealState, SignedRequest, StatusResponse,
+    ExplainResponse, ExplainedOperation, HaltInfo, HaltLevel, Header, InviteResult, OperatorInfo,
+    Outstanding, Receipt, Scope, ScopeInfo, SealState, SignedRequest, StatusResponse,
 };
 
 pub fn change(change: Option<&Change>) -> Value {
@@ -49,6 +49,17 @@ pub fn seal_state(state: SealState) -> &'static str {
 pub fn status(status: &StatusResponse) -> Value {
     let slots: Vec<_> =
         status.slots.iter().map(|slot| json!({ "id": slot.id, "kind": slot.kind })).collect();
+    let catalogs: Vec<_> = status
+        .catalogs
+        .iter()
+        .map(|catalog| {
+            json!({
+                "venue": catalog.venue,
+                "hash": hex::encode(&catalog.hash),
+                "operations": catalog.operations,
+            })
+        })
+        .collect();
     json!({
         "state": seal_state(status.state()),
         "reason": status.reason,
@@ -65,6 +76,8 @@ pub fn status(status: &StatusResponse) -> Value {
         "retry_after_s": status.retry_after_s,
         "time_ms": status.time_ms,
         "server_not_after_ms": status.server_not_after_ms,
+        "catalogs": catalogs,
+        "catalog_additions": status.catalog_additions,
     })
 }
 
@@ -189,37 +202,18 @@ pub fn halt(info: &HaltInfo) -> Value {
 }
 
 pub fn explanation(answer: &ExplainResponse) -> Value {
-    let closure: Vec<_> = answer
-        .closure
+    let verdicts: Vec<_> = answer
+        .verdicts
         .iter()
-        .map(|member| {
-            let legs: Vec<_> = member
-                .legs
-                .iter()
-                .map(|leg| {
-                    json!({
-                        "product": leg.product,
-                        "symbol": leg.symbol,
-                        "side": leg.side,
-                        "type": leg.r#type,
-                        "tif": leg.tif,
-                        "quantity": leg.quantity,
-                        "quote_quantity": leg.quote_quantity,
-                        "price": leg.price,
-                        "trigger_price": leg.trigger_price,
-                        "reduce_only": leg.reduce_only,
-                        "post_only": leg.post_only,
-                        "leverage": leg.leverage,
-                    })
-                })
-                .collect();
+        .map(|verdict| {
             json!({
-                "operation": member.operation,
-                "class": member.class,
-                "products": member.products,
-                "symbols": member.symbols,
-                "every_symbol": member.every_symbol,
-                "legs": legs,
+                "mode": verdict.mode,
+                "allowed": verdict.allowed,
+                "reason": verdict.reason,
+                "operation": verdict.operation,
+                "class": verdict.class,
+                "message": verdict.message,
+                "hint": verdict.hint,
             })
         })
         .collect();
@@ -229,9 +223,47 @@ pub fn explanation(answer: &ExplainResponse) -> Value {
         "message": answer.message,
         "hint": answer.hint,
         "operation": answer.operation,
-        "closure": closure,
+        "stated": answer.stated.as_ref().map_or(Value::Null, explained),
+        "verdicts": verdicts,
+        "remedies": answer.remedies,
+        "closure": answer.closure.iter().map(explained).collect::<Vec<_>>(),
         "closure_hash": hex::encode(&answer.closure_hash),
         "closure_widest": answer.closure_widest,
+        "outside_count": answer.outside_count,
+    })
+}
+
+fn explained(member: &ExplainedOperation) -> Value {
+    let legs: Vec<_> = member
+        .legs
+        .iter()
+        .map(|leg| {
+            json!({
+                "product": leg.product,
+                "symbol": leg.symbol,
+                "side": leg.side,
+                "type": leg.r#type,
+                "tif": leg.tif,
+                "quantity": leg.quantity,
+                "quote_quantity": leg.quote_quantity,
+                "price": leg.price,
+                "trigger_price": leg.trigger_price,
+                "reduce_only": leg.reduce_only,
+                "post_only": leg.post_only,
+                "leverage": leg.leverage,
+            })
+        })
+        .collect();
+    json!({
+        "operation": member.operation,
+        "class": member.class,
+        "products": member.products,
+        "every_product": member.every_product,
+        "symbols": member.symbols,
+        "symbols_left_out": member.symbols_left_out,
+        "every_symbol": member.every_symbol,
+        "legs": legs,
+        "reason": member.reason,
     })
 }
 

@@ -63,10 +63,14 @@ impl Output {
             return;
         }
         self.talk(&format!("vaultctl: error: {}", fault.message));
-        if let Some(operation) =
-            fault.refusal.as_ref().map(|refusal| &refusal.operation).filter(|text| !text.is_empty())
+        if let Some(refusal) =
+            fault.refusal.as_ref().filter(|refusal| !refusal.operation.is_empty())
         {
-            self.talk(&format!("operation: {operation}"));
+            let class = match refusal.class.as_str() {
+                "" => String::new(),
+                class => format!(" (class {class})"),
+            };
+            self.talk(&format!("operation: {}{class}", refusal.operation));
         }
         if !fault.hint.is_empty() {
             self.talk(&format!("hint: {}", fault.hint));
@@ -84,6 +88,8 @@ fn json_fault(fault: &Fault) -> Value {
     if let Some(refusal) = &fault.refusal {
         error["reason"] = json!(refusal.reason);
         error["operation"] = json!(refusal.operation);
+        error["class"] = json!(refusal.class);
+        error["remedies"] = json!(refusal.remedies);
         error["entry_index"] = json!(refusal.entry_index);
         let millis = refusal.retry_after.map(|delay| delay.as_millis() as u64);
         error["retry_after_ms"] = json!(millis);

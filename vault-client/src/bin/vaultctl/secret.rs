@@ -30,9 +30,10 @@ pub fn passphrase(prompt: &str) -> Result<SecretBytes, Fault> {
 pub enum Source<'a> {
     /// Prompts for everything.
     Prompt,
-    /// A PEM key from a file or, for `-`, from stdin; prompts for the rest.
+    /// A PEM key or a secret from a file or, for `-`, from stdin; prompts for the rest.
     KeyFile(&'a Path),
-    /// Everything from stdin: a JSON object, or a line each for API key, secret and passphrase.
+    /// Everything from stdin: a JSON object, or a line each for API key, secret (a PEM key has
+    /// several) and passphrase.
     Stdin,
 }
 
@@ -41,11 +42,15 @@ pub fn credential(source: Source<'_>) -> Result<CredentialSecret, Fault> {
     let secret = match source {
         Source::Stdin => parse(&stdin()?)?,
         Source::KeyFile(path) => {
-            let private_key_pem = if path == Path::new("-") { stdin()? } else { read_file(path)? };
-            let private_key_pem = Zeroizing::new(private_key_pem.to_vec());
+            let text = if path == Path::new("-") { stdin()? } else { read_file(path)? };
             let mut secret = prompt_api_key()?;
             secret.passphrase = ask("Passphrase (empty for none): ")?;
-            secret.private_key_pem.clone_from(&private_key_pem);
+            if is_pem(&text) {
+                secret.private_key_pem = text.to_vec();
+            } else {
+                // Editors end a file with a line feed that is no part of a secret.
+                secret.secret = text.trim_ascii_end().to_vec();
+            }
             secret
         }
         Source::Prompt => {
@@ -101,15 +106,25 @@ fn parse(text: &[u8]) -> Result<CredentialSecret, Fault> {
             .with_hint("keys: api_key, secret, passphrase, private_key_pem; all are strings")
         })?
     } else {
-        let mut lines = text.lines();
-        let mut line = || lines.next().unwrap_or_default().to_owned();
-        let input =
-            Input { api_key: line(), secret: line(), passphrase: line(), ..Input::default() };
-        if lines.any(|line| !line.is_empty()) {
-            return Err(Fault::usage("stdin has more than three lines")
-                .with_hint("API key, secret, passphrase; give a PEM key with --key-file"));
+        let (api_key, rest) = first_line(text);
+        let (secret, private_key_pem, rest) = match pem_block(rest) {
+            Some((pem, rest)) => ("", pem, rest),
+            None => {
+                let (secret, rest) = first_line(rest);
+                (secret, "", rest)
+            }
+        };
+        let (passphrase, rest) = first_line(rest);
+        if rest.lines().any(|line| !line.is_empty()) {
+            return Err(Fault::usage("stdin has more lines than there are secrets")
+                .with_hint("API key, secret or PEM key, passphrase"));
         }
-        input
+        Input {
+            api_key: api_key.to_owned(),
+            secret: secret.to_owned(),
+            passphrase: passphrase.to_owned(),
+            private_key_pem: private_key_pem.to_owned(),
+        }
     };
     Ok(CredentialSecret {
         api_key: input.api_key,
@@ -117,6 +132,24 @@ fn parse(text: &[u8]) -> Result<CredentialSecret, Fault> {
         passphrase: input.passphrase.into_bytes(),
         private_key_pem: input.private_key_pem.into_bytes(),
     })
+}
+
+/// A line without its end, and what follows it.
+fn first_line(text: &str) -> (&str, &str) {
+    let (line, rest) = text.split_once('\n').unwrap_or((text, ""));
+    (line.strip_suffix('\r').unwrap_or(line), rest)
+}
+
+/// The PEM block that a text begins with, its line feeds included, and what follows its last line.
+fn pem_block(text: &str) -> Option<(&str, &str)> {
+    is_pem(text.as_bytes()).then_some(())?;
+    let end = text.find("\n-----END ")? + 1;
+    let end = text[end..].find('\n').map_or(text.len(), |line_feed| end + line_feed + 1);
+    Some(text.split_at(end))
+}
+
+fn is_pem(text: &[u8]) -> bool {
+    text.trim_ascii_start().starts_with(b"-----BEGIN ")
 }
 
 fn stdin() -> Result<Zeroizing<Vec<u8>>, Fault> {
@@ -156,6 +189,27 @@ mod tests {
             ("key", b"secret".as_slice())
         );
         assert_eq!(parse(b"key\nsecret").expect("two lines").passphrase, b"");
+    }
+
+    #[test]
+    fn a_pem_key_among_lines_keeps_its_own() {
+        const PEM: &str = "-----BEGIN PRIVATE KEY-----\nMC4CAQ\n-----END PRIVATE KEY-----\n";
+        for (text, passphrase) in [
+            (format!("key\n{PEM}"), ""),
+            (format!("key\n{PEM}pass\n"), "pass"),
+            (format!("key\r\n{PEM}pass\r\n\n"), "pass"),
+        ] {
+            let read = parse(text.as_bytes()).expect("lines");
+
+            assert_eq!(read.api_key, "key");
+            assert_eq!(read.private_key_pem, PEM.as_bytes());
+            assert_eq!(read.passphrase, passphrase.as_bytes());
+            assert!(read.secret.is_empty());
+        }
+        // The last line feed may be missing; without an end it is no key.
+        let read = parse(format!("key\n{}", PEM.trim_end()).as_bytes()).expect("lines");
+        assert_eq!(read.private_key_pem, PEM.trim_end().as_bytes());
+        assert!(parse(b"key\n-----BEGIN PRIVATE KEY-----\nMC4CAQ\nMC4CAQ\n").is_err());
     }
 
     #[test]

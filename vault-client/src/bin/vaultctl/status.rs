@@ -55,6 +55,18 @@ fn people(status: &StatusResponse) -> String {
         seconds => format!("{seconds} s"),
     };
     let development = if status.development { "DEVELOPMENT: for tests only" } else { "" };
+    let catalogs: Vec<String> = status
+        .catalogs
+        .iter()
+        .map(|catalog| {
+            let hash = hex::encode(&catalog.hash);
+            format!("{} {}", catalog.venue, hash.get(..12).unwrap_or_default())
+        })
+        .collect();
+    let additions = match status.catalog_additions {
+        0 => String::new(),
+        count => count.to_string(),
+    };
     pairs(&[
         ("vault", json::seal_state(status.state()).to_owned()),
         ("reason", status.reason.clone()),
@@ -65,6 +77,8 @@ fn people(status: &StatusResponse) -> String {
         ("log", format!("{}, {} entries", status.log_origin, status.log_size)),
         ("state revision", status.state_rev.to_string()),
         ("slots", slots.join(", ")),
+        ("catalogues", catalogs.join(", ")),
+        ("catalogue additions", additions),
         ("server certificate", Timestamp::from_millis(status.server_not_after_ms).to_string()),
     ])
 }

@@ -194,7 +194,7 @@ impl CredentialService for Fake {
         )?;
         let metadata = command.metadata.expect("metadata").encode_to_vec();
         self.open(&command.ticket_id, &metadata, &command.sealed)?;
-        Ok(Response::new(v1::ImportResponse { change: None, version: 1 }))
+        Ok(Response::new(v1::ImportResponse { change: None, version: 1, ..Default::default() }))
     }
 
     not_here! {

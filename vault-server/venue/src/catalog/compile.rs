@@ -1,17 +1,21 @@
-//! From a catalogue as written to lookup tables; whatever the file says twice or refers to in
+//! From a catalogue as written to lookup tables; whatever the files say twice or refer to in
 //! vain is an error here, so that nothing is left to find out while judging.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use rustc_hash::FxHashMap;
 use vault_model::{Class, Environment};
 
-use super::raw::{self, BodyForm, OneOrMany, ParamsIn, Part};
+use super::binding::{self, Binding};
+use super::raw::{self, BodyForm, Bound, OneOrMany, ParamsIn};
+use super::table::{NameSet, Names, Table};
 use super::{
-    BodyForms, Catalog, Hosts, Items, Kind, Location, Operation, OrderTypeWord, Param, ProductRule,
-    Role, Shape, Signature, bound_key,
+    Binds, BodyForms, Catalog, Facts, Hosts, Items, Kind, Location, Operation, OrderTypeWord,
+    Param, ProductRule, Role, Shape, Signature, TifWord, Window,
 };
 use crate::form;
 use crate::glob::Glob;
+use crate::key::KeyType;
 use crate::plain;
 use crate::value;
 
@@ -19,80 +23,134 @@ use crate::value;
 const TEXT_MAX: usize = 64;
 /// How many items arrays may have where the catalogue says nothing.
 const ITEMS_MAX: usize = 20;
+/// The domain of an operation that names none.
+const DOMAIN: &str = "rest";
 
-pub(super) fn compile(name: &str, file: raw::File, hash: [u8; 32]) -> Result<Catalog, String> {
-    if file.format != 1 {
-        return Err(format!("format {} is not known", file.format));
-    }
-    if file.venue != name {
-        return Err(format!("is called {}", file.venue));
-    }
-    let cited = |source: &str, by: &str| {
-        if file.sources.contains_key(source) {
-            Ok(())
-        } else {
-            Err(format!("{by}: source {source} is not in [sources]"))
-        }
-    };
+/// What concerns a venue as a whole, as written.
+pub(super) struct RawHead {
+    pub title: String,
+    pub environments: BTreeMap<String, raw::Environment>,
+    pub signature: raw::Signature,
+    pub rights: Option<raw::Rights>,
+    pub defaults: Option<raw::Defaults>,
+    pub order_types: Vec<raw::OrderTypeWord>,
+    pub tifs: Vec<raw::TifWord>,
+    pub products: Vec<raw::ProductRule>,
+}
 
-    cited(&file.signature.source, "signature")?;
-    if let Some(source) = &file.signature.client_order_id_source {
-        cited(source, "signature.client_order_id_source")?;
-    }
-    let rights = match &file.rights {
-        Some(rights) => {
-            cited(&rights.source, "rights")?;
-            rights.names.clone()
-        }
-        None => Vec::new(),
-    };
-    for (name, shape) in &file.shape {
-        cited(&shape.source, &format!("shape {name}"))?;
-    }
-    for operation in &file.operation {
-        cited(&operation.source, &format!("{} {}", operation.method, operation.path))?;
-    }
+/// What concerns a venue as a whole.
+pub(super) struct Head {
+    title: String,
+    environments: HashMap<Environment, Hosts>,
+    signature: Signature,
+    rights: Vec<String>,
+    defaults: Option<raw::Defaults>,
+    order_types: HashMap<String, OrderTypeWord>,
+    tifs: HashMap<String, TifWord>,
+    products: Vec<ProductRule>,
+}
 
-    let signature = signature(&file.signature)?;
-    let (shapes, shape_index) = shapes(&file.shape)?;
-    let operations = operations(&file.operation, &shape_index, &file.shape, &rights)?;
-
-    let mut by_name = HashMap::new();
-    let mut by_bound: HashMap<_, Vec<usize>> = HashMap::new();
-    for (index, operation) in operations.iter().enumerate() {
-        let key = (operation.method.clone(), operation.path.clone());
-        if by_name.insert(key, index).is_some() {
-            return Err(format!("{}: stated twice", operation.name));
-        }
-        by_bound
-            .entry(bound_key(&signature, &operation.method, &operation.path))
-            .or_default()
-            .push(index);
+pub(super) fn cited(sources: &BTreeMap<String, String>, source: &str) -> Result<(), String> {
+    if sources.contains_key(source) {
+        Ok(())
+    } else {
+        Err(format!("source {source} is not in [sources]"))
     }
-    for bucket in by_bound.values_mut() {
-        bucket.sort_by(|&a, &b| operations[a].name.cmp(&operations[b].name));
-    }
+}
 
-    Ok(Catalog {
-        venue: file.venue,
-        title: file.title,
-        hash,
-        sources: file.sources.clone(),
-        signature,
-        rights,
-        shapes,
-        products: file.product.into_iter().map(product_rule).collect(),
-        order_types: order_types(file.order_type)?,
-        environments: environments(file.environments)?,
-        by_name,
-        by_bound,
-        operations,
+pub(super) fn head(raw: RawHead, sources: &BTreeMap<String, String>) -> Result<Head, String> {
+    let signature_sources =
+        [Some(&raw.signature.source), raw.signature.client_order_id_source.as_ref()];
+    for source in signature_sources.into_iter().flatten() {
+        cited(sources, source).map_err(|what| format!("signature: {what}"))?;
+    }
+    for variant in &raw.signature.variant {
+        cited(sources, &variant.source).map_err(|what| format!("signature.variant: {what}"))?;
+    }
+    if let Some(rights) = &raw.rights {
+        cited(sources, &rights.source).map_err(|what| format!("rights: {what}"))?;
+    }
+    Ok(Head {
+        title: raw.title,
+        environments: environments(raw.environments)?,
+        signature: signature(&raw.signature)?,
+        rights: raw.rights.map(|rights| rights.names).unwrap_or_default(),
+        defaults: raw.defaults,
+        order_types: order_types(raw.order_types)?,
+        tifs: tifs(raw.tifs)?,
+        products: raw.products.into_iter().map(product_rule).collect(),
     })
 }
 
+/// Puts everything together.
+pub(super) fn catalog(
+    name: &str,
+    hash: [u8; 32],
+    sources: BTreeMap<String, String>,
+    head: Head,
+    shapes: Shapes,
+    mut operations: Vec<Operation>,
+) -> Result<Catalog, String> {
+    operations.sort_by(|one, other| one.name.cmp(&other.name));
+    check_templates(&operations)?;
+    let mut shapes = shapes.done;
+    let mut names = Names::default();
+    names.enter(&mut shapes);
+
+    let signature = &head.signature;
+    let rules: HashSet<Binds> = [signature.facts.binds]
+        .into_iter()
+        .chain(signature.variants.iter().map(|(_, facts)| facts.binds))
+        .chain(operations.iter().filter_map(|operation| operation.binds))
+        .collect();
+    let domains: HashSet<&String> = operations.iter().map(|operation| &operation.domain).collect();
+    let bindings = domains
+        .into_iter()
+        .flat_map(|domain| rules.iter().map(|&binds| Binding { domain: domain.clone(), binds }))
+        .collect();
+    let table = Table::new(&operations, bindings, names);
+    Ok(Catalog {
+        venue: name.to_owned(),
+        title: head.title,
+        hash,
+        sources,
+        signature: head.signature,
+        rights: head.rights,
+        operations,
+        shapes,
+        products: head.products,
+        order_types: head.order_types,
+        tifs: head.tifs,
+        environments: head.environments,
+        table,
+    })
+}
+
+/// No path may be an instance of two templates: which of them is meant could not be told.
+fn check_templates(operations: &[Operation]) -> Result<(), String> {
+    let is_template = |operation: &&Operation| binding::is_template(&operation.path);
+    let templates: Vec<_> = operations.iter().filter(is_template).collect();
+    for (at, one) in templates.iter().enumerate() {
+        let alike = |one: &str, other: &str| {
+            one.split('/').count() == other.split('/').count()
+                && one.split('/').zip(other.split('/')).all(|(one, other)| {
+                    one == other || one.starts_with('{') || other.starts_with('{')
+                })
+        };
+        let twin = templates[at + 1..]
+            .iter()
+            .find(|other| other.method == one.method && alike(&one.path, &other.path));
+        if let Some(twin) = twin {
+            return Err(format!("{} and {} take the same path", one.name, twin.name));
+        }
+    }
+    Ok(())
+}
+
 fn signature(raw: &raw::Signature) -> Result<Signature, String> {
-    let binds = |part| raw.binds.contains(&part);
-    if raw.joined && !(binds(Part::Query) && binds(Part::Body)) {
+    let facts =
+        Facts { binds: binds(&raw.binds), usable_ms: raw.usable_ms, source: raw.source.clone() };
+    if raw.joined.is_some() && !(facts.binds.query && facts.binds.body) {
         return Err("signature: joined wants query and body bound".to_owned());
     }
     if let Some(header) =
@@ -100,22 +158,55 @@ fn signature(raw: &raw::Signature) -> Result<Signature, String> {
     {
         return Err(format!("signature: caller header {header} is not in lower case"));
     }
+    let key_types = key_types(&raw.key_types)?;
+    let mut variants = Vec::new();
+    for variant in &raw.variant {
+        for key_type in self::key_types(&variant.key_types)? {
+            if !key_types.contains(&key_type) {
+                return Err(format!("signature.variant: {key_type} is not in key_types"));
+            }
+            let facts = Facts {
+                binds: binds(&variant.binds),
+                usable_ms: variant.usable_ms,
+                source: variant.source.clone(),
+            };
+            variants.push((key_type, facts));
+        }
+    }
     Ok(Signature {
         scheme: raw.scheme.clone(),
-        binds_method: binds(Part::Method),
-        binds_host: binds(Part::Host),
-        binds_path: binds(Part::Path),
-        binds_query: binds(Part::Query),
-        binds_body: binds(Part::Body),
+        facts,
+        variants,
         joined: raw.joined,
-        usable_ms: raw.usable_ms,
+        window: raw
+            .window
+            .as_ref()
+            .map(|window| Window { name: window.name.clone(), max_ms: window.max_ms }),
         needs_passphrase: raw.needs_passphrase,
         nonce: raw.nonce,
-        key_types: raw.key_types.clone(),
+        key_types,
         client_order_id_reuse: raw.client_order_id_reuse,
         reserved: raw.reserved.clone(),
         caller_headers: raw.caller_headers.clone(),
     })
+}
+
+fn key_types(words: &[String]) -> Result<Vec<KeyType>, String> {
+    words
+        .iter()
+        .map(|word| word.parse().map_err(|_| format!("signature: key type {word} is not known")))
+        .collect()
+}
+
+fn binds(parts: &[Bound]) -> Binds {
+    let has = |part| parts.contains(&part);
+    Binds {
+        body: has(Bound::Body),
+        host: has(Bound::Host),
+        method: has(Bound::Method),
+        path: has(Bound::Path),
+        query: has(Bound::Query),
+    }
 }
 
 fn environments(
@@ -127,11 +218,31 @@ fn environments(
         if hosts.hosts.is_empty() {
             return Err(format!("environment {word}: no hosts"));
         }
-        if let Some(host) = hosts.hosts.iter().chain(&hosts.ws_hosts).find(|h| !plain::is_host(h)) {
+        let routed = hosts.routes.iter().chain(&hosts.ws_routes);
+        if let Some((prefix, _)) = routed.clone().find(|(prefix, hosts)| {
+            !(prefix.starts_with('/') && prefix.ends_with('/')) || hosts.is_empty()
+        }) {
+            return Err(format!(
+                "environment {word}: route {prefix} wants / at both ends, and hosts"
+            ));
+        }
+        let mut all =
+            hosts.hosts.iter().chain(&hosts.ws_hosts).chain(routed.flat_map(|(_, hosts)| hosts));
+        if let Some(host) = all.find(|host| !plain::is_host(host)) {
             return Err(format!("environment {word}: {host} is no plain host name"));
         }
-        let headers = hosts.headers.into_iter().collect();
-        let hosts = Hosts { rest: hosts.hosts, ws: hosts.ws_hosts, headers };
+        let by_length = |routes: BTreeMap<String, Vec<String>>| {
+            let mut routes: Vec<_> = routes.into_iter().collect();
+            routes.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
+            routes
+        };
+        let hosts = Hosts {
+            rest: hosts.hosts,
+            ws: hosts.ws_hosts,
+            headers: hosts.headers.into_iter().collect(),
+            routes: by_length(hosts.routes),
+            ws_routes: by_length(hosts.ws_routes),
+        };
         environments.insert(environment, hosts);
     }
     if environments.contains_key(&Environment::Live) {
@@ -153,45 +264,121 @@ fn order_types(raw: Vec<raw::OrderTypeWord>) -> Result<HashMap<String, OrderType
     Ok(words)
 }
 
+fn tifs(raw: Vec<raw::TifWord>) -> Result<HashMap<String, TifWord>, String> {
+    let mut words = HashMap::new();
+    for word in raw {
+        let meaning = TifWord { tif: word.tif, post_only: word.post_only };
+        if words.insert(word.venue.clone(), meaning).is_some() {
+            return Err(format!("time in force {}: stated twice", word.venue));
+        }
+    }
+    Ok(words)
+}
+
 fn product_rule(raw: raw::ProductRule) -> ProductRule {
     ProductRule {
         product: raw.product,
         symbol: raw.symbol.as_deref().map(Glob::new),
         values: raw.values.into_iter().collect(),
-        present: match raw.present {
-            None => Vec::new(),
-            Some(OneOrMany::One(name)) => vec![name],
-            Some(OneOrMany::Many(names)) => names,
-        },
+        present: raw.present.map(OneOrMany::into_vec).unwrap_or_default(),
+        absent: raw.absent,
     }
 }
 
 type ShapeIndex = HashMap<String, usize>;
 
-fn shapes(raw: &BTreeMap<String, raw::Shape>) -> Result<(Vec<Shape>, ShapeIndex), String> {
-    let index: ShapeIndex =
-        raw.keys().enumerate().map(|(index, name)| (name.clone(), index)).collect();
-    let mut shapes = Vec::with_capacity(raw.len());
-    for (name, shape) in raw {
-        let mut params = HashMap::new();
-        let mut required = Vec::new();
-        for param in &shape.params {
-            let compiled = compile_param(param, &index, raw)
-                .map_err(|what| format!("shape {name}, {}: {what}", param.name))?;
-            if param.required {
-                required.push(param.name.clone());
-            }
-            if params.insert(param.name.clone(), compiled).is_some() {
-                return Err(format!("shape {name}, {}: stated twice", param.name));
-            }
+/// The shapes of a catalogue while they are compiled.
+#[derive(Default)]
+pub(super) struct Shapes {
+    raw: BTreeMap<String, raw::Shape>,
+    index: ShapeIndex,
+    done: Vec<Shape>,
+}
+
+impl Shapes {
+    /// Takes a shape as written.
+    pub(super) fn add(&mut self, name: &str, raw: &raw::Shape) -> Result<(), String> {
+        match self.raw.insert(name.to_owned(), raw.clone()) {
+            None => Ok(()),
+            Some(_) => Err("stated twice".to_owned()),
         }
-        required.sort();
-        if let Some(absent) = shape.one_of.iter().flatten().find(|p| !params.contains_key(*p)) {
-            return Err(format!("shape {name}, one_of: {absent} is no parameter"));
-        }
-        shapes.push(Shape { params, required, one_of: shape.one_of.clone() });
     }
-    Ok((shapes, index))
+
+    /// Compiles all of them. An error names its shape.
+    pub(super) fn resolve(&mut self) -> Result<(), (String, String)> {
+        self.index = self.raw.keys().enumerate().map(|(at, name)| (name.clone(), at)).collect();
+        let mut flat = BTreeMap::new();
+        for name in self.raw.keys() {
+            let shape = flatten(name, &self.raw, 0).map_err(|what| (name.clone(), what))?;
+            flat.insert(name.clone(), shape);
+        }
+        self.raw = flat;
+        for (name, raw) in &self.raw {
+            let shape =
+                compile_shape(raw, &self.index, &self.raw).map_err(|what| (name.clone(), what))?;
+            self.done.push(shape);
+        }
+        Ok(())
+    }
+}
+
+/// How deep shapes may include shapes.
+const INCLUDES_MAX: usize = 4;
+
+/// A shape with what it includes. Its own parameters go before those that it takes over.
+fn flatten(
+    name: &str,
+    all: &BTreeMap<String, raw::Shape>,
+    depth: usize,
+) -> Result<raw::Shape, String> {
+    let mut shape = all.get(name).ok_or_else(|| format!("no shape {name}"))?.clone();
+    if depth > INCLUDES_MAX {
+        return Err("includes go too deep".to_owned());
+    }
+    for included in std::mem::take(&mut shape.include) {
+        let other = flatten(&included, all, depth + 1)?;
+        let own: HashSet<String> = shape.params.iter().map(|param| param.name.clone()).collect();
+        shape.params.extend(other.params.into_iter().filter(|param| !own.contains(&param.name)));
+        shape.one_of.extend(other.one_of);
+        shape.only_one.extend(other.only_one);
+    }
+    Ok(shape)
+}
+
+fn compile_shape(
+    raw: &raw::Shape,
+    index: &ShapeIndex,
+    all: &BTreeMap<String, raw::Shape>,
+) -> Result<Shape, String> {
+    let mut params = FxHashMap::default();
+    let mut required = Vec::new();
+    for param in &raw.params {
+        let compiled =
+            compile_param(param, index, all).map_err(|what| format!("{}: {what}", param.name))?;
+        if param.required {
+            required.push(param.name.clone());
+        }
+        if params.insert(param.name.clone(), compiled).is_some() {
+            return Err(format!("{}: stated twice", param.name));
+        }
+    }
+    required.sort();
+    let mut listed = raw.one_of.iter().chain(&raw.only_one).flatten();
+    if let Some(absent) = listed.find(|name| !params.contains_key(*name)) {
+        return Err(format!("one_of or only_one: {absent} is no parameter"));
+    }
+    let is_composite = |param: &Param| matches!(param.kind, Kind::Array { .. } | Kind::Object(_));
+    Ok(Shape {
+        source: raw.source.clone(),
+        is_composite: params.values().any(is_composite),
+        may_refuse: params.values().any(|param| param.refused || is_composite(param)),
+        params,
+        required,
+        one_of: raw.one_of.clone(),
+        only_one: raw.only_one.clone(),
+        required_set: NameSet::default(),
+        known_set: NameSet::default(),
+    })
 }
 
 fn compile_param(
@@ -207,11 +394,13 @@ fn compile_param(
         let at = *index.get(name).ok_or_else(|| format!("no shape {name}"))?;
         // A role in an object that is no leg would be lost: policy would not see it.
         let lost = !raw.legs
+            && !raw.merge
+            && !raw.refused
             && shapes.get(name).is_some_and(|shape| {
                 shape.params.iter().any(|p| p.role.is_some_and(is_leg_role) || p.legs)
             });
         if lost {
-            return Err(format!("shape {name} has roles, so legs = true is wanted"));
+            return Err(format!("shape {name} has roles, so legs or merge is wanted"));
         }
         Ok(at)
     };
@@ -231,13 +420,35 @@ fn compile_param(
     if raw.legs && !composite {
         return Err("legs wants an object or an array of them".to_owned());
     }
+    if raw.merge && (raw.legs || !matches!(kind, Kind::Object(_))) {
+        return Err("merge wants an object that is no leg of its own".to_owned());
+    }
+    if raw.repeats && !matches!(kind, Kind::Array { items: Items::Scalars(_), .. }) {
+        return Err("repeats wants an array of scalars".to_owned());
+    }
+    if raw.refused && raw.role.is_some() {
+        return Err("what is refused has no role".to_owned());
+    }
+    let patterns: Vec<Glob> = raw
+        .pattern
+        .clone()
+        .map(OneOrMany::into_vec)
+        .unwrap_or_default()
+        .iter()
+        .map(|pattern| Glob::new(pattern))
+        .collect();
+    if !patterns.is_empty() && !matches!(kind, Kind::Symbol | Kind::Symbols) {
+        return Err("pattern is for symbols".to_owned());
+    }
     if raw.role.is_some() && composite {
         return Err("objects have no role".to_owned());
     }
     let many = matches!(kind, Kind::Array { .. } | Kind::Symbols | Kind::Ids);
     let list_role = matches!(
         raw.role,
-        None | Some(Role::Symbols | Role::OrderId | Role::ClientOrderId | Role::PostOnly)
+        None | Some(
+            Role::Asset | Role::Symbols | Role::OrderId | Role::ClientOrderId | Role::PostOnly
+        )
     );
     if many && !list_role {
         return Err("this role wants a single value".to_owned());
@@ -270,7 +481,17 @@ fn compile_param(
             return Err("a side is an enum of buy and sell".to_owned());
         }
     }
-    Ok(Param { kind, role: raw.role, constant: raw.constant.clone(), legs: raw.legs })
+    Ok(Param {
+        kind,
+        role: raw.role,
+        constant: raw.constant.clone(),
+        legs: raw.legs,
+        merge: raw.merge,
+        implies: raw.implies,
+        refused: raw.refused,
+        repeats: raw.repeats,
+        patterns,
+    })
 }
 
 /// Whether the role's value is part of a leg.
@@ -306,80 +527,108 @@ fn scalar_kind(kind: raw::Kind, raw: &raw::Param) -> Result<Kind, String> {
     })
 }
 
-fn operations(
-    raw: &[raw::Operation],
-    index: &ShapeIndex,
-    shapes: &BTreeMap<String, raw::Shape>,
-    rights: &[String],
-) -> Result<Vec<Operation>, String> {
-    let rights: HashSet<&str> = rights.iter().map(String::as_str).collect();
-    raw.iter()
-        .map(|raw| {
-            let name = format!("{} {}", raw.method, raw.path);
-            operation(raw, &name, index, shapes, &rights).map_err(|what| format!("{name}: {what}"))
-        })
-        .collect()
-}
-
-fn operation(
+pub(super) fn operation(
     raw: &raw::Operation,
-    name: &str,
-    index: &ShapeIndex,
-    shapes: &BTreeMap<String, raw::Shape>,
-    rights: &HashSet<&str>,
+    head: &Head,
+    shapes: &Shapes,
 ) -> Result<Operation, String> {
-    if !plain::is_method(&raw.method) || !plain::is_path(&raw.path) {
+    let is_path = plain::is_path(&raw.path)
+        || (binding::is_template(&raw.path) && plain::is_path(&plain_instance(&raw.path)));
+    if !plain::is_method(&raw.method) || !is_path {
         return Err("method or path is not plain".to_owned());
     }
-    if let Some(right) = raw.right.as_deref().filter(|right| !rights.contains(right)) {
+    let rights = raw.right.clone().map(OneOrMany::into_vec).unwrap_or_default();
+    if let Some(right) = rights.iter().find(|right| !head.rights.contains(right)) {
         return Err(format!("right {right} is not in [rights]"));
     }
     if raw.ws && raw.class != Class::Logon {
         return Err("ws is for log-ons".to_owned());
     }
+    let signed = raw.signed.unwrap_or(raw.class != Class::Public);
+    if signed && raw.class == Class::Public {
+        return Err("public operations take no signature".to_owned());
+    }
     let shape = match &raw.shape {
         None => None,
-        Some(shape) => Some(*index.get(shape).ok_or_else(|| format!("no shape {shape}"))?),
+        Some(name) => Some(*shapes.index.get(name).ok_or_else(|| format!("no shape {name}"))?),
     };
-    let location = match raw.params_in {
-        Some(ParamsIn::Body) => Location::Body,
-        Some(ParamsIn::None) => Location::Nowhere,
-        Some(ParamsIn::Query) => Location::Query,
-        None if raw.method == "GET" => Location::Query,
-        None => Location::Body,
-    };
-    if raw.body.is_some() && location != Location::Body {
-        return Err("has a body form, but reads no parameters from the body".to_owned());
-    }
-    let body = match raw.body {
-        Some(BodyForm::Form) => BodyForms { form: true, json: false },
-        Some(BodyForm::Json) => BodyForms { form: false, json: true },
-        Some(BodyForm::JsonOrForm) => BodyForms { form: true, json: true },
-        None if location == Location::Body => return Err("body form is missing".to_owned()),
-        None => BodyForms { form: false, json: false },
-    };
+    let (location, body) = places(raw, head.defaults)?;
     if raw.array && (!body.json || body.form || shape.is_none()) {
         return Err("array wants a JSON body and a shape".to_owned());
     }
     if location == Location::Nowhere {
-        let takes = raw.shape.as_ref().and_then(|s| shapes.get(s)).map_or(0, |s| s.params.len());
+        let takes =
+            raw.shape.as_ref().and_then(|name| shapes.raw.get(name)).map_or(0, |s| s.params.len());
         if takes > 0 {
             return Err("has parameters, but reads them nowhere".to_owned());
         }
     }
     Ok(Operation {
-        name: name.to_owned(),
+        name: format!("{} {}", raw.method, raw.path).into(),
         method: raw.method.clone(),
         path: raw.path.clone(),
         class: raw.class,
-        right: raw.right.clone(),
+        source: raw.source.clone(),
+        rights,
+        product: raw.product,
         ws: raw.ws,
+        rpc: raw.rpc,
+        signed,
         tag: raw.tag.clone(),
         note: raw.note.clone(),
         sensitive: raw.sensitive.clone(),
+        binds: raw.binds.as_deref().map(binds),
+        domain: raw.domain.clone().unwrap_or_else(|| DOMAIN.to_owned()),
         location,
         body,
         array_max: raw.array.then(|| raw.items_max.unwrap_or(ITEMS_MAX)),
         shape,
     })
+}
+
+/// A path template with a word in each of its places.
+fn plain_instance(template: &str) -> String {
+    let segment = |segment: &str| {
+        let name = segment.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
+        name.unwrap_or(segment).to_owned()
+    };
+    template.split('/').map(segment).collect::<Vec<_>>().join("/")
+}
+
+/// Where an operation reads its parameters, and in which form.
+fn places(
+    raw: &raw::Operation,
+    defaults: Option<raw::Defaults>,
+) -> Result<(Location, BodyForms), String> {
+    const NO_BODY: BodyForms = BodyForms { form: false, json: false };
+    if raw.rpc {
+        if raw.params_in.is_some() || raw.body.is_some() || raw.array {
+            return Err("an rpc has its parameters in a JSON object".to_owned());
+        }
+        return Ok((Location::Body, BodyForms { form: false, json: true }));
+    }
+    let defaults = defaults.filter(|_| raw.method != "GET");
+    let location = match raw.params_in.or(defaults.and_then(|defaults| defaults.params_in)) {
+        Some(ParamsIn::Body) => Location::Body,
+        Some(ParamsIn::Either) => Location::Either,
+        Some(ParamsIn::None) => Location::Nowhere,
+        Some(ParamsIn::Query) => Location::Query,
+        None if raw.method == "GET" => Location::Query,
+        None => Location::Body,
+    };
+    let has_body = matches!(location, Location::Body | Location::Either);
+    if raw.body.is_some() && !has_body {
+        return Err("has a body form, but reads no parameters from the body".to_owned());
+    }
+    let body = match raw.body.or(defaults.and_then(|defaults| defaults.body)) {
+        _ if !has_body => NO_BODY,
+        Some(BodyForm::Form) => BodyForms { form: true, json: false },
+        Some(BodyForm::Json) => BodyForms { form: false, json: true },
+        Some(BodyForm::JsonOrForm) => BodyForms { form: true, json: true },
+        None => return Err("body form is missing".to_owned()),
+    };
+    if location == Location::Either && body.json {
+        return Err("query or body wants form text in both".to_owned());
+    }
+    Ok((location, body))
 }

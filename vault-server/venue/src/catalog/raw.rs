@@ -1,31 +1,43 @@
 //! Catalogue files as they are written: format 1, key by key. Unknown keys are errors.
+//!
+//! A venue's catalogue is one file or several parts. Each says `format` and `venue`; one of them,
+//! the head, says the rest of what concerns the venue as a whole.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use toml::Spanned;
 use vault_model::{Class, OrderType, Product, TimeInForce};
 
 use super::Role;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct File {
+pub(super) struct Part {
     pub format: u32,
     pub venue: String,
-    pub title: String,
+    #[serde(default)]
+    pub title: Option<String>,
+    #[serde(default)]
     pub sources: BTreeMap<String, String>,
+    #[serde(default)]
     pub environments: BTreeMap<String, Environment>,
-    pub signature: Signature,
+    #[serde(default)]
+    pub signature: Option<Signature>,
     #[serde(default)]
     pub rights: Option<Rights>,
     #[serde(default)]
+    pub defaults: Option<Defaults>,
+    #[serde(default)]
     pub order_type: Vec<OrderTypeWord>,
+    #[serde(default)]
+    pub tif: Vec<TifWord>,
     #[serde(default)]
     pub product: Vec<ProductRule>,
     #[serde(default)]
-    pub shape: BTreeMap<String, Shape>,
+    pub shape: BTreeMap<String, Spanned<Shape>>,
     #[serde(default)]
-    pub operation: Vec<Operation>,
+    pub operation: Vec<Spanned<Operation>>,
 }
 
 #[derive(Deserialize)]
@@ -36,16 +48,32 @@ pub(super) struct Environment {
     pub ws_hosts: Vec<String>,
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
+    /// Path prefixes that live on other hosts; the longest that fits wins.
+    #[serde(default)]
+    pub routes: BTreeMap<String, Vec<String>>,
+    #[serde(default)]
+    pub ws_routes: BTreeMap<String, Vec<String>>,
+}
+
+/// What holds for operations that are no `GET` and do not say.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Defaults {
+    #[serde(default)]
+    pub params_in: Option<ParamsIn>,
+    #[serde(default)]
+    pub body: Option<BodyForm>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Signature {
     pub scheme: String,
-    pub binds: Vec<Part>,
-    /// Query and body are signed as one text without a boundary: parameters may move between them.
+    pub binds: Vec<Bound>,
     #[serde(default)]
-    pub joined: bool,
+    pub joined: Option<super::Joined>,
+    #[serde(default)]
+    pub window: Option<Window>,
     #[serde(default)]
     pub usable_ms: Option<u64>,
     pub source: String,
@@ -62,11 +90,32 @@ pub(super) struct Signature {
     pub reserved: Vec<String>,
     #[serde(default)]
     pub caller_headers: Vec<String>,
+    #[serde(default)]
+    pub variant: Vec<Variant>,
+}
+
+/// A parameter by which a caller may narrow the time in which a signature is good.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Window {
+    pub name: String,
+    pub max_ms: u64,
+}
+
+/// Other facts for some types of keys.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Variant {
+    pub key_types: Vec<String>,
+    pub binds: Vec<Bound>,
+    #[serde(default)]
+    pub usable_ms: Option<u64>,
+    pub source: String,
 }
 
 #[derive(Clone, Copy, Deserialize, Eq, PartialEq)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Part {
+pub(super) enum Bound {
     Body,
     Host,
     Method,
@@ -93,6 +142,16 @@ pub(super) struct OrderTypeWord {
     pub post_only: Option<bool>,
 }
 
+/// A venue's word for a time in force that is not the vault's own.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TifWord {
+    pub venue: String,
+    pub tif: TimeInForce,
+    #[serde(default)]
+    pub post_only: Option<bool>,
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ProductRule {
@@ -103,25 +162,41 @@ pub(super) struct ProductRule {
     pub values: BTreeMap<String, Vec<String>>,
     #[serde(default)]
     pub present: Option<OneOrMany>,
+    #[serde(default)]
+    pub absent: Vec<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 #[serde(untagged)]
 pub(super) enum OneOrMany {
     One(String),
     Many(Vec<String>),
 }
 
-#[derive(Deserialize)]
+impl OneOrMany {
+    pub(super) fn into_vec(self) -> Vec<String> {
+        match self {
+            Self::One(word) => vec![word],
+            Self::Many(words) => words,
+        }
+    }
+}
+
+#[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Shape {
     pub source: String,
+    #[serde(default)]
+    pub include: Vec<String>,
+    #[serde(default)]
     pub params: Vec<Param>,
     #[serde(default)]
     pub one_of: Vec<Vec<String>>,
+    #[serde(default)]
+    pub only_one: Vec<Vec<String>>,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Param {
     pub name: String,
@@ -147,6 +222,16 @@ pub(super) struct Param {
     pub items_max: Option<usize>,
     #[serde(default)]
     pub legs: bool,
+    #[serde(default)]
+    pub merge: bool,
+    #[serde(default)]
+    pub implies: Option<super::Implied>,
+    #[serde(default)]
+    pub pattern: Option<OneOrMany>,
+    #[serde(default)]
+    pub refused: bool,
+    #[serde(default)]
+    pub repeats: bool,
 }
 
 #[derive(Clone, Copy, Deserialize, Eq, PartialEq)]
@@ -177,7 +262,17 @@ pub(super) struct Operation {
     pub class: Class,
     pub source: String,
     #[serde(default)]
-    pub right: Option<String>,
+    pub right: Option<OneOrMany>,
+    #[serde(default)]
+    pub product: Option<Product>,
+    #[serde(default)]
+    pub binds: Option<Vec<Bound>>,
+    #[serde(default)]
+    pub domain: Option<String>,
+    #[serde(default)]
+    pub signed: Option<bool>,
+    #[serde(default)]
+    pub rpc: bool,
     #[serde(default)]
     pub params_in: Option<ParamsIn>,
     #[serde(default)]
@@ -202,6 +297,7 @@ pub(super) struct Operation {
 #[serde(rename_all = "lowercase")]
 pub(super) enum ParamsIn {
     Body,
+    Either,
     None,
     Query,
 }

@@ -18,47 +18,51 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
-use vault_model::{SecretBytes, Timestamp, VenueRequest};
+use vault_model::{SecretBytes, VenueRequest};
 use zeroize::Zeroizing;
 
-use super::{Scheme, WireRequest, check_printable, header, hmac_sha512};
+use super::{Scheme, WireRequest, api_key, check_printable, header, hmac_sha512, known_answer};
 use crate::error::VenueError;
 use crate::json::{self, Value};
+use crate::key::KeyType;
 use crate::venue::{Key, Moment};
 
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Kraken;
 
-/// Form bodies.
-const FORM: &str = "application/x-www-form-urlencoded";
-
 impl Scheme for Kraken {
     fn name(&self) -> &'static str {
         "kraken"
     }
 
-    fn wire(&self, request: &VenueRequest, moment: &Moment) -> Result<WireRequest, VenueError> {
+    fn wire(
+        &self,
+        request: &VenueRequest,
+        _key: &Key<'_>,
+        moment: &Moment,
+    ) -> Result<WireRequest, VenueError> {
         let nonce = moment.nonce.ok_or(VenueError::NonceMissing)?;
-        let (body, content_type) = if is_json(&request.body) {
-            (json_with_nonce(&request.body, nonce)?, "application/json")
+        let mut wire = WireRequest::of(request);
+        let content_type = if is_json(&request.body) {
+            wire.body = json_with_nonce(&request.body, nonce)?;
+            "application/json"
         } else {
             let separator = if request.body.is_empty() { "" } else { "&" };
             let head = format!("nonce={nonce}{separator}");
-            ([head.as_bytes(), &request.body].concat(), FORM)
+            wire.body = [head.as_bytes(), &request.body].concat();
+            "application/x-www-form-urlencoded"
         };
-        Ok(WireRequest {
-            method: request.method.clone(),
-            scheme: request.scheme.clone(),
-            host: request.host.clone(),
-            path: request.path.clone(),
-            query: request.query.clone(),
-            body,
-            content_type: Some(content_type),
-        })
+        wire.headers.push(header("Content-Type", content_type));
+        Ok(wire)
     }
 
-    fn string_to_sign(&self, wire: &WireRequest, _at: Timestamp) -> Result<Vec<u8>, VenueError> {
+    fn string_to_sign(
+        &self,
+        wire: &WireRequest,
+        _key: &Key<'_>,
+        _moment: &Moment,
+    ) -> Result<Vec<u8>, VenueError> {
         let nonce = nonce_of(&wire.body).ok_or(VenueError::RequestForm)?;
         let mut hasher = Sha256::new();
         hasher.update(nonce.as_bytes());
@@ -66,38 +70,42 @@ impl Scheme for Kraken {
         Ok([wire.path.as_bytes(), hasher.finalize().as_slice()].concat())
     }
 
-    fn signature(&self, secret: &SecretBytes, string: &[u8]) -> Result<Vec<u8>, VenueError> {
-        hmac_sha512(&decode(secret)?, string)
+    fn signature(&self, key: &Key<'_>, string: &[u8]) -> Result<Vec<u8>, VenueError> {
+        match key.key_type {
+            KeyType::Hmac => hmac_sha512(&decode(key.secret)?, string),
+            KeyType::Es256 | KeyType::Ed25519 | KeyType::LegacyHmac | KeyType::Rsa => {
+                Err(VenueError::KeyTypeNotTaken)
+            }
+        }
     }
 
-    fn headers(
+    fn authenticate(
         &self,
+        mut wire: WireRequest,
         key: &Key<'_>,
-        _at: Timestamp,
+        _moment: &Moment,
+        _string: &[u8],
         signature: &[u8],
-    ) -> Result<Vec<(String, String)>, VenueError> {
-        check_printable(key.api_key.as_bytes(), VenueError::ApiKeyForm)?;
-        Ok(vec![header("API-Key", key.api_key), header("API-Sign", STANDARD.encode(signature))])
+    ) -> Result<WireRequest, VenueError> {
+        wire.headers.extend([
+            header("API-Key", api_key(key)?),
+            header("API-Sign", STANDARD.encode(signature)),
+        ]);
+        Ok(wire)
     }
 
     /// The known answer is the example of Kraken's own guide.
     fn self_test(&self) -> Result<(), VenueError> {
         let secret = b"kQH5HW/8p1uGOVjbgWA7FunAmGO8lsSUXNsu3eow76sz84Q18fWxnyRzBHCd3pd5nE9qa99HAZtuZuj6F1huXg==";
-        let body =
-            b"nonce=1616492376594&ordertype=limit&pair=XBTUSD&price=37500&type=buy&volume=1.25";
-        let wire = WireRequest {
-            method: "POST".to_owned(),
-            scheme: "https".to_owned(),
-            host: "api.kraken.com".to_owned(),
-            path: "/0/private/AddOrder".to_owned(),
-            query: String::new(),
-            body: body.to_vec(),
-            content_type: Some(FORM),
-        };
-        let string = self.string_to_sign(&wire, Timestamp(0))?;
-        let signature = self.signature(&SecretBytes::new(secret.to_vec()), &string)?;
+        let string = [
+            &b"/0/private/AddOrder"[..],
+            &Sha256::digest(
+                b"1616492376594nonce=1616492376594&ordertype=limit&pair=XBTUSD&price=37500&type=buy&volume=1.25",
+            ),
+        ];
         let known = "4/dpxb3iT4tp/ZCVEwSnEsLxx0bqyhLpdfOpc6fn7OR8+UClSV5n9E6aSS8MPtnRfp32bAb0nmbRn6H8ndwLUQ==";
-        if STANDARD.encode(signature) == known { Ok(()) } else { Err(VenueError::SelfTest) }
+        let known = STANDARD.decode(known).map_err(|_| VenueError::SelfTest)?;
+        known_answer(self, KeyType::Hmac, secret, &string.concat(), &known)
     }
 }
 

@@ -16,10 +16,13 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use vault_model::{SecretBytes, SignedRequest, Timestamp, VenueRequest};
+use vault_model::{SignedRequest, VenueRequest};
 
-use super::{Scheme, WireRequest, check_printable, header, hmac_sha256};
+use super::{
+    Scheme, WireRequest, api_key, check_printable, header, hmac_of_text, json_string, known_answer,
+};
 use crate::error::VenueError;
+use crate::key::KeyType;
 use crate::venue::{Key, Moment};
 
 /// See the module.
@@ -34,64 +37,78 @@ impl Scheme for Okx {
         "okx"
     }
 
-    fn wire(&self, request: &VenueRequest, _moment: &Moment) -> Result<WireRequest, VenueError> {
-        Ok(WireRequest {
-            method: request.method.clone(),
-            scheme: request.scheme.clone(),
-            host: request.host.clone(),
-            path: request.path.clone(),
-            query: request.query.clone(),
-            body: request.body.clone(),
-            content_type: (!request.body.is_empty()).then_some("application/json"),
-        })
+    fn wire(
+        &self,
+        request: &VenueRequest,
+        _key: &Key<'_>,
+        _moment: &Moment,
+    ) -> Result<WireRequest, VenueError> {
+        let mut wire = WireRequest::of(request);
+        if !wire.body.is_empty() {
+            wire.headers.push(header("Content-Type", "application/json"));
+        }
+        Ok(wire)
     }
 
-    fn string_to_sign(&self, wire: &WireRequest, at: Timestamp) -> Result<Vec<u8>, VenueError> {
+    fn string_to_sign(
+        &self,
+        wire: &WireRequest,
+        _key: &Key<'_>,
+        moment: &Moment,
+    ) -> Result<Vec<u8>, VenueError> {
         // The log-on is the one text that is signed with seconds.
-        let timestamp =
-            if wire.scheme == "wss" { at.seconds().to_string() } else { at.iso_millis() };
+        let timestamp = if wire.scheme == "wss" {
+            moment.at.seconds().to_string()
+        } else {
+            moment.at.iso_millis()
+        };
         let mark = if wire.query.is_empty() { "" } else { "?" };
         let head = format!("{timestamp}{}{}{mark}{}", wire.method, wire.path, wire.query);
         Ok([head.as_bytes(), &wire.body].concat())
     }
 
-    fn signature(&self, secret: &SecretBytes, string: &[u8]) -> Result<Vec<u8>, VenueError> {
-        check_printable(secret.expose_secret(), VenueError::SecretForm)?;
-        hmac_sha256(secret.expose_secret(), string)
+    fn signature(&self, key: &Key<'_>, string: &[u8]) -> Result<Vec<u8>, VenueError> {
+        match key.key_type {
+            KeyType::Hmac => hmac_of_text(key.secret, string),
+            KeyType::Es256 | KeyType::Ed25519 | KeyType::LegacyHmac | KeyType::Rsa => {
+                Err(VenueError::KeyTypeNotTaken)
+            }
+        }
     }
 
-    fn headers(
+    fn authenticate(
         &self,
+        mut wire: WireRequest,
         key: &Key<'_>,
-        at: Timestamp,
+        moment: &Moment,
+        _string: &[u8],
         signature: &[u8],
-    ) -> Result<Vec<(String, String)>, VenueError> {
-        check_printable(key.api_key.as_bytes(), VenueError::ApiKeyForm)?;
-        Ok(vec![
-            header("OK-ACCESS-KEY", key.api_key),
+    ) -> Result<WireRequest, VenueError> {
+        wire.headers.extend([
+            header("OK-ACCESS-KEY", api_key(key)?),
             header("OK-ACCESS-SIGN", STANDARD.encode(signature)),
-            header("OK-ACCESS-TIMESTAMP", at.iso_millis()),
+            header("OK-ACCESS-TIMESTAMP", moment.at.iso_millis()),
             header("OK-ACCESS-PASSPHRASE", passphrase(key)?),
-        ])
+        ]);
+        Ok(wire)
     }
 
-    fn log_on(
+    fn frame(
         &self,
         request: &VenueRequest,
         key: &Key<'_>,
         moment: &Moment,
     ) -> Result<SignedRequest, VenueError> {
-        let wire = self.wire(request, moment)?;
+        let wire = WireRequest::of(request);
         let is_log_on = (wire.method.as_str(), wire.path.as_str()) == LOG_ON;
         if !is_log_on || !wire.query.is_empty() || !wire.body.is_empty() {
             return Err(VenueError::RequestForm);
         }
-        check_printable(key.api_key.as_bytes(), VenueError::ApiKeyForm)?;
-        let string = self.string_to_sign(&wire, moment.at)?;
-        let signature = self.signature(key.secret, &string)?;
+        let string = self.string_to_sign(&wire, key, moment)?;
+        let signature = self.signature(key, &string)?;
         let message = format!(
             r#"{{"op":"login","args":[{{"apiKey":{},"passphrase":{},"timestamp":"{}","sign":"{}"}}]}}"#,
-            json_string(key.api_key),
+            json_string(api_key(key)?),
             json_string(passphrase(key)?),
             moment.at.seconds(),
             STANDARD.encode(&signature),
@@ -109,12 +126,9 @@ impl Scheme for Okx {
     fn self_test(&self) -> Result<(), VenueError> {
         let secret = b"5d95a2bcda7350714e4c2ba7dd08b8f72fb2914a67fc3fa1e4ce59d7f6abcd6e";
         let string = b"2024-04-06T19:34:38.038ZGET/api/v5/account/balance";
-        let signature = self.signature(&SecretBytes::new(secret.to_vec()), string)?;
-        if STANDARD.encode(signature) == "XFgXJmM0Y1v2oPFfjKqSbg7aDsED3mzTzkhb3xREhdE=" {
-            Ok(())
-        } else {
-            Err(VenueError::SelfTest)
-        }
+        let known = "XFgXJmM0Y1v2oPFfjKqSbg7aDsED3mzTzkhb3xREhdE=";
+        let known = STANDARD.decode(known).map_err(|_| VenueError::SelfTest)?;
+        known_answer(self, KeyType::Hmac, secret, string, &known)
     }
 }
 
@@ -122,18 +136,4 @@ fn passphrase<'a>(key: &Key<'a>) -> Result<&'a str, VenueError> {
     let passphrase = key.passphrase.ok_or(VenueError::PassphraseMissing)?.expose_secret();
     check_printable(passphrase, VenueError::PassphraseForm)?;
     std::str::from_utf8(passphrase).map_err(|_| VenueError::PassphraseForm)
-}
-
-/// A JSON string of printable ASCII: only quote and backslash need an escape.
-fn json_string(text: &str) -> String {
-    let mut quoted = String::with_capacity(2 * text.len() + 2);
-    quoted.push('"');
-    for c in text.chars() {
-        if matches!(c, '"' | '\\') {
-            quoted.push('\\');
-        }
-        quoted.push(c);
-    }
-    quoted.push('"');
-    quoted
 }

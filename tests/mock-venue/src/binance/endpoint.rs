@@ -1,0 +1,359 @@
+//! Binance endpoints: closed parameter tables, and what each does to an account's open orders.
+//!
+//! Spot tables: `rest-api.md` of <https://github.com/binance/binance-spot-api-docs> at
+//! a5e0bc3ddc0fd7e6bb696849323b74423fa3a54d. Futures, margin and wallet tables: the parameters of
+//! ccxt 4.5.90 and of the vectors `binance-*-rest-*`; the rest of them is unverified.
+
+use serde_json::{Value, json};
+
+use super::{Fields, Refusal, bad, read};
+use crate::Moment;
+use crate::account::{Book, Order, text};
+use crate::field::{Field, Kind, json_list, may, must};
+
+/// One endpoint: method, path, and what acts on a checked parameter list.
+pub(super) struct Endpoint {
+    pub(super) method: &'static str,
+    pub(super) path: &'static str,
+    pub(super) fields: &'static [Field],
+    pub(super) act: Act,
+}
+
+type Act = fn(&mut Book, &Fields, Moment) -> Result<Value, Refusal>;
+
+const CLIENT_ID: Kind = Kind::Id(36, ".:/_-");
+const COIN: Kind = Kind::Id(20, "");
+const SIDE: Kind = Kind::OneOf(&["BUY", "SELL"]);
+const SYMBOL: Kind = Kind::Id(24, "_");
+const RESPONSE: Kind = Kind::OneOf(&["ACK", "FULL", "RESULT"]);
+
+const SPOT_ORDER: &[Field] = &[
+    must("symbol", SYMBOL),
+    must("side", SIDE),
+    must("type", SPOT_TYPE),
+    may("icebergQty", Kind::Decimal),
+    may("newClientOrderId", CLIENT_ID),
+    may("newOrderRespType", RESPONSE),
+    may("pegOffsetType", Kind::OneOf(&["PRICE_LEVEL"])),
+    may("pegOffsetValue", Kind::Integer),
+    may("pegPriceType", Kind::OneOf(&["MARKET_PEG", "PRIMARY_PEG"])),
+    may("price", Kind::Decimal),
+    may("quantity", Kind::Decimal),
+    may("quoteOrderQty", Kind::Decimal),
+    may("selfTradePreventionMode", Kind::Id(20, "_")),
+    may("stopPrice", Kind::Decimal),
+    may("strategyId", Kind::Integer),
+    may("strategyType", Kind::Integer),
+    may("timeInForce", Kind::OneOf(&["FOK", "GTC", "IOC"])),
+    may("trailingDelta", Kind::Integer),
+];
+
+const SPOT_TYPE: Kind = Kind::OneOf(&[
+    "LIMIT",
+    "LIMIT_MAKER",
+    "MARKET",
+    "STOP_LOSS",
+    "STOP_LOSS_LIMIT",
+    "TAKE_PROFIT",
+    "TAKE_PROFIT_LIMIT",
+]);
+
+const MARGIN_ORDER: &[Field] = &[
+    must("symbol", SYMBOL),
+    must("side", SIDE),
+    must("type", SPOT_TYPE),
+    may("autoRepayAtCancel", Kind::Flag),
+    may("icebergQty", Kind::Decimal),
+    may("isIsolated", Kind::OneOf(&["FALSE", "TRUE"])),
+    may("newClientOrderId", CLIENT_ID),
+    may("newOrderRespType", RESPONSE),
+    may("price", Kind::Decimal),
+    may("quantity", Kind::Decimal),
+    may("quoteOrderQty", Kind::Decimal),
+    may("selfTradePreventionMode", Kind::Id(20, "_")),
+    may("sideEffectType", Kind::Id(20, "_")),
+    may("stopPrice", Kind::Decimal),
+    may("timeInForce", Kind::OneOf(&["FOK", "GTC", "IOC"])),
+];
+
+const FUTURES_ORDER: &[Field] = &[
+    must("symbol", SYMBOL),
+    must("side", SIDE),
+    must(
+        "type",
+        Kind::OneOf(&[
+            "LIMIT",
+            "MARKET",
+            "STOP",
+            "STOP_MARKET",
+            "TAKE_PROFIT",
+            "TAKE_PROFIT_MARKET",
+            "TRAILING_STOP_MARKET",
+        ]),
+    ),
+    may("activationPrice", Kind::Decimal),
+    may("callbackRate", Kind::Decimal),
+    may("closePosition", Kind::Flag),
+    may("goodTillDate", Kind::Integer),
+    may("newClientOrderId", CLIENT_ID),
+    may("newOrderRespType", RESPONSE),
+    may("positionSide", Kind::OneOf(&["BOTH", "LONG", "SHORT"])),
+    may("price", Kind::Decimal),
+    may("priceMatch", Kind::Id(20, "_")),
+    may("priceProtect", Kind::OneOf(&["FALSE", "TRUE", "false", "true"])),
+    may("quantity", Kind::Decimal),
+    may("reduceOnly", Kind::Flag),
+    may("selfTradePreventionMode", Kind::Id(20, "_")),
+    may("stopPrice", Kind::Decimal),
+    may("timeInForce", Kind::OneOf(&["FOK", "GTC", "GTD", "GTX", "IOC"])),
+    may("workingType", Kind::OneOf(&["CONTRACT_PRICE", "MARK_PRICE"])),
+];
+
+const NAME_ORDER: &[Field] = &[
+    must("symbol", SYMBOL),
+    may("cancelRestrictions", Kind::Id(24, "_")),
+    may("newClientOrderId", CLIENT_ID),
+    may("orderId", Kind::Integer),
+    may("origClientOrderId", CLIENT_ID),
+];
+
+const WITHDRAW: &[Field] = &[
+    must("address", Kind::Text),
+    must("amount", Kind::Decimal),
+    must("coin", COIN),
+    may("addressTag", Kind::Text),
+    may("name", Kind::Text),
+    may("network", COIN),
+    may("transactionFeeFlag", Kind::Flag),
+    may("walletType", Kind::Integer),
+    may("withdrawOrderId", Kind::Id(64, "-_")),
+];
+
+const MAYBE_SYMBOL: &[Field] = &[may("symbol", SYMBOL)];
+const ONE_SYMBOL: &[Field] = &[must("symbol", SYMBOL)];
+
+pub(super) const ENDPOINTS: &[Endpoint] = &[
+    on("GET", "/api/v3/account", &[may("omitZeroBalances", Kind::Flag)], account),
+    on("GET", "/api/v3/openOrders", MAYBE_SYMBOL, |book, fields, _| list(book, fields, SPOT)),
+    on("GET", "/api/v3/order", NAME_ORDER, |book, fields, _| show(book, fields, SPOT)),
+    on("POST", "/api/v3/order", SPOT_ORDER, |book, fields, at| place(book, fields, at, SPOT)),
+    on("POST", "/api/v3/order/test", SPOT_ORDER, |_, fields, _| {
+        check_order(fields).map(|()| json!({}))
+    }),
+    on("DELETE", "/api/v3/order", NAME_ORDER, |book, fields, _| cancel(book, fields, SPOT)),
+    on("DELETE", "/api/v3/openOrders", ONE_SYMBOL, |book, fields, _| {
+        let cancelled = cancel_all(book, fields, SPOT);
+        if cancelled.is_empty() { Err(unknown_order()) } else { Ok(Value::Array(cancelled)) }
+    }),
+    on("GET", "/fapi/v2/account", &[], account),
+    on("GET", "/fapi/v1/openOrders", MAYBE_SYMBOL, |book, fields, _| list(book, fields, FUTURES)),
+    on("POST", "/fapi/v1/order", FUTURES_ORDER, |book, fields, at| {
+        place(book, fields, at, FUTURES)
+    }),
+    on("DELETE", "/fapi/v1/order", NAME_ORDER, |book, fields, _| cancel(book, fields, FUTURES)),
+    on("DELETE", "/fapi/v1/allOpenOrders", ONE_SYMBOL, |book, fields, _| {
+        cancel_all(book, fields, FUTURES);
+        Ok(json!({ "code": 200, "msg": "The operation of cancel all open order is done." }))
+    }),
+    on("POST", "/fapi/v1/batchOrders", &[must("batchOrders", Kind::JsonList)], place_batch),
+    on(
+        "POST",
+        "/fapi/v1/leverage",
+        &[must("leverage", Kind::Integer), must("symbol", SYMBOL)],
+        echo,
+    ),
+    on("GET", "/sapi/v1/account/apiRestrictions", &[], restrictions),
+    on("POST", "/sapi/v1/account/enableFastWithdrawSwitch", &[], |_, _, _| Ok(json!({}))),
+    on(
+        "POST",
+        "/sapi/v1/asset/transfer",
+        &[
+            must("amount", Kind::Decimal),
+            must("asset", COIN),
+            must("type", Kind::Id(40, "_")),
+            may("fromSymbol", SYMBOL),
+            may("toSymbol", SYMBOL),
+        ],
+        |book, _, _| Ok(json!({ "tranId": book.next_serial() })),
+    ),
+    on("POST", "/sapi/v1/capital/withdraw/apply", WITHDRAW, |book, _, _| {
+        Ok(json!({ "id": format!("{:032x}", book.next_serial()) }))
+    }),
+    on(
+        "GET",
+        "/sapi/v1/capital/withdraw/history",
+        &[
+            may("coin", COIN),
+            may("endTime", Kind::Integer),
+            may("limit", Kind::Integer),
+            may("offset", Kind::Integer),
+            may("startTime", Kind::Integer),
+            may("status", Kind::Integer),
+            may("withdrawOrderId", Kind::Id(64, "-_")),
+        ],
+        |_, _, _| Ok(json!([])),
+    ),
+    on("POST", "/sapi/v1/margin/order", MARGIN_ORDER, |book, fields, at| {
+        place(book, fields, at, MARGIN)
+    }),
+];
+
+const SPOT: &str = "spot";
+const MARGIN: &str = "margin";
+const FUTURES: &str = "futures";
+
+const fn on(
+    method: &'static str,
+    path: &'static str,
+    fields: &'static [Field],
+    act: Act,
+) -> Endpoint {
+    Endpoint { method, path, fields, act }
+}
+
+fn place(
+    book: &mut Book,
+    fields: &Fields,
+    at: Moment,
+    market: &'static str,
+) -> Result<Value, Refusal> {
+    check_order(fields)?;
+    let client_id = text(fields, "newClientOrderId");
+    let is_taken =
+        |order: &Order| order.market == market && order.text("newClientOrderId") == client_id;
+    if !client_id.is_empty() && book.position(is_taken).is_some() {
+        return Err(bad("-2010", "Duplicate order sent."));
+    }
+    let id = book.next_serial().to_string();
+    let order = Order { id, market, fields: fields.clone(), placed_ms: at.now_ms };
+    let mut placed = describe(&order);
+    if text(fields, "type").ends_with("MARKET") {
+        placed["status"] = json!("FILLED");
+    } else {
+        book.open.push(order);
+    }
+    Ok(placed)
+}
+
+fn place_batch(book: &mut Book, fields: &Fields, at: Moment) -> Result<Value, Refusal> {
+    let orders = json_list(text(fields, "batchOrders")).unwrap_or_default();
+    if !(1..=5).contains(&orders.len()) {
+        return Err(bad("-1102", "Mandatory parameter 'batchOrders' was malformed."));
+    }
+    // The whole list is checked before the first order is acted on.
+    let mut checked = Vec::with_capacity(orders.len());
+    for mut order in orders {
+        read(&mut order, FUTURES_ORDER, at)?;
+        check_order(&order)?;
+        checked.push(order);
+    }
+    let placed = checked.iter().map(|order| place(book, order, at, FUTURES));
+    placed.collect::<Result<Vec<_>, _>>().map(Value::Array)
+}
+
+/// What an order of its type must have beside its table.
+fn check_order(fields: &Fields) -> Result<(), Refusal> {
+    let has = |name: &str| fields.contains_key(name);
+    let sized = has("quantity") || has("quoteOrderQty") || has("closePosition");
+    let priced = has("price") || has("priceMatch") || has("pegPriceType");
+    let triggered = has("stopPrice") || has("trailingDelta") || has("callbackRate");
+    let complete = match text(fields, "type") {
+        "LIMIT" => has("quantity") && priced && has("timeInForce"),
+        "LIMIT_MAKER" => has("quantity") && priced,
+        "MARKET" => sized && !has("price"),
+        _ => sized && triggered,
+    };
+    if complete {
+        Ok(())
+    } else {
+        Err(bad("-1102", "A mandatory parameter was not sent, was empty/null, or malformed."))
+    }
+}
+
+fn list(book: &Book, fields: &Fields, market: &'static str) -> Result<Value, Refusal> {
+    let symbol = text(fields, "symbol");
+    let wanted = |order: &&Order| {
+        order.market == market && (symbol.is_empty() || order.text("symbol") == symbol)
+    };
+    Ok(book.open.iter().filter(wanted).map(describe).collect())
+}
+
+fn show(book: &Book, fields: &Fields, market: &'static str) -> Result<Value, Refusal> {
+    let index = named(book, fields, market)?;
+    let index = index.ok_or_else(|| bad("-2013", "Order does not exist."))?;
+    Ok(describe(&book.open[index]))
+}
+
+fn cancel(book: &mut Book, fields: &Fields, market: &'static str) -> Result<Value, Refusal> {
+    let index = named(book, fields, market)?.ok_or_else(unknown_order)?;
+    Ok(cancelled(&book.open.remove(index)))
+}
+
+fn cancel_all(book: &mut Book, fields: &Fields, market: &'static str) -> Vec<Value> {
+    let symbol = text(fields, "symbol");
+    let is_gone = |order: &mut Order| order.market == market && order.text("symbol") == symbol;
+    book.open.extract_if(.., is_gone).map(|order| cancelled(&order)).collect()
+}
+
+/// Finds the open order that the request names; `orderId` wins over `origClientOrderId`.
+fn named(book: &Book, fields: &Fields, market: &'static str) -> Result<Option<usize>, Refusal> {
+    let (id, client_id) = (text(fields, "orderId"), text(fields, "origClientOrderId"));
+    if id.is_empty() && client_id.is_empty() {
+        let reason =
+            "Param 'origClientOrderId' or 'orderId' must be sent, but both were empty/null!";
+        return Err(bad("-1102", reason));
+    }
+    let symbol = text(fields, "symbol");
+    Ok(book.position(|order| {
+        let same = if id.is_empty() {
+            order.text("newClientOrderId") == client_id
+        } else {
+            order.id == id
+        };
+        same && order.market == market && order.text("symbol") == symbol
+    }))
+}
+
+fn account(_book: &mut Book, _fields: &Fields, at: Moment) -> Result<Value, Refusal> {
+    let balance = |asset: &str, free: &str| json!({ "asset": asset, "free": free, "locked": "0" });
+    Ok(json!({
+        "canTrade": true,
+        "updateTime": at.now_ms,
+        "balances": [balance("BTC", "2"), balance("USDT", "100000")],
+    }))
+}
+
+fn restrictions(_book: &mut Book, _fields: &Fields, at: Moment) -> Result<Value, Refusal> {
+    Ok(json!({
+        "ipRestrict": false,
+        "createTime": at.now_ms,
+        "enableReading": true,
+        "enableSpotAndMarginTrading": true,
+        "enableFutures": true,
+        "enableWithdrawals": true,
+    }))
+}
+
+fn echo(_book: &mut Book, fields: &Fields, _at: Moment) -> Result<Value, Refusal> {
+    Ok(Value::Object(fields.clone()))
+}
+
+fn describe(order: &Order) -> Value {
+    let mut fields = order.fields.clone();
+    let client_id = fields.remove("newClientOrderId").unwrap_or_else(|| Value::from("mock"));
+    fields.insert("clientOrderId".to_owned(), client_id);
+    fields.insert("orderId".to_owned(), order.id.parse::<u64>().map_or(Value::Null, Value::from));
+    fields.insert("status".to_owned(), Value::from("NEW"));
+    fields.insert("time".to_owned(), Value::from(order.placed_ms));
+    Value::Object(fields)
+}
+
+fn cancelled(order: &Order) -> Value {
+    let mut gone = describe(order);
+    gone["status"] = json!("CANCELED");
+    gone
+}
+
+fn unknown_order() -> Refusal {
+    bad("-2011", "Unknown order sent.")
+}

@@ -1,0 +1,166 @@
+//! From the texts of a catalogue's parts to one compiled catalogue.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
+
+use sha2::{Digest, Sha256};
+use toml::Spanned;
+
+use super::compile::{self, Shapes};
+use super::{Catalog, CatalogError, raw};
+
+/// A part of a catalogue.
+#[derive(Clone, Copy, Debug)]
+pub struct Part<'t> {
+    /// What errors call it: the name of its file.
+    pub file: &'t str,
+    /// Its text.
+    pub text: &'t str,
+}
+
+impl Part<'_> {
+    fn parse(&self) -> Result<raw::Part, CatalogError> {
+        toml::from_str(self.text)
+            .map_err(|error| self.at(error.span().unwrap_or_default(), error.message().to_owned()))
+    }
+
+    /// An error at a place of this part.
+    fn at(&self, span: Range<usize>, what: String) -> CatalogError {
+        let before = self.text.get(..span.start.min(self.text.len())).unwrap_or_default();
+        CatalogError::Syntax {
+            file: self.file.to_owned(),
+            line: before.matches('\n').count() + 1,
+            column: before.chars().rev().take_while(|&c| c != '\n').count() + 1,
+            what,
+        }
+    }
+
+    fn whole(&self, what: impl Into<String>) -> CatalogError {
+        CatalogError::Inconsistent { file: self.file.to_owned(), what: what.into() }
+    }
+}
+
+/// The venue that a part belongs to.
+pub(crate) fn venue_of(part: &Part<'_>) -> Result<String, CatalogError> {
+    part.parse().map(|raw| raw.venue)
+}
+
+pub(super) fn load(name: &str, parts: &[Part<'_>]) -> Result<Catalog, CatalogError> {
+    let broken = |what: String| CatalogError::Inconsistent { file: name.to_owned(), what };
+    let mut read = Vec::with_capacity(parts.len());
+    for part in parts {
+        let raw = part.parse()?;
+        if raw.format != 1 {
+            return Err(part.whole(format!("format {} is not known", raw.format)));
+        }
+        if raw.venue != name {
+            return Err(part.whole(format!("is of {}, not of {name}", raw.venue)));
+        }
+        read.push((part, raw));
+    }
+
+    let mut sources: BTreeMap<String, String> = BTreeMap::new();
+    for (part, raw) in &read {
+        for (key, text) in &raw.sources {
+            if sources.get(key).is_some_and(|known| known != text) {
+                return Err(part.whole(format!("source {key} is another one elsewhere")));
+            }
+            sources.insert(key.clone(), text.clone());
+        }
+    }
+    let head = head(&mut read)?.ok_or_else(|| broken("no part has a signature".to_owned()))?;
+    let head = compile::head(head, &sources).map_err(broken)?;
+
+    let mut shapes = Shapes::default();
+    for (part, raw) in &read {
+        for (name, shape) in &raw.shape {
+            let at = |what| part.at(shape.span(), what);
+            compile::cited(&sources, &shape.get_ref().source)
+                .and_then(|()| shapes.add(name, shape.get_ref()))
+                .map_err(|what| at(format!("shape {name}: {what}")))?;
+        }
+    }
+    shapes.resolve().map_err(|(name, what)| {
+        let place = read.iter().find_map(|(part, raw)| raw.shape.get(&name).map(|s| (part, s)));
+        let what = format!("shape {name}: {what}");
+        place.map_or_else(|| broken(what.clone()), |(part, s)| part.at(s.span(), what.clone()))
+    })?;
+
+    let mut operations = Vec::new();
+    let mut seen: HashMap<String, ()> = HashMap::new();
+    for (part, raw) in &read {
+        for stated in &raw.operation {
+            let operation = operation(part, stated, &head, &sources, &shapes)?;
+            if seen.insert(operation.name.to_string(), ()).is_some() {
+                let what = format!("{}: stated twice", operation.name);
+                return Err(part.at(stated.span(), what));
+            }
+            operations.push(operation);
+        }
+    }
+    compile::catalog(name, hash(parts), sources, head, shapes, operations).map_err(broken)
+}
+
+fn operation(
+    part: &Part<'_>,
+    stated: &Spanned<raw::Operation>,
+    head: &compile::Head,
+    sources: &BTreeMap<String, String>,
+    shapes: &Shapes,
+) -> Result<super::Operation, CatalogError> {
+    let raw = stated.get_ref();
+    compile::cited(sources, &raw.source)
+        .and_then(|()| compile::operation(raw, head, shapes))
+        .map_err(|what| part.at(stated.span(), format!("{} {}: {what}", raw.method, raw.path)))
+}
+
+/// Takes out what concerns the venue as a whole; exactly one part may say it.
+fn head(parts: &mut [(&Part<'_>, raw::Part)]) -> Result<Option<compile::RawHead>, CatalogError> {
+    let mut found: Option<compile::RawHead> = None;
+    for (part, raw) in parts {
+        let says_more = raw.title.is_some()
+            || !raw.environments.is_empty()
+            || raw.rights.is_some()
+            || raw.defaults.is_some()
+            || !raw.order_type.is_empty()
+            || !raw.tif.is_empty()
+            || !raw.product.is_empty();
+        let Some(signature) = raw.signature.take() else {
+            if says_more {
+                let what = "only the part with [signature] may have title, environments, rights, \
+                            defaults, order_type, tif and product";
+                return Err(part.whole(what));
+            }
+            continue;
+        };
+        if found.is_some() {
+            return Err(part.whole("another part has a signature already"));
+        }
+        found = Some(compile::RawHead {
+            title: raw.title.take().ok_or_else(|| part.whole("title is missing"))?,
+            environments: std::mem::take(&mut raw.environments),
+            signature,
+            rights: raw.rights.take(),
+            defaults: raw.defaults.take(),
+            order_types: std::mem::take(&mut raw.order_type),
+            tifs: std::mem::take(&mut raw.tif),
+            products: std::mem::take(&mut raw.product),
+        });
+    }
+    Ok(found)
+}
+
+/// Of one part its SHA-256; of several SHA-256 over those, in their order.
+fn hash(parts: &[Part<'_>]) -> [u8; 32] {
+    let one = |part: &Part<'_>| -> [u8; 32] { Sha256::digest(part.text.as_bytes()).into() };
+    match parts {
+        [only] => one(only),
+        several => {
+            let mut hasher = Sha256::new();
+            for part in several {
+                hasher.update(one(part));
+            }
+            hasher.finalize().into()
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! Keys of venues: their types, and private keys out of the text that an owner has.
+//!
+//! A private key comes as PEM (PKCS#8, PKCS#1 or SEC 1, in clear), or, at Coinbase, as base64 of an
+//! Ed25519 seed and its public half. It is parsed for one signature and freed; what is decoded on
+//! the way is wiped. RSA, Ed25519 and ECDSA are those of aws-lc-rs: its signatures take time that
+//! does not depend on the key, which a pure Rust RSA does not promise (RUSTSEC-2023-0071).
+
+mod der;
+mod pem;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::str::FromStr;
+
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, RSA_PKCS1_SHA256, RsaKeyPair,
+};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use vault_model::SecretBytes;
+use zeroize::Zeroizing;
+
+use crate::error::VenueError;
+use der::Algorithm;
+use pem::Label;
+
+/// What kind of key a venue issued or was given.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum KeyType {
+    /// ECDSA with P-256 and SHA-256; signatures are `r` and `s`, 32 bytes each.
+    Es256,
+    /// Ed25519.
+    Ed25519,
+    /// A shared secret, used as the text that it is or decoded, as the venue says.
+    Hmac,
+    /// A shared secret of a scheme that the venue has left behind (Coinbase `CB-ACCESS-*`).
+    LegacyHmac,
+    /// RSA of 2,048 to 4,096 bits; PKCS#1 v1.5 with SHA-256.
+    Rsa,
+}
+
+impl KeyType {
+    /// Every type.
+    pub const ALL: &[Self] = &[Self::Es256, Self::Ed25519, Self::Hmac, Self::LegacyHmac, Self::Rsa];
+
+    /// The word for it, in catalogues and in commands.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Es256 => "es256",
+            Self::Ed25519 => "ed25519",
+            Self::Hmac => "hmac",
+            Self::LegacyHmac => "legacy-hmac",
+            Self::Rsa => "rsa",
+        }
+    }
+}
+
+impl fmt::Display for KeyType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for KeyType {
+    type Err = VenueError;
+
+    fn from_str(word: &str) -> Result<Self, VenueError> {
+        let known = Self::ALL.iter().copied().find(|key_type| key_type.as_str() == word);
+        known.ok_or(VenueError::KeyTypeUnknown)
+    }
+}
+
+/// The fewest bits of an RSA key.
+const RSA_BITS_MIN: usize = 2048;
+
+/// The most bits of an RSA key: above it one signature takes longer than a batch should.
+const RSA_BITS_MAX: usize = 4096;
+
+/// A private key, parsed for one signature.
+#[derive(Debug)]
+pub(crate) enum PrivateKey {
+    Es256(EcdsaKeyPair),
+    Ed25519(Ed25519KeyPair),
+    Rsa(RsaKeyPair),
+}
+
+impl PrivateKey {
+    /// Whether a secret is meant to be PEM. Every other text is a shared secret or a raw key.
+    pub(crate) fn is_pem(secret: &SecretBytes) -> bool {
+        pem::is_pem(secret.expose_secret())
+    }
+
+    /// Parses PEM.
+    ///
+    /// # Errors
+    ///
+    /// [`VenueError::PemForm`], [`VenueError::NotPrivateKey`],
+    /// [`VenueError::PrivateKeyEncrypted`], [`VenueError::PrivateKeyAlgorithm`],
+    /// [`VenueError::PrivateKeyBroken`], [`VenueError::RsaKeySize`].
+    pub(crate) fn from_pem(secret: &SecretBytes) -> Result<Self, VenueError> {
+        let (label, der) = pem::decode(secret.expose_secret())?;
+        let algorithm = match label {
+            Label::Pkcs1 => Algorithm::Rsa,
+            Label::Pkcs8 => der::pkcs8_algorithm(&der).ok_or(VenueError::PrivateKeyBroken)?,
+            Label::Sec1 => der::sec1_algorithm(&der).ok_or(VenueError::PrivateKeyBroken)?,
+        };
+        match algorithm {
+            Algorithm::Ed25519 => Ed25519KeyPair::from_pkcs8_maybe_unchecked(&der)
+                .map(Self::Ed25519)
+                .map_err(|_| VenueError::PrivateKeyBroken),
+            Algorithm::Other => Err(VenueError::PrivateKeyAlgorithm),
+            Algorithm::P256 => {
+                EcdsaKeyPair::from_private_key_der(&ECDSA_P256_SHA256_FIXED_SIGNING, &der)
+                    .map(Self::Es256)
+                    .map_err(|_| VenueError::PrivateKeyBroken)
+            }
+            Algorithm::Rsa => rsa(label, &der).map(Self::Rsa),
+        }
+    }
+
+    /// Parses base64 of an Ed25519 seed (32 bytes) and its public half (32 bytes); `None` for any
+    /// other text.
+    ///
+    /// # Errors
+    ///
+    /// [`VenueError::PrivateKeyBroken`] if the public half does not belong to the seed.
+    pub(crate) fn from_seed_and_public(secret: &SecretBytes) -> Result<Option<Self>, VenueError> {
+        let text = secret.expose_secret().trim_ascii();
+        if text.len() != SEED_AND_PUBLIC_TEXT_BYTES {
+            return Ok(None);
+        }
+        let mut bytes = Zeroizing::new([0; SEED_AND_PUBLIC_TEXT_BYTES / 4 * 3]);
+        let length = STANDARD.decode_slice(text, &mut bytes[..]);
+        if length != Ok(2 * HALF_BYTES) {
+            return Ok(None);
+        }
+        let (seed, public) = bytes[..2 * HALF_BYTES].split_at(HALF_BYTES);
+        Ed25519KeyPair::from_seed_and_public_key(seed, public)
+            .map(|pair| Some(Self::Ed25519(pair)))
+            .map_err(|_| VenueError::PrivateKeyBroken)
+    }
+
+    /// Its type.
+    pub(crate) fn key_type(&self) -> KeyType {
+        match self {
+            Self::Es256(_) => KeyType::Es256,
+            Self::Ed25519(_) => KeyType::Ed25519,
+            Self::Rsa(_) => KeyType::Rsa,
+        }
+    }
+
+    /// Itself, if it is of a type.
+    ///
+    /// # Errors
+    ///
+    /// [`VenueError::KeyTypeWrong`].
+    pub(crate) fn of_type(self, key_type: KeyType) -> Result<Self, VenueError> {
+        if self.key_type() == key_type { Ok(self) } else { Err(VenueError::KeyTypeWrong) }
+    }
+
+    /// Signs: PKCS#1 v1.5 with SHA-256, Ed25519, or `r` and `s` of ECDSA. The last takes a fresh
+    /// random number, so that the same text has another signature each time.
+    ///
+    /// # Errors
+    ///
+    /// [`VenueError::Signing`] if the arithmetic or the system's randomness failed.
+    pub(crate) fn sign(&self, text: &[u8]) -> Result<Vec<u8>, VenueError> {
+        let random = SystemRandom::new();
+        match self {
+            Self::Es256(pair) => pair.sign(&random, text).map(|signed| signed.as_ref().to_vec()),
+            Self::Ed25519(pair) => pair.try_sign(text).map(|signed| signed.as_ref().to_vec()),
+            Self::Rsa(pair) => {
+                let mut signature = vec![0; pair.public_modulus_len()];
+                pair.sign(&RSA_PKCS1_SHA256, &random, text, &mut signature).map(|()| signature)
+            }
+        }
+        .map_err(|_| VenueError::Signing)
+    }
+}
+
+/// Half of what Coinbase calls an Ed25519 secret.
+const HALF_BYTES: usize = 32;
+
+/// Base64 of 64 bytes, padded.
+const SEED_AND_PUBLIC_TEXT_BYTES: usize = 88;
+
+fn rsa(label: Label, der: &[u8]) -> Result<RsaKeyPair, VenueError> {
+    // Asked first, since aws-lc-rs has limits of its own and would call a short key broken.
+    let bits = match label {
+        Label::Pkcs8 => der::pkcs8_rsa_bits(der),
+        Label::Pkcs1 | Label::Sec1 => der::pkcs1_rsa_bits(der),
+    };
+    let bits = bits.ok_or(VenueError::PrivateKeyBroken)?;
+    if !(RSA_BITS_MIN..=RSA_BITS_MAX).contains(&bits) {
+        return Err(VenueError::RsaKeySize);
+    }
+    let pair = match label {
+        Label::Pkcs8 => RsaKeyPair::from_pkcs8(der),
+        Label::Pkcs1 | Label::Sec1 => RsaKeyPair::from_der(der),
+    };
+    pair.map_err(|_| VenueError::PrivateKeyBroken)
+}
