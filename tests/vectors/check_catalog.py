@@ -157,7 +157,7 @@ def check_shapes(catalog, find):
         params = resolved(shapes, name, "params")
         names = {p["name"] for p in params}
         roles = [p["role"] for p in params if "role" in p and not p.get("refused")]
-        for twice in {r for r in roles if roles.count(r) > 1}:
+        for twice in {r for r in roles if roles.count(r) > 1 and r != "leverage"}:
             find(f"{where}: role {twice} twice")
         for key in ("one_of", "only_one"):
             for missing in {n for group in resolved(shapes, name, key) for n in group} - names:

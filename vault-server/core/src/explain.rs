@@ -271,6 +271,36 @@ mod tests {
     }
 
     #[test]
+    fn what_a_read_at_binance_is_good_for_fits_into_a_frame() {
+        let sample = Sample::new(false);
+        let registry = vault_venue::Registry::bundled().expect("catalogues");
+        let ground = sample.ground_at(registry.venue("binance").expect("a venue"));
+        let mut request = request("GET", "/api/v3/openOrders", "symbol=BTCUSDT");
+        request.host = "api.binance.com".to_owned();
+        let began = std::time::Instant::now();
+        let answer = explain(&ground, sample.judged(&request, Mode::Sign));
+        println!(
+            "{} operations, {} bytes, {:?}",
+            answer.closure.len(),
+            answer.encoded_len(),
+            began.elapsed()
+        );
+
+        assert_eq!(
+            answer.closure.first().map(|member| &*member.operation),
+            Some("GET /api/v3/openOrders")
+        );
+        assert!(
+            answer.closure.iter().any(|member| member.operation == "DELETE /api/v3/openOrders")
+        );
+        assert!(answer.outside_count > 0 && answer.remedies.contains(&"execute".to_owned()));
+        let framed =
+            vault_ipc::Reply { response: answer.encode_to_vec(), failure: None, releases: false };
+        let mut bytes = Vec::new();
+        vault_ipc::encode(vault_ipc::Kind::Reply, 1, &framed, &mut bytes).expect("fits");
+    }
+
+    #[test]
     fn an_answer_that_is_too_long_loses_symbols_and_says_so() {
         let member = v1::ExplainedOperation {
             operation: "POST /order".to_owned(),

@@ -215,12 +215,17 @@ body = "form"
         }
 
         pub(crate) fn ground(&self) -> Ground<'_> {
+            self.ground_at(&self.venue)
+        }
+
+        /// The same client at a venue of the build.
+        pub(crate) fn ground_at<'s>(&'s self, venue: &'s Venue) -> Ground<'s> {
             Ground {
                 credential: &self.credential,
                 halts: &self.halts,
                 key_type: KeyType::Hmac,
                 scope: &self.scope,
-                venue: &self.venue,
+                venue,
             }
         }
 

@@ -7,9 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::Value;
 use vault_model::{Environment, SecretBytes, Timestamp, VenueRequest};
-use vault_venue::{
-    Key, KeyType, Moment, Registry, SCHEMES, Scheme, Venue, VenueError, WireRequest,
-};
+use vault_venue::{Key, KeyType, Moment, Registry, SCHEMES, Scheme, VenueError, WireRequest};
 
 fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/vectors/venue")

@@ -67,26 +67,31 @@ pub struct Request {
 impl Request {
     /// Reads the body and takes the URL apart.
     pub fn into_venue_request(self) -> Result<VenueRequest, Fault> {
-        let body = match self.body.as_deref() {
-            None => Vec::new(),
-            Some("-") => {
-                let mut body = Vec::new();
-                std::io::stdin()
-                    .lock()
-                    .read_to_end(&mut body)
-                    .map_err(|error| Fault::other(format!("stdin: {error}")))?;
-                body
-            }
-            Some(text) => match text.strip_prefix('@') {
-                Some(path) => std::fs::read(path).map_err(file(path.as_ref()))?,
-                None => text.as_bytes().to_vec(),
-            },
-        };
+        let body = body(self.body.as_deref())?;
         let mut request = venue_request(&self.method, &self.url, body)
             .map_err(|error| Fault::usage(error.to_string()))?;
         request.headers =
             self.headers.into_iter().map(|(name, value)| Header { name, value }).collect();
         Ok(request)
+    }
+}
+
+/// A body, as an argument gives it: as it stands, `@FILE`, or `-` for stdin.
+pub fn body(argument: Option<&str>) -> Result<Vec<u8>, Fault> {
+    match argument {
+        None => Ok(Vec::new()),
+        Some("-") => {
+            let mut body = Vec::new();
+            std::io::stdin()
+                .lock()
+                .read_to_end(&mut body)
+                .map_err(|error| Fault::other(format!("stdin: {error}")))?;
+            Ok(body)
+        }
+        Some(text) => match text.strip_prefix('@') {
+            Some(path) => std::fs::read(path).map_err(file(path.as_ref())),
+            None => Ok(text.as_bytes().to_vec()),
+        },
     }
 }
 

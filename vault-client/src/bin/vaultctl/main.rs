@@ -5,6 +5,7 @@
 
 mod arguments;
 mod audit;
+mod catalog;
 mod client;
 mod config;
 mod confirm;
@@ -48,6 +49,9 @@ enum Command {
     /// Read, export and verify the log (auditors)
     #[command(subcommand)]
     Audit(audit::Command),
+    /// What the venues' operations are, and what a signature would open; asks no vault
+    #[command(subcommand)]
+    Catalog(catalog::Command),
     /// Programs that sign or put prices
     #[command(subcommand)]
     Client(client::Command),
@@ -125,6 +129,7 @@ fn main() -> ExitCode {
 async fn run(context: &Context, command: Command) -> Result<Exit, Fault> {
     match command {
         Command::Audit(command) => audit::run(context, command).await?,
+        Command::Catalog(command) => catalog::run(context.output, command)?,
         Command::Client(command) => client::run(context, command).await?,
         Command::Completion { shell } => {
             let mut script = Vec::new();
