@@ -1,6 +1,7 @@
 //! The command line: one file per command.
 
 mod audit;
+mod catalog;
 #[cfg(feature = "demo")]
 mod demo;
 mod init;
@@ -37,6 +38,9 @@ enum Command {
     /// Export and verify the log; works without a running vault
     #[command(subcommand)]
     Audit(audit::Command),
+    /// Check your own additions to the catalogues of the venues
+    #[command(subcommand)]
+    Catalog(catalog::Command),
     /// Print a completion script
     Completion {
         /// For which shell
@@ -109,6 +113,7 @@ pub fn main() -> ExitCode {
     let output = Output::new(cli.json);
     let outcome = match cli.command {
         Command::Audit(command) => audit::run(output, command),
+        Command::Catalog(command) => catalog::run(output, command),
         Command::Completion { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "vault-server", &mut script);

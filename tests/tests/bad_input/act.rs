@@ -230,7 +230,8 @@ async fn what_is_sealed_is_bound_to_its_ticket_and_its_metadata() {
         let plain = okx_secret().encode_to_vec();
         let sealed = sealed::seal(ticket, &sealed_for.encode_to_vec(), &plain).expect("sealed");
         let ticket_id = ticket.id.clone();
-        let command = v1::ImportCommand { ticket_id, metadata: Some(said), sealed };
+        let command =
+            v1::ImportCommand { ticket_id, metadata: Some(said), sealed, key_type: String::new() };
         admin.import_sealed(command).await
     };
     let okx = || okx_metadata("okx-main");

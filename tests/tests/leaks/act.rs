@@ -90,6 +90,7 @@ impl Hunt {
             ticket_id: ticket.id,
             metadata: Some(metadata.clone()),
             sealed: sealed.expect("sealed"),
+            key_type: String::new(),
         };
         let import = admin.import_sealed(command).await;
         assert!(import.is_err());

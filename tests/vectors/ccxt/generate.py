@@ -6,8 +6,8 @@ Usage: generate.py SEED COUNT FOLDER
 Writes FOLDER/<venue>-<key type>.json with COUNT records each, in the format of `tests/vectors/venue/`: the request on
 the wire with the signature alone removed, the string that was signed, the signature, and the headers that ccxt sends.
 Requests are of the operations that ccxt signs; names and values of parameters are drawn by SEED (floats, integers of
-any size, truth values, lists, objects, text with separators, escapes, quotes, several alphabets, emoji). Keys are made
-anew in every run.
+any size, truth values, lists, objects, text with separators, escapes, quotes, several alphabets, emoji). Keys, and
+what fills the placeholders of paths, are made anew in every run.
 """
 
 import json
@@ -28,6 +28,8 @@ PIECES = [
     "~", "-", "_", ".", "!", "*", "(", ")", ",", ";", ":", "@", "$", "|", "[", "]", "{", "}", "<", ">", "^", "`",
     "é", "ß", "ø", "測試", "тест", "日本", "العربية", "עברית", "🚀", "👩\u200d💻", "e\u0301", "\u00a0", "\u2028", "\ufeff",
 ]
+# Headers that are the same whoever asks.
+PLAIN_HEADERS = {"Content-Type", "Referer"}
 FLOATS = [
     0.1, 0.1 + 0.2, 1e-7, 1.5e-9, 5e-324, 1e16, 1e21, 1.7976931348623157e308, -0.0, 0.0, -2.5, 123456789.123456789, 1e5,
     100.0,
@@ -97,13 +99,14 @@ def signature(sent, wire_signature):
 
 
 def record(tap, ex, venue, key_type, dice):
-    """One signed request; absent where ccxt does not take the parameters."""
+    """One signed request; absent where ccxt does not take the parameters, or the vault's reader the form."""
     section, method, path = dice.choice(ex.signed_operations)
     at_ms = dice.randrange(1_600_000_000_000, 1_900_000_000_000)
     # 32 digits that do not begin with 0: ccxt's own dice lose leading zeros.
     frozen.freeze(ex, at_ms, dice.choice("123456789abcdef") + f"{dice.getrandbits(124):031x}")
     params = {dice.choice(NAMES): value(dice) for _ in range(dice.randint(0, 6))}
-    params = {**frozen.fill(path), **params}
+    # What fills a path is plain, as the vault wants paths.
+    params = {**params, **frozen.fill(path, frozen.words(dice.randint(1, 20)))}
     if "batchOrders" in path:
         params["batchOrders"] = [{dice.choice(NAMES): value(dice, 1)} for _ in range(dice.randint(0, 3))]
     asked = json.loads(json.dumps(params))
@@ -117,6 +120,12 @@ def record(tap, ex, venue, key_type, dice):
     scheme, host, real, whole_query = frozen.split(sent["url"])
     query, in_query = cut(whole_query)
     body, in_body = (None, None) if sent["body"] is None else cut(sent["body"])
+    if venue == "kraken" and body.startswith("{") and "\\" in body:
+        # The nonce is a member of the body, which the vault has to read for it; it reads no escapes.
+        return None
+    if query.endswith("?"):
+        # Whoever reads the vectors takes it for the question mark of an empty query, which ccxt writes at times.
+        return None
     algo, encoding = algorithm(operation, key_type, venue)
     try:
         string_to_sign = {"utf8": string.decode()}
@@ -130,7 +139,15 @@ def record(tap, ex, venue, key_type, dice):
         "source": f"ccxt {frozen.VERSION} python {venue}.sign()",
         "deterministic": True,
         "caller": {"ccxt_api": section, "ccxt_path": path, "method": method, "params": asked},
-        "request": {"method": method, "scheme": scheme, "host": host, "path": real, "query": query, "body": body},
+        "request": {
+            "method": method,
+            "scheme": scheme,
+            "host": host,
+            "path": real,
+            "query": query,
+            "body": body,
+            "headers_before": {name: sent["headers"][name] for name in PLAIN_HEADERS & set(sent["headers"])},
+        },
         "expected": {
             "algorithm": algo,
             "method": sent["method"],
@@ -162,11 +179,11 @@ def main(arguments):
             if tap.take()[0] is not None and is_of_scheme:
                 ex.signed_operations.append((section, method, path))
         vectors = []
-        refused = 0
+        left_out = 0
         while len(vectors) < count:
             made_record = record(tap, ex, venue, key_type, dice)
             if made_record is None:
-                refused += 1
+                left_out += 1
                 continue
             made_record["id"] = f"generated-{venue}-{key_type}-{seed}-{len(vectors):04}"
             made_record["credential"] = made
@@ -174,7 +191,7 @@ def main(arguments):
                 made_record["verify_with_public_key"] = public
             vectors.append(made_record)
         out = folder / f"{venue}-{key_type}.json"
-        out.write_text(json.dumps({"refused_by_ccxt": refused, "vectors": vectors}, ensure_ascii=False), "utf-8")
+        out.write_text(json.dumps({"left_out": left_out, "vectors": vectors}, ensure_ascii=False), "utf-8")
 
 
 if __name__ == "__main__":

@@ -277,14 +277,7 @@ mod tests {
         let ground = sample.ground_at(registry.venue("binance").expect("a venue"));
         let mut request = request("GET", "/api/v3/openOrders", "symbol=BTCUSDT");
         request.host = "api.binance.com".to_owned();
-        let began = std::time::Instant::now();
         let answer = explain(&ground, sample.judged(&request, Mode::Sign));
-        println!(
-            "{} operations, {} bytes, {:?}",
-            answer.closure.len(),
-            answer.encoded_len(),
-            began.elapsed()
-        );
 
         assert_eq!(
             answer.closure.first().map(|member| &*member.operation),

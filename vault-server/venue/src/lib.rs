@@ -1,5 +1,6 @@
 //! Venue catalogues, signing schemes and the closure of a request. Pure: no I/O, no clock, no
-//! randomness; time and nonce come in as arguments.
+//! randomness; time and nonce come in as arguments. Only ECDSA and RSA take random numbers of their
+//! own, inside aws-lc-rs: for `k`, and to blind.
 //!
 //! A request is first read ([`Venue::read`]): every part of it is checked against the venue's
 //! catalogue, and out comes what it means, together with every other operation that its signature

@@ -127,7 +127,6 @@ fn head(catalog: &Catalog) -> String {
         ("venue", format!("{} ({})", catalog.title, catalog.venue)),
         ("catalogue hash", hex::encode(catalog.hash)),
         ("scheme", signature.scheme.clone()),
-        ("key types", words::listed(&signature.key_types)),
         ("query and body", words::joined(signature.joined).to_owned()),
         ("window", window),
         ("nonce", yes(signature.nonce, "strictly increasing, set by the vault")),
@@ -234,15 +233,15 @@ fn operations(catalog: &Catalog, shown: &[&Operation]) -> String {
                 operation.class.to_string(),
                 operation.name.to_string(),
                 operation.product.map(|product| product.to_string()).unwrap_or_default(),
-                operation.rights.join(" or "),
                 if operation.schema_sourced() { "yes" } else { "no" }.to_owned(),
-                source_keys(catalog, operation).join(" "),
                 marks(catalog, operation).join(", "),
+                source_keys(catalog, operation).join(" "),
+                operation.rights.join(" or "),
             ]
         })
         .collect();
     let mut text =
-        table(&["CLASS", "OPERATION", "PRODUCT", "RIGHTS", "SCHEMA", "SOURCE", "MARKS"], &rows);
+        table(&["CLASS", "OPERATION", "PRODUCT", "SCHEMA", "MARKS", "SOURCE", "RIGHTS"], &rows);
     if shown.len() < catalog.operations.len() {
         text += &format!("{} of {} operations\n", shown.len(), catalog.operations.len());
     }

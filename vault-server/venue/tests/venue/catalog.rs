@@ -1,13 +1,15 @@
 //! The catalogues against what is known about the venues, and the reader against broken ones.
 
 use serde_json::Value;
-use vault_venue::{Catalog, CatalogError, Part, Registry, VENUES};
+use vault_venue::{Catalog, CatalogError, Part, VENUES};
+
+use crate::registry;
 
 #[test]
 fn every_known_endpoint_is_there_with_its_class() {
-    let registry = Registry::bundled().expect("bundled catalogues are sound");
+    let registry = registry();
     let file: Value =
-        serde_json::from_str(include_str!("../../../tests/vectors/venue/endpoints.json"))
+        serde_json::from_str(include_str!("../../../../tests/vectors/venue/endpoints.json"))
             .expect("JSON");
     let endpoints = file["endpoints"].as_array().expect("endpoints");
 
@@ -50,7 +52,7 @@ fn every_file_of_the_folder_is_compiled_in() {
 
 #[test]
 fn hashes_are_of_the_files() {
-    let registry = Registry::bundled().expect("sound");
+    let registry = registry();
     let hashes: Vec<_> =
         registry.names().map(|n| registry.venue(n).expect("listed").catalog.hash).collect();
     assert_ne!(hashes[0], hashes[1]);

@@ -1,16 +1,11 @@
 //! OKX joins the parts of its string-to-sign without separators; here is shown that no string is
 //! that of two requests.
 
-use std::sync::OnceLock;
-
 use proptest::prelude::*;
 use vault_model::{Environment, VenueRequest};
-use vault_venue::{KeyType, Registry, Standing, Venue};
+use vault_venue::{KeyType, Standing, Venue};
 
-fn registry() -> &'static Registry {
-    static REGISTRY: OnceLock<Registry> = OnceLock::new();
-    REGISTRY.get_or_init(|| Registry::bundled().expect("bundled catalogues are sound"))
-}
+use crate::registry;
 
 const CAUTIOUS: Standing<'static> = Standing {
     environment: Environment::Live,

@@ -1,17 +1,12 @@
 //! What is refused at the door, field by field.
 
-use std::sync::OnceLock;
-
 use proptest::prelude::*;
 use vault_model::{
     Class, Environment, OrderType, Product, Reading, Side, Symbols, TimeInForce, VenueRequest,
 };
-use vault_venue::{BODY_BYTES_MAX, KeyType, ReadError, Registry, Standing};
+use vault_venue::{BODY_BYTES_MAX, KeyType, ReadError, Standing};
 
-fn registry() -> &'static Registry {
-    static REGISTRY: OnceLock<Registry> = OnceLock::new();
-    REGISTRY.get_or_init(|| Registry::bundled().expect("bundled catalogues are sound"))
-}
+use crate::registry;
 
 const LIVE: Standing<'static> = Standing {
     environment: Environment::Live,

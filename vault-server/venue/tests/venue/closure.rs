@@ -1,11 +1,11 @@
 //! The closure in its general form, on a made-up venue that signs parameters only, and on the
 //! bundled ones.
 
-use std::sync::OnceLock;
-
 use sha2::{Digest, Sha256};
 use vault_model::{Class, Environment, Member, Product, Reading, Symbols, VenueRequest};
-use vault_venue::{KeyType, Part, ReadError, Registry, Standing, Venue};
+use vault_venue::{KeyType, Part, ReadError, Standing, Venue};
+
+use crate::registry;
 
 /// Signs query and body, told apart; neither method nor path.
 const PARAMS_ONLY: &str = r##"format = 1
@@ -129,11 +129,6 @@ path = "/public"
 class = "public"
 source = "docs"
 "##;
-
-fn registry() -> &'static Registry {
-    static REGISTRY: OnceLock<Registry> = OnceLock::new();
-    REGISTRY.get_or_init(|| Registry::bundled().expect("bundled catalogues are sound"))
-}
 
 fn venue(text: &str) -> Venue {
     Venue::load("params", &[Part { file: "params.toml", text }]).expect("sound")

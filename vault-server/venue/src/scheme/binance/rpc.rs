@@ -1,0 +1,115 @@
+//! Messages of Binance's WebSocket APIs: what is in them and how they are written.
+
+use vault_model::{SignedRequest, VenueRequest};
+
+use crate::error::VenueError;
+use crate::json::{self, Value};
+use crate::scheme::json_string;
+use crate::venue::Moment;
+
+/// A call over the WebSocket API.
+pub(super) struct Rpc<'a> {
+    /// `/ws-api/v3`
+    socket: &'a str,
+    /// `order.place`
+    pub(super) method: &'a str,
+    /// As the caller gave them.
+    parameters: Vec<(String, Value)>,
+}
+
+impl<'a> Rpc<'a> {
+    pub(super) fn read(request: &'a VenueRequest) -> Result<Self, VenueError> {
+        let (socket, method) = request.path.rsplit_once('/').ok_or(VenueError::RequestForm)?;
+        // What stands in a message as text has to be text that needs no escape.
+        let is_plain =
+            method.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_'));
+        if method.is_empty() || !is_plain || !request.query.is_empty() {
+            return Err(VenueError::RequestForm);
+        }
+        Ok(Self { socket, method, parameters: parameters(&request.body)? })
+    }
+
+    /// The caller's parameters and the vault's.
+    pub(super) fn with(&self, own: &[(&str, Value)]) -> Result<Vec<(String, Value)>, VenueError> {
+        let reserved = ["apiKey", "signature", "timestamp"];
+        if self.parameters.iter().any(|(name, _)| reserved.contains(&name.as_str())) {
+            return Err(VenueError::RequestForm);
+        }
+        let own = own.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
+        Ok(self.parameters.iter().cloned().chain(own).collect())
+    }
+
+    pub(super) fn message(
+        &self,
+        request: &VenueRequest,
+        params: &[(String, Value)],
+        moment: &Moment,
+        signature: Vec<u8>,
+    ) -> Result<SignedRequest, VenueError> {
+        let members = params
+            .iter()
+            .map(|(name, value)| {
+                let value = match value {
+                    Value::Text(text) => json_string(text),
+                    other => plain(other)?.to_owned(),
+                };
+                Ok(format!("{}:{value}", json_string(name)))
+            })
+            .collect::<Result<Vec<_>, VenueError>>()?;
+        let message = format!(
+            r#"{{"id":"{}","method":"{}","params":{{{}}}}}"#,
+            hex::encode(moment.unique),
+            self.method,
+            members.join(","),
+        );
+        Ok(SignedRequest {
+            method: request.method.clone(),
+            url: format!("wss://{}{}", request.host, self.socket),
+            headers: Vec::new(),
+            body: message.into_bytes(),
+            signature,
+        })
+    }
+}
+
+pub(super) fn text(value: &str) -> Value {
+    Value::Text(value.to_owned())
+}
+
+/// A JSON object of scalars; no body has none.
+pub(super) fn parameters(body: &[u8]) -> Result<Vec<(String, Value)>, VenueError> {
+    if body.is_empty() {
+        return Ok(Vec::new());
+    }
+    match json::parse(body) {
+        Ok(Value::Object(members)) => Ok(members),
+        _ => Err(VenueError::RequestForm),
+    }
+}
+
+/// The text of a scalar, as it is signed: numbers as they were written.
+fn plain(value: &Value) -> Result<&str, VenueError> {
+    match value {
+        Value::Bool(true) => Ok("true"),
+        Value::Bool(false) => Ok("false"),
+        Value::Number(text) | Value::Text(text) => Ok(text),
+        Value::Array(_) | Value::Null | Value::Object(_) => Err(VenueError::RequestForm),
+    }
+}
+
+/// The string-to-sign of a message.
+pub(super) fn sorted(params: &[(String, Value)]) -> Result<String, VenueError> {
+    let mut pairs = params
+        .iter()
+        .map(|(name, value)| Ok((name.as_str(), plain(value)?)))
+        .collect::<Result<Vec<_>, VenueError>>()?;
+    // Nothing is encoded here: an `&` inside a value would be signed as if it were between two.
+    let is_name = |name: &str| {
+        !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+    };
+    if pairs.iter().any(|(name, value)| !is_name(name) || value.contains('&')) {
+        return Err(VenueError::RequestForm);
+    }
+    pairs.sort_unstable();
+    Ok(pairs.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("&"))
+}
