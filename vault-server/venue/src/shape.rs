@@ -32,6 +32,11 @@ pub(crate) struct Strictness {
 }
 
 impl Strictness {
+    /// Whether the question is if another operation accepts the bytes, not what they mean.
+    pub(crate) fn accepting(self) -> bool {
+        !self.stated && !self.optional
+    }
+
     /// For the operation that the caller states.
     pub(crate) const STATED: Self =
         Self { cuttable: false, optional: true, stated: true, unknown: true };

@@ -30,18 +30,49 @@ pub(crate) fn is_legal(catalog: &Catalog, param: &Param, value: &Value, how: Str
         param.patterns.is_empty()
             || text.split(',').all(|symbol| param.patterns.iter().any(|p| p.matches(symbol)))
     };
-    match scalar(&param.kind, value) {
-        Some(text) => {
-            let legal = |text: &str| {
-                constant_holds(text)
-                    && size_holds(text)
-                    && pattern_holds(text)
-                    && is_legal_text(&param.kind, text)
-            };
-            // Where a signed text can be cut anywhere, the head of a value is a value too.
-            legal(text) || (how.cuttable && text.char_indices().any(|(end, _)| legal(&text[..end])))
-        }
+    match scalar_of(&param.kind, value, how) {
+        Some(text) => with_heads(text, how, |text| {
+            constant_holds(text)
+                && size_holds(text)
+                && pattern_holds(text)
+                && is_taken(&param.kind, text, how)
+        }),
         None => param.constant.is_none() && fits(value),
+    }
+}
+
+/// Where a signed text can be cut anywhere, the head of a value is a value too.
+fn with_heads(text: &str, how: Strictness, legal: impl Fn(&str) -> bool) -> bool {
+    legal(text) || (how.cuttable && text.char_indices().any(|(end, _)| legal(&text[..end])))
+}
+
+/// The text of a scalar. Of what an operation would accept nothing is assumed about JSON types: the
+/// signed text may not even have them.
+fn scalar_of<'v>(kind: &Kind, value: &'v Value, how: Strictness) -> Option<&'v str> {
+    match (kind, value) {
+        (Kind::Array { .. } | Kind::Object(_), _) => None,
+        (_, Value::Number(text)) if how.accepting() => Some(text),
+        (_, Value::Bool(true)) if how.accepting() => Some("true"),
+        (_, Value::Bool(false)) if how.accepting() => Some("false"),
+        _ => scalar(kind, value),
+    }
+}
+
+/// Whether a kind takes a text: as it must be stated to us, or as some venue might read it.
+fn is_taken(kind: &Kind, text: &str, how: Strictness) -> bool {
+    if !how.accepting() {
+        return is_legal_text(kind, text);
+    }
+    match kind {
+        // `01`, `1e0` and twenty digits are numbers to many parsers.
+        Kind::Decimal | Kind::Integer | Kind::SignedDecimal | Kind::Timestamp => {
+            text.bytes().all(|b| b.is_ascii_digit() || b"+-.eE".contains(&b))
+                && text.parse::<f64>().is_ok()
+        }
+        Kind::Id { .. } | Kind::Ids | Kind::String { .. } | Kind::Text { .. } => !text.is_empty(),
+        Kind::Bool => ["true", "false"].iter().any(|word| word.eq_ignore_ascii_case(text)),
+        Kind::Enum(words) => words.iter().any(|word| word.eq_ignore_ascii_case(text)),
+        kind => is_legal_text(kind, text),
     }
 }
 
@@ -51,7 +82,8 @@ fn fits(catalog: &Catalog, kind: &Kind, value: &Value, how: Strictness) -> bool 
             (1..=*max).contains(&values.len())
                 && values.iter().all(|value| match items {
                     Items::Scalars(kind) => {
-                        scalar(kind, value).is_some_and(|text| is_legal_text(kind, text))
+                        scalar_of(kind, value, how)
+                            .is_some_and(|text| with_heads(text, how, |t| is_taken(kind, t, how)))
                     }
                     Items::Shape(index) => fits_shape(catalog, *index, value, how),
                 })
