@@ -111,6 +111,16 @@ fn every_step_holds() {
     ] {
         assert!(details.contains(&reason), "{reason} is in none of {details:?}");
     }
+    for line in [
+        "CLASS_NOT_GRANTED",
+        "outside   DELETE /api/v3/openOrders (cancel): cancel all",
+        "remedies  execute",
+        "assume          venue_checks",
+        "closure_widest  POST /api/v3/order",
+    ] {
+        let is_there = details.iter().any(|detail| detail.lines().any(|found| found == line));
+        assert!(is_there, "{line} is in none of {details:?}");
+    }
     assert_eq!(summary["ok"], true);
     assert_eq!(summary["steps"], steps.len());
     assert!(summary["elapsed_ms"].as_u64().is_some_and(|elapsed| elapsed < 60_000), "{summary}");
@@ -127,7 +137,7 @@ fn people_get_a_line_a_step_and_no_token() {
     assert_eq!(output.status.code(), Some(0), "{text}");
     let ticks = text.lines().filter(|line| line.starts_with(" ✓ ")).count();
     assert!(ticks > 15 && !text.contains('✗'), "{text}");
-    assert!(!text.contains("cs1_"), "{text}");
+    assert!(!text.contains("cs1_") && !text.contains("PRIVATE KEY"), "{text}");
 }
 
 #[test]

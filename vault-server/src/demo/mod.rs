@@ -4,6 +4,8 @@
 //! This process plays everybody but the vault: operators, bot, thief and venues. The vault is this
 //! binary, started anew; nothing of it is faked, and every outcome is checked.
 
+mod act;
+mod binance;
 mod mismatch;
 mod relay;
 mod report;
@@ -151,12 +153,15 @@ fn description(place: &Place, vault: &Vault, venues: &Venues) -> serde_json::Val
             "admin": place.identity(story::ADMIN),
             "auditor": place.identity(story::AUDITOR),
             "bot": bot,
+            "reader": place.identity(binance::READER),
+            "trader": place.identity(binance::TRADER),
         },
         "client": story::BOT,
-        "credentials": [story::OKX, story::KRAKEN],
+        "credentials": [story::OKX, story::KRAKEN, binance::PLAIN, binance::CHECKED],
         "scope": story::SCOPE,
         "venues": {
             "okx": format!("http://{}", venues.address()),
+            "binance": format!("http://{}", venues.address()),
             "kraken": format!("http://{}", venues.address()),
         },
         "pid": ready.pid,

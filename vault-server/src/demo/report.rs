@@ -23,7 +23,8 @@ pub enum Reader {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Stopped;
 
-/// What a step gives to the later ones, and a few words on it for the reader.
+/// What a step gives to the later ones, and a few words on it for the reader: the first line stands
+/// behind the step's name, others below it.
 pub type Done<T> = Result<(T, String), Mismatch>;
 
 /// The lines so far.
@@ -106,8 +107,12 @@ impl Report {
                 "elapsed_ms": millis(took),
             }));
         }
-        let text = if detail.is_empty() { name.to_owned() } else { format!("{name}: {detail}") };
-        self.line(&row('✓', self.steps, &text, took));
+        let mut lines = detail.lines();
+        let text = lines.next().map(|first| format!("{name}: {first}"));
+        self.line(&row('✓', self.steps, text.as_deref().unwrap_or(name), took));
+        for more in lines {
+            self.line(&format!("       {more}"));
+        }
     }
 
     fn failed(&self, name: &str, mismatch: &Mismatch, took: Duration) {

@@ -6,16 +6,17 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::timeout;
 use vault_audit::{EntryKind, export, verify};
-use vault_client::proto::token::Token;
 use vault_client::v1::{
-    CredentialMetadata, CredentialSecret, HaltCommand, HaltLevel, InviteClientCommand, Network,
-    PutScopeCommand, ResumeCommand, RevokeClientCommand, Role, Scope, VenueRequest, VenueSymbols,
+    HaltCommand, HaltLevel, Network, ResumeCommand, RevokeClientCommand, Role, Scope, VenueRequest,
+    VenueSymbols,
 };
-use vault_client::{
-    Client, ClientError, EnrollOptions, Identity, Operator, SignOrder, Signed, post,
-};
+use vault_client::{Client, Operator, Signed};
 use vault_core::DataDir;
 
+use super::act::{
+    connect, enroll, import, invite, metadata, put_scope, refusal, request, signed, through, words,
+};
+use super::binance;
 use super::mismatch::{Mismatch, instead_of};
 use super::relay::Relay;
 use super::report::{Done, Report, Stopped};
@@ -50,6 +51,8 @@ pub struct Stage {
 pub struct Cast {
     admin: Operator,
     bot: Client,
+    /// What the Binance steps leave to be looked up.
+    binance: binance::Shown,
     log_vkey: String,
     /// An OKX order of this run, with its receipt.
     order: Signed,
@@ -114,18 +117,22 @@ pub async fn set_up(stage: &mut Stage, report: &mut Report) -> Result<Cast, Stop
         .await?;
     report
         .step("API keys are imported, sealed to the core", async {
-            import(&admin, OKX, "okx", venues.okx_secret()).await?;
-            import(&admin, KRAKEN, "kraken", venues.kraken_secret()).await?;
+            import(&admin, metadata(OKX, "okx"), venues.okx_secret()).await?;
+            import(&admin, metadata(KRAKEN, "kraken"), venues.kraken_secret()).await?;
             Ok(((), format!("{OKX}, {KRAKEN}")))
         })
         .await?;
-    report.step("a scope says what a bot may do", put_scope(&admin)).await?;
+    report
+        .step("a scope says what a bot may do", async {
+            put_scope(&admin, scope()).await?;
+            Ok(((), "spot, one pair each, no withdrawals".to_owned()))
+        })
+        .await?;
     let bot = report
         .step("a bot is invited, and enrols with a key of its own", async {
-            let token = invite(&admin, BOT).await?;
+            let token = invite(&admin, BOT, SCOPE).await?;
             let identity = enroll(place, &token, BOT, &enroll_address).await?;
-            let bot = Client::connect(identity).await;
-            Ok((bot.map_err(instead_of("the bot connects"))?, BOT.to_owned()))
+            Ok((connect(identity).await?, BOT.to_owned()))
         })
         .await?;
 
@@ -173,7 +180,7 @@ pub async fn set_up(stage: &mut Stage, report: &mut Report) -> Result<Cast, Stop
             let expected = "a connection from another address";
             let relay = Relay::start(ready.bot, FOREIGN_ADDRESS).await;
             let relay = relay.map_err(instead_of(expected))?;
-            let thief = through(place, &relay).await?;
+            let thief = through(place, BOT, &relay).await?;
             refused(&thief, okx_order("BTC-USDT")?, "CLIENT_NETWORK_NOT_ALLOWED").await
         })
         .await?;
@@ -214,12 +221,20 @@ pub async fn set_up(stage: &mut Stage, report: &mut Report) -> Result<Cast, Stop
     tally.denied += 1;
     tally.signed += 2;
 
-    Ok(Cast { admin, bot, log_vkey: made.log_vkey, order, tally })
+    let shown = {
+        let enroll_address = &enroll_address;
+        let stage = binance::Stage { place, venues, admin: &admin, enroll_address };
+        binance::show(&stage, report).await?
+    };
+    tally.signed += shown.signed;
+    tally.denied += shown.denied;
+
+    Ok(Cast { admin, bot, binance: shown, log_vkey: made.log_vkey, order, tally })
 }
 
 /// Revokes the bot, stops the vault and verifies its log.
 pub async fn wind_up(stage: &mut Stage, cast: Cast, report: &mut Report) -> Result<(), Stopped> {
-    let Cast { admin, bot, log_vkey, order, tally } = cast;
+    let Cast { admin, bot, binance: shown, log_vkey, order, tally } = cast;
     let Stage { place, venues, vault: slot, .. } = stage;
     let bot_address = slot.as_ref().map(|vault| vault.ready.bot);
     report
@@ -228,7 +243,7 @@ pub async fn wind_up(stage: &mut Stage, cast: Cast, report: &mut Report) -> Resu
             let address = bot_address.ok_or_else(|| Mismatch::new(expected, "no vault"))?;
             let relay = Relay::start(address, Ipv4Addr::LOCALHOST).await;
             let relay = relay.map_err(instead_of(expected))?;
-            let watched = through(place, &relay).await?;
+            let watched = through(place, BOT, &relay).await?;
             // Used once, so that the cut is one of a connection at work.
             signed(&watched, OKX, okx_order("BTC-USDT")?).await?;
 
@@ -284,6 +299,11 @@ pub async fn wind_up(stage: &mut Stage, cast: Cast, report: &mut Report) -> Resu
         })
         .await?;
     report
+        .step("the Binance order's entry says what was assumed", async {
+            binance::entry(place, &shown)
+        })
+        .await?;
+    report
         .step("the venues saw nothing but what they accepted", async {
             match venues.refused().first() {
                 Some(refused) => {
@@ -296,105 +316,33 @@ pub async fn wind_up(stage: &mut Stage, cast: Cast, report: &mut Report) -> Resu
         .await
 }
 
-async fn enroll(
-    place: &Place,
-    token: &Token,
-    name: &str,
-    address: &str,
-) -> Result<Identity, Mismatch> {
-    // The tokens of `init` cannot name a port that was chosen at start.
-    let options = EnrollOptions { address: Some(address.to_owned()), ..EnrollOptions::default() };
-    Identity::enroll(token, &place.identity(name), &options)
-        .await
-        .map_err(instead_of("an enrolment with the token"))
-}
-
-async fn import(
-    admin: &Operator,
-    name: &str,
-    venue: &str,
-    secret: CredentialSecret,
-) -> Result<(), Mismatch> {
-    let metadata = CredentialMetadata {
-        name: name.to_owned(),
-        venue: venue.to_owned(),
-        environment: "live".to_owned(),
-        // Not stated: the key may do everything, so what stops a withdrawal is the vault alone.
-        rights: Vec::new(),
-        rights_stated: false,
-        assume: Vec::new(),
-        // OKX wants the passphrase beside the signature, and here it is the bot who sends.
-        disclose_passphrase: venue == "okx",
-        nonce_floor: 0,
-    };
-    admin.import(metadata, secret).await.map(|_| ()).map_err(instead_of("an import"))
-}
-
-async fn put_scope(admin: &Operator) -> Done<()> {
-    let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
+/// What the first bot may do.
+fn scope() -> Scope {
     let symbols = |venue: &str, symbol: &str| VenueSymbols {
         venue: venue.to_owned(),
-        symbols: vec![symbol.to_owned()],
+        symbols: words(&[symbol]),
     };
-    let scope = Scope {
+    Scope {
         name: SCOPE.to_owned(),
         description: "spot trading in one pair of each venue".to_owned(),
         credentials: words(&[OKX, KRAKEN]),
         classes: words(&["read", "cancel", "trade"]),
-        operations: Vec::new(),
         modes: words(&["sign"]),
         products: words(&["spot"]),
         symbols: vec![symbols("okx", "BTC-USDT"), symbols("kraken", "XBTUSD")],
         network: Some(Network { allow: words(&["127.0.0.0/8"]), ..Network::default() }),
-    };
-    let command = PutScopeCommand { scope: Some(scope), expected_revision: 0 };
-    admin.put_scope(command).await.map_err(instead_of("a scope"))?;
-    Ok(((), "spot, one pair each, no withdrawals".to_owned()))
-}
-
-async fn invite(admin: &Operator, name: &str) -> Result<Token, Mismatch> {
-    let command = InviteClientCommand {
-        name: name.to_owned(),
-        role: Role::Bot.into(),
-        scope: SCOPE.to_owned(),
-        networks: vec!["127.0.0.1/32".to_owned()],
-        invite: None,
-    };
-    let invited = admin.invite_client(command).await.map_err(instead_of("an invitation"))?;
-    Ok(invited.token)
-}
-
-/// The bot's identity in another hand, whose connections take the relay.
-async fn through(place: &Place, relay: &Relay) -> Result<Client, Mismatch> {
-    let expected = "a connection through the relay";
-    let identity = Identity::load(&place.identity(BOT)).map_err(instead_of(expected))?;
-    let identity = identity.with_address(relay.address().to_string());
-    Client::connect(identity).await.map_err(instead_of(expected))
-}
-
-fn request(url: &str, body: &str) -> Result<VenueRequest, Mismatch> {
-    post(url, body).map_err(instead_of("a URL of a venue"))
+        ..Scope::default()
+    }
 }
 
 fn okx_order(symbol: &str) -> Result<VenueRequest, Mismatch> {
     request(ORDER_URL, &ORDER_BODY.replace("BTC-USDT", symbol))
 }
 
-async fn signed(bot: &Client, credential: &str, request: VenueRequest) -> Result<Signed, Mismatch> {
-    let order = SignOrder { request_id: None, credential: credential.to_owned(), request };
-    bot.sign(order).await.map_err(instead_of("a signature"))
-}
-
 /// Asks for a signature with the OKX key, which must be refused for this reason.
 async fn refused(bot: &Client, request: VenueRequest, reason: &str) -> Done<()> {
-    let order = SignOrder { request_id: None, credential: OKX.to_owned(), request };
-    let expected = format!("a refusal with the reason {reason}");
-    match bot.sign(order).await {
-        Ok(_) => Err(Mismatch::new(expected, "a signature")),
-        Err(ClientError::Refused(refusal)) if refusal.reason == reason => Ok(((), refusal.reason)),
-        Err(ClientError::Refused(refusal)) => Err(Mismatch::new(expected, refusal)),
-        Err(error) => Err(Mismatch::new(expected, crate::child::chain(&error))),
-    }
+    let refusal = refusal(bot, OKX, request, reason).await?;
+    Ok(((), refusal.reason))
 }
 
 /// The id in OKX's answer to one order or cancel.

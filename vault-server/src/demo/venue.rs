@@ -5,7 +5,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use ring::rand::{SecureRandom as _, SystemRandom};
+use ring::signature::{Ed25519KeyPair, KeyPair as _};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -15,17 +18,27 @@ use vault_mock_venue::{Accepted, Account, MockConfig, MockVenues, Refused, Venue
 
 use super::mismatch::{Mismatch, instead_of};
 
-/// Both venues, and the keys that they know. The keys are made anew each time.
+/// The venues, and the keys that they know. The keys are made anew each time.
 pub struct Venues {
     mock: MockVenues,
-    okx: Keys,
+    binance: Keys,
+    binance_pair: KeyPair,
     kraken: Keys,
+    okx: Keys,
 }
 
+/// A key that the venue made.
 struct Keys {
     api_key: String,
     secret: String,
     passphrase: Option<String>,
+}
+
+/// A key that its owner made, both halves in PEM; the venue gets the public one.
+struct KeyPair {
+    api_key: String,
+    private_key: String,
+    public_key: String,
 }
 
 impl Venues {
@@ -35,6 +48,8 @@ impl Venues {
             Keys { api_key: random_hex()?, secret: random_hex()?, passphrase: Some(random_hex()?) };
         // 64 hex digits are base64 too, of 48 bytes.
         let kraken = Keys { api_key: random_hex()?, secret: random_hex()?, passphrase: None };
+        let binance = Keys { api_key: random_hex()?, secret: random_hex()?, passphrase: None };
+        let binance_pair = KeyPair::make()?;
         let account = |venue, keys: &Keys| Account {
             venue,
             api_key: keys.api_key.clone(),
@@ -43,16 +58,31 @@ impl Venues {
             demo: false,
         };
         let mock = MockVenues::start(MockConfig {
-            accounts: vec![account(Venue::Okx, &okx), account(Venue::Kraken, &kraken)],
+            accounts: vec![
+                account(Venue::Okx, &okx),
+                account(Venue::Kraken, &kraken),
+                account(Venue::Binance, &binance),
+                binance_pair.at_venue(Venue::Binance),
+            ],
             clock: Arc::new(now_ms),
         })
         .map_err(instead_of("mock venues on a free port"))?;
-        Ok(Self { mock, okx, kraken })
+        Ok(Self { mock, binance, binance_pair, kraken, okx })
     }
 
     /// Where they listen: plain HTTP.
     pub fn address(&self) -> SocketAddr {
         self.mock.address()
+    }
+
+    /// The Binance key with a shared secret, as it is imported.
+    pub fn binance_secret(&self) -> CredentialSecret {
+        self.binance.as_secret()
+    }
+
+    /// The Binance key that its owner made, as it is imported.
+    pub fn binance_private_key(&self) -> CredentialSecret {
+        self.binance_pair.as_secret()
     }
 
     /// The OKX key, as it is imported.
@@ -99,6 +129,47 @@ impl Keys {
     }
 }
 
+impl KeyPair {
+    /// Makes an Ed25519 key in the two texts that `openssl genpkey` and `openssl pkey` write.
+    fn make() -> Result<Self, Mismatch> {
+        let seed: [u8; 32] = random()?;
+        let pair = Ed25519KeyPair::from_seed_unchecked(&seed)
+            .map_err(|_| Mismatch::new("an Ed25519 key", "none"))?;
+        Ok(Self {
+            api_key: random_hex()?,
+            private_key: pem("PRIVATE KEY", &[ED25519_PKCS8_HEAD, &seed].concat()),
+            public_key: pem(
+                "PUBLIC KEY",
+                &[ED25519_SPKI_HEAD, pair.public_key().as_ref()].concat(),
+            ),
+        })
+    }
+
+    fn at_venue(&self, venue: Venue) -> Account {
+        Account {
+            venue,
+            api_key: self.api_key.clone(),
+            secret: self.public_key.clone(),
+            passphrase: None,
+            demo: false,
+        }
+    }
+
+    fn as_secret(&self) -> CredentialSecret {
+        CredentialSecret {
+            api_key: self.api_key.clone(),
+            private_key_pem: self.private_key.clone().into_bytes(),
+            ..CredentialSecret::default()
+        }
+    }
+}
+
+/// A PEM block of one line, which is all that an Ed25519 key needs.
+fn pem(label: &str, der: &[u8]) -> String {
+    let body = BASE64_STANDARD.encode(der);
+    format!("-----BEGIN {label}-----\n{body}\n-----END {label}-----\n")
+}
+
 /// The bytes of a request in HTTP/1.1: URL, headers and body as the vault gave them.
 fn to_http(request: &SignedRequest) -> Result<Vec<u8>, Mismatch> {
     let url = request.url.strip_prefix("https://");
@@ -122,10 +193,14 @@ async fn exchange(address: SocketAddr, wire: &[u8]) -> io::Result<Vec<u8>> {
 }
 
 /// 64 random hex digits.
-pub fn random_hex() -> Result<String, Mismatch> {
+fn random_hex() -> Result<String, Mismatch> {
+    random().map(hex::encode)
+}
+
+fn random() -> Result<[u8; 32], Mismatch> {
     let mut bytes = [0; 32];
     SystemRandom::new().fill(&mut bytes).map_err(|_| Mismatch::new("random bytes", "none"))?;
-    Ok(hex::encode(bytes))
+    Ok(bytes)
 }
 
 fn now_ms() -> i64 {
@@ -133,6 +208,12 @@ fn now_ms() -> i64 {
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
+/// What stands before the 32 bytes of an Ed25519 seed in PKCS#8, and before those of a public key in
+/// SubjectPublicKeyInfo. Source: RFC 8410, sections 10.1 and 10.3.
+const ED25519_PKCS8_HEAD: &[u8] =
+    &[0x30, 0x2e, 0x02, 0x01, 0, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
+const ED25519_SPKI_HEAD: &[u8] =
+    &[0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0];
 const ANSWER: Duration = Duration::from_secs(5);
 const ANSWER_BYTES_MAX: u64 = 1 << 20;
 
