@@ -2,6 +2,7 @@
 
 mod audit;
 mod bed;
+mod catalog;
 mod init;
 mod life;
 mod usage;
