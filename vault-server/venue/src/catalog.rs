@@ -284,6 +284,8 @@ pub(crate) struct Shape {
     pub known_set: NameSet,
     /// It has lists or objects.
     pub is_composite: bool,
+    /// It has parameters that name an instrument or an order.
+    pub has_legs: bool,
     /// It has parameters that no rule can judge, or objects that may have some.
     pub may_refuse: bool,
 }

@@ -149,7 +149,7 @@ impl<'s> Signed<'s> {
     fn stated(&self, operation: &Operation, stated: &Member) -> Member {
         let is_open = operation.location != Location::Nowhere && !self.is_bound(operation.location);
         if is_open || (self.is_cuttable() && operation.class.is_write()) {
-            member::unread(operation)
+            member::unread(self.catalog, operation)
         } else {
             stated.clone()
         }
@@ -163,7 +163,7 @@ impl<'s> Signed<'s> {
         let Some(shape) = operation.shape.and_then(|index| self.catalog.shapes.get(index)) else {
             let takes_any =
                 !self.standing.venue_checks && !matches!(self.found(operation), Found::Nothing);
-            return takes_any.then(|| member::unknown(operation));
+            return takes_any.then(|| member::unread(self.catalog, operation));
         };
         // Most operations want a parameter that is not there.
         let same = self.is_rpc || self.catalog.signature.joined == Some(Joined::Concatenated);
@@ -174,7 +174,7 @@ impl<'s> Signed<'s> {
             return None;
         }
         match self.found(operation) {
-            Found::Anything => Some(member::unread(operation)),
+            Found::Anything => Some(member::unread(self.catalog, operation)),
             Found::Nothing => None,
             Found::Same { rest } => self.fits(operation, shape, self.content, &self.names, rest),
             Found::Other { content, rest } => {
@@ -221,7 +221,7 @@ impl<'s> Signed<'s> {
             return None;
         }
         if self.is_cuttable() && operation.class.is_write() {
-            return Some(member::unread(operation));
+            return Some(member::unread(self.catalog, operation));
         }
         // An optional parameter that we cannot read, or that no rule can judge, could be one that
         // matters.
@@ -234,7 +234,7 @@ impl<'s> Signed<'s> {
                         .iter()
                         .any(|fields| shape::has_refused(self.catalog, shape, fields)));
         let read = readable.then(|| member::read(self.catalog, operation, &content).ok()).flatten();
-        Some(read.unwrap_or_else(|| member::unread(operation)))
+        Some(read.unwrap_or_else(|| member::unread(self.catalog, operation)))
     }
 
     fn is_bound(&self, location: Location) -> bool {

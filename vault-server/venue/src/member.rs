@@ -19,7 +19,7 @@ pub(crate) fn read(
     content: &Content,
 ) -> Result<Member, ReadError> {
     let Some(shape) = operation.shape.and_then(|index| catalog.shapes.get(index)) else {
-        return Ok(unknown(operation));
+        return Ok(unread(catalog, operation));
     };
     let mut found = Found { product: operation.product, ..Found::default() };
     for fields in &content.objects {
@@ -28,28 +28,23 @@ pub(crate) fn read(
     Ok(found.member(operation))
 }
 
-/// The member of an operation whose parameters are not known: it could touch anything.
-pub(crate) fn unread(operation: &Operation) -> Member {
+/// The member of an operation whose parameters are not known: it could touch anything of its
+/// product. A read that has no parameter for an instrument touches none.
+pub(crate) fn unread(catalog: &Catalog, operation: &Operation) -> Member {
+    let shape = operation.shape.and_then(|index| catalog.shapes.get(index));
+    let names_none = !operation.class.is_write() && shape.is_none_or(|shape| !shape.has_legs);
     Member {
         operation: operation.name.clone(),
         class: operation.class,
         schema_sourced: operation.schema_sourced(),
-        products: None,
-        symbols: Symbols::Every,
+        products: match operation.product {
+            Some(product) => Some(vec![product]),
+            None => names_none.then(Vec::new),
+        },
+        symbols: if names_none { Symbols::Named(Vec::new()) } else { Symbols::Every },
         legs: Vec::new(),
         client_order_id: None,
     }
-}
-
-/// The member of an operation without a schema. A read of this kind knows all parameters, and none
-/// of them means anything here; a write could touch anything.
-pub(crate) fn unknown(operation: &Operation) -> Member {
-    let mut member = unread(operation);
-    if !operation.class.is_write() {
-        member.products = Some(Vec::new());
-        member.symbols = Symbols::Named(Vec::new());
-    }
-    member
 }
 
 /// What an order of a batch takes over from the object around it.

@@ -81,10 +81,8 @@ fn fits(catalog: &Catalog, kind: &Kind, value: &Value, how: Strictness) -> bool 
         (Kind::Array { items, max }, Value::Array(values)) => {
             (1..=*max).contains(&values.len())
                 && values.iter().all(|value| match items {
-                    Items::Scalars(kind) => {
-                        scalar_of(kind, value, how)
-                            .is_some_and(|text| with_heads(text, how, |t| is_taken(kind, t, how)))
-                    }
+                    Items::Scalars(kind) => scalar_of(kind, value, how)
+                        .is_some_and(|text| with_heads(text, how, |t| is_taken(kind, t, how))),
                     Items::Shape(index) => fits_shape(catalog, *index, value, how),
                 })
         }

@@ -371,6 +371,9 @@ fn compile_shape(
     Ok(Shape {
         source: raw.source.clone(),
         is_composite: params.values().any(is_composite),
+        has_legs: params
+            .values()
+            .any(|param| param.legs || param.merge || param.role.is_some_and(is_leg_role)),
         may_refuse: params.values().any(|param| param.refused || is_composite(param)),
         params,
         required,

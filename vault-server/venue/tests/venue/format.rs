@@ -358,9 +358,9 @@ fn a_type_of_key_can_bind_other_parts() {
     let reading = venue().read(&query("POST", "/order", ORDER), &legacy).expect("an order");
 
     assert_eq!(names(&reading), ["POST /order"]);
-    // Neither query nor body are bound, so it may be any order.
+    // Neither query nor body are bound, so it may be any order of its product.
     assert_eq!(reading.closure[0].symbols, Symbols::Every);
-    assert_eq!(reading.closure[0].products, None);
+    assert_eq!(reading.closure[0].products, Some(vec![Product::Spot]));
     assert_eq!(venue().usable_ms(KeyType::LegacyHmac), Some(7));
     assert_eq!(venue().usable_ms(KeyType::Hmac), None);
 }

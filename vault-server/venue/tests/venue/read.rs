@@ -276,6 +276,11 @@ fn schemas_are_closed() {
         order(&ORDER.replace("BTC-USDT", "BTC USDT")),
         Err(ReadError::ParameterValue("instId".into()))
     );
+    assert_eq!(order(""), Err(ReadError::ParameterMissing("instId".into())));
+    assert_eq!(
+        read(&kraken("/0/private/AddOrder", "")),
+        Err(ReadError::ParameterMissing("ordertype".into()))
+    );
     let cancel = okx("POST", "/api/v5/trade/cancel-order", "", r#"{"instId":"BTC-USDT"}"#);
     assert_eq!(read(&cancel), Err(ReadError::ParameterMissing("ordId or clOrdId".into())));
     assert_eq!(

@@ -1,0 +1,184 @@
+#!/usr/bin/env python3
+"""Writes the seeds of the fuzz targets (corpus/) and the keys they sign with (keys/) from the vectors.
+
+Seeds written by hand stay. Wants `cryptography`, for CSRs and other forms of the keys.
+"""
+
+import base64
+import json
+import pathlib
+import urllib.parse
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+HERE = pathlib.Path(__file__).resolve().parent
+VECTORS = HERE.parent / "vectors"
+KEY_TYPES = ["es256", "ed25519", "hmac", "legacy-hmac", "rsa"]
+# What the vault sets itself: a bot's request has none of it.
+OWN = {"timestamp", "recvWindow", "signature", "nonce", "apiKey"}
+
+
+def write(target, name, data):
+    folder = HERE / "corpus" / target
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(data if isinstance(data, bytes) else data.encode())
+
+
+def pairs(text):
+    if text.startswith(("{", "[")):
+        value = json.loads(text)
+        if isinstance(value, dict):
+            value = {k: v for k, v in value.items() if k not in OWN}
+        return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    kept = [pair for pair in text.split("&") if pair and pair.split("=")[0] not in OWN]
+    return "&".join(kept)
+
+
+def stated(key_type, method, path, query, body, checks=False):
+    flags = KEY_TYPES.index(key_type) << 2 | (2 if checks else 0)
+    line = f"{method} {path}" + (f"?{query}" if query else "")
+    return bytes([flags, 0xFF]) + line.encode() + (b"\n" + body.encode() if body else b"")
+
+
+def records(venue):
+    return json.loads((VECTORS / "venue" / f"{venue}.json").read_text())["vectors"]
+
+
+def requests():
+    for venue in ["binance", "bybit", "coinbase", "kraken", "okx"]:
+        for at, record in enumerate(r for r in records(venue) if r["kind"] == "rest"):
+            request = record["request"]
+            query, body = pairs(request["query"] or ""), pairs(request["body"] or "")
+            if query and body:
+                query = ""
+            seed = stated(record["key_type"], request["method"], request["path"], query, body, at % 2 == 1)
+            write(venue, record["id"], seed)
+            if at % 8 == 0:
+                # One of any shape: `venue, flags, held`, then the parts, each ended by a zero byte.
+                names = ["binance", "bybit", "coinbase", "kraken", "okx"]
+                parts = [request["method"], "https", request["host"], request["path"], query, body]
+                write("venue", record["id"], bytes([names.index(venue), 8, 0]) + b"\0".join(p.encode() for p in parts))
+    for proof in json.loads((VECTORS / "confusion-proofs.json").read_text()):
+        if proof["venue"] not in ("binance", "bybit", "coinbase", "kraken", "okx"):
+            continue
+        for side in "ab":
+            if "url" not in proof[side]:
+                continue
+            url = urllib.parse.urlsplit(proof[side]["url"])
+            query, body = pairs(url.query), pairs(proof[side].get("body") or "")
+            if query and body:
+                query = ""
+            name = "".join(c if c.isalnum() else "-" for c in proof["name"])[:60]
+            write(proof["venue"], f"{name}-{side}", stated("hmac", proof[side]["method"], url.path, query, body))
+    sockets = {
+        "binance": [
+            ("WS /ws-api/v3/order.place", '{"symbol":"BTCUSDT","side":"BUY","type":"LIMIT","timeInForce":"GTC","quantity":"1","price":"0.10"}'),
+            ("WS /ws-api/v3/openOrders.cancelAll", '{"symbol":"BTCUSDT"}'),
+            ("WS /ws-api/v3/session.logon", ""),
+        ],
+        "bybit": [("GET /realtime", "")],
+        "coinbase": [("GET /ws", "")],
+        "okx": [("GET /users/self/verify", "")],
+    }
+    for venue, seeds in sockets.items():
+        for at, (line, body) in enumerate(seeds):
+            for key_type in ("hmac", "ed25519"):
+                method, path = line.split()
+                write(venue, f"socket-{at}-{key_type}", stated(key_type, method, path, "", body))
+
+
+def keys():
+    found = {record["key_type"]: record["credential"]["secret"] for record in records("binance") + records("coinbase")}
+    for key_type, name in [("ed25519", "ed25519"), ("es256", "p256"), ("rsa", "rsa")]:
+        secret = found[key_type] if "BEGIN" in found[key_type] else None
+        for record in records("binance"):
+            if record["key_type"] == key_type and "BEGIN" in record["credential"]["secret"]:
+                secret = record["credential"]["secret"]
+        (HERE / "keys" / f"{name}.pem").write_text(secret)
+    return found
+
+
+def secrets(found):
+    pem = {name: (HERE / "keys" / f"{name}.pem").read_bytes() for name in ("ed25519", "p256", "rsa")}
+    where = {"ed25519": [(0, 1), (2, 1)], "p256": [(2, 0)], "rsa": [(0, 4), (1, 4)]}
+    for name, text in pem.items():
+        for venue, stated_type in where[name]:
+            write("key", f"{name}-{venue}", bytes([venue, stated_type, 0]) + text)
+        write("key", f"{name}-text", bytes([*where[name][0], 64 + {"ed25519": 2, "p256": 0, "rsa": 1}[name]]) + bytes([128, 0, 1, 1, 65]))
+        write("key", f"{name}-der", bytes([*where[name][0], 128 + {"ed25519": 1, "p256": 2, "rsa": 0}[name]]) + bytes([128, 0, 1, 1, 65]))
+        key = serialization.load_pem_private_key(text, None)
+        pkcs8 = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        write("key", f"{name}-pkcs8", bytes([*where[name][0], 0]) + pkcs8)
+        public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+        write("key", f"{name}-public", bytes([*where[name][0], 0]) + public)
+        if name == "rsa":
+            pkcs1 = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption())
+            write("key", "rsa-pkcs1", bytes([0, 4, 0]) + pkcs1)
+        if name in ("ed25519", "p256"):
+            algorithm = None if name == "ed25519" else hashes.SHA256()
+            if name == "ed25519" or not (HERE / "corpus/csr/p256").exists():
+                builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
+                write("csr", name, builder.sign(key, algorithm).public_bytes(serialization.Encoding.DER))
+    seed = base64.b64encode(base64.b64decode(found["ed25519"])) if "BEGIN" not in found["ed25519"] else None
+    for record in records("coinbase"):
+        secret = record["credential"]["secret"]
+        if record["key_type"] == "ed25519" and "BEGIN" not in secret:
+            seed = secret.encode()
+    if seed:
+        write("key", "coinbase-seed", bytes([2, 1, 0]) + seed)
+    for venue, stated_type in [(0, 2), (1, 2), (2, 3), (3, 2), (4, 2)]:
+        write("key", f"shared-{venue}", bytes([venue, stated_type, 0]) + b"a" * 64)
+
+
+def catalogs():
+    for venue in range(5):
+        for part in range(3):
+            write("catalog", f"edit-{venue}-{part}", bytes([130 + venue, part, 0x80, 0, 3, 4]) + b"true")
+    shape = '[shape.own]\nsource = "own"\nparams = [{ name = "symbol", type = "symbol", required = true, role = "symbol" }]\n'
+    for venue in range(5):
+        operation = f'[[operation]]\nmethod = "POST"\npath = "/own/{venue}"\nclass = "trade"\nsource = "own"\nbody = "{"form" if venue in (0, 3) else "json"}"\nshape = "own"\n'
+        write("addition", f"write-{venue}", bytes([venue]) + (shape + operation).encode())
+        read = f'[[operation]]\nmethod = "GET"\npath = "/own/{{id}}/{venue}"\nclass = "read"\nsource = "own"\n'
+        write("addition", f"read-{venue}", bytes([venue]) + read.encode())
+    write("addition", "twice", b"\3" + b'[[operation]]\nmethod = "POST"\npath = "/0/private/Balance"\nclass = "read"\nsource = "own"\n')
+    write("addition", "whole", b'\xc8format = 1\nvenue = "okx"\n[sources]\nown = "measured"\n')
+
+
+def readers():
+    for at, text in enumerate([
+        "symbol=BTCUSDT&limit=5",
+        "a=%c3%a9&b[0]=x,y&c=(1)*'~",
+        'list=[{"symbol":"BTCUSDT"}]',
+        '{"a":1.50,"b":[1,-0,1e9,true,null,"\\u00e9\\ud83d\\ude00"],"c":{"d":{}}}',
+        '[{"a":1},{"a":2}]',
+        '{"a":1e999}',
+        '{"symbol":"BTCUSDT","quantity":"1","reduceOnly":true}',
+    ]):
+        for operation in range(5):
+            write("reader", f"{at}-{operation}", bytes([operation]) + text.encode())
+
+
+def formats():
+    golden = VECTORS / "golden"
+    for at, line in enumerate((golden / "log" / "entries.jsonl").read_text().splitlines()[:12]):
+        write("entry", "first" if at == 0 else f"entry-{at}", line)
+    for frame in json.loads((golden / "wire" / "frames.json").read_text())["frames"]:
+        write("frame", frame["name"], bytes.fromhex(frame["frame"]))
+    write("note", "vkey", (golden / "log" / "log.vkey").read_bytes())
+    write("note", "checkpoint", (golden / "log" / "checkpoint").read_bytes())
+    token = json.loads((golden / "wire" / "invite_token.json").read_text())
+    write("token", "invite", token["text"])
+    venue = (HERE.parent / "src" / "venue.rs").read_text()
+    for name in ("OKX_SCOPE", "KRAKEN_SCOPE"):
+        text = venue.split(f'{name}: &str = r#"', 1)[1].split('"#', 1)[0]
+        write("scope", name.split("_")[0].lower(), text)
+    write("scope", "wide", 'name = "wide"\ncredentials = ["a", "b"]\nclasses = ["public", "read", "trade", "cancel", "account", "transfer", "logon"]\noperations = ["POST /v5/x"]\nmodes = ["sign"]\nproducts = ["spot", "linear", "inverse"]\n[symbols]\nbinance = ["BTCUSDT"]\n[network]\nallow = ["10.0.0.0/8", "2001:db8::/32"]\ndeny = ["10.1.0.0/16"]\n')
+
+
+requests()
+secrets(keys())
+catalogs()
+readers()
+formats()

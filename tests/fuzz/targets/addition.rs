@@ -1,0 +1,5 @@
+//! What operators add to a catalogue.
+
+#![no_main]
+
+vault_fuzz::fuzz!("addition");

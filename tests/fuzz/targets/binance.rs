@@ -1,0 +1,5 @@
+//! Requests to Binance.
+
+#![no_main]
+
+vault_fuzz::fuzz!("binance");

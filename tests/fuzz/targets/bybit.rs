@@ -1,0 +1,5 @@
+//! Requests to Bybit.
+
+#![no_main]
+
+vault_fuzz::fuzz!("bybit");

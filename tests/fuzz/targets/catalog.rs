@@ -1,0 +1,5 @@
+//! Catalogues.
+
+#![no_main]
+
+vault_fuzz::fuzz!("catalog");

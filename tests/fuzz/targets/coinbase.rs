@@ -1,0 +1,5 @@
+//! Requests to Coinbase.
+
+#![no_main]
+
+vault_fuzz::fuzz!("coinbase");

@@ -1,0 +1,5 @@
+//! Requests to Kraken.
+
+#![no_main]
+
+vault_fuzz::fuzz!("kraken");

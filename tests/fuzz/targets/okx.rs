@@ -1,0 +1,5 @@
+//! Requests to OKX.
+
+#![no_main]
+
+vault_fuzz::fuzz!("okx");

@@ -1,0 +1,5 @@
+//! The strict readers of JSON and of forms.
+
+#![no_main]
+
+vault_fuzz::fuzz!("reader");
