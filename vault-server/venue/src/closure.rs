@@ -267,15 +267,14 @@ impl<'s> Signed<'s> {
             Location::Either => (either, false),
             Location::Query => (query, !body.is_empty()),
         };
-        let is_json = matches!(own.first(), Some(b'{' | b'['));
+        let is_json = matches!(own.trim_ascii_start().first(), Some(b'{' | b'['));
         let in_body = operation.location == Location::Body;
         // Who reads JSON refuses a body that is none: no text of `name=value` pairs is one.
         if in_body && !operation.body.form && !own.is_empty() && !is_json {
             return Found::Nothing;
         }
         let own_is_form = !in_body || (operation.body.form && !is_json);
-        let same_text = own.as_ptr() == either.as_ptr() && own.len() == either.len();
-        if same_text && !own.is_empty() && own_is_form == self.content.is_form {
+        if own == either && !own.is_empty() && own_is_form == self.content.is_form {
             return Found::Same { rest };
         }
         match content::parse(operation, own, true) {

@@ -343,3 +343,28 @@ fn venues_that_bind_the_path_have_closures_of_one() {
     }
     assert!(read_count > 200, "most operations read without parameters: {read_count}");
 }
+
+/// A reader of JSON skips white space before it, and so must whoever asks what is JSON.
+#[test]
+fn white_space_before_json_hides_nothing() {
+    let venue = registry().venue("bybit").expect("listed");
+    let closure = |body: &str| {
+        let request = VenueRequest {
+            method: "POST".to_owned(),
+            scheme: "https".to_owned(),
+            host: "api.bybit.com".to_owned(),
+            path: "/v5/order/pre-check".to_owned(),
+            body: body.as_bytes().to_vec(),
+            ..VenueRequest::default()
+        };
+        let reading = venue.read(&request, &CHECKED).expect("an order");
+        names(&reading).iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()
+    };
+    let order = r#"{"category":"linear","symbol":"BTCUSDT","side":"Buy","orderType":"Limit","qty":"1","price":"2"}"#;
+
+    let plain = closure(order);
+    assert_eq!(plain, ["POST /v5/order/create", "POST /v5/order/pre-check"]);
+    for space in [" ", "\n", "\t", "\r\n "] {
+        assert_eq!(closure(&format!("{space}{order}")), plain, "{space:?}");
+    }
+}

@@ -45,6 +45,7 @@ symbol = "*USD"
 source = "docs"
 params = [
   { name = "symbol", type = "symbol", role = "symbol" },
+  { name = "pair", type = "enum", values = ["XUSD", "*USD"], role = "symbol" },
   { name = "side", type = "enum", values = ["Buy", "Sell"], role = "side" },
   { name = "type", type = "enum", values = ["limit", "post", "market", "odd"], role = "type" },
   { name = "tif", type = "string", role = "tif" },
@@ -208,6 +209,8 @@ fn the_first_rule_that_fits_says_the_product() {
         (r#""cash":true,"kind":"a""#, None),
         (r#""symbol":"BTCUSD""#, Some(Product::Spot)),
         (r#""symbol":"BTCEUR""#, None),
+        (r#""pair":"XUSD""#, Some(Product::Spot)),
+        (r#""pair":"*USD""#, None),
     ] {
         assert_eq!(order(&format!("{fields},\"side\":\"Buy\"")).product, product, "{fields}");
     }

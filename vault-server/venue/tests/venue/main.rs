@@ -6,6 +6,7 @@ mod door;
 mod format;
 mod leg;
 mod neighbour;
+mod place;
 mod read;
 mod splits;
 mod text;

@@ -6,61 +6,66 @@ use vault_venue::{Part, Standing, Venue};
 
 use crate::{CAUTIOUS, MADE, bare};
 
-const CHECKED: Standing<'static> = Standing { venue_checks: true, ..CAUTIOUS };
+pub(crate) const CHECKED: Standing<'static> = Standing { venue_checks: true, ..CAUTIOUS };
 
 /// A shape of this name.
-fn shape(name: &str, params: &str) -> String {
+pub(crate) fn shape(name: &str, params: &str) -> String {
     format!("[shape.{name}]\nsource = \"docs\"\n{params}\n")
 }
 
 /// A write with a shape.
-fn operation(path: &str, place: &str, shape: &str) -> String {
+pub(crate) fn operation(path: &str, place: &str, shape: &str) -> String {
     format!(
         "[[operation]]\nmethod = \"POST\"\npath = \"{path}\"\nclass = \"trade\"\nsource = \"docs\"\n{place}\nshape = \"{shape}\"\n"
     )
 }
 
-const QUERY: &str = "params_in = \"query\"";
-const JSON: &str = "body = \"json\"";
+pub(crate) const QUERY: &str = "params_in = \"query\"";
+pub(crate) const JSON: &str = "body = \"json\"";
 
-fn load(signature: &str, parts: &[String]) -> Venue {
+pub(crate) fn load(signature: &str, parts: &[String]) -> Venue {
     let signed = r#"binds = ["method", "path", "query", "body"]"#;
     let text = format!("{}{}", MADE.replace(signed, signature), parts.concat());
     Venue::load("made", &[Part { file: "made.toml", text: &text }]).expect("sound")
 }
 
-fn params_only(parts: &[String]) -> Venue {
+pub(crate) fn params_only(parts: &[String]) -> Venue {
     load(r#"binds = ["query", "body"]"#, parts)
 }
 
-fn query(path: &str, query: &str) -> VenueRequest {
+pub(crate) fn query(path: &str, query: &str) -> VenueRequest {
     VenueRequest { query: query.to_owned(), ..bare("POST", path) }
 }
 
-fn json(path: &str, body: &str) -> VenueRequest {
+pub(crate) fn json(path: &str, body: &str) -> VenueRequest {
     VenueRequest { body: body.as_bytes().to_vec(), ..bare("POST", path) }
 }
 
-fn closure(venue: &Venue, request: &VenueRequest, standing: &Standing<'_>) -> Vec<Member> {
+pub(crate) fn closure(
+    venue: &Venue,
+    request: &VenueRequest,
+    standing: &Standing<'_>,
+) -> Vec<Member> {
     venue.read(request, standing).expect("can be read").closure
 }
 
 /// Their paths alone: every operation here is a `POST`, or a `WS`.
-fn paths(closure: &[Member]) -> Vec<&str> {
+pub(crate) fn paths(closure: &[Member]) -> Vec<&str> {
     closure.iter().filter_map(|member| member.operation.split(' ').nth(1)).collect()
 }
 
-fn symbols(closure: &[Member], path: &str) -> Option<Symbols> {
+pub(crate) fn symbols(closure: &[Member], path: &str) -> Option<Symbols> {
     let member = closure.iter().find(|member| member.operation.ends_with(path))?;
     Some(member.symbols.clone())
 }
 
-fn named(symbol: &str) -> Option<Symbols> {
+pub(crate) fn named(symbol: &str) -> Option<Symbols> {
     Some(Symbols::Named(vec![symbol.to_owned()]))
 }
 
-const SYMBOL: &str = r#"{ name = "symbol", type = "symbol", required = true, role = "symbol" }"#;
-const MAYBE_SYMBOL: &str = r#"{ name = "symbol", type = "symbol", role = "symbol" }"#;
+pub(crate) const SYMBOL: &str =
+    r#"{ name = "symbol", type = "symbol", required = true, role = "symbol" }"#;
+pub(crate) const MAYBE_SYMBOL: &str = r#"{ name = "symbol", type = "symbol", role = "symbol" }"#;
 
 #[test]
 fn a_list_is_for_those_that_take_lists_and_those_that_take_anything() {
@@ -311,8 +316,20 @@ fn another_operation_is_taken_to_read_generously() {
         (
             "decimal",
             "\"decimal\"",
-            &["1", "[1]", "\"01\"", "\"1e0\"", "\"1E-2\"", "\"-1\"", "\".5\"", "11111111111111111111.0"],
-            &["\"\"", "\"x\"", "\"1x\"", "\"-\"", "\"e\"", "\"inf\"", "true", "null", "[\"x\"]", "{}"],
+            &[
+                "1",
+                "[1]",
+                "\"01\"",
+                "\"1e0\"",
+                "\"1E-2\"",
+                "\"-1\"",
+                "\".5\"",
+                "11111111111111111111.0",
+            ],
+            &[
+                "\"\"", "\"x\"", "\"1x\"", "\"-\"", "\"e\"", "\"inf\"", "true", "null", "[\"x\"]",
+                "{}",
+            ],
         ),
         ("integer", "\"integer\"", &["\"1.0\"", "-1"], &["\"1,0\"", "false"]),
         ("time", "\"timestamp\"", &["\"1e3\"", "1"], &["\"now\""]),
