@@ -15,7 +15,7 @@ use std::borrow::Cow;
 use sha2::{Digest, Sha256};
 use vault_model::{Member, VenueRequest};
 
-use crate::catalog::{Binding, Binds, Catalog, Joined, Location, NameSet, Operation, Shape};
+use crate::catalog::{Binding, Binds, Catalog, Joined, Kind, Location, NameSet, Operation, Shape};
 use crate::content::{self, Content};
 use crate::member;
 use crate::read::Standing;
@@ -198,14 +198,16 @@ impl<'s> Signed<'s> {
         if !several && !shape.required_set.is_within(&names.present) {
             return None;
         }
-        if checks && (rest || names.strangers || !names.written.is_within(&shape.known_set)) {
+        let knows_names = checks && !self.can_hide(operation, shape, content);
+        let is_strange = names.strangers || !names.written.is_within(&shape.known_set);
+        if (checks && rest) || (knows_names && is_strange) {
             return None;
         }
         let lenient = Strictness {
             cuttable: self.is_cuttable(),
             optional: false,
             stated: false,
-            unknown: checks,
+            unknown: knows_names,
         };
         let content = content.seen_by(shape);
         let fits = |how| {
@@ -235,6 +237,17 @@ impl<'s> Signed<'s> {
                         .any(|fields| shape::has_refused(self.catalog, shape, fields)));
         let read = readable.then(|| member::read(self.catalog, operation, &content).ok()).flatten();
         Some(read.unwrap_or_else(|| member::unread(self.catalog, operation)))
+    }
+
+    /// The text of a request over a WebSocket is not encoded, so in another message several
+    /// parameters of this one can stand inside one value that takes any text.
+    fn can_hide(&self, operation: &Operation, shape: &Shape, content: &Content) -> bool {
+        let takes_any_text = |name: &String| {
+            let kind = shape.params.get(name).map(|param| &param.kind);
+            matches!(kind, Some(Kind::String { .. } | Kind::Text { .. }))
+        };
+        let names = || content.objects.iter().flatten().map(|(name, _)| name);
+        self.is_rpc && operation.rpc && names().any(takes_any_text)
     }
 
     fn is_bound(&self, location: Location) -> bool {

@@ -12,6 +12,15 @@ impl Glob {
 
     /// Whether the whole symbol fits.
     pub fn matches(&self, symbol: &str) -> bool {
+        self.fits(symbol, |byte| byte.is_ascii_alphanumeric())
+    }
+
+    /// Whether it fits if letters need not be ASCII.
+    pub fn could_match(&self, symbol: &str) -> bool {
+        self.fits(symbol, |byte| byte.is_ascii_alphanumeric() || !byte.is_ascii())
+    }
+
+    fn fits(&self, symbol: &str, is_letter: impl Fn(u8) -> bool) -> bool {
         // The set of pattern positions reached so far: linear in the symbol, no backtracking.
         let mut reached = vec![false; self.0.len() + 1];
         reached[0] = true;
@@ -22,7 +31,7 @@ impl Glob {
                     continue;
                 }
                 match wanted {
-                    b'*' if byte.is_ascii_alphanumeric() => {
+                    b'*' if is_letter(byte) => {
                         next[at] = true;
                         next[at + 1] = true;
                     }
@@ -49,6 +58,14 @@ mod tests {
         for symbol in ["BTC-USDT-SWAP", "BTCUSDT", "-", "BTC-", "", "BTC/-USDT", "BTC-USDT\n"] {
             assert!(!spot.matches(symbol), "{symbol:?}");
         }
+    }
+
+    #[test]
+    fn letters_could_be_of_any_script() {
+        let linear = Glob::new("*USDT");
+        assert!(!linear.matches("币安人生USDT"));
+        assert!(linear.could_match("币安人生USDT"));
+        assert!(!linear.could_match("币安-USDT"));
     }
 
     #[test]

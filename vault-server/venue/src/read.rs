@@ -4,7 +4,7 @@
 
 use vault_model::{Environment, Reading, VenueRequest};
 
-use crate::catalog::{Catalog, Location, Operation};
+use crate::catalog::{Catalog, Joined, Location, Operation, Signature};
 use crate::closure;
 use crate::content::{self, Content};
 use crate::error::ReadError;
@@ -143,7 +143,7 @@ fn parameters(
     let text = if in_body { request.body.as_slice() } else { request.query.as_bytes() };
     let mut written = content::parse(operation, text, in_body)?;
 
-    if let Some(name) = catalog.signature.reserved.iter().find(|name| written.has(name)) {
+    if let Some(name) = reserved(&catalog.signature, &written) {
         return Err(ReadError::ParameterReserved(name.clone()));
     }
     if let Some(window) = &catalog.signature.window
@@ -171,6 +171,26 @@ fn parameters(
         shape::check(catalog, shape, fields, Strictness::STATED).map_err(misfit)?;
     }
     Ok(Parameters { written, seen })
+}
+
+/// The reserved name that a caller has sent. Where the signed text can be cut inside a name, a name
+/// that ends with a reserved one, or with that of the window, becomes it.
+fn reserved<'c>(signature: &'c Signature, written: &Content) -> Option<&'c String> {
+    let cuttable = signature.joined == Some(Joined::Concatenated);
+    let window = signature.window.as_ref().map(|window| &window.name);
+    let ends_with = |name: &String| {
+        cuttable
+            && written
+                .objects
+                .iter()
+                .flatten()
+                .any(|(field, _)| field != name && field.ends_with(name.as_str()))
+    };
+    let names = &signature.reserved;
+    names
+        .iter()
+        .find(|name| written.has(name))
+        .or_else(|| names.iter().chain(window).find(|name| ends_with(name)))
 }
 
 /// Whether a value narrows the window: a whole number of milliseconds from 1 to the largest.

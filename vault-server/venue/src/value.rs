@@ -7,6 +7,8 @@ use crate::form::is_plain_value;
 use crate::json::Value;
 use crate::shape::{self, Strictness};
 
+/// The longest head of a value that is tried, in characters: longer than any word of a catalogue.
+const HEAD_MAX: usize = 80;
 /// How many symbols or ids a comma list may have.
 const LIST_MAX: usize = 50;
 
@@ -19,7 +21,11 @@ pub(crate) fn is_legal(catalog: &Catalog, param: &Param, value: &Value, how: Str
         return values.iter().any(|value| is_legal(catalog, param, value, how));
     }
     let fits = |value: &Value| fits(catalog, &param.kind, value, how);
-    let constant_holds = |text: &str| param.constant.as_ref().is_none_or(|c| c == text);
+    let constant_holds = |text: &str| {
+        param.constant.as_ref().is_none_or(|constant| {
+            constant == text || (how.accepting() && constant.eq_ignore_ascii_case(text))
+        })
+    };
     // A venue may read "nothing" as "everything": Kraken closes a whole position at volume 0. What a
     // caller states must have a size; of what else would take the bytes nothing is assumed.
     let size_holds = |text: &str| {
@@ -28,7 +34,11 @@ pub(crate) fn is_legal(catalog: &Catalog, param: &Param, value: &Value, how: Str
     };
     let pattern_holds = |text: &str| {
         param.patterns.is_empty()
-            || text.split(',').all(|symbol| param.patterns.iter().any(|p| p.matches(symbol)))
+            || text.split(',').all(|symbol| {
+                param.patterns.iter().any(|pattern| {
+                    pattern.matches(symbol) || (how.accepting() && pattern.could_match(symbol))
+                })
+            })
     };
     match scalar_of(&param.kind, value, how) {
         Some(text) => with_heads(text, how, |text| {
@@ -41,9 +51,11 @@ pub(crate) fn is_legal(catalog: &Catalog, param: &Param, value: &Value, how: Str
     }
 }
 
-/// Where a signed text can be cut anywhere, the head of a value is a value too.
+/// Where a signed text can be cut anywhere, the head of a value is a value too. If any head is
+/// legal, a short one is.
 fn with_heads(text: &str, how: Strictness, legal: impl Fn(&str) -> bool) -> bool {
-    legal(text) || (how.cuttable && text.char_indices().any(|(end, _)| legal(&text[..end])))
+    let heads = || text.char_indices().take(HEAD_MAX).map(|(end, _)| &text[..end]);
+    legal(text) || (how.cuttable && heads().any(legal))
 }
 
 /// The text of a scalar. Of what an operation would accept nothing is assumed about JSON types: the
@@ -69,17 +81,30 @@ fn is_taken(kind: &Kind, text: &str, how: Strictness) -> bool {
             text.bytes().all(|b| b.is_ascii_digit() || b"+-.eE".contains(&b))
                 && text.parse::<f64>().is_ok()
         }
-        Kind::Id { .. } | Kind::Ids | Kind::String { .. } | Kind::Text { .. } => !text.is_empty(),
+        // Whatever form we hold them to, venues have others: symbols need not even be ASCII.
+        Kind::Id { .. }
+        | Kind::Ids
+        | Kind::String { .. }
+        | Kind::Symbol
+        | Kind::Symbols
+        | Kind::Text { .. } => !text.is_empty(),
         Kind::Bool => ["true", "false"].iter().any(|word| word.eq_ignore_ascii_case(text)),
         Kind::Enum(words) => words.iter().any(|word| word.eq_ignore_ascii_case(text)),
-        kind => is_legal_text(kind, text),
+        Kind::Array { .. } | Kind::Object(_) => false,
     }
 }
 
 fn fits(catalog: &Catalog, kind: &Kind, value: &Value, how: Strictness) -> bool {
     match (kind, value) {
+        // What our strict reader takes for no JSON, or what is left of it after a cut, may be JSON
+        // to another.
+        (Kind::Array { .. } | Kind::Object(_), Value::Text(text)) => {
+            how.accepting() && !text.is_empty()
+        }
+        (Kind::Array { .. } | Kind::Object(_), _) if how.accepting() && how.cuttable => true,
         (Kind::Array { items, max }, Value::Array(values)) => {
-            (1..=*max).contains(&values.len())
+            let max = if how.accepting() { usize::MAX } else { *max };
+            (1..=max).contains(&values.len())
                 && values.iter().all(|value| match items {
                     Items::Scalars(kind) => scalar_of(kind, value, how)
                         .is_some_and(|text| with_heads(text, how, |t| is_taken(kind, t, how))),

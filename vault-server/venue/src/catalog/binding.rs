@@ -82,6 +82,46 @@ pub(super) fn fits_template(template: &str, path: &str) -> bool {
         })
 }
 
+/// Two operations that take the same path, and which of them is one too many. No path may be an
+/// instance of two templates: which of them is meant could not be told. A path that is spelled out
+/// goes before a template, but only where both stand in one part: nobody may put another operation
+/// in the place of one that is there.
+pub(super) fn clash(
+    operations: &[Operation],
+    part_of: impl Fn(usize) -> Option<usize>,
+) -> Option<(usize, String)> {
+    let templates: Vec<_> =
+        operations.iter().enumerate().filter(|(_, one)| is_template(&one.path)).collect();
+    for (at, one) in operations.iter().enumerate() {
+        let twin = templates.iter().find(|(of, template)| {
+            let both_templates = is_template(&one.path);
+            *of != at
+                && one.method == template.method
+                && if both_templates {
+                    overlap(&one.path, &template.path)
+                } else {
+                    fits_template(&template.path, &one.path) && part_of(*of) != part_of(at)
+                }
+        });
+        if let Some((of, twin)) = twin {
+            return Some((
+                at.max(*of),
+                format!("{} and {} take the same path", one.name, twin.name),
+            ));
+        }
+    }
+    None
+}
+
+/// Whether two templates have an instance in common.
+fn overlap(one: &str, other: &str) -> bool {
+    one.split('/').count() == other.split('/').count()
+        && one
+            .split('/')
+            .zip(other.split('/'))
+            .all(|(one, other)| one == other || is_template(one) || is_template(other))
+}
+
 #[cfg(test)]
 mod tests {
     use super::fits_template;

@@ -92,7 +92,6 @@ pub(super) fn catalog(
     mut operations: Vec<Operation>,
 ) -> Result<Catalog, String> {
     operations.sort_by(|one, other| one.name.cmp(&other.name));
-    check_templates(&operations)?;
     let mut shapes = shapes.done;
     let mut names = Names::default();
     names.enter(&mut shapes);
@@ -124,27 +123,6 @@ pub(super) fn catalog(
         environments: head.environments,
         table,
     })
-}
-
-/// No path may be an instance of two templates: which of them is meant could not be told.
-fn check_templates(operations: &[Operation]) -> Result<(), String> {
-    let is_template = |operation: &&Operation| binding::is_template(&operation.path);
-    let templates: Vec<_> = operations.iter().filter(is_template).collect();
-    for (at, one) in templates.iter().enumerate() {
-        let alike = |one: &str, other: &str| {
-            one.split('/').count() == other.split('/').count()
-                && one.split('/').zip(other.split('/')).all(|(one, other)| {
-                    one == other || one.starts_with('{') || other.starts_with('{')
-                })
-        };
-        let twin = templates[at + 1..]
-            .iter()
-            .find(|other| other.method == one.method && alike(&one.path, &other.path));
-        if let Some(twin) = twin {
-            return Err(format!("{} and {} take the same path", one.name, twin.name));
-        }
-    }
-    Ok(())
 }
 
 fn signature(raw: &raw::Signature) -> Result<Signature, String> {

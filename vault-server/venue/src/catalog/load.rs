@@ -1,11 +1,12 @@
 //! From the texts of a catalogue's parts to one compiled catalogue.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
 
 use sha2::{Digest, Sha256};
 use toml::Spanned;
 
+use super::binding;
 use super::compile::{self, Shapes};
 use super::{Catalog, CatalogError, raw};
 
@@ -87,16 +88,26 @@ pub(super) fn load(name: &str, parts: &[Part<'_>]) -> Result<Catalog, CatalogErr
     })?;
 
     let mut operations = Vec::new();
-    let mut seen: HashMap<String, ()> = HashMap::new();
-    for (part, raw) in &read {
+    let mut places = Vec::new();
+    let mut seen = HashSet::new();
+    for (index, (part, raw)) in read.iter().enumerate() {
         for stated in &raw.operation {
             let operation = operation(part, stated, &head, &sources, &shapes)?;
-            if seen.insert(operation.name.to_string(), ()).is_some() {
+            if !seen.insert(operation.name.to_string()) {
                 let what = format!("{}: stated twice", operation.name);
                 return Err(part.at(stated.span(), what));
             }
             operations.push(operation);
+            places.push((index, stated.span()));
         }
+    }
+    let part_of = |at: usize| places.get(at).map(|(index, _)| *index);
+    if let Some((at, what)) = binding::clash(&operations, part_of) {
+        let place = places.get(at).and_then(|(index, span)| Some((read.get(*index)?.0, span)));
+        return Err(place.map_or_else(
+            || broken(what.clone()),
+            |(part, span)| part.at(span.clone(), what.clone()),
+        ));
     }
     compile::catalog(name, hash(parts), sources, head, shapes, operations).map_err(broken)
 }

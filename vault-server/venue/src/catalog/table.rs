@@ -88,10 +88,12 @@ impl Table {
         method: &str,
         path: &str,
     ) -> Vec<usize> {
-        self.by_binding
-            .get(binding)
-            .map(|candidates| candidates.of(operations, binding, method, path))
-            .unwrap_or_default()
+        match self.by_binding.get(binding) {
+            Some(candidates) => candidates.of(operations, binding, method, path),
+            // Every binding that an operation can have is there. Were one not, nothing would be
+            // known of it, so it could be for anything.
+            None => (0..operations.len()).collect(),
+        }
     }
 
     /// The set of some names. A name that no operation knows is in no set; the flag says that there
@@ -153,5 +155,59 @@ impl Names {
                 shape.known_set.insert(number);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use vault_model::Environment;
+
+    use super::Binding;
+    use crate::registry::Registry;
+
+    /// ccxt judges [`crate::Catalog::bound_alike`]; closures ask the table. They say the same.
+    #[test]
+    fn what_is_bound_alike_is_what_closures_are_made_of() {
+        let registry = Registry::bundled().expect("sound");
+        let mut pairs = 0_u32;
+        for name in registry.names() {
+            let catalog = &registry.venue(name).expect("listed").catalog;
+            let hosts = catalog.hosts(Environment::Live).expect("live");
+            let operations = &catalog.operations;
+            for &key_type in &catalog.signature.key_types {
+                for one in operations {
+                    let binds = catalog.binds(one, key_type);
+                    let binding = Binding { domain: one.domain.clone(), binds };
+                    let path = one.path.replace(['{', '}'], "");
+                    let found: HashSet<usize> = catalog
+                        .table
+                        .candidates(operations, &binding, &one.method, &path)
+                        .into_iter()
+                        .collect();
+                    for (index, other) in operations.iter().enumerate() {
+                        let comparable = other.rpc == one.rpc
+                            && catalog.binds(other, key_type) == binds
+                            && other.path.contains('{') == one.path.contains('{');
+                        if !comparable {
+                            continue;
+                        }
+                        let on_host = !binds.host
+                            || hosts.of(one).iter().any(|host| hosts.of(other).contains(host));
+                        let alike = catalog.bound_alike(one, other, key_type);
+                        assert_eq!(
+                            alike,
+                            on_host && found.contains(&index),
+                            "{} and {}",
+                            one.name,
+                            other.name
+                        );
+                        pairs += 1;
+                    }
+                }
+            }
+        }
+        assert!(pairs > 1_000_000, "{pairs}");
     }
 }

@@ -455,6 +455,9 @@ fn a_part_cannot_change_another() {
     let error = |text: &str| load(text).expect_err("refused").to_string();
     let twice = error(&operation("POST"));
     assert_eq!(twice, "own.toml:5:1: POST /dust: stated twice");
+    let shadow = operation("PUT").replace("/dust", "/items/a/done");
+    let shadow = error(&shadow);
+    assert!(shadow.starts_with("own.toml:5:1: ") && shadow.contains("same path"), "{shadow}");
     assert!(error(&format!("{own}[shape.order]\nsource = \"ours\"\n")).contains("stated twice"));
     assert!(
         error(&format!("{own}[rights]\nnames = []\nsource = \"ours\"\n")).contains("signature")

@@ -1,5 +1,6 @@
 //! The catalogues, the reader and the closure, in one binary: linking is most of the time.
 
+mod attack;
 mod catalog;
 mod closure;
 mod door;
