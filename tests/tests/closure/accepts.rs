@@ -209,26 +209,39 @@ impl<'s> Signed<'s> {
     }
 
     fn takes(&self, other: &Operation, shape: &Shape, said: &Said, elsewhere: bool) -> bool {
-        if self.world.checks && (elsewhere || said.has_odd) {
+        let hides = other.rpc && said.objects.iter().any(|fields| self.hides_names(shape, fields));
+        if self.world.checks && (elsewhere || (said.has_odd && !hides)) {
             return false;
         }
         match other.array_max {
             Some(max) if !said.is_list || !(1..=max).contains(&said.objects.len()) => false,
             // A list where an object belongs says nothing to the operation.
             None if said.is_list => {
-                !self.world.checks && self.has_all(shape, &Fields::new(), said.is_form)
+                !self.world.checks && self.has_all(shape, &Fields::new(), said.is_form, hides)
             }
-            _ => said.objects.iter().all(|fields| self.has_all(shape, fields, said.is_form)),
+            _ => said.objects.iter().all(|fields| self.has_all(shape, fields, said.is_form, hides)),
         }
     }
 
+    /// The text over a WebSocket is not encoded: in a message whose operation takes any text for one
+    /// of these, the others can stand inside that text.
+    fn hides_names(&self, shape: &Shape, fields: &Fields) -> bool {
+        let takes_text =
+            |param: &Param| matches!(param.kind, Kind::String { .. } | Kind::Text { .. });
+        self.stated.rpc
+            && shape.params.iter().any(|param| {
+                takes_text(param) && fields.iter().any(|(field, _)| *field == param.id)
+            })
+    }
+
     /// Whether everything that the shape requires is there, and, if the venue checks, nothing else.
-    fn has_all(&self, shape: &Shape, fields: &Fields, is_form: bool) -> bool {
+    fn has_all(&self, shape: &Shape, fields: &Fields, is_form: bool, hides: bool) -> bool {
         let is_there = |id: usize| fields.iter().any(|(field, _)| *field == id);
         shape.required().all(|param| is_there(param.id))
             && shape.one_of.iter().all(|ids| ids.iter().any(|id| is_there(*id)))
             && shape.required().all(|param| self.is_legal_among(param, fields, is_form))
             && (!self.world.checks
+                || hides
                 || fields.iter().all(|(id, _)| {
                     *id == WINDOW || shape.params.iter().any(|param| param.id == *id)
                 }))
@@ -236,9 +249,9 @@ impl<'s> Signed<'s> {
 
     fn is_legal_among(&self, param: &Param, fields: &Fields, is_form: bool) -> bool {
         let own = || fields.iter().filter(|(id, _)| *id == param.id).map(|(_, value)| value);
-        if let (true, Kind::List { of: Items::Scalars(kind), max }) = (param.repeats, &param.kind) {
-            let count = own().count();
-            return (1..=*max).contains(&count) && own().all(|value| self.is_taken(kind, value));
+        // How many are too many is the venue's affair.
+        if let (true, Kind::List { of: Items::Scalars(kind), .. }) = (param.repeats, &param.kind) {
+            return own().count() > 0 && own().all(|value| self.is_taken(kind, value));
         }
         // Of two values of one name nobody knows which one the venue takes.
         own().any(|value| self.is_legal(param, value, is_form))
@@ -253,11 +266,13 @@ impl<'s> Signed<'s> {
         };
         let value = if parsed.is_null() { value } else { &parsed };
         match &param.kind {
-            Kind::List { of, max } => {
+            // What is no JSON to us may be some to the venue.
+            Kind::List { .. } | Kind::Object(_) if value.is_string() => value != "",
+            Kind::List { of, .. } => {
                 let Value::Array(items) = value else {
                     return false;
                 };
-                (1..=*max).contains(&items.len())
+                !items.is_empty()
                     && items.iter().all(|item| match of {
                         Items::Objects(shape) => self.is_object_of(*shape, item),
                         Items::Scalars(kind) => self.is_taken(kind, item),
@@ -266,10 +281,9 @@ impl<'s> Signed<'s> {
             Kind::Object(shape) => self.is_object_of(*shape, value),
             kind => {
                 self.is_taken(kind, value)
-                    && param
-                        .constant
-                        .as_ref()
-                        .is_none_or(|wanted| scalar(value).as_ref() == Some(wanted))
+                    && param.constant.as_ref().is_none_or(|wanted| {
+                        scalar(value).is_some_and(|text| text.eq_ignore_ascii_case(wanted))
+                    })
             }
         }
     }
@@ -286,7 +300,10 @@ impl<'s> Signed<'s> {
             Kind::Id { .. } | Kind::Ids | Kind::String { .. } | Kind::Text { .. } => true,
             Kind::Enum(words) => words.iter().any(|word| word.eq_ignore_ascii_case(&text)),
             Kind::Bool => is_legal_text(kind, &text.to_ascii_lowercase()),
-            kind => is_legal_text(kind, &text),
+            // A symbol of another script is one; the form of the product still counts.
+            Kind::Symbol(patterns) => is_symbol_like(patterns, &text),
+            Kind::Symbols(patterns) => text.split(',').all(|text| is_symbol_like(patterns, text)),
+            Kind::List { .. } | Kind::Object(_) => false,
         }
     }
 
@@ -294,7 +311,7 @@ impl<'s> Signed<'s> {
         let said = json_said(self.catalogue, value);
         !said.is_list
             && !said.has_odd
-            && self.has_all(&self.catalogue.shapes[shape], &said.objects[0], false)
+            && self.has_all(&self.catalogue.shapes[shape], &said.objects[0], false, false)
     }
 }
 
@@ -457,6 +474,12 @@ pub fn is_legal_text(kind: &Kind, text: &str) -> bool {
                 && !text.chars().any(|c| c.is_control() || "&=%#+".contains(c))
         }
     }
+}
+
+fn is_symbol_like(patterns: &[String], text: &str) -> bool {
+    let plain: String = text.chars().map(|c| if c.is_ascii() { c } else { 'A' }).collect();
+    patterns.is_empty()
+        || patterns.iter().any(|pattern| fits_pattern(pattern.as_bytes(), plain.as_bytes()))
 }
 
 /// Whether some parser of numbers takes the text.

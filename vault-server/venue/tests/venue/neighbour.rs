@@ -336,7 +336,7 @@ fn another_operation_is_taken_to_read_generously() {
         ("id", "\"id\"", &["\"a b\"", "1", "true", "false", &long], &["\"\"", "null", "[]"]),
         ("ids", "\"ids\"", &["\"a, b\"", "1", "[\"a\"]"], &["\"\"", "{}"]),
         ("string", "\"string\"", &["\"é\"", "1", &long], &["\"\"", "null"]),
-        ("symbol", "\"symbol\"", &["\"a\"", "1", "true"], &["\"a b\"", "\"\""]),
+        ("symbol", "\"symbol\"", &["\"a b\"", "1", "true", "\"é\""], &["\"\"", "null"]),
         ("word", r#""enum", values = ["One", "2"]"#, &["\"ONE\"", "2"], &["\"two\"", "1"]),
         ("list", r#""array", of = "integer""#, &["[1]", "[\"01\",2.0]"], &["[]", "[true]", "1"]),
     ];
@@ -388,10 +388,11 @@ fn the_head_of_a_value_is_a_value_where_the_text_can_be_cut() {
         operation("/texts", "body = \"form\"", "texts"),
     ];
     let joined = load("binds = [\"query\", \"body\"]\njoined = \"concatenated\"", &parts);
-    for (text, is_number) in [(r#"list=["1","12x"]"#, true), (r#"list=["1","x2"]"#, false)] {
+    for text in [r#"list=["1","12x"]"#, r#"list=["1","x2"]"#] {
         let request = json("/texts", text);
         let cautious = closure(&joined, &request, &CAUTIOUS);
-        assert_eq!(paths(&cautious).contains(&"/numbers"), is_number, "{text}");
+        // What is left of a list after a cut is nobody's JSON, and maybe somebody's list.
+        assert!(paths(&cautious).contains(&"/numbers"), "{text}");
         assert_eq!(paths(&closure(&joined, &request, &CHECKED)), ["/texts"]);
         assert_eq!(paths(&closure(&params_only(&parts), &request, &CAUTIOUS)), ["/texts"]);
     }

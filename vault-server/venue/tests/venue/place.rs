@@ -8,7 +8,7 @@ use crate::neighbour::{
     CHECKED, JSON, MAYBE_SYMBOL, QUERY, SYMBOL, closure, json, load, params_only, paths, query,
     shape, symbols,
 };
-use crate::{CAUTIOUS, neighbour};
+use crate::{CAUTIOUS, bare, neighbour};
 
 const FORM: &str = "body = \"form\"";
 const EITHER: &str = "params_in = \"either\"\nbody = \"form\"";
@@ -135,4 +135,39 @@ fn the_window_is_known_to_every_operation() {
     let wide = json("/json", r#"{"symbol":"A","window":true}"#);
     let refused = venue.read(&wide, &CHECKED);
     assert_eq!(refused, Err(ReadError::ParameterValue("window".to_owned())));
+}
+
+/// Where the path is signed and the method is not, every method of the path is a neighbour.
+#[test]
+fn an_unsigned_method_is_any_method_of_the_path() {
+    let empty = |method: &str, path: &str| {
+        neighbour::operation(path, NOWHERE, "none").replace("\"POST\"", &format!("\"{method}\""))
+    };
+    let mut operations = shapes();
+    for (method, path) in [
+        ("DELETE", "/items/{id}"),
+        ("PUT", "/items/{id}"),
+        ("PUT", "/items/{id}/more"),
+        ("PUT", "/things/{id}"),
+        ("DELETE", "/all"),
+        ("POST", "/all"),
+    ] {
+        operations.push(empty(method, path));
+    }
+    for (binds, items, all) in [
+        (r#"binds = ["path", "query", "body"]"#, vec!["DELETE", "PUT"], vec!["DELETE", "POST"]),
+        (r#"binds = ["method", "path", "query", "body"]"#, vec!["PUT"], vec!["POST"]),
+    ] {
+        let venue = load(binds, &operations);
+        let names = |method: &str, path: &str| -> Vec<String> {
+            let members = closure(&venue, &bare(method, path), &CAUTIOUS);
+            members.iter().map(|member| (*member.operation).to_owned()).collect()
+        };
+        let of = |methods: Vec<&str>, path: &str| -> Vec<String> {
+            methods.iter().map(|method| format!("{method} {path}")).collect()
+        };
+        assert_eq!(names("PUT", "/items/1"), of(items, "/items/{id}"), "{binds}");
+        assert_eq!(names("POST", "/all"), of(all, "/all"), "{binds}");
+        assert_eq!(names("PUT", "/things/1"), ["PUT /things/{id}"], "{binds}");
+    }
 }
