@@ -209,7 +209,10 @@ impl<'s> Signed<'s> {
     }
 
     fn takes(&self, other: &Operation, shape: &Shape, said: &Said, elsewhere: bool) -> bool {
-        let hides = other.rpc && said.objects.iter().any(|fields| self.hides_names(shape, fields));
+        // A read without a schema takes any name, so one that nobody knows proves nothing.
+        let chosen = self.catalogue.shape(self.stated).is_some();
+        let hides = !chosen
+            || other.rpc && said.objects.iter().any(|fields| self.hides_names(shape, fields));
         if self.world.checks && (elsewhere || (said.has_odd && !hides)) {
             return false;
         }
@@ -272,17 +275,16 @@ impl<'s> Signed<'s> {
                 let Value::Array(items) = value else {
                     return false;
                 };
-                !items.is_empty()
-                    && items.iter().all(|item| match of {
-                        Items::Objects(shape) => self.is_object_of(*shape, item),
-                        Items::Scalars(kind) => self.is_taken(kind, item),
-                    })
+                items.iter().any(|item| match of {
+                    Items::Objects(shape) => self.is_object_of(*shape, item),
+                    Items::Scalars(kind) => self.is_taken(kind, item),
+                })
             }
             Kind::Object(shape) => self.is_object_of(*shape, value),
             kind => {
                 self.is_taken(kind, value)
                     && param.constant.as_ref().is_none_or(|wanted| {
-                        scalar(value).is_some_and(|text| text.eq_ignore_ascii_case(wanted))
+                        scalar(value).is_some_and(|text| text.trim().eq_ignore_ascii_case(wanted))
                     })
             }
         }
@@ -290,9 +292,12 @@ impl<'s> Signed<'s> {
 
     /// Whether a venue may take a scalar for one of this kind.
     fn is_taken(&self, kind: &Kind, value: &Value) -> bool {
-        let Some(text) = scalar(value).filter(|text| !text.is_empty()) else {
+        let Some(text) = scalar(value).map(|text| text.trim().to_owned()) else {
             return false;
         };
+        if text.is_empty() {
+            return false;
+        }
         match kind {
             Kind::Decimal { .. } | Kind::Digits | Kind::Integer => {
                 self.world.spelling == Spelling::Any || is_number(&text)
@@ -302,7 +307,9 @@ impl<'s> Signed<'s> {
             Kind::Bool => is_legal_text(kind, &text.to_ascii_lowercase()),
             // A symbol of another script is one; the form of the product still counts.
             Kind::Symbol(patterns) => is_symbol_like(patterns, &text),
-            Kind::Symbols(patterns) => text.split(',').all(|text| is_symbol_like(patterns, text)),
+            Kind::Symbols(patterns) => {
+                text.split(',').all(|text| is_symbol_like(patterns, text.trim()))
+            }
             Kind::List { .. } | Kind::Object(_) => false,
         }
     }
@@ -310,8 +317,8 @@ impl<'s> Signed<'s> {
     fn is_object_of(&self, shape: usize, value: &Value) -> bool {
         let said = json_said(self.catalogue, value);
         !said.is_list
-            && !said.has_odd
-            && self.has_all(&self.catalogue.shapes[shape], &said.objects[0], false, false)
+            // What is inside a parameter is none of the parameters that the venue checks.
+            && self.has_all(&self.catalogue.shapes[shape], &said.objects[0], false, true)
     }
 }
 
@@ -477,7 +484,8 @@ pub fn is_legal_text(kind: &Kind, text: &str) -> bool {
 }
 
 fn is_symbol_like(patterns: &[String], text: &str) -> bool {
-    let plain: String = text.chars().map(|c| if c.is_ascii() { c } else { 'A' }).collect();
+    let plain: String =
+        text.chars().map(|c| if c.is_ascii() { c.to_ascii_uppercase() } else { 'A' }).collect();
     patterns.is_empty()
         || patterns.iter().any(|pattern| fits_pattern(pattern.as_bytes(), plain.as_bytes()))
 }

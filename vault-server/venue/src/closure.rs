@@ -71,6 +71,8 @@ struct Signed<'s> {
     binds: Binds,
     /// The stated operation is a request over a WebSocket.
     is_rpc: bool,
+    /// Its schema is sourced, so the caller had to choose its parameters among those it knows.
+    is_sourced: bool,
     /// Its parameters, as they were written.
     content: &'s Content,
     names: Names,
@@ -125,6 +127,7 @@ impl<'s> Signed<'s> {
             standing,
             binds,
             is_rpc: stated.rpc,
+            is_sourced: stated.schema_sourced(),
             content,
             names: Names {
                 present: NameSet::default(),
@@ -198,7 +201,9 @@ impl<'s> Signed<'s> {
         if !several && !shape.required_set.is_within(&names.present) {
             return None;
         }
-        let knows_names = checks && !self.can_hide(operation, shape, content);
+        // A caller could add a name that nobody knows to a request that takes any, and so take
+        // every other operation out.
+        let knows_names = checks && self.is_sourced && !self.can_hide(operation, shape, content);
         let is_strange = names.strangers || !names.written.is_within(&shape.known_set);
         if (checks && rest) || (knows_names && is_strange) {
             return None;

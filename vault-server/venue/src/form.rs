@@ -44,15 +44,22 @@ pub fn parse(text: &str, place: Place) -> Result<Vec<(String, String)>, FormErro
     Ok(pairs)
 }
 
-/// Whether a parameter name is of plain form: `[A-Za-z0-9_.\[\]-]`, 1 to 64 bytes, no digit first:
-/// Bybit signs a number and the query after it, with nothing between them.
+/// Whether a parameter name is of plain form: `[A-Za-z0-9_.\[\]-]`, 1 to 64 bytes, a letter first.
+/// Bybit signs a number and the query after it, with nothing between them, so a name may not go on
+/// as a number either: `e9` would.
 pub fn is_plain_name(name: &str) -> bool {
     !name.is_empty()
         && name.len() <= NAME_MAX
-        && !name.starts_with(|c: char| c.is_ascii_digit())
+        && name.starts_with(|c: char| c.is_ascii_alphabetic())
+        && !continues_a_number(name)
         && name
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-' | b'[' | b']'))
+}
+
+fn continues_a_number(name: &str) -> bool {
+    let exponent = name.strip_prefix(['e', 'E']);
+    exponent.is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit() || c == '-'))
 }
 
 /// Whether a decoded value is free of control characters and of `& = % # +`.
@@ -121,6 +128,11 @@ mod tests {
             "a=1&&b=2",
             "=1",
             "0a=1",
+            ".a=1",
+            "_a=1",
+            "-a=1",
+            "e9=1",
+            "E-9=1",
             "%61=1",
             "a%5B0%5D=1",
             "a=1+2",

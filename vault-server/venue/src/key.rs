@@ -101,6 +101,9 @@ impl PrivateKey {
     /// [`VenueError::PrivateKeyBroken`], [`VenueError::RsaKeySize`].
     pub(crate) fn from_pem(secret: &SecretBytes) -> Result<Self, VenueError> {
         let (label, der) = pem::decode(secret.expose_secret())?;
+        if !der::is_one_sequence(&der) {
+            return Err(VenueError::PrivateKeyBroken);
+        }
         let algorithm = match label {
             Label::Pkcs1 => Algorithm::Rsa,
             Label::Pkcs8 => der::pkcs8_algorithm(&der).ok_or(VenueError::PrivateKeyBroken)?,

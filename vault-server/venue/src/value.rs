@@ -23,7 +23,7 @@ pub(crate) fn is_legal(catalog: &Catalog, param: &Param, value: &Value, how: Str
     let fits = |value: &Value| fits(catalog, &param.kind, value, how);
     let constant_holds = |text: &str| {
         param.constant.as_ref().is_none_or(|constant| {
-            constant == text || (how.accepting() && constant.eq_ignore_ascii_case(text))
+            constant == text || (how.accepting() && constant.eq_ignore_ascii_case(text.trim()))
         })
     };
     // A venue may read "nothing" as "everything": Kraken closes a whole position at volume 0. What a
@@ -36,7 +36,9 @@ pub(crate) fn is_legal(catalog: &Catalog, param: &Param, value: &Value, how: Str
         param.patterns.is_empty()
             || text.split(',').all(|symbol| {
                 param.patterns.iter().any(|pattern| {
-                    pattern.matches(symbol) || (how.accepting() && pattern.could_match(symbol))
+                    pattern.matches(symbol)
+                        || (how.accepting()
+                            && pattern.could_match(&symbol.trim().to_ascii_uppercase()))
                 })
             })
     };
@@ -75,6 +77,7 @@ fn is_taken(kind: &Kind, text: &str, how: Strictness) -> bool {
     if !how.accepting() {
         return is_legal_text(kind, text);
     }
+    let text = text.trim();
     match kind {
         // `01`, `1e0` and twenty digits are numbers to many parsers.
         Kind::Decimal | Kind::Integer | Kind::SignedDecimal | Kind::Timestamp => {
@@ -103,13 +106,17 @@ fn fits(catalog: &Catalog, kind: &Kind, value: &Value, how: Strictness) -> bool 
         }
         (Kind::Array { .. } | Kind::Object(_), _) if how.accepting() && how.cuttable => true,
         (Kind::Array { items, max }, Value::Array(values)) => {
-            let max = if how.accepting() { usize::MAX } else { *max };
-            (1..=max).contains(&values.len())
-                && values.iter().all(|value| match items {
-                    Items::Scalars(kind) => scalar_of(kind, value, how)
-                        .is_some_and(|text| with_heads(text, how, |t| is_taken(kind, t, how))),
-                    Items::Shape(index) => fits_shape(catalog, *index, value, how),
-                })
+            let fits_item = |value: &Value| match items {
+                Items::Scalars(kind) => scalar_of(kind, value, how)
+                    .is_some_and(|text| with_heads(text, how, |t| is_taken(kind, t, how))),
+                Items::Shape(index) => fits_shape(catalog, *index, value, how),
+            };
+            if how.accepting() {
+                // A venue may answer item by item, and take the first few of too many.
+                values.iter().any(fits_item)
+            } else {
+                (1..=*max).contains(&values.len()) && values.iter().all(fits_item)
+            }
         }
         (Kind::Object(index), value) => fits_shape(catalog, *index, value, how),
         _ => false,
@@ -117,6 +124,8 @@ fn fits(catalog: &Catalog, kind: &Kind, value: &Value, how: Strictness) -> bool 
 }
 
 fn fits_shape(catalog: &Catalog, index: usize, value: &Value, how: Strictness) -> bool {
+    // That a venue refuses parameters which it does not know says nothing about what is inside one.
+    let how = Strictness { unknown: how.unknown && !how.accepting(), ..how };
     match (catalog.shapes.get(index), value) {
         (Some(shape), Value::Object(fields)) => shape::check(catalog, shape, fields, how).is_ok(),
         _ => false,

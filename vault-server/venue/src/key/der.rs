@@ -32,6 +32,11 @@ const P256: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
 /// 1.2.840.113549.1.1.1
 const RSA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01];
 
+/// Whether a text is one sequence, with nothing behind it.
+pub(super) fn is_one_sequence(der: &[u8]) -> bool {
+    take(der, SEQUENCE).is_some_and(|(_, rest)| rest.is_empty())
+}
+
 /// The algorithm of a PKCS#8 key; `None` if it is none.
 pub(super) fn pkcs8_algorithm(der: &[u8]) -> Option<Algorithm> {
     let (algorithm, _) = pkcs8(der)?;

@@ -54,11 +54,38 @@ fn a_symbol_of_another_script_is_a_symbol() {
     }
 }
 
+/// A venue may trim, or compare without case.
+#[test]
+fn spelling_takes_no_operation_out() {
+    for (query, operation) in [
+        ("symbol=btcusd_perp&leverage=20", "POST /dapi/v1/leverage"),
+        ("symbol=BTCUSDT%20&leverage=20", "POST /fapi/v1/leverage"),
+        ("symbol=BTCUSDT&leverage=%2020", "POST /fapi/v1/leverage"),
+        ("symbol=BTCUSDT&side=buy&type=Market&quantity=01", "POST /fapi/v1/order"),
+    ] {
+        let reading = binance(&any_read(query), &CHECKED).expect("a read");
+        assert!(has(&reading, operation), "{query}");
+    }
+}
+
+/// A name that nobody knows, in a read that takes any, would otherwise say that nobody takes it.
+#[test]
+fn a_strange_name_in_a_read_that_takes_any_saves_nobody() {
+    let order = "symbol=BTCUSDT&side=BUY&type=MARKET&quantity=100";
+    let plain = binance(&any_read(order), &CHECKED).expect("a read");
+    let strange = binance(&any_read(&format!("{order}&zzz=1")), &CHECKED).expect("a read");
+    assert!(has(&plain, "POST /fapi/v1/order"));
+    assert!(has(&strange, "POST /fapi/v1/order"));
+}
+
 /// A venue's JSON reader may forgive what ours does not.
 #[test]
 fn loose_json_is_a_batch_all_the_same() {
     let order = "%7B%22symbol%22%3A%22BTCUSDT%22%2C%22side%22%3A%22BUY%22%2C%22type%22%3A%22MARKET%22%2C%22quantity%22%3A%221%22";
     let item = format!("{order}%7D");
+    let twice = format!("{order}%2C%22side%22%3A%22SELL%22%7D");
+    let more = format!("{order}%2C%22zzz%22%3A1%7D");
+    let nothing = "%7B%22symbol%22%3Anull%7D";
     let many = format!("%5B{}%5D", [item.as_str(); 9].join("%2C"));
     for list in [
         format!("%5B{item}%5D"),
@@ -66,6 +93,9 @@ fn loose_json_is_a_batch_all_the_same() {
         format!("%5B{item}%5D%5D"),
         format!("%20%5B{item}%2C%5D"),
         many,
+        format!("%5B{twice}%5D"),
+        format!("%5B{more}%5D"),
+        format!("%5B{nothing}%2C{item}%5D"),
     ] {
         let reading = binance(&any_read(&format!("batchOrders={list}")), &CHECKED).expect("read");
         assert!(has(&reading, "POST /fapi/v1/batchOrders"), "{list}");

@@ -5,6 +5,10 @@ use vault_venue::{Catalog, CatalogError, Part, VENUES};
 
 use crate::registry;
 
+/// Operations that the catalogue takes for more dangerous than the list does. The documents know
+/// this path only as a `POST`, which deletes a sub-account.
+const STRONGER: &[(&str, &str)] = &[("GET /v5/user/del-submember", "keys")];
+
 #[test]
 fn every_known_endpoint_is_there_with_its_class() {
     let registry = registry();
@@ -19,7 +23,9 @@ fn every_known_endpoint_is_there_with_its_class() {
         let name = format!("{} {}", field("method"), field("path"));
         let operation = venue.catalog.operations.iter().find(|found| *found.name == *name);
         let class = operation.map(|operation| operation.class.as_str());
-        assert_eq!(class, Some(field("class").as_str()), "{endpoint}");
+        let listed = field("class");
+        let stronger = STRONGER.iter().find(|(of, _)| *of == name).map(|(_, class)| *class);
+        assert_eq!(class, Some(stronger.unwrap_or(&listed)), "{endpoint}");
     }
     for name in registry.names() {
         assert!(endpoints.iter().any(|endpoint| endpoint["venue"] == name), "{name}");

@@ -135,9 +135,12 @@ fn an_optional_value_that_cannot_be_read_could_mean_anything() {
         operation("/text", QUERY, "text"),
     ]);
     for standing in [CAUTIOUS, CHECKED] {
-        let odd = closure(&venue, &query("/text", "symbol=A&size=x"), &standing);
-        assert_eq!(symbols(&odd, "/size"), Some(Symbols::Every));
-        assert!(odd[0].legs.is_empty());
+        // Some parser takes `01`, and what it then means nobody knows.
+        for size in ["x", "01", "1e0"] {
+            let odd = closure(&venue, &query("/text", &format!("symbol=A&size={size}")), &standing);
+            assert_eq!(symbols(&odd, "/size"), Some(Symbols::Every), "{size}");
+            assert!(odd[0].legs.is_empty());
+        }
         // A size of nothing is refused where it is stated, and judged where it is not.
         for size in ["1", "0"] {
             let read =
@@ -388,7 +391,7 @@ fn the_head_of_a_value_is_a_value_where_the_text_can_be_cut() {
         operation("/texts", "body = \"form\"", "texts"),
     ];
     let joined = load("binds = [\"query\", \"body\"]\njoined = \"concatenated\"", &parts);
-    for text in [r#"list=["1","12x"]"#, r#"list=["1","x2"]"#] {
+    for text in [r#"list=["a","12x"]"#, r#"list=["a","x2"]"#] {
         let request = json("/texts", text);
         let cautious = closure(&joined, &request, &CAUTIOUS);
         // What is left of a list after a cut is nobody's JSON, and maybe somebody's list.
