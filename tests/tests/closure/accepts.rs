@@ -213,7 +213,7 @@ impl<'s> Signed<'s> {
         let chosen = self.catalogue.shape(self.stated).is_some();
         let hides = !chosen
             || other.rpc && said.objects.iter().any(|fields| self.hides_names(shape, fields));
-        if self.world.checks && (elsewhere || (said.has_odd && !hides)) {
+        if self.world.checks && ((elsewhere && chosen) || (said.has_odd && !hides)) {
             return false;
         }
         match other.array_max {

@@ -203,9 +203,10 @@ impl<'s> Signed<'s> {
         }
         // A caller could add a name that nobody knows to a request that takes any, and so take
         // every other operation out.
-        let knows_names = checks && self.is_sourced && !self.can_hide(operation, shape, content);
+        let refuses = checks && self.is_sourced;
+        let knows_names = refuses && !self.can_hide(operation, shape, content);
         let is_strange = names.strangers || !names.written.is_within(&shape.known_set);
-        if (checks && rest) || (knows_names && is_strange) {
+        if (refuses && rest) || (knows_names && is_strange) {
             return None;
         }
         let lenient = Strictness {
