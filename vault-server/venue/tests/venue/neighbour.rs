@@ -400,3 +400,52 @@ fn the_head_of_a_value_is_a_value_where_the_text_can_be_cut() {
         assert_eq!(paths(&closure(&params_only(&parts), &request, &CAUTIOUS)), ["/texts"]);
     }
 }
+
+#[test]
+fn a_fixed_value_is_the_same_word_for_another() {
+    let fixed = |value: &str| {
+        format!(
+            "params = [{{ name = \"v\", type = \"string\", const = \"{value}\", required = true }}]"
+        )
+    };
+    let venue = params_only(&[
+        shape("any", "params = [{ name = \"v\", type = \"string\", required = true }]"),
+        shape("one", &fixed("one")),
+        shape("two", &fixed("two")),
+        operation("/any", QUERY, "any"),
+        operation("/one", QUERY, "one"),
+        operation("/two", QUERY, "two"),
+    ]);
+    for word in ["one", "ONE"] {
+        let request = query("/any", &format!("v={word}"));
+        assert_eq!(paths(&closure(&venue, &request, &CHECKED)), ["/any", "/one"], "{word}");
+    }
+}
+
+/// The text of a request over a socket is not encoded: several parameters can be one value.
+#[test]
+fn over_a_socket_a_free_text_can_hold_other_parameters() {
+    let socket = |path: &str, shape: &str| {
+        operation(path, "rpc = true", shape).replace("\"POST\"", "\"WS\"")
+    };
+    let note = r#"{ name = "note", type = "text", required = true }"#;
+    let venue = params_only(&[
+        shape("both", &format!("params = [{SYMBOL}, {note}]")),
+        shape("note", &format!("params = [{note}]")),
+        shape("one", &format!("params = [{SYMBOL}]")),
+        operation("/both", JSON, "both"),
+        operation("/note", JSON, "note"),
+        socket("/ws/both", "both"),
+        socket("/ws/note", "note"),
+        socket("/ws/one", "one"),
+    ]);
+    let text = r#"{"symbol":"A","note":"x"}"#;
+    let frame = VenueRequest {
+        method: "WS".to_owned(),
+        scheme: "wss".to_owned(),
+        host: "ws.example".to_owned(),
+        ..json("/ws/both", text)
+    };
+    assert_eq!(paths(&closure(&venue, &frame, &CHECKED)), ["/ws/both", "/ws/note"]);
+    assert_eq!(paths(&closure(&venue, &json("/both", text), &CHECKED)), ["/both"]);
+}

@@ -104,7 +104,11 @@ fn numbers_are_exact_texts() {
 #[test]
 fn ids_are_short_and_plain() {
     let (longest, longer) = (long("a", 64), long("a", 65));
-    check("id", &["\"a-B_9\"", "12", &longest], &["\"\"", "\"a b\"", "\"a.b\"", "true", &longer]);
+    check(
+        "id",
+        &["\"a-B_9\"", "12", &longest],
+        &["\"\"", "\"a b\"", "\"a.b\"", "true", "false", &longer],
+    );
     check("short_id", &["\"12345678\"", "1"], &["\"123456789\"", "123456789", "\"a.b\""]);
     let list = |count: usize| format!("\"{}\"", vec!["a"; count].join(","));
     check("ids", &["\"a\"", "\"a,b-1\"", &list(50)], &["\"a,\"", "\"a, b\"", "1", &list(51)]);
@@ -120,7 +124,7 @@ fn texts_are_bounded_and_plain() {
         &["\"é 'x' \\\"y\\\" \\\\\"", &longest],
         &["\"\"", "\"a&b\"", "\"a%b\"", &longer],
     );
-    check("fixed", &["\"x\""], &["\"y\"", "\"xx\"", "[]", "[\"x\"]"]);
+    check("fixed", &["\"x\""], &["\"y\"", "\"X\"", "\"xx\"", "[]", "[\"x\"]"]);
 }
 
 #[test]
