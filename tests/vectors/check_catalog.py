@@ -23,7 +23,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 STRONGER = {("GET", "/v5/user/del-submember"): {"class": "keys"}}
 CLASSES = {"public", "read", "trade", "cancel", "account", "transfer", "withdraw", "keys", "logon", "other"}
 TYPES = {
-    "string", "text", "decimal", "signed_decimal", "price", "integer", "bool", "enum", "symbol", "symbols", "id",
+    "string", "text", "decimal", "signed_decimal", "integer", "bool", "enum", "symbol", "symbols", "id",
     "ids", "timestamp", "object", "array",
 }
 ROLES = {
@@ -51,7 +51,7 @@ OPERATION_KEYS = {
 }
 SHAPE_KEYS = {"source", "include", "params", "one_of", "only_one"}
 PARAM_KEYS = {
-    "name", "type", "required", "role", "values", "max", "items", "items_max", "of", "legs", "const", "prefixes",
+    "name", "type", "required", "role", "values", "max", "items", "items_max", "of", "legs", "const",
     "merge", "implies", "pattern", "refused", "repeats",
 }
 IMPLIED_KEYS = {"type", "tif", "post_only"}

@@ -18,7 +18,7 @@ const ENVIRONMENT_KEYS: &str = "hosts ws_hosts headers routes ws_routes";
 const SIGNATURE_KEYS: &str = "scheme binds joined window usable_ms source needs_passphrase nonce \
     key_types client_order_id_reuse client_order_id_source reserved caller_headers variant";
 const SHAPE_KEYS: &str = "source include params one_of only_one";
-const PARAM_KEYS: &str = "name type required role values prefixes const max items of items_max \
+const PARAM_KEYS: &str = "name type required role values const max items of items_max \
     legs merge implies pattern refused repeats";
 const OPERATION_KEYS: &str = "method path class source right product binds domain signed rpc \
     params_in body array items_max shape tag note sensitive ws";
@@ -411,7 +411,6 @@ fn scalar(word: &str, raw: &Table) -> Kind {
     match word {
         "bool" => Kind::Bool,
         "decimal" => Kind::Decimal { signed: false },
-        "price" => Kind::Decimal { signed: !texts(raw, "prefixes").is_empty() },
         "signed_decimal" => Kind::Decimal { signed: true },
         "enum" => Kind::Enum(texts(raw, "values")),
         "id" => Kind::Id { max },

@@ -67,8 +67,9 @@ fn is_not_empty(tally: &Tally) {
     states_all(tally);
 }
 
-/// At a venue that binds the path, a request means one operation, or few.
+/// At a venue that binds the path, a request means one operation.
 fn stands_alone(tally: &Tally) {
+    assert_eq!(tally.widest, 1, "{}", tally.venue);
     states_all(tally);
 }
 

@@ -282,8 +282,7 @@ impl Vault {
         Ok(())
     }
 
-    /// What would change a denial, for the hint. A client that is denied too often gets none: it is
-    /// work that the vault need not do.
+    /// What would change a denial, for the hint.
     fn remedies(
         &self,
         caller: &Caller,

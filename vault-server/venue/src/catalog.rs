@@ -3,8 +3,10 @@
 
 mod binding;
 mod compile;
+mod head;
 mod load;
 mod raw;
+mod shapes;
 mod table;
 
 use std::collections::{BTreeMap, HashMap};
@@ -63,7 +65,7 @@ pub struct Catalog {
     pub signature: Signature,
     /// What the venue calls the rights of a key; empty when it is not known.
     pub rights: Vec<String>,
-    /// All operations, in the file's order.
+    /// All operations, sorted by name.
     pub operations: Vec<Operation>,
     pub(crate) shapes: Vec<Shape>,
     pub(crate) products: Vec<ProductRule>,

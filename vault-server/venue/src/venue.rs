@@ -28,7 +28,7 @@ pub struct Moment {
     pub at: Timestamp,
     /// The nonce to sign, at venues that want one.
     pub nonce: Option<u64>,
-    /// Whether the credential is for the venue's demo trading.
+    /// Which of the venue's environments the credential is for.
     pub environment: Environment,
     /// Whether the passphrase may stand in the signed request, at venues that want it there.
     pub disclose_passphrase: bool,

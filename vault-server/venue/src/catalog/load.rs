@@ -7,7 +7,9 @@ use sha2::{Digest, Sha256};
 use toml::Spanned;
 
 use super::binding;
-use super::compile::{self, Shapes};
+use super::compile;
+use super::head::{self, Head, RawHead};
+use super::shapes::Shapes;
 use super::{Catalog, CatalogError, raw};
 
 /// A part of a catalogue.
@@ -69,8 +71,8 @@ pub(super) fn load(name: &str, parts: &[Part<'_>]) -> Result<Catalog, CatalogErr
             sources.insert(key.clone(), text.clone());
         }
     }
-    let head = head(&mut read)?.ok_or_else(|| broken("no part has a signature".to_owned()))?;
-    let head = compile::head(head, &sources).map_err(broken)?;
+    let head = take_head(&mut read)?.ok_or_else(|| broken("no part has a signature".to_owned()))?;
+    let head = head::head(head, &sources).map_err(broken)?;
 
     let mut shapes = Shapes::default();
     for (part, raw) in &read {
@@ -115,7 +117,7 @@ pub(super) fn load(name: &str, parts: &[Part<'_>]) -> Result<Catalog, CatalogErr
 fn operation(
     part: &Part<'_>,
     stated: &Spanned<raw::Operation>,
-    head: &compile::Head,
+    head: &Head,
     sources: &BTreeMap<String, String>,
     shapes: &Shapes,
 ) -> Result<super::Operation, CatalogError> {
@@ -126,8 +128,8 @@ fn operation(
 }
 
 /// Takes out what concerns the venue as a whole; exactly one part may say it.
-fn head(parts: &mut [(&Part<'_>, raw::Part)]) -> Result<Option<compile::RawHead>, CatalogError> {
-    let mut found: Option<compile::RawHead> = None;
+fn take_head(parts: &mut [(&Part<'_>, raw::Part)]) -> Result<Option<RawHead>, CatalogError> {
+    let mut found: Option<RawHead> = None;
     for (part, raw) in parts {
         let says_more = raw.title.is_some()
             || !raw.environments.is_empty()
@@ -147,7 +149,7 @@ fn head(parts: &mut [(&Part<'_>, raw::Part)]) -> Result<Option<compile::RawHead>
         if found.is_some() {
             return Err(part.whole("another part has a signature already"));
         }
-        found = Some(compile::RawHead {
+        found = Some(RawHead {
             title: raw.title.take().ok_or_else(|| part.whole("title is missing"))?,
             environments: std::mem::take(&mut raw.environments),
             signature,

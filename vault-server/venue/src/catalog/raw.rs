@@ -208,8 +208,6 @@ pub(super) struct Param {
     pub role: Option<Role>,
     #[serde(default)]
     pub values: Vec<String>,
-    #[serde(default)]
-    pub prefixes: Vec<String>,
     #[serde(default, rename = "const")]
     pub constant: Option<String>,
     #[serde(default)]
@@ -245,7 +243,6 @@ pub(super) enum Kind {
     Ids,
     Integer,
     Object,
-    Price,
     SignedDecimal,
     String,
     Symbol,

@@ -66,6 +66,10 @@ params = [{ name = "address", type = "string", required = true, role = "address"
 [shape.empty]
 source = "docs"
 params = []
+[shape.hedged]
+source = "docs"
+include = ["order"]
+params = [{ name = "positionSide", type = "enum", values = ["LONG", "SHORT"] }]
 
 [[operation]]
 method = "GET"
