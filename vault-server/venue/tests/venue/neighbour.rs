@@ -449,3 +449,27 @@ fn over_a_socket_a_free_text_can_hold_other_parameters() {
     assert_eq!(paths(&closure(&venue, &frame, &CHECKED)), ["/ws/both", "/ws/note"]);
     assert_eq!(paths(&closure(&venue, &json("/both", text), &CHECKED)), ["/both"]);
 }
+
+#[test]
+fn a_read_with_a_value_that_cannot_be_read_touches_what_it_could_name() {
+    let params = |size: &str, more: &str| {
+        format!(
+            "params = [{{ name = \"asset\", type = \"string\", required = true }}, {{ name = \"size\", type = \"{size}\" }}{more}]"
+        )
+    };
+    let read =
+        |path: &str, shape: &str| operation(path, QUERY, shape).replace("\"trade\"", "\"read\"");
+    let venue = params_only(&[
+        shape("text", &params("string", "")),
+        shape("assets", &params("decimal", "")),
+        shape("instruments", &params("decimal", &format!(", {MAYBE_SYMBOL}"))),
+        read("/text", "text"),
+        read("/assets", "assets"),
+        read("/instruments", "instruments"),
+        operation("/write", QUERY, "assets"),
+    ]);
+    let odd = closure(&venue, &query("/text", "asset=A&size=x"), &CHECKED);
+    assert_eq!(symbols(&odd, "/assets"), Some(Symbols::Named(Vec::new())));
+    assert_eq!(symbols(&odd, "/instruments"), Some(Symbols::Every));
+    assert_eq!(symbols(&odd, "/write"), Some(Symbols::Every));
+}

@@ -239,6 +239,9 @@ fn names_and_values_are_plain_however_deep() {
     ] {
         assert_eq!(read(&venue, "/json", text), Err(ReadError::BodyMalformed), "{text}");
     }
+    for raw in ["{\"a\":\"\t\"}", "{\"a\":\"\u{7f}\"}"] {
+        assert_eq!(read(&venue, "/one", raw), Err(ReadError::BodyMalformed), "{raw:?}");
+    }
     assert!(read(&venue, "/json", r#"{"a":{"b":["x",1,null,true]}}"#).is_ok());
 }
 
