@@ -171,6 +171,7 @@ impl<'s> Signed<'s> {
         // Most operations want a parameter that is not there.
         let same = self.is_rpc || self.catalog.signature.joined == Some(Joined::Concatenated);
         if same
+            && self.is_bound(operation.location)
             && operation.array_max.is_none()
             && !shape.required_set.is_within(&self.names.present)
         {

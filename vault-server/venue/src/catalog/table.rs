@@ -164,8 +164,27 @@ mod tests {
 
     use vault_model::Environment;
 
-    use super::Binding;
+    use super::{Binding, NameSet};
     use crate::registry::Registry;
+
+    #[test]
+    fn sets_of_names_are_sets() {
+        let set = |names: &[usize]| {
+            let mut set = NameSet::default();
+            names.iter().for_each(|&name| set.insert(name));
+            set
+        };
+        let some = set(&[0, 63, 64, 127]);
+        assert!(some.is_within(&some) && set(&[]).is_within(&set(&[])));
+        for name in [0, 63, 64, 127] {
+            assert!(set(&[name]).is_within(&some), "{name}");
+            assert!(!some.is_within(&set(&[name])), "{name}");
+        }
+        for name in [1, 62, 65, 126, 128, 191] {
+            assert!(!set(&[name]).is_within(&some), "{name}");
+        }
+        assert!(set(&[]).is_within(&some) && !some.is_within(&set(&[])));
+    }
 
     /// ccxt judges [`crate::Catalog::bound_alike`]; closures ask the table. They say the same.
     #[test]

@@ -243,6 +243,16 @@ proptest! {
         for label in LABELS {
             let _ = read(wrap(label, &der));
         }
+        // A changed length can make the cut key a whole one of another kind.
+        der.truncate(cut.index(der.len()));
+        for label in LABELS {
+            let _ = read(wrap(label, &der));
+        }
+    }
+
+    #[test]
+    fn a_cut_key_is_none(which in 0..3_usize, cut in any::<prop::sample::Index>()) {
+        let mut der = der([known::ED25519, known::P256, known::RSA][which]);
         der.truncate(cut.index(der.len()));
         for label in LABELS {
             prop_assert!(read(wrap(label, &der)).is_err());

@@ -2,7 +2,7 @@
 //! venue signs query and body and nothing else.
 
 use vault_model::{Class, Member, Symbols, VenueRequest};
-use vault_venue::{Part, Standing, Venue};
+use vault_venue::{KeyType, Part, Standing, Venue};
 
 use crate::{CAUTIOUS, MADE, bare};
 
@@ -472,4 +472,41 @@ fn a_read_with_a_value_that_cannot_be_read_touches_what_it_could_name() {
     assert_eq!(symbols(&odd, "/assets"), Some(Symbols::Named(Vec::new())));
     assert_eq!(symbols(&odd, "/instruments"), Some(Symbols::Every));
     assert_eq!(symbols(&odd, "/write"), Some(Symbols::Every));
+}
+
+/// What is left of a list after a cut is no list any more, and may be one to another.
+#[test]
+fn a_number_could_be_the_rest_of_a_list_where_the_text_can_be_cut() {
+    let parts = [
+        operation("/free", JSON, "").replace("shape = \"\"\n", ""),
+        shape(
+            "list",
+            r#"params = [{ name = "v", type = "array", of = "integer", required = true }]"#,
+        ),
+        operation("/list", JSON, "list"),
+    ];
+    let joined = load("binds = [\"query\", \"body\"]\njoined = \"concatenated\"", &parts);
+    let request = json("/free", r#"{"v":5}"#);
+    assert_eq!(paths(&closure(&joined, &request, &CAUTIOUS)), ["/free", "/list"]);
+    assert_eq!(paths(&closure(&params_only(&parts), &request, &CAUTIOUS)), ["/free"]);
+}
+
+#[test]
+fn what_a_type_of_key_leaves_unsigned_can_be_anything() {
+    let venue = load(
+        r#"binds = ["query", "body"]
+joined = "concatenated"
+key_types = ["hmac", "legacy-hmac"]
+variant = [{ key_types = ["legacy-hmac"], binds = ["method"], source = "docs" }]"#,
+        &[
+            shape("one", &format!("params = [{SYMBOL}]")),
+            shape("other", r#"params = [{ name = "asset", type = "string", required = true }]"#),
+            operation("/one", QUERY, "one"),
+            operation("/other", QUERY, "other"),
+        ],
+    );
+    let legacy = Standing { key_type: KeyType::LegacyHmac, ..CHECKED };
+    let closure = closure(&venue, &query("/one", "symbol=A"), &legacy);
+    assert_eq!(paths(&closure), ["/one", "/other"]);
+    assert_eq!(symbols(&closure, "/other"), Some(Symbols::Every));
 }
