@@ -43,7 +43,7 @@ fn bybit_closures_hold() {
 
 #[test]
 fn coinbase_closures_hold() {
-    stands_alone(&enumerate("coinbase"));
+    states_all(&enumerate("coinbase"));
 }
 
 #[test]
