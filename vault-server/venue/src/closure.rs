@@ -64,11 +64,19 @@ pub(crate) fn hash(closure: &[Member]) -> [u8; 32] {
     hasher.finalize().into()
 }
 
+/// Where query and body are one text, whoever holds the signature may cut it in two anywhere; a
+/// venue that ignores the odd end takes a request with a shorter value, without its last parameters
+/// or with the end of a name for a name. A venue that checks names refuses that.
+fn is_cuttable(catalog: &Catalog, standing: &Standing<'_>) -> bool {
+    catalog.signature.joined == Some(Joined::Concatenated) && !standing.venue_checks
+}
+
 /// What was signed.
 struct Signed<'s> {
     catalog: &'s Catalog,
     standing: &'s Standing<'s>,
     binds: Binds,
+    is_cuttable: bool,
     /// The stated operation is a request over a WebSocket.
     is_rpc: bool,
     /// Its schema is sourced, so the caller had to choose its parameters among those it knows.
@@ -121,37 +129,26 @@ impl<'s> Signed<'s> {
         standing: &'s Standing<'s>,
     ) -> Self {
         let binds = catalog.binds(stated, standing.key_type);
-        // Text in a place that is not signed can be left out, so it does not count.
-        let mut signed = Self {
+        let is_cuttable = is_cuttable(catalog, standing);
+        Self {
             catalog,
             standing,
             binds,
+            is_cuttable,
             is_rpc: stated.rpc,
             is_sourced: stated.schema_sourced(),
             content,
-            names: Names {
-                present: NameSet::default(),
-                written: NameSet::default(),
-                strangers: false,
-            },
+            names: Names::of(catalog, content, is_cuttable),
+            // Text in a place that is not signed can be left out, so it does not count.
             query: if binds.query { request.query.as_bytes() } else { &[] },
             body: if binds.body { request.body.as_slice() } else { &[] },
-        };
-        signed.names = Names::of(catalog, content, signed.is_cuttable());
-        signed
-    }
-
-    /// Where query and body are one text, whoever holds the signature may cut it in two anywhere;
-    /// a venue that ignores the odd end takes a request with a shorter value, without its last
-    /// parameters or with the end of a name for a name. A venue that checks names refuses that.
-    fn is_cuttable(&self) -> bool {
-        self.catalog.signature.joined == Some(Joined::Concatenated) && !self.standing.venue_checks
+        }
     }
 
     /// The stated operation as the holder of the signature could call it.
     fn stated(&self, operation: &Operation, stated: &Member) -> Member {
         let is_open = operation.location != Location::Nowhere && !self.is_bound(operation.location);
-        if is_open || (self.is_cuttable() && operation.class.is_write()) {
+        if is_open || (self.is_cuttable && operation.class.is_write()) {
             member::unread(self.catalog, operation)
         } else {
             stated.clone()
@@ -182,7 +179,7 @@ impl<'s> Signed<'s> {
             Found::Nothing => None,
             Found::Same { rest } => self.fits(operation, shape, self.content, &self.names, rest),
             Found::Other { content, rest } => {
-                let names = Names::of(self.catalog, &content, self.is_cuttable());
+                let names = Names::of(self.catalog, &content, self.is_cuttable);
                 self.fits(operation, shape, &content, &names, rest)
             }
         }
@@ -211,7 +208,7 @@ impl<'s> Signed<'s> {
             return None;
         }
         let lenient = Strictness {
-            cuttable: self.is_cuttable(),
+            cuttable: self.is_cuttable,
             optional: false,
             stated: false,
             unknown: knows_names,
@@ -229,7 +226,7 @@ impl<'s> Signed<'s> {
         if !takes_all && !fits(lenient) {
             return None;
         }
-        if self.is_cuttable() && operation.class.is_write() {
+        if self.is_cuttable && operation.class.is_write() {
             return Some(member::unread(self.catalog, operation));
         }
         // An optional parameter that we cannot read, or that no rule can judge, could be one that
