@@ -60,6 +60,18 @@ words! {
     }
 }
 
+words! {
+    /// How a position is secured.
+    MarginMode {
+        /// With nothing borrowed.
+        Cash = "cash",
+        /// By everything in the account.
+        Cross = "cross",
+        /// By what is set aside for it.
+        Isolated = "isolated",
+    }
+}
+
 /// One order in a request. Decimals are exact texts that match `^-?[0-9]{1,18}(\.[0-9]{1,18})?$`.
 /// What the request does not say is absent.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
@@ -101,6 +113,24 @@ pub struct Leg {
     /// Leverage.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub leverage: Option<String>,
+    /// Margin mode. Not written with the rest: an entry of the log has it in its `detail`.
+    #[serde(skip)]
+    pub margin_mode: Option<MarginMode>,
+    /// Whether it changes an order that is there (by that order's id), and so keeps what it does not
+    /// say. Not written: an entry's operation says it.
+    #[serde(skip)]
+    pub amends: bool,
+}
+
+/// Value that an operation moves. What the request does not say is absent.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Transfer {
+    /// What, as the venue writes it.
+    pub asset: Option<String>,
+    /// How much of it: an exact decimal.
+    pub amount: Option<String>,
+    /// Where to: an address, or the name under which the venue keeps one.
+    pub address: Option<String>,
 }
 
 /// Which symbols an operation touches.
@@ -129,6 +159,10 @@ pub struct Member {
     pub legs: Vec<Leg>,
     /// The client order id, where it has exactly one.
     pub client_order_id: Option<String>,
+    /// Every client order id of it, in the request's order.
+    pub client_order_ids: Vec<String>,
+    /// What it moves, of class `transfer` or `withdraw`; empty if it does not say.
+    pub transfers: Vec<Transfer>,
 }
 
 /// What a request is: the operation it states, and everything that its signature would authorise.
@@ -167,6 +201,8 @@ mod tests {
             symbols: Symbols::Every,
             legs: Vec::new(),
             client_order_id: None,
+            client_order_ids: Vec::new(),
+            transfers: Vec::new(),
         }
     }
 

@@ -4,6 +4,8 @@
 mod class;
 mod halt;
 mod intent;
+mod market;
+mod money;
 mod name;
 mod request;
 mod secret;
@@ -11,7 +13,9 @@ mod time;
 
 pub use class::{Class, Environment, Mode, Product, Role, UnknownWord};
 pub use halt::{HaltLevel, HaltTarget};
-pub use intent::{Leg, Member, OrderType, Reading, Side, Symbols, TimeInForce};
+pub use intent::{Leg, MarginMode, Member, OrderType, Reading, Side, Symbols, TimeInForce, Transfer};
+pub use market::{Asset, ClockTime, Instrument, NotAPair, Pair, SizeUnit};
+pub use money::{Money, NotMoney};
 pub use name::{Name, NameError, RequestId, Serial};
 pub use request::{SignedRequest, VenueRequest};
 pub use secret::SecretBytes;

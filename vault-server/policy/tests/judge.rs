@@ -25,6 +25,8 @@ fn member(class: Class) -> Member {
         symbols: Symbols::Named(Vec::new()),
         legs: Vec::new(),
         client_order_id: None,
+        client_order_ids: Vec::new(),
+        transfers: Vec::new(),
     }
 }
 

@@ -97,6 +97,8 @@ fn members() -> Vec<Member> {
                     symbols: symbols.clone(),
                     legs: Vec::new(),
                     client_order_id: None,
+                    client_order_ids: Vec::new(),
+                    transfers: Vec::new(),
                 });
             }
         }

@@ -44,6 +44,8 @@ pub(crate) fn unread(catalog: &Catalog, operation: &Operation) -> Member {
         symbols: if names_none { Symbols::Named(Vec::new()) } else { Symbols::Every },
         legs: Vec::new(),
         client_order_id: None,
+        client_order_ids: Vec::new(),
+        transfers: Vec::new(),
     }
 }
 
@@ -101,6 +103,8 @@ impl Found {
             },
             legs: if is_write { self.legs } else { Vec::new() },
             client_order_id,
+            client_order_ids: self.client_order_ids,
+            transfers: Vec::new(),
         }
     }
 
