@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 use vault_model::{Class, Mode, Name, Product};
 
 use crate::grant::Grant;
-use crate::network::{NetworkError, check_network};
 use crate::parse::{self, ScopeError};
-use crate::symbol::Symbol;
+use crate::rule::network::{NetworkError, check_network};
+use crate::rule::symbol::Symbol;
 
 /// One scope. Everything that is not in it is denied.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]

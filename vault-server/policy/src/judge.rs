@@ -6,9 +6,9 @@ use ipnet::IpNet;
 use vault_model::{HaltLevel, Member, Mode, Name, Reading};
 
 use crate::denial::{Decision, Denial, Outside};
-use crate::halt::Halts;
+use crate::rule::halt::Halts;
+use crate::rule::{class, credential, halt, mode, network, product, schema, symbol};
 use crate::scope::Scope;
-use crate::{class, credential, halt, mode, network, product, schema, symbol};
 
 /// All that a decision is made of.
 #[derive(Clone, Copy, Debug)]

@@ -11,7 +11,7 @@ use vault_model::Name;
 
 use crate::document::{NetworkDocument, ScopeDocument};
 use crate::grant::Grant;
-use crate::symbol::Symbol;
+use crate::rule::symbol::Symbol;
 
 /// A dimension of scopes.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]

@@ -12,8 +12,8 @@ use vault_model::{Class, Mode, Name, Product};
 
 use crate::document::{NetworkDocument, ScopeDocument, is_grantable, is_operation};
 use crate::grant::{EVERY, Grant};
-use crate::network::{NetworkError, parse_network};
-use crate::symbol::Symbol;
+use crate::rule::network::{NetworkError, parse_network};
+use crate::rule::symbol::Symbol;
 
 /// What is wrong with a scope, and where.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
