@@ -2,6 +2,7 @@
 //! wire contract that are not protobuf: what a command's signature covers, what is sealed to the
 //! core, what an invite token says. `docs/reference/formats.md` draws all of them.
 
+pub mod approval;
 pub mod command;
 pub mod enroll;
 pub mod sealed;
