@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::class::{UnknownWord, words};
-use crate::{Class, Product};
+use crate::{Class, Product, Timestamp};
 
 words! {
     /// Which way an order goes.
@@ -120,6 +120,10 @@ pub struct Leg {
     /// say. Not written: an entry's operation says it.
     #[serde(skip)]
     pub amends: bool,
+    /// Until when the venue takes the order, not how long it stays there then. Not written: the time
+    /// of an entry is later than that soon.
+    #[serde(skip)]
+    pub deadline: Option<Timestamp>,
 }
 
 /// Value that an operation moves. What the request does not say is absent.

@@ -22,6 +22,8 @@ pub struct NotMoney;
 
 /// Digits behind the point.
 const DIGITS: u32 = 18;
+/// What stands for 0.000000001, half of the digits.
+const HALF: i128 = 10i128.pow(DIGITS / 2);
 /// What stands for 1.
 const ONE: i128 = 10i128.pow(DIGITS);
 
@@ -49,17 +51,31 @@ impl Money {
 
     /// The product; `None` if it would be rounded or is out of range.
     pub fn checked_mul(self, other: Self) -> Option<Self> {
-        let ((one, one_digits), (other, other_digits)) = (self.reduced(), other.reduced());
-        let product = one.checked_mul(other)?;
+        // Nine digits each, as nearly all numbers have: one multiplication.
+        let (one, rest) = (self.0 / HALF, self.0 % HALF);
+        let (two, other_rest) = (other.0 / HALF, other.0 % HALF);
+        if rest == 0 && other_rest == 0 {
+            return one.checked_mul(two).map(Self);
+        }
+        let ((mut one, one_digits), (mut other, other_digits)) = (self.reduced(), other.reduced());
         let digits = one_digits + other_digits;
-        match DIGITS.checked_sub(digits) {
-            Some(missing) => product.checked_mul(10i128.pow(missing)).map(Self),
-            None => {
-                // Both are reduced, and still 2 * 5 may have made zeros.
-                let surplus = 10i128.pow(digits - DIGITS);
-                (product % surplus == 0).then(|| Self(product / surplus))
+        let Some(surplus) = digits.checked_sub(DIGITS) else {
+            return one.checked_mul(other)?.checked_mul(10i128.pow(DIGITS - digits)).map(Self);
+        };
+        // Both are reduced, and still 2 * 5 may make zeros. What goes is taken away before
+        // multiplying: a product that fits must not fail for what stands between.
+        for prime in [2, 5] {
+            for _ in 0..surplus {
+                if one % prime == 0 {
+                    one /= prime;
+                } else if other % prime == 0 {
+                    other /= prime;
+                } else {
+                    return None;
+                }
             }
         }
+        one.checked_mul(other).map(Self)
     }
 
     /// Whether it is below 0.

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use rustc_hash::FxHashMap;
 use serde::Deserialize;
-use vault_model::{Class, Environment, OrderType, Product, TimeInForce};
+use vault_model::{Class, Environment, MarginMode, OrderType, Product, TimeInForce};
 
 pub(crate) use binding::Binding;
 pub use load::Part;
@@ -69,6 +69,9 @@ pub struct Catalog {
     pub operations: Vec<Operation>,
     pub(crate) shapes: Vec<Shape>,
     pub(crate) products: Vec<ProductRule>,
+    pub(crate) sizes: Vec<SizeRule>,
+    /// By the venue's word.
+    margin_modes: HashMap<String, Vec<MarginModeWord>>,
     pub(crate) order_types: HashMap<String, OrderTypeWord>,
     pub(crate) tifs: HashMap<String, TifWord>,
     environments: HashMap<Environment, Hosts>,
@@ -213,6 +216,10 @@ pub struct Operation {
     pub rights: Vec<String>,
     /// The product of its orders, where the operation says it.
     pub product: Option<Product>,
+    /// The margin mode of its orders, where they state none.
+    pub margin_mode: Option<MarginMode>,
+    /// Whether its legs change orders that are there, and keep what they do not say.
+    pub amends: bool,
     /// A WebSocket log-on.
     pub ws: bool,
     /// A request over a WebSocket, named by its path, with its parameters in a JSON object.
@@ -309,6 +316,8 @@ pub(crate) struct Param {
     pub repeats: bool,
     /// A symbol fits one of these; empty: any symbol.
     pub patterns: Vec<Glob>,
+    /// The products for which the venue heeds a flag; empty: all.
+    pub products: Vec<Product>,
 }
 
 /// What the presence of a parameter says about its order.
@@ -355,7 +364,9 @@ pub(crate) enum Role {
     Amount,
     Asset,
     ClientOrderId,
+    Deadline,
     Leverage,
+    MarginMode,
     OrderId,
     PostOnly,
     Price,
@@ -373,10 +384,42 @@ pub(crate) enum Role {
 #[derive(Debug)]
 pub(crate) struct ProductRule {
     pub product: Product,
+    pub when: When,
+}
+
+/// In what unit the quantity of some orders is.
+#[derive(Debug)]
+pub(crate) struct SizeRule {
+    pub unit: SizeUnit,
+    pub when: When,
+}
+
+/// The unit of a quantity.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum SizeUnit {
+    /// The base asset, or contracts: what a quantity usually is.
+    Base,
+    /// The quote currency.
+    Quote,
+    /// Nobody can tell.
+    Unknown,
+}
+
+/// A condition on a leg: its symbol, and the parameters in it and around it.
+#[derive(Debug)]
+pub(crate) struct When {
     pub symbol: Option<Glob>,
     pub values: Vec<(String, Vec<String>)>,
     pub present: Vec<String>,
     pub absent: Vec<String>,
+}
+
+/// What a venue's word for a margin mode means: in one parameter, or in all.
+#[derive(Clone, Debug)]
+pub(crate) struct MarginModeWord {
+    pub param: Option<String>,
+    pub mode: MarginMode,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -432,6 +475,13 @@ impl Catalog {
             && (!binds.method || one.method == other.method)
             && (!binds.path || one.path == other.path)
             && (!binds.host || hosts_alike())
+    }
+
+    /// The margin mode that a parameter's word means: its own meaning goes before that of all.
+    pub(crate) fn margin_mode(&self, param: &str, word: &str) -> Option<MarginMode> {
+        let words = self.margin_modes.get(word)?;
+        let of = |param: Option<&str>| words.iter().find(|word| word.param.as_deref() == param);
+        of(Some(param)).or_else(|| of(None)).map(|word| word.mode)
     }
 
     /// The citation behind a key of `[sources]`.

@@ -24,6 +24,9 @@ pub enum ReadError {
     /// Not a host of the venue in this environment.
     #[error("host is not one of the venue's in this environment")]
     HostUnknown,
+    /// A margin mode that has no meaning in the vault's words.
+    #[error("margin mode is not in the catalogue")]
+    MarginModeUnknown,
     /// Not an upper-case token.
     #[error("method is not an upper-case token")]
     MethodNotPlain,
@@ -79,6 +82,7 @@ impl ReadError {
             Self::EnvironmentUnknown => "ENVIRONMENT_UNKNOWN",
             Self::HeaderNotAllowed => "HEADER_NOT_ALLOWED",
             Self::HostUnknown => "HOST_UNKNOWN",
+            Self::MarginModeUnknown => "MARGIN_MODE_UNKNOWN",
             Self::MethodNotPlain => "METHOD_NOT_PLAIN",
             Self::OperationUnknown => "OPERATION_UNKNOWN",
             Self::OrderTypeUnknown => "ORDER_TYPE_UNKNOWN",

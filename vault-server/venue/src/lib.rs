@@ -14,6 +14,7 @@ mod form;
 mod glob;
 mod json;
 mod key;
+pub mod listing;
 mod member;
 mod plain;
 mod read;

@@ -1,8 +1,10 @@
 //! What an operation would do with given parameters: its legs, symbols and products.
 
-use vault_model::{Leg, Member, OrderType, Product, Symbols, TimeInForce};
+use vault_model::{
+    Class, Leg, MarginMode, Member, OrderType, Product, Symbols, TimeInForce, Transfer,
+};
 
-use crate::catalog::{Catalog, Kind, Operation, Param, Role, Shape};
+use crate::catalog::{Catalog, Kind, Operation, Param, Role, Shape, SizeUnit, When};
 use crate::content::{Content, Fields};
 use crate::error::ReadError;
 use crate::json::Value;
@@ -12,7 +14,8 @@ use crate::value;
 ///
 /// # Errors
 ///
-/// [`ReadError::OrderTypeUnknown`] for an order whose type or time in force has no meaning here.
+/// [`ReadError::OrderTypeUnknown`] for an order whose type or time in force has no meaning here,
+/// [`ReadError::MarginModeUnknown`] for a margin mode that has none.
 pub(crate) fn read(
     catalog: &Catalog,
     operation: &Operation,
@@ -21,7 +24,13 @@ pub(crate) fn read(
     let Some(shape) = operation.shape.and_then(|index| catalog.shapes.get(index)) else {
         return Ok(unread(catalog, operation));
     };
-    let mut found = Found { product: operation.product, ..Found::default() };
+    let mut found = Found {
+        amends: operation.amends,
+        is_write: operation.class.is_write(),
+        margin_mode: operation.margin_mode,
+        product: operation.product,
+        ..Found::default()
+    };
     for fields in &content.objects {
         collect(catalog, shape, fields, &Outer::default(), &mut found)?;
     }
@@ -59,9 +68,15 @@ struct Outer<'f> {
 
 #[derive(Default)]
 struct Found {
+    /// Every leg changes an order that is there.
+    amends: bool,
+    is_write: bool,
+    /// The margin mode of every leg that states none.
+    margin_mode: Option<MarginMode>,
     /// The product of every leg, where the operation says it.
     product: Option<Product>,
     legs: Vec<Leg>,
+    transfers: Vec<Transfer>,
     /// A leg without symbol or product: it could be any.
     symbol_open: bool,
     product_open: bool,
@@ -87,6 +102,10 @@ impl Found {
             [only] => Some(only.clone()),
             _ => None,
         };
+        // What cancels or changes an order names it by the id that it has: that is no second order of
+        // one id.
+        let places = operation.class == Class::Trade && !self.amends;
+        let moves = matches!(operation.class, Class::Transfer | Class::Withdraw);
         Member {
             operation: operation.name.clone(),
             class: operation.class,
@@ -103,13 +122,36 @@ impl Found {
             },
             legs: if is_write { self.legs } else { Vec::new() },
             client_order_id,
-            client_order_ids: self.client_order_ids,
-            transfers: Vec::new(),
+            client_order_ids: if places { self.client_order_ids } else { Vec::new() },
+            transfers: if moves { self.transfers } else { Vec::new() },
         }
     }
 
-    fn push(&mut self, catalog: &Catalog, mut leg: Leg, fields: &[&Fields]) {
+    fn push(
+        &mut self,
+        catalog: &Catalog,
+        mut leg: Leg,
+        binding_on: &[Product],
+        fields: &[&Fields],
+    ) {
         leg.product = self.product.or_else(|| product(catalog, leg.symbol.as_deref(), fields));
+        leg.margin_mode = leg.margin_mode.or(self.margin_mode);
+        leg.amends = self.amends;
+        let binds = |product| product != Product::Spot && is_among(binding_on, product);
+        if !leg.product.is_some_and(binds) {
+            // At spot there is no position to reduce, and a flag that the venue may ignore is none.
+            leg.reduce_only = None;
+        }
+        match size_unit(catalog, leg.symbol.as_deref(), fields) {
+            SizeUnit::Base => {}
+            SizeUnit::Quote => leg.quote_quantity = leg.quantity.take().or(leg.quote_quantity),
+            // A number in an unknown unit would be judged as one in the usual unit. And no amendment
+            // that changes the size may look like one that keeps it.
+            SizeUnit::Unknown => {
+                leg.amends &= leg.quantity.is_none() && leg.quote_quantity.is_none();
+                (leg.quantity, leg.quote_quantity) = (None, None);
+            }
+        }
         self.symbol_open |= leg.symbol.is_none();
         self.product_open |= leg.product.is_none();
         self.legs.push(leg);
@@ -124,6 +166,13 @@ struct Draft<'f> {
     is_leg: bool,
     /// It says something that only an order has.
     is_order: bool,
+    /// It sets leverage or margin mode.
+    is_setting: bool,
+    /// The products on which its `reduce_only` binds; empty: all.
+    binding_on: &'f [Product],
+    /// What it moves: assets, amount, address.
+    assets: Vec<String>,
+    moved: Transfer,
     nested: Vec<(&'f Shape, &'f Value)>,
     /// Its own fields and those merged into it.
     fields: Vec<&'f Fields>,
@@ -156,7 +205,11 @@ impl<'f> Draft<'f> {
             } else if param.legs {
                 self.nested.extend(shape_of(catalog, param).map(|inner| (inner, field)));
             } else if let Some(role) = param.role {
-                self.say(catalog, role, texts(&param.kind, field), ids)?;
+                if role == Role::ReduceOnly {
+                    self.binding_on = &param.products;
+                }
+                let said = Said { name, role, texts: texts(&param.kind, field) };
+                self.say(catalog, said, ids)?;
             }
         }
         Ok(())
@@ -165,10 +218,10 @@ impl<'f> Draft<'f> {
     fn say(
         &mut self,
         catalog: &Catalog,
-        role: Role,
-        texts: Vec<String>,
+        said: Said<'_>,
         ids: &mut Vec<String>,
     ) -> Result<(), ReadError> {
+        let Said { name, role, texts } = said;
         let leg = &mut self.leg;
         let first = texts.first().cloned();
         match role {
@@ -205,9 +258,19 @@ impl<'f> Draft<'f> {
             }
             // Two of them, one for each side: the larger counts.
             Role::Leverage => leg.leverage = larger(leg.leverage.take(), first),
+            Role::MarginMode => {
+                let mode = first.as_deref().and_then(|word| catalog.margin_mode(name, word));
+                leg.margin_mode = Some(mode.ok_or(ReadError::MarginModeUnknown)?);
+            }
+            // What cannot be read is no deadline.
+            Role::Deadline => leg.deadline = first.as_deref().and_then(value::deadline),
             Role::ClientOrderId => ids.extend(texts),
-            Role::Address | Role::Amount | Role::Asset | Role::OrderId => {}
+            Role::Address => self.moved.address = first,
+            Role::Amount => self.moved.amount = first,
+            Role::Asset => self.assets.extend(texts),
+            Role::OrderId => {}
         }
+        self.is_setting |= matches!(role, Role::Leverage | Role::MarginMode);
         self.is_leg |= matches!(role, Role::Symbol | Role::Symbols);
         self.is_order |= matches!(
             role,
@@ -222,6 +285,25 @@ impl<'f> Draft<'f> {
     }
 }
 
+impl Draft<'_> {
+    /// What the object moves: an amount of each asset that it names.
+    fn transfers(&mut self) -> Vec<Transfer> {
+        let moved = std::mem::take(&mut self.moved);
+        if self.assets.is_empty() {
+            return if moved == Transfer::default() { Vec::new() } else { vec![moved] };
+        }
+        let of = |asset| Transfer { asset: Some(asset), ..moved.clone() };
+        std::mem::take(&mut self.assets).into_iter().map(of).collect()
+    }
+}
+
+/// What one parameter says.
+struct Said<'n> {
+    name: &'n str,
+    role: Role,
+    texts: Vec<String>,
+}
+
 fn collect<'f>(
     catalog: &'f Catalog,
     shape: &'f Shape,
@@ -230,30 +312,54 @@ fn collect<'f>(
     found: &mut Found,
 ) -> Result<(), ReadError> {
     let mut draft = Draft {
-        // What is inherited: symbol and side. The rest of an order is its own.
-        leg: Leg { symbol: outer.leg.symbol.clone(), side: outer.leg.side, ..Leg::default() },
+        // What is inherited: symbol, side, deadline and settings. The rest of an order is its own.
+        leg: Leg {
+            symbol: outer.leg.symbol.clone(),
+            side: outer.leg.side,
+            leverage: outer.leg.leverage.clone(),
+            margin_mode: outer.leg.margin_mode,
+            deadline: outer.leg.deadline,
+            ..Leg::default()
+        },
         more_symbols: Vec::new(),
         is_leg: false,
         is_order: false,
+        is_setting: false,
+        binding_on: &[],
+        assets: Vec::new(),
+        moved: Transfer::default(),
         nested: Vec::new(),
         fields: Vec::new(),
     };
     draft.take(catalog, shape, fields, &mut found.client_order_ids)?;
     draft.fields.extend(&outer.fields);
-    let Draft { mut leg, more_symbols, is_leg, is_order, nested, fields } = draft;
+    found.transfers.extend(draft.transfers());
+    let Draft {
+        mut leg,
+        more_symbols,
+        is_leg,
+        is_order,
+        is_setting,
+        binding_on,
+        nested,
+        fields,
+        ..
+    } = draft;
     if leg.order_type == Some(OrderType::Limit) && leg.post_only == Some(true) {
         leg.order_type = Some(OrderType::LimitMaker);
     }
 
     let inner = Outer { leg: leg.clone(), fields: fields.clone() };
-    // The object around a batch names the symbol for the orders in it and is no order itself.
-    if is_order || (is_leg && nested.is_empty()) {
+    // The object around a batch names the symbol for the orders in it and is no order itself. A write
+    // that sets leverage or margin mode says so even where it names no symbol.
+    let sets = is_setting && found.is_write;
+    if is_order || ((is_leg || sets) && nested.is_empty()) {
         if more_symbols.is_empty() {
-            found.push(catalog, leg, &fields);
+            found.push(catalog, leg, binding_on, &fields);
         } else {
             for symbol in more_symbols {
                 let leg = Leg { symbol: Some(symbol), ..leg.clone() };
-                found.push(catalog, leg, &fields);
+                found.push(catalog, leg, binding_on, &fields);
             }
         }
     }
@@ -268,7 +374,7 @@ fn collect<'f>(
                 collect(catalog, inner_shape, fields, &inner, found)?;
                 if found.legs.len() == before {
                     // An order of which nothing is said but what it inherits.
-                    found.push(catalog, inner.leg.clone(), &inner.fields);
+                    found.push(catalog, inner.leg.clone(), &[], &inner.fields);
                 }
             }
         }
@@ -315,6 +421,17 @@ fn texts(kind: &Kind, value: &Value) -> Vec<String> {
 
 /// The product of a leg: that of the first rule which matches.
 fn product(catalog: &Catalog, symbol: Option<&str>, fields: &[&Fields]) -> Option<Product> {
+    catalog.products.iter().find(|rule| holds(&rule.when, symbol, fields)).map(|rule| rule.product)
+}
+
+/// The unit of a leg's quantity: that of the first rule which matches.
+fn size_unit(catalog: &Catalog, symbol: Option<&str>, fields: &[&Fields]) -> SizeUnit {
+    let rule = catalog.sizes.iter().find(|rule| holds(&rule.when, symbol, fields));
+    rule.map_or(SizeUnit::Base, |rule| rule.unit)
+}
+
+/// Whether a condition holds for a leg with these parameters in it and around it.
+fn holds(when: &When, symbol: Option<&str>, fields: &[&Fields]) -> bool {
     let field = |name: &str| {
         fields.iter().find_map(|fields| {
             fields.iter().find(|(field, _)| field == name).map(|(_, value)| value)
@@ -326,13 +443,15 @@ fn product(catalog: &Catalog, symbol: Option<&str>, fields: &[&Fields]) -> Optio
         Some(Value::Bool(false)) => Some("false"),
         _ => None,
     };
-    let rule = catalog.products.iter().find(|rule| {
-        rule.symbol.as_ref().is_none_or(|glob| symbol.is_some_and(|symbol| glob.matches(symbol)))
-            && rule.values.iter().all(|(name, values)| {
-                text(name).is_some_and(|text| values.iter().any(|value| value == text))
-            })
-            && rule.present.iter().all(|name| field(name).is_some())
-            && rule.absent.iter().all(|name| field(name).is_none())
-    });
-    rule.map(|rule| rule.product)
+    when.symbol.as_ref().is_none_or(|glob| symbol.is_some_and(|symbol| glob.matches(symbol)))
+        && when.values.iter().all(|(name, values)| {
+            text(name).is_some_and(|text| values.iter().any(|value| value == text))
+        })
+        && when.present.iter().all(|name| field(name).is_some())
+        && when.absent.iter().all(|name| field(name).is_none())
+}
+
+/// Whether a product is in a list; an empty one has all.
+fn is_among(products: &[Product], product: Product) -> bool {
+    products.is_empty() || products.contains(&product)
 }

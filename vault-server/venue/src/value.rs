@@ -1,6 +1,7 @@
 //! Which values a parameter takes.
 
-use vault_model::Side;
+use chrono::DateTime;
+use vault_model::{Side, Timestamp};
 
 use crate::catalog::{Catalog, Items, Kind, Param, Role};
 use crate::form::is_plain_value;
@@ -11,6 +12,14 @@ use crate::shape::{self, Strictness};
 const HEAD_MAX: usize = 80;
 /// How many symbols or ids a comma list may have.
 const LIST_MAX: usize = 50;
+
+/// The moment that a deadline names, if it is plain RFC 3339 in UTC: `2021-04-01T00:18:45Z`. Of other
+/// spellings nobody knows how a venue reads them.
+pub(crate) fn deadline(text: &str) -> Option<Timestamp> {
+    let is_plain = text.ends_with('Z') && text.as_bytes().get(10) == Some(&b'T');
+    let moment = DateTime::parse_from_rfc3339(text).ok().filter(|_| is_plain)?;
+    Some(Timestamp(moment.timestamp_micros()))
+}
 
 /// Whether the value is legal for the parameter.
 pub(crate) fn is_legal(catalog: &Catalog, param: &Param, value: &Value, how: Strictness) -> bool {
@@ -201,7 +210,8 @@ fn is_id(text: &str) -> bool {
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
 }
 
-fn is_symbol(text: &str) -> bool {
+/// Whether a symbol is of plain form.
+pub(crate) fn is_symbol(text: &str) -> bool {
     (1..=40).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'/' | b'_' | b'.'))
 }

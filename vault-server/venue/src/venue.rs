@@ -90,6 +90,13 @@ impl Venue {
         self.catalog.signature.nonce
     }
 
+    /// Whether it takes one signature at most once, so that what was signed is all that can happen:
+    /// cumulative caps hold in `Sign` mode only there. A strictly increasing nonce does that. Client
+    /// order ids that a venue never takes twice would do it too, if the vault set them.
+    pub fn takes_signatures_once(&self) -> bool {
+        self.needs_nonce()
+    }
+
     /// Whether it takes a client order id twice. Only `Never` can carry a cumulative cap.
     pub fn client_order_id_reuse(&self) -> Reuse {
         self.catalog.signature.client_order_id_reuse

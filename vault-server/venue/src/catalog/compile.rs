@@ -10,7 +10,7 @@ use super::head::{Head, binds};
 use super::raw::{self, BodyForm, OneOrMany, ParamsIn};
 use super::shapes::{ITEMS_MAX, Shapes};
 use super::table::{Names, Table};
-use super::{Binds, BodyForms, Catalog, Location, Operation, ProductRule, Shape};
+use super::{Binds, BodyForms, Catalog, Items, Kind, Location, Operation, Role, Shape, When};
 use crate::plain;
 
 /// The domain of an operation that names none.
@@ -38,7 +38,10 @@ pub(super) fn catalog(
     let mut names = Names::default();
     names.enter(&mut shapes);
 
-    check_products(&head.products, &shapes)?;
+    check_conditions(head.products.iter().map(|rule| &rule.when), "product", &shapes)?;
+    check_conditions(head.sizes.iter().map(|rule| &rule.when), "size", &shapes)?;
+    let of_params = head.margin_modes.values().flatten().filter_map(|word| word.param.as_ref());
+    check_names(of_params, "margin_mode", &shapes)?;
 
     let signature = &head.signature;
     let rules: HashSet<Binds> = [signature.facts.binds]
@@ -62,6 +65,8 @@ pub(super) fn catalog(
         operations,
         shapes,
         products: head.products,
+        sizes: head.sizes,
+        margin_modes: head.margin_modes,
         order_types: head.order_types,
         tifs: head.tifs,
         environments: head.environments,
@@ -70,15 +75,26 @@ pub(super) fn catalog(
 }
 
 /// A rule about a parameter that no shape has would silently never match, or always.
-fn check_products(rules: &[ProductRule], shapes: &[Shape]) -> Result<(), String> {
+fn check_conditions<'r>(
+    mut rules: impl Iterator<Item = &'r When>,
+    table: &str,
+    shapes: &[Shape],
+) -> Result<(), String> {
+    rules.try_for_each(|when| {
+        let values = when.values.iter().map(|(name, _)| name);
+        check_names(values.chain(&when.present).chain(&when.absent), table, shapes)
+    })
+}
+
+fn check_names<'n>(
+    mut names: impl Iterator<Item = &'n String>,
+    table: &str,
+    shapes: &[Shape],
+) -> Result<(), String> {
     let is_known = |name: &String| shapes.iter().any(|shape| shape.params.contains_key(name));
-    let unknown = rules.iter().find_map(|rule| {
-        let values = rule.values.iter().map(|(name, _)| name);
-        values.chain(&rule.present).chain(&rule.absent).find(|name| !is_known(name))
-    });
-    match unknown {
+    match names.find(|name| !is_known(name)) {
         None => Ok(()),
-        Some(name) => Err(format!("product: no shape has a parameter {name}")),
+        Some(name) => Err(format!("{table}: no shape has a parameter {name}")),
     }
 }
 
@@ -118,6 +134,10 @@ pub(super) fn operation(
             return Err("has parameters, but reads them nowhere".to_owned());
         }
     }
+    let names_orders = shape.is_some_and(|at| has_role(shapes, at, Role::OrderId));
+    if raw.amends.is_some() && raw.class != Class::Trade {
+        return Err("amends is for class trade".to_owned());
+    }
     Ok(Operation {
         name: format!("{} {}", raw.method, raw.path).into(),
         method: raw.method.clone(),
@@ -126,6 +146,8 @@ pub(super) fn operation(
         source: raw.source.clone(),
         rights,
         product: raw.product,
+        margin_mode: raw.margin_mode,
+        amends: raw.class == Class::Trade && raw.amends.unwrap_or(names_orders),
         ws: raw.ws,
         rpc: raw.rpc,
         signed,
@@ -139,6 +161,31 @@ pub(super) fn operation(
         array_max: raw.array.then(|| raw.items_max.unwrap_or(ITEMS_MAX)),
         shape,
     })
+}
+
+/// Whether a parameter of a shape has a role, or one of its legs and what is merged into it.
+fn has_role(shapes: &Shapes, at: usize, role: Role) -> bool {
+    // Shapes may refer to each other in a circle.
+    let (mut open, mut seen) = (vec![at], HashSet::new());
+    while let Some(at) = open.pop() {
+        let Some(shape) = shapes.done.get(at).filter(|_| seen.insert(at)) else {
+            continue;
+        };
+        for param in shape.params.values() {
+            if param.role == Some(role) {
+                return true;
+            }
+            match &param.kind {
+                Kind::Array { items: Items::Shape(inner), .. } | Kind::Object(inner)
+                    if param.legs || param.merge =>
+                {
+                    open.push(*inner);
+                }
+                _ => {}
+            }
+        }
+    }
+    false
 }
 
 /// A path template with a word in each of its places.

@@ -6,7 +6,10 @@ use vault_model::Environment;
 
 use super::compile::cited;
 use super::raw::{self, Bound, OneOrMany};
-use super::{Binds, Facts, Hosts, OrderTypeWord, ProductRule, Signature, TifWord, Window};
+use super::{
+    Binds, Facts, Hosts, MarginModeWord, OrderTypeWord, ProductRule, Signature, SizeRule, TifWord,
+    When, Window,
+};
 use crate::glob::Glob;
 use crate::key::KeyType;
 use crate::plain;
@@ -21,6 +24,8 @@ pub(super) struct RawHead {
     pub order_types: Vec<raw::OrderTypeWord>,
     pub tifs: Vec<raw::TifWord>,
     pub products: Vec<raw::ProductRule>,
+    pub sizes: Vec<raw::SizeRule>,
+    pub margin_modes: Vec<raw::MarginModeWord>,
 }
 
 /// What concerns a venue as a whole.
@@ -33,6 +38,8 @@ pub(super) struct Head {
     pub order_types: HashMap<String, OrderTypeWord>,
     pub tifs: HashMap<String, TifWord>,
     pub products: Vec<ProductRule>,
+    pub sizes: Vec<SizeRule>,
+    pub margin_modes: HashMap<String, Vec<MarginModeWord>>,
 }
 
 pub(super) fn head(raw: RawHead, sources: &BTreeMap<String, String>) -> Result<Head, String> {
@@ -56,6 +63,8 @@ pub(super) fn head(raw: RawHead, sources: &BTreeMap<String, String>) -> Result<H
         order_types: order_types(raw.order_types)?,
         tifs: tifs(raw.tifs)?,
         products: raw.products.into_iter().map(product_rule).collect(),
+        sizes: raw.sizes.into_iter().map(size_rule).collect(),
+        margin_modes: margin_modes(raw.margin_modes)?,
     })
 }
 
@@ -187,12 +196,41 @@ fn tifs(raw: Vec<raw::TifWord>) -> Result<HashMap<String, TifWord>, String> {
     Ok(words)
 }
 
+fn margin_modes(
+    raw: Vec<raw::MarginModeWord>,
+) -> Result<HashMap<String, Vec<MarginModeWord>>, String> {
+    let mut words: HashMap<String, Vec<MarginModeWord>> = HashMap::new();
+    for raw::MarginModeWord { venue, mode, param } in raw {
+        let meanings = words.entry(venue.clone()).or_default();
+        if meanings.iter().any(|meaning| meaning.param == param) {
+            return Err(format!("margin mode {venue}: stated twice"));
+        }
+        meanings.push(MarginModeWord { param, mode });
+    }
+    Ok(words)
+}
+
 fn product_rule(raw: raw::ProductRule) -> ProductRule {
     ProductRule {
         product: raw.product,
-        symbol: raw.symbol.as_deref().map(Glob::new),
-        values: raw.values.into_iter().collect(),
-        present: raw.present.map(OneOrMany::into_vec).unwrap_or_default(),
-        absent: raw.absent,
+        when: when(raw.symbol, raw.values, raw.present, raw.absent),
+    }
+}
+
+fn size_rule(raw: raw::SizeRule) -> SizeRule {
+    SizeRule { unit: raw.unit, when: when(raw.symbol, raw.values, raw.present, raw.absent) }
+}
+
+fn when(
+    symbol: Option<String>,
+    values: BTreeMap<String, Vec<String>>,
+    present: Option<OneOrMany>,
+    absent: Vec<String>,
+) -> When {
+    When {
+        symbol: symbol.as_deref().map(Glob::new),
+        values: values.into_iter().collect(),
+        present: present.map(OneOrMany::into_vec).unwrap_or_default(),
+        absent,
     }
 }

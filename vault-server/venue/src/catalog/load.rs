@@ -137,11 +137,13 @@ fn take_head(parts: &mut [(&Part<'_>, raw::Part)]) -> Result<Option<RawHead>, Ca
             || raw.defaults.is_some()
             || !raw.order_type.is_empty()
             || !raw.tif.is_empty()
-            || !raw.product.is_empty();
+            || !raw.product.is_empty()
+            || !raw.size.is_empty()
+            || !raw.margin_mode.is_empty();
         let Some(signature) = raw.signature.take() else {
             if says_more {
                 let what = "only the part with [signature] may have title, environments, rights, \
-                            defaults, order_type, tif and product";
+                            defaults, order_type, tif, product, size and margin_mode";
                 return Err(part.whole(what));
             }
             continue;
@@ -158,6 +160,8 @@ fn take_head(parts: &mut [(&Part<'_>, raw::Part)]) -> Result<Option<RawHead>, Ca
             order_types: std::mem::take(&mut raw.order_type),
             tifs: std::mem::take(&mut raw.tif),
             products: std::mem::take(&mut raw.product),
+            sizes: std::mem::take(&mut raw.size),
+            margin_modes: std::mem::take(&mut raw.margin_mode),
         });
     }
     Ok(found)

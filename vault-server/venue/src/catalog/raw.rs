@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use toml::Spanned;
-use vault_model::{Class, OrderType, Product, TimeInForce};
+use vault_model::{Class, MarginMode, OrderType, Product, TimeInForce};
 
 use super::Role;
 
@@ -34,6 +34,10 @@ pub(super) struct Part {
     pub tif: Vec<TifWord>,
     #[serde(default)]
     pub product: Vec<ProductRule>,
+    #[serde(default)]
+    pub size: Vec<SizeRule>,
+    #[serde(default)]
+    pub margin_mode: Vec<MarginModeWord>,
     #[serde(default)]
     pub shape: BTreeMap<String, Spanned<Shape>>,
     #[serde(default)]
@@ -152,10 +156,35 @@ pub(super) struct TifWord {
     pub post_only: Option<bool>,
 }
 
+/// A venue's word for a margin mode, in one parameter or in all.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct MarginModeWord {
+    pub venue: String,
+    pub mode: MarginMode,
+    #[serde(default)]
+    pub param: Option<String>,
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ProductRule {
     pub product: Product,
+    #[serde(default)]
+    pub symbol: Option<String>,
+    #[serde(default, rename = "where")]
+    pub values: BTreeMap<String, Vec<String>>,
+    #[serde(default)]
+    pub present: Option<OneOrMany>,
+    #[serde(default)]
+    pub absent: Vec<String>,
+}
+
+/// In what unit the quantity of some orders is.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SizeRule {
+    pub unit: super::SizeUnit,
     #[serde(default)]
     pub symbol: Option<String>,
     #[serde(default, rename = "where")]
@@ -230,6 +259,8 @@ pub(super) struct Param {
     pub refused: bool,
     #[serde(default)]
     pub repeats: bool,
+    #[serde(default)]
+    pub products: Vec<Product>,
 }
 
 #[derive(Clone, Copy, Deserialize, Eq, PartialEq)]
@@ -262,6 +293,11 @@ pub(super) struct Operation {
     pub right: Option<OneOrMany>,
     #[serde(default)]
     pub product: Option<Product>,
+    #[serde(default)]
+    pub margin_mode: Option<MarginMode>,
+    /// Absent: it amends if it is of class `trade` and names orders by their ids.
+    #[serde(default)]
+    pub amends: Option<bool>,
     #[serde(default)]
     pub binds: Option<Vec<Bound>>,
     #[serde(default)]

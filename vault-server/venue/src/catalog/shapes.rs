@@ -174,6 +174,9 @@ fn compile_param(
     if !patterns.is_empty() && !matches!(kind, Kind::Symbol | Kind::Symbols) {
         return Err("pattern is for symbols".to_owned());
     }
+    if !raw.products.is_empty() && raw.role != Some(Role::ReduceOnly) {
+        return Err("products is for reduce_only".to_owned());
+    }
     if raw.role.is_some() && composite {
         return Err("objects have no role".to_owned());
     }
@@ -206,6 +209,9 @@ fn compile_param(
     if decimal_role && !decimal {
         return Err("this role wants a decimal".to_owned());
     }
+    if raw.role == Some(Role::Deadline) && !matches!(kind, Kind::String { .. }) {
+        return Err("a deadline is a text".to_owned());
+    }
     if raw.role == Some(Role::Symbol) && !matches!(kind, Kind::Symbol | Kind::Enum(_)) {
         return Err("this role wants a symbol".to_owned());
     }
@@ -225,6 +231,7 @@ fn compile_param(
         refused: raw.refused,
         repeats: raw.repeats,
         patterns,
+        products: raw.products.clone(),
     })
 }
 

@@ -1,6 +1,8 @@
 //! What a request says of its orders, role by role.
 
-use vault_model::{Leg, Member, OrderType, Product, Side, Symbols, TimeInForce, VenueRequest};
+use vault_model::{
+    Leg, MarginMode, Member, OrderType, Product, Side, Symbols, TimeInForce, VenueRequest,
+};
 use vault_venue::{ReadError, Venue};
 
 use crate::{CAUTIOUS, bare, made};
@@ -23,6 +25,9 @@ post_only = false
 venue = "maker"
 tif = "GTC"
 post_only = true
+[[margin_mode]]
+venue = "CROSSED"
+mode = "cross"
 [[product]]
 product = "margin"
 present = "leverage"
@@ -63,6 +68,7 @@ params = [
   { name = "mode", type = "integer" },
   { name = "cash", type = "bool" },
   { name = "kind", type = "string" },
+  { name = "margin", type = "string", role = "margin_mode" },
 ]
 [shape.batch]
 source = "docs"
@@ -125,10 +131,11 @@ fn order(fields: &str) -> Leg {
 fn every_role_has_its_place_in_the_leg() {
     let leg = order(
         r#""symbol":"BTCUSD","side":"Sell","type":"limit","tif":"fok","quantity":"1","cost":2,
-        "price":"3","trigger":"4","reduce":true,"postOnly":false,"buyLeverage":"5""#,
+        "price":"3","trigger":"4","reduce":true,"postOnly":false,"buyLeverage":"5","mode":"1",
+        "margin":"CROSSED""#,
     );
     let expected = Leg {
-        product: Some(Product::Spot),
+        product: Some(Product::Linear),
         symbol: Some("BTCUSD".to_owned()),
         side: Some(Side::Sell),
         order_type: Some(OrderType::Limit),
@@ -140,9 +147,12 @@ fn every_role_has_its_place_in_the_leg() {
         reduce_only: Some(true),
         post_only: Some(false),
         leverage: Some("5".to_owned()),
+        margin_mode: Some(MarginMode::Cross),
+        amends: false,
+        deadline: None,
     };
     assert_eq!(leg, expected);
-    assert_eq!(order(r#""side":"Buy","reduce":false"#).reduce_only, Some(false));
+    assert_eq!(order(r#""side":"Buy","mode":1,"reduce":false"#).reduce_only, Some(false));
     assert_eq!(order(r#""side":"Buy""#), Leg { side: Some(Side::Buy), ..Leg::default() });
 }
 
