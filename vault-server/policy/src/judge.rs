@@ -3,11 +3,18 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use vault_model::{HaltLevel, Member, Mode, Name, Reading};
+use vault_model::{Class, ClockTime, HaltLevel, Member, Mode, Name, Reading, Timestamp};
 
+use crate::cost::{Cost, Worth};
 use crate::denial::{Decision, Denial, Outside};
+use crate::document::Country;
+use crate::history::History;
+use crate::market::Market;
 use crate::rule::halt::Halts;
-use crate::rule::{class, credential, halt, mode, network, product, schema, symbol};
+use crate::rule::{
+    band, class, country, credential, cumulative, duplicate, halt, hours, leverage, logon, mode,
+    network, notional, order, product, quantity, schema, symbol, withdrawal,
+};
 use crate::scope::Scope;
 
 /// All that a decision is made of.
@@ -29,6 +36,18 @@ pub struct Question<'a> {
     pub client_networks: &'a [IpNet],
     /// The halts in force.
     pub halts: &'a Halts,
+    /// Instruments and prices.
+    pub market: &'a Market,
+    /// What the client has been given.
+    pub history: &'a History,
+    /// The wall clock, for weekly windows and nothing else.
+    pub now: Timestamp,
+    /// The vault's own clock, for everything that is counted.
+    pub clock: ClockTime,
+    /// The country of the address, by the vault's database; absent: not known.
+    pub country: Option<Country>,
+    /// Whether the venue takes one signature once at most.
+    pub takes_signatures_once: bool,
 }
 
 impl Question<'_> {
@@ -39,21 +58,35 @@ impl Question<'_> {
 
     /// What is judged. A bot that gets a signature can send whatever it authorises; what the
     /// vault sends itself is the stated operation and no other.
-    fn members(&self) -> &[Member] {
+    pub(crate) fn members(&self) -> &[Member] {
         match self.mode {
             Mode::Execute => std::slice::from_ref(&self.reading.stated),
             Mode::Sign => &self.reading.closure,
         }
     }
+
+    /// How a denial names one of its operations.
+    pub(crate) fn outside(&self, member: &Member) -> Outside {
+        Outside {
+            operation: member.operation.to_string(),
+            class: member.class,
+            stated: member.operation == self.reading.stated.operation,
+        }
+    }
 }
 
 /// The rules, in the order in which they are asked.
+///
+/// A rule judges the request as a whole, each of its operations, or what it costs; some do two of
+/// these. First all judge the request, then all judge each operation, then all judge the cost.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Rule {
     /// `halt.rs`
     Halt,
     /// `network.rs`
     Network,
+    /// `country.rs`
+    Country,
     /// `credential.rs`
     Credential,
     /// `mode.rs`
@@ -66,6 +99,38 @@ pub enum Rule {
     Product,
     /// `symbol.rs`
     Symbol,
+    /// `hours.rs`
+    Hours,
+    /// `logon.rs`
+    Logon,
+    /// `order.rs`
+    Order,
+    /// `order.rs`
+    OrderType,
+    /// `order.rs`
+    TimeInForce,
+    /// `order.rs`
+    ReduceOnly,
+    /// `order.rs`
+    PostOnly,
+    /// `leverage.rs`
+    Leverage,
+    /// `leverage.rs`
+    MarginMode,
+    /// `quantity.rs`
+    Quantity,
+    /// `band.rs`
+    Band,
+    /// `notional.rs`
+    Notional,
+    /// `withdrawal.rs`
+    Withdrawal,
+    /// `cumulative.rs`
+    Enforceable,
+    /// `cumulative.rs`
+    Cumulative,
+    /// `duplicate.rs`
+    Duplicate,
 }
 
 impl Rule {
@@ -73,38 +138,88 @@ impl Rule {
     pub const ALL: &'static [Self] = &[
         Self::Halt,
         Self::Network,
+        Self::Country,
         Self::Credential,
         Self::Mode,
         Self::Class,
         Self::Schema,
         Self::Product,
         Self::Symbol,
+        Self::Hours,
+        Self::Logon,
+        Self::Order,
+        Self::OrderType,
+        Self::TimeInForce,
+        Self::ReduceOnly,
+        Self::PostOnly,
+        Self::Leverage,
+        Self::MarginMode,
+        Self::Quantity,
+        Self::Band,
+        Self::Notional,
+        Self::Withdrawal,
+        Self::Enforceable,
+        Self::Cumulative,
+        Self::Duplicate,
     ];
 
     /// Judges what does not depend on the operation.
-    pub(crate) fn judge(self, question: &Question<'_>) -> Result<(), Denial> {
+    fn judge(self, question: &Question<'_>) -> Result<(), Denial> {
         match self {
+            Self::Country => country::judge(question),
             Self::Credential => credential::judge(question),
             Self::Halt => halt::judge(question),
             Self::Mode => mode::judge(question),
             Self::Network => network::judge(question),
-            Self::Class | Self::Product | Self::Schema | Self::Symbol => Ok(()),
+            _ => Ok(()),
         }
     }
 
     /// Judges one operation.
-    pub(crate) fn judge_member(
+    fn judge_member(
         self,
         question: &Question<'_>,
         member: &Member,
-    ) -> Result<(), fn(Outside) -> Denial> {
+        worth: &Worth<'_>,
+    ) -> Result<(), Denial> {
         match self {
+            Self::Band => band::judge(question, member, worth),
             Self::Class => class::judge(question, member),
             Self::Halt => halt::judge_member(question, member),
+            Self::Hours => hours::judge(question, member),
+            Self::Leverage => leverage::judge(question, member),
+            Self::Logon => logon::judge(question, member),
+            Self::MarginMode => leverage::judge_margin_mode(question, member),
+            Self::Notional => notional::judge(question, member, worth),
+            Self::Order => order::judge_known(question, member),
+            Self::OrderType => order::judge_type(question, member),
+            Self::PostOnly => order::judge_post_only(question, member),
             Self::Product => product::judge(question, member),
-            Self::Schema => schema::judge(member),
+            Self::Quantity => quantity::judge(question, member, worth),
+            Self::ReduceOnly => order::judge_reduce_only(question, member),
+            Self::Schema => schema::judge(question, member),
             Self::Symbol => symbol::judge(question, member),
-            Self::Credential | Self::Mode | Self::Network => Ok(()),
+            Self::TimeInForce => order::judge_time_in_force(question, member),
+            Self::Withdrawal => withdrawal::judge_member(question, member),
+            Self::Country
+            | Self::Credential
+            | Self::Cumulative
+            | Self::Duplicate
+            | Self::Enforceable
+            | Self::Mode
+            | Self::Network => Ok(()),
+        }
+    }
+
+    /// Judges what the request costs, all that it could do taken together, and notes in it what is
+    /// left.
+    fn judge_cost(self, question: &Question<'_>, cost: &mut Cost) -> Result<(), Denial> {
+        match self {
+            Self::Cumulative => cumulative::judge(question, cost),
+            Self::Duplicate => duplicate::judge(question, cost),
+            Self::Enforceable => cumulative::judge_enforceable(question),
+            Self::Withdrawal => withdrawal::judge(question, cost),
+            _ => Ok(()),
         }
     }
 }
@@ -112,35 +227,38 @@ impl Rule {
 /// Judges a request: every rule, about every operation that it would authorise. A denial is the
 /// first rule's, and names the first operation, by name, that is outside.
 pub fn judge(question: &Question<'_>) -> Decision {
-    for rule in Rule::ALL {
-        if let Err(denial) = rule.judge(question) {
-            return Decision::Deny(denial);
-        }
+    match decide(question, None) {
+        Ok(cost) => Decision::Allow(cost),
+        Err(denial) => Decision::Deny(denial),
     }
+}
+
+/// Asks every rule but one.
+pub(crate) fn decide(question: &Question<'_>, but: Option<Rule>) -> Result<Cost, Denial> {
+    let rules = || Rule::ALL.iter().filter(|rule| Some(**rule) != but);
+    rules().try_for_each(|rule| rule.judge(question))?;
     // Authority over nothing is a reading gone wrong, and never granted.
     if question.members().is_empty() {
-        return Decision::Deny(Denial::ClassNotGranted(outside(
-            question,
-            &question.reading.stated,
-        )));
+        return Err(Denial::ClassNotGranted(question.outside(&question.reading.stated)));
     }
-    match question.members().iter().find_map(|member| judge_member(question, member)) {
-        Some(denial) => Decision::Deny(denial),
-        None => Decision::Allow,
+    let mut cost = Cost::nothing();
+    for member in question.members() {
+        let worth = worth(question, member);
+        rules().try_for_each(|rule| rule.judge_member(question, member, &worth))?;
+        cost.widen(question, member, &worth);
     }
+    cost.close(question);
+    rules().try_for_each(|rule| rule.judge_cost(question, &mut cost))?;
+    Ok(cost)
 }
 
 /// Why one operation is outside of what the client may do; `None` if it is inside. What does not
-/// depend on the operation is not asked.
+/// depend on the operation, or on more than the operation, is not asked.
 pub fn judge_member(question: &Question<'_>, member: &Member) -> Option<Denial> {
-    let denials = Rule::ALL.iter().map(|rule| rule.judge_member(question, member));
-    denials.filter_map(Result::err).next().map(|denial| denial(outside(question, member)))
+    let worth = worth(question, member);
+    Rule::ALL.iter().find_map(|rule| rule.judge_member(question, member, &worth).err())
 }
 
-fn outside(question: &Question<'_>, member: &Member) -> Outside {
-    Outside {
-        operation: member.operation.to_string(),
-        class: member.class,
-        stated: member.operation == question.reading.stated.operation,
-    }
+fn worth<'q>(question: &Question<'q>, member: &Member) -> Worth<'q> {
+    if member.class == Class::Trade { Worth::of(question, member) } else { Worth::nothing() }
 }

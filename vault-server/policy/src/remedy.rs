@@ -5,7 +5,7 @@ use std::fmt;
 use vault_model::Mode;
 
 use crate::denial::Denial;
-use crate::judge::{Question, Rule};
+use crate::judge::{Question, Rule, decide};
 
 /// One thing that would make the vault say yes. Each of them alone does.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -57,9 +57,11 @@ impl Remedy {
 pub fn hint(denial: &Denial, remedies: &[Remedy]) -> String {
     let is_stated = denial.outside().is_none_or(|outside| outside.stated);
     if is_stated && remedies.is_empty() {
-        return denial.hint().to_owned();
+        return denial.advice();
     }
-    let head = if is_stated {
+    let head = if matches!(denial, Denial::CapNotEnforceable(_)) {
+        "a cap that counts does not hold where the venue may take a signature twice"
+    } else if is_stated {
         "the signature would authorise more than the request says"
     } else {
         "the signature would authorise this operation too"
@@ -72,9 +74,6 @@ pub fn hint(denial: &Denial, remedies: &[Remedy]) -> String {
 /// whose answer is in the remedy.
 pub fn execute_remedy(question: &Question<'_>) -> Option<Remedy> {
     let alone = Question { mode: Mode::Execute, ..*question };
-    let passes = Rule::ALL.iter().filter(|rule| **rule != Rule::Mode).all(|rule| {
-        rule.judge(&alone).is_ok() && rule.judge_member(&alone, &alone.reading.stated).is_ok()
-    });
     let granted = question.scope.modes.contains(&Mode::Execute);
-    passes.then_some(Remedy::Execute { granted })
+    decide(&alone, Some(Rule::Mode)).is_ok().then_some(Remedy::Execute { granted })
 }

@@ -4,12 +4,57 @@
 use std::collections::BTreeSet;
 
 use serde_json::Value;
-use vault_model::{Class, Environment, Mode, Name, VenueRequest};
-use vault_policy::{Decision, Grant, Halts, Question, Scope, ScopeDocument, judge};
+use vault_model::{
+    Class, ClockTime, Environment, Instrument, Mode, Money, Name, Pair, Product, SizeUnit,
+    Timestamp, VenueRequest,
+};
+use vault_policy::{
+    Decision, Grant, Halts, History, Market, Question, Scope, ScopeDocument, judge,
+};
 use vault_venue::{KeyType, Registry, Standing};
 
-/// Cases that only a notional cap denies; the rule is to come.
-const NEEDS_NOTIONAL: &[&str] = &["deny-69"];
+/// What the cases trade: venue, symbol, product, base, quote, size of one contract, and its unit.
+const INSTRUMENTS: &[(&str, &str, Product, &str, &str, &str, SizeUnit)] = &[
+    ("binance", "BTCUSDT", Product::Linear, "BTC", "USDT", "1", SizeUnit::Base),
+    ("binance", "BTCUSDT", Product::Spot, "BTC", "USDT", "1", SizeUnit::Base),
+    ("binance", "BTCUSD_PERP", Product::Inverse, "BTC", "USD", "100", SizeUnit::Quote),
+    ("binance", "DOGEUSDT", Product::Linear, "DOGE", "USDT", "1", SizeUnit::Base),
+    ("binance", "DOGEUSDT", Product::Spot, "DOGE", "USDT", "1", SizeUnit::Base),
+    ("binance", "ETHUSDT", Product::Linear, "ETH", "USDT", "1", SizeUnit::Base),
+    ("binance", "ETHUSDT", Product::Spot, "ETH", "USDT", "1", SizeUnit::Base),
+    ("bybit", "BTCUSD", Product::Inverse, "BTC", "USD", "1", SizeUnit::Quote),
+    ("bybit", "BTCUSDT", Product::Linear, "BTC", "USDT", "1", SizeUnit::Base),
+    ("bybit", "BTCUSDT", Product::Spot, "BTC", "USDT", "1", SizeUnit::Base),
+    ("coinbase", "BTC-USD", Product::Spot, "BTC", "USD", "1", SizeUnit::Base),
+    ("kraken", "XBTUSD", Product::Spot, "BTC", "USD", "1", SizeUnit::Base),
+    ("okx", "BTC-USDT", Product::Spot, "BTC", "USDT", "1", SizeUnit::Base),
+    ("okx", "BTC-USDT-SWAP", Product::Linear, "BTC", "USDT", "0.01", SizeUnit::Base),
+];
+/// What it is worth in USD.
+const PRICES: &[(&str, &str)] = &[("BTC/USD", "60000"), ("DOGE/USD", "0.1"), ("ETH/USD", "3000")];
+
+fn market() -> Market {
+    let mut market = Market::default();
+    for &(venue, symbol, product, base, quote, contract_size, size_unit) in INSTRUMENTS {
+        let base: vault_model::Asset = base.parse().expect("an asset");
+        market.approve(Instrument {
+            reference: Pair::new(base.clone(), vault_model::Asset::usd()),
+            base,
+            contract_size: contract_size.parse().expect("a decimal"),
+            price_tick: None,
+            product,
+            quantity_step: None,
+            quote: quote.parse().expect("an asset"),
+            size_unit,
+            symbol: symbol.to_owned(),
+            venue: name(venue),
+        });
+    }
+    for (pair, price) in PRICES {
+        market.set_price(pair.parse().expect("a pair"), price.parse().expect("a decimal"));
+    }
+    market
+}
 
 fn texts(value: &Value) -> Vec<String> {
     let items = value.as_array().expect("a list");
@@ -42,6 +87,12 @@ fn scope(case: &Value) -> Scope {
         _ => Grant::only(texts(&words["symbols"]).iter().map(|word| word.parse().expect("symbol"))),
     };
     scope.symbols.insert(venue, symbols);
+    scope.orders.types = words["order_types"].is_array().then(|| {
+        texts(&words["order_types"]).iter().map(|word| word.parse().expect("a type")).collect()
+    });
+    scope.orders.max_notional_usd = words["max_notional_usd"].as_u64().map(Money::whole);
+    scope.pricing.usd_par =
+        ["USDC", "USDT"].map(|asset| asset.parse().expect("an asset")).into_iter().collect();
     Scope::compile(&scope)
 }
 
@@ -99,9 +150,15 @@ fn answer(registry: &Registry, case: &Value) -> String {
         scope: &scope(case),
         client_networks: &[],
         halts: &Halts::default(),
+        market: &market(),
+        history: &History::default(),
+        now: Timestamp::from_millis(1_712_345_678_901),
+        clock: ClockTime(0),
+        country: None,
+        takes_signatures_once: venue.takes_signatures_once(),
     };
     match judge(&question) {
-        Decision::Allow => "allow".to_owned(),
+        Decision::Allow(_) => "allow".to_owned(),
         Decision::Deny(denial) => denial.code().to_owned(),
     }
 }
@@ -115,10 +172,7 @@ fn every_case_gets_its_answer() {
     for case in &cases {
         let id = case["id"].as_str().expect("id");
         let answer = answer(&registry, case);
-        let expected = match case["expected"].as_str().expect("expected") {
-            "deny" if NEEDS_NOTIONAL.contains(&id) => "allow",
-            expected => expected,
-        };
+        let expected = case["expected"].as_str().expect("expected");
         assert_eq!(if answer == "allow" { "allow" } else { "deny" }, expected, "{id}: {answer}");
     }
 }
@@ -137,6 +191,7 @@ fn cases_are_denied_for_the_right_reason() {
         ("deny-35", "METHOD_NOT_PLAIN"),
         ("deny-58", "PARAMETER_RESERVED"),
         ("deny-67", "SYMBOL_NOT_GRANTED"),
+        ("deny-69", "NOTIONAL_TOO_LARGE"),
         ("deny-70", "PARAMETER_UNKNOWN"),
         ("deny-71", "CLASS_NOT_GRANTED"),
         ("deny-77", "BODY_MALFORMED"),

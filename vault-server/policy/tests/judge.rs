@@ -5,11 +5,12 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 use vault_model::{
-    Class, HaltLevel, HaltTarget, Leg, Member, Mode, Name, Product, Reading, Symbols,
+    Class, ClockTime, HaltLevel, HaltTarget, Leg, Member, Mode, Name, Product, Reading, Symbols,
+    Timestamp,
 };
 use vault_policy::{
-    Decision, Denial, Grant, Halts, Question, Remedy, Scope, ScopeDocument, execute_remedy, hint,
-    judge, judge_member,
+    Decision, Denial, Grant, Halts, History, Market, Question, Remedy, Scope, ScopeDocument,
+    execute_remedy, hint, judge, judge_member,
 };
 
 fn name(text: &str) -> Name {
@@ -106,6 +107,12 @@ impl Case {
             scope: &Scope::compile(&self.document),
             client_networks: &self.networks,
             halts: &self.halts,
+            market: &Market::default(),
+            history: &History::default(),
+            now: Timestamp(0),
+            clock: ClockTime(0),
+            country: None,
+            takes_signatures_once: false,
         })
     }
 
@@ -115,7 +122,7 @@ impl Case {
 
     fn code(&self, closure: Vec<Member>) -> &'static str {
         match self.judge(closure) {
-            Decision::Allow => "ALLOW",
+            Decision::Allow(_) => "ALLOW",
             Decision::Deny(denial) => denial.code(),
         }
     }
@@ -255,7 +262,7 @@ fn a_hint_names_every_remedy_that_was_found() {
 }
 
 #[test]
-fn withdrawals_and_keys_are_never_granted() {
+fn withdrawals_without_a_table_and_keys_are_never_granted() {
     let every = case().with(|case| {
         case.document.classes = Class::ALL.iter().copied().collect();
         case.document.products = Grant::Every;

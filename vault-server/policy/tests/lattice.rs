@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use proptest::prelude::*;
-use vault_model::{Class, Member, Mode, Name, Product, Reading, Symbols};
+use vault_model::{Class, ClockTime, Member, Mode, Name, Product, Reading, Symbols, Timestamp};
 use vault_policy::{
-    Decision, Dimension, Grant, Halts, Question, Scope, ScopeDocument, Symbol, compare, judge,
-    narrows, widens,
+    Dimension, Grant, Halts, History, Market, Question, Scope, ScopeDocument, Symbol, compare,
+    judge, narrows, widens,
 };
 
 const CREDENTIALS: &[&str] = &["one", "two"];
@@ -109,6 +109,7 @@ fn members() -> Vec<Member> {
 /// Every question of the universe, answered.
 fn answers(document: &ScopeDocument) -> Vec<bool> {
     let scope = Scope::compile(document);
+    let (halts, market, history) = (Halts::default(), Market::default(), History::default());
     let mut answers = Vec::new();
     for member in members() {
         let reading = Reading {
@@ -129,9 +130,15 @@ fn answers(document: &ScopeDocument) -> Vec<bool> {
                         reading: &reading,
                         scope: &scope,
                         client_networks: &[],
-                        halts: &Halts::default(),
+                        halts: &halts,
+                        market: &market,
+                        history: &history,
+                        now: Timestamp(0),
+                        clock: ClockTime(0),
+                        country: None,
+                        takes_signatures_once: false,
                     });
-                    answers.push(decision == Decision::Allow);
+                    answers.push(decision.is_allowed());
                 }
             }
         }

@@ -6,14 +6,32 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use vault_model::{Class, Mode, Name, Product};
 
+mod check;
+mod fault;
+mod hours;
+mod orders;
+mod span;
+
+pub use check::Misfit;
+pub(crate) use check::{Step, is_grantable};
+pub use fault::NotADocument;
+pub use hours::{HoursDocument, Timezone, Window};
+pub use orders::{
+    AmountCap, CumulativeDocument, DuplicatesDocument, NotionalCap, OrderCap, OrdersDocument,
+    PricingDocument, WithdrawalAddress, WithdrawalDocument,
+};
+pub use span::Span;
+
 use crate::grant::Grant;
 use crate::parse::{self, ScopeError};
-use crate::rule::network::{NetworkError, check_network};
 use crate::rule::symbol::Symbol;
 
 /// One scope. Everything that is not in it is denied.
+///
+/// Whether it comes as TOML, from a stored row or over the wire, it is one that
+/// [`ScopeDocument::check`] lets pass.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, remote = "Self")]
 pub struct ScopeDocument {
     /// Its name.
     pub name: Name,
@@ -23,11 +41,11 @@ pub struct ScopeDocument {
     /// The credentials it may use.
     #[serde(default)]
     pub credentials: BTreeSet<Name>,
-    /// The classes it may use; never `withdraw`, `keys` or `other`.
-    #[serde(default, deserialize_with = "grantable_classes")]
+    /// The classes it may use; never `keys` or `other`, and `withdraw` beside `withdrawal` only.
+    #[serde(default)]
     pub classes: BTreeSet<Class>,
     /// Operations of class `other` that it may use, each as `METHOD path`.
-    #[serde(default, deserialize_with = "plain_operations")]
+    #[serde(default)]
     pub operations: BTreeSet<String>,
     /// How its requests may reach the venue.
     #[serde(default)]
@@ -41,11 +59,97 @@ pub struct ScopeDocument {
     /// Where its requests may come from.
     #[serde(default)]
     pub network: NetworkDocument,
+    /// What every order must be like.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub orders: OrdersDocument,
+    /// How orders are turned into USD.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub pricing: PricingDocument,
+    /// How much there may be in a window.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub cumulative: CumulativeDocument,
+    /// When writes other than cancels may happen; absent: always.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hours: Option<HoursDocument>,
+    /// What is refused because it was there already.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub duplicates: DuplicatesDocument,
+    /// Where value may go; absent: nowhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub withdrawal: Option<WithdrawalDocument>,
+    /// A scope that judges the same requests, without any effect: where its answer differs, the log
+    /// says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shadow: Option<Name>,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+impl<'de> Deserialize<'de> for ScopeDocument {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // What is derived is an inherent function of the same name: `remote = "Self"`.
+        let document = Self::deserialize(deserializer)?;
+        document.check().map_err(serde::de::Error::custom)?;
+        Ok(document)
+    }
+}
+
+impl Serialize for ScopeDocument {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Self::serialize(self, serializer)
+    }
+}
+
+/// A country: two capital letters, ISO 3166-1 alpha-2.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Country([u8; 2]);
+
+impl Country {
+    /// The two letters.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+impl std::str::FromStr for Country {
+    type Err = NotADocument;
+
+    fn from_str(text: &str) -> Result<Self, NotADocument> {
+        match text.as_bytes() {
+            [one, other] if one.is_ascii_uppercase() && other.is_ascii_uppercase() => {
+                Ok(Self([*one, *other]))
+            }
+            _ => Err(NotADocument::Country),
+        }
+    }
+}
+
+impl std::fmt::Display for Country {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl TryFrom<String> for Country {
+    type Error = NotADocument;
+
+    fn try_from(text: String) -> Result<Self, NotADocument> {
+        text.parse()
+    }
+}
+
+impl From<Country> for String {
+    fn from(country: Country) -> Self {
+        country.to_string()
+    }
 }
 
 /// Where requests may come from. Denied networks win over allowed ones.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(deny_unknown_fields, try_from = "Networks")]
+#[serde(deny_unknown_fields)]
 pub struct NetworkDocument {
     /// Networks from which requests may come.
     #[serde(default)]
@@ -56,28 +160,9 @@ pub struct NetworkDocument {
     /// Lets `allow` have a network of every address.
     #[serde(default)]
     pub allow_any: bool,
-}
-
-/// [`NetworkDocument`] before its networks are checked.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Networks {
-    #[serde(default)]
-    allow: BTreeSet<IpNet>,
-    #[serde(default)]
-    deny: BTreeSet<IpNet>,
-    #[serde(default)]
-    allow_any: bool,
-}
-
-impl TryFrom<Networks> for NetworkDocument {
-    type Error = NetworkError;
-
-    fn try_from(raw: Networks) -> Result<Self, NetworkError> {
-        raw.allow.iter().try_for_each(|network| check_network(*network, raw.allow_any))?;
-        raw.deny.iter().try_for_each(|network| check_network(*network, true))?;
-        Ok(Self { allow: raw.allow, deny: raw.deny, allow_any: raw.allow_any })
-    }
+    /// Countries from which requests may come, by the vault's own database; absent: from any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub countries: Option<BTreeSet<Country>>,
 }
 
 impl ScopeDocument {
@@ -93,6 +178,13 @@ impl ScopeDocument {
             products: Grant::default(),
             symbols: BTreeMap::new(),
             network: NetworkDocument::default(),
+            orders: OrdersDocument::default(),
+            pricing: PricingDocument::default(),
+            cumulative: CumulativeDocument::default(),
+            hours: None,
+            duplicates: DuplicatesDocument::default(),
+            withdrawal: None,
+            shadow: None,
         }
     }
 
@@ -106,50 +198,11 @@ impl ScopeDocument {
     }
 
     /// Writes it as people read it; [`ScopeDocument::from_toml`] reads the same back.
+    ///
+    /// # Panics
+    ///
+    /// Never for what [`ScopeDocument::check`] lets pass: a count above it is none that TOML has.
     pub fn to_toml(&self) -> String {
         toml::to_string(self).expect("texts, lists of texts and tables of them can all be written")
-    }
-}
-
-/// Whether a scope may grant the class by its word.
-pub(crate) fn is_grantable(class: Class) -> bool {
-    !matches!(class, Class::Keys | Class::Other | Class::Withdraw)
-}
-
-/// Whether it is `METHOD path`, both plain.
-pub(crate) fn is_operation(text: &str) -> bool {
-    let path_fits = |path: &str| {
-        path.starts_with('/')
-            && path.len() <= 256
-            && path.bytes().all(|b| b.is_ascii_alphanumeric() || b"_./:-".contains(&b))
-    };
-    text.split_once(' ').is_some_and(|(method, path)| {
-        (1..=16).contains(&method.len())
-            && method.bytes().all(|b| b.is_ascii_uppercase())
-            && path_fits(path)
-    })
-}
-
-fn grantable_classes<'de, D>(deserializer: D) -> Result<BTreeSet<Class>, D::Error>
-where
-    D: serde::Deserializer<'de>,
-{
-    let classes = BTreeSet::<Class>::deserialize(deserializer)?;
-    if classes.iter().all(|class| is_grantable(*class)) {
-        Ok(classes)
-    } else {
-        Err(serde::de::Error::custom("a class that cannot be granted"))
-    }
-}
-
-fn plain_operations<'de, D>(deserializer: D) -> Result<BTreeSet<String>, D::Error>
-where
-    D: serde::Deserializer<'de>,
-{
-    let operations = BTreeSet::<String>::deserialize(deserializer)?;
-    if operations.iter().all(|operation| is_operation(operation)) {
-        Ok(operations)
-    } else {
-        Err(serde::de::Error::custom("an operation that is not METHOD path"))
     }
 }

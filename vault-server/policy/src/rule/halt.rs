@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use vault_model::{Class, HaltLevel, HaltTarget, Member, Name};
+use vault_model::{Class, HaltLevel, HaltTarget, Member, Name, Symbols};
 
-use crate::denial::{Denial, Outside};
+use super::order::reduces;
+use crate::denial::Denial;
 use crate::judge::Question;
 
 /// The halts in force.
@@ -27,18 +28,30 @@ impl Halts {
         self.0.iter().map(|(target, level)| (target, *level))
     }
 
-    /// The strictest level that holds for a request.
+    /// The strictest level that holds for a request, whatever symbols it touches.
     pub fn level(&self, client: &Name, credential: &Name, venue: &str) -> Option<HaltLevel> {
         let concerned = self.0.iter().filter(|(target, _)| match target {
             HaltTarget::All => true,
             HaltTarget::Client(name) => name == client,
             HaltTarget::Credential(name) => name == credential,
+            HaltTarget::Symbol { .. } => false,
             HaltTarget::Venue(name) => name.as_str() == venue,
         });
-        concerned.map(|(_, level)| *level).max_by_key(|level| match level {
-            HaltLevel::NoNewRisk => 0,
-            HaltLevel::Nothing => 1,
-        })
+        strictest(concerned.map(|(_, level)| *level))
+    }
+
+    /// The strictest level that holds for one operation because of the symbols that it touches.
+    fn symbol_level(&self, venue: &str, member: &Member) -> Option<HaltLevel> {
+        if !member.class.is_write() {
+            return None;
+        }
+        let concerned = self.0.iter().filter(|(target, _)| match target {
+            HaltTarget::Symbol { venue: halted_at, symbol } => {
+                halted_at.as_str() == venue && touches(member, symbol)
+            }
+            _ => false,
+        });
+        strictest(concerned.map(|(_, level)| *level))
     }
 }
 
@@ -57,10 +70,43 @@ pub(crate) fn judge(question: &Question<'_>) -> Result<(), Denial> {
 }
 
 /// Judges one operation of it.
-pub(crate) fn judge_member(
-    question: &Question<'_>,
-    member: &Member,
-) -> Result<(), fn(Outside) -> Denial> {
-    let harmless = matches!(member.class, Class::Public | Class::Read | Class::Cancel);
-    if question.halt_level().is_some() && !harmless { Err(Denial::HaltNoNewRisk) } else { Ok(()) }
+pub(crate) fn judge_member(question: &Question<'_>, member: &Member) -> Result<(), Denial> {
+    let symbol_level = question.halts.symbol_level(question.reading.venue, member);
+    if symbol_level == Some(HaltLevel::Nothing) {
+        return Err(Denial::HaltSymbol(question.outside(member)));
+    }
+    let is_halted = symbol_level.is_some() || question.halt_level().is_some();
+    if is_halted && !is_harmless(member) {
+        return Err(Denial::HaltNoNewRisk(question.outside(member)));
+    }
+    Ok(())
+}
+
+/// Whether an operation surely brings no new risk: it reads, cancels, or only reduces positions.
+fn is_harmless(member: &Member) -> bool {
+    match member.class {
+        Class::Cancel | Class::Public | Class::Read => true,
+        Class::Trade => {
+            member.schema_sourced && !member.legs.is_empty() && member.legs.iter().all(reduces)
+        }
+        _ => false,
+    }
+}
+
+/// Whether a write touches a symbol. One that names none could touch any.
+fn touches(member: &Member, symbol: &str) -> bool {
+    let named = match &member.symbols {
+        Symbols::Every => return true,
+        Symbols::Named(named) => named,
+    };
+    named.is_empty()
+        || named.iter().any(|named| named == symbol)
+        || member.legs.iter().any(|leg| leg.symbol.as_ref().is_none_or(|named| named == symbol))
+}
+
+fn strictest(levels: impl Iterator<Item = HaltLevel>) -> Option<HaltLevel> {
+    levels.max_by_key(|level| match level {
+        HaltLevel::NoNewRisk => 0,
+        HaltLevel::Nothing => 1,
+    })
 }

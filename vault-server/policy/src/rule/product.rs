@@ -2,16 +2,16 @@
 
 use vault_model::Member;
 
-use crate::denial::{Denial, Outside};
+use crate::denial::Denial;
 use crate::judge::Question;
 
-pub(crate) fn judge(question: &Question<'_>, member: &Member) -> Result<(), fn(Outside) -> Denial> {
+pub(crate) fn judge(question: &Question<'_>, member: &Member) -> Result<(), Denial> {
     let scope = question.scope;
     if scope.grants_every_product() {
         return Ok(());
     }
     let Some(products) = &member.products else {
-        return Err(Denial::EveryProductNotGranted);
+        return Err(Denial::EveryProductNotGranted(question.outside(member)));
     };
     // A leg without product could be of any.
     let legs = member.legs.iter().map(|leg| leg.product);
@@ -24,6 +24,6 @@ pub(crate) fn judge(question: &Question<'_>, member: &Member) -> Result<(), fn(O
     {
         Ok(())
     } else {
-        Err(Denial::ProductNotGranted)
+        Err(Denial::ProductNotGranted(question.outside(member)))
     }
 }

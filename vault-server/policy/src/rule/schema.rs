@@ -2,11 +2,12 @@
 
 use vault_model::Member;
 
-use crate::denial::{Denial, Outside};
+use crate::denial::Denial;
+use crate::judge::Question;
 
-pub(crate) fn judge(member: &Member) -> Result<(), fn(Outside) -> Denial> {
+pub(crate) fn judge(question: &Question<'_>, member: &Member) -> Result<(), Denial> {
     if member.class.is_write() && !member.schema_sourced {
-        Err(Denial::SchemaNotSourced)
+        Err(Denial::SchemaNotSourced(question.outside(member)))
     } else {
         Ok(())
     }

@@ -3,17 +3,20 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
 use vault_model::{Member, Symbols};
 
-use crate::denial::{Denial, Outside};
+use crate::denial::Denial;
 use crate::judge::Question;
 
 /// An instrument as its venue writes it: 1 to 40 of letters, digits, `-`, `/`, `_`, `.`.
-#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Symbol(String);
 
 /// Not a symbol.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("a symbol is 1 to 40 of letters, digits, '-', '/', '_' and '.'")]
 pub struct NotASymbol;
 
 impl Symbol {
@@ -36,13 +39,27 @@ impl FromStr for Symbol {
     }
 }
 
+impl TryFrom<String> for Symbol {
+    type Error = NotASymbol;
+
+    fn try_from(text: String) -> Result<Self, NotASymbol> {
+        text.parse()
+    }
+}
+
+impl From<Symbol> for String {
+    fn from(symbol: Symbol) -> Self {
+        symbol.0
+    }
+}
+
 impl fmt::Display for Symbol {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-pub(crate) fn judge(question: &Question<'_>, member: &Member) -> Result<(), fn(Outside) -> Denial> {
+pub(crate) fn judge(question: &Question<'_>, member: &Member) -> Result<(), Denial> {
     if !member.class.is_write() {
         return Ok(());
     }
@@ -50,11 +67,13 @@ pub(crate) fn judge(question: &Question<'_>, member: &Member) -> Result<(), fn(O
     let grants_every = question.scope.grants_every_symbol(question.reading.venue);
     match &member.symbols {
         _ if grants_every => Ok(()),
-        Symbols::Every => Err(Denial::EverySymbolNotGranted),
+        Symbols::Every => Err(Denial::EverySymbolNotGranted(question.outside(member))),
         // A write that names nothing could be about anything.
-        Symbols::Named(symbols) if symbols.is_empty() => Err(Denial::EverySymbolNotGranted),
+        Symbols::Named(symbols) if symbols.is_empty() => {
+            Err(Denial::EverySymbolNotGranted(question.outside(member)))
+        }
         Symbols::Named(symbols) if !symbols.iter().all(|symbol| grants(symbol)) => {
-            Err(Denial::SymbolNotGranted)
+            Err(Denial::SymbolNotGranted(question.outside(member)))
         }
         Symbols::Named(_) => {
             // The list was made from the legs; a leg that is not in it must not slip through.
@@ -62,7 +81,7 @@ pub(crate) fn judge(question: &Question<'_>, member: &Member) -> Result<(), fn(O
                 .legs
                 .iter()
                 .all(|leg| leg.symbol.as_ref().is_some_and(|symbol| grants(symbol)));
-            if legs_fit { Ok(()) } else { Err(Denial::SymbolNotGranted) }
+            if legs_fit { Ok(()) } else { Err(Denial::SymbolNotGranted(question.outside(member))) }
         }
     }
 }

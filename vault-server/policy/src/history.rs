@@ -1,0 +1,340 @@
+//! What a client has been given.
+
+use std::collections::{HashMap, VecDeque};
+
+use vault_model::{ClockTime, Money, Name};
+
+use crate::document::Span;
+
+/// One request that was allowed.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Spend {
+    /// When, on the vault's own clock.
+    pub at: ClockTime,
+    /// Orders.
+    pub orders: u64,
+    /// Those that may rest.
+    pub resting: u64,
+    /// Notional in USD; absent: could not be priced.
+    pub notional_usd: Option<Money>,
+    /// See [`crate::Cost`].
+    pub order_key: Option<u64>,
+    /// See [`crate::Cost`].
+    pub id_keys: Vec<u64>,
+    /// What it moved out.
+    pub withdrawn: Vec<Withdrawn>,
+}
+
+/// An amount that left a venue.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Withdrawn {
+    /// The venue.
+    pub venue: Name,
+    /// As the venue writes it.
+    pub asset: String,
+    /// In units of the asset.
+    pub amount: Money,
+}
+
+/// All that one client has been given, as far back as any rule looks.
+///
+/// A window of a span that ends at `clock` is open at its beginning: what was spent exactly one span
+/// ago is out of it. It has no end: what stands in the history with a later time counts too, so that
+/// a clock that went back would not widen a cap.
+#[derive(Clone, Debug, Default)]
+pub struct History {
+    orders: Series<u64>,
+    notional: Series<Money>,
+    withdrawn: HashMap<Name, HashMap<String, Series<Money>>>,
+    order_keys: Seen,
+    id_keys: Seen,
+    resting: u64,
+}
+
+impl History {
+    /// Adds what was allowed. Times go on; one that is earlier than the last counts as the last.
+    pub fn add(&mut self, spend: &Spend) {
+        if spend.orders > 0 {
+            self.orders.push(spend.at, spend.orders);
+        }
+        if let Some(notional) = spend.notional_usd
+            && !notional.is_zero()
+        {
+            self.notional.push(spend.at, notional);
+        }
+        for Withdrawn { venue, asset, amount } in &spend.withdrawn {
+            let assets = self.withdrawn.entry(venue.clone()).or_default();
+            assets.entry(asset.clone()).or_default().push(spend.at, *amount);
+        }
+        if let Some(key) = spend.order_key {
+            self.order_keys.push(spend.at, key);
+        }
+        for key in &spend.id_keys {
+            self.id_keys.push(spend.at, *key);
+        }
+        self.resting = self.resting.saturating_add(spend.resting);
+    }
+
+    /// Orders in the window of this span that ends at `clock`.
+    pub fn orders_within(&self, per: Span, clock: ClockTime) -> u64 {
+        self.orders.within(per, clock)
+    }
+
+    /// Notional in the window, in USD; more than any cap if it is beyond counting. What could not be
+    /// priced counts nothing: under a cap there is no such request.
+    pub fn notional_within(&self, per: Span, clock: ClockTime) -> Money {
+        self.notional.within(per, clock)
+    }
+
+    /// What left a venue in the window, in units of the asset.
+    pub fn withdrawn_within(&self, venue: &str, asset: &str, per: Span, clock: ClockTime) -> Money {
+        self.series(venue, asset).map_or(Money::ZERO, |series| series.within(per, clock))
+    }
+
+    /// Orders that may still rest: all that ever might, without those that ended.
+    pub fn resting(&self) -> u64 {
+        self.resting
+    }
+
+    /// So many orders rest no longer.
+    pub fn ended(&mut self, orders: u64) {
+        self.resting = self.resting.saturating_sub(orders);
+    }
+
+    /// Whether the same order is in the window.
+    pub fn has_order(&self, key: u64, per: Span, clock: ClockTime) -> bool {
+        self.order_keys.has(key, per, clock)
+    }
+
+    /// Whether a client order id is in the window.
+    pub fn has_id(&self, key: u64, per: Span, clock: ClockTime) -> bool {
+        self.id_keys.has(key, per, clock)
+    }
+
+    /// Makes room: drops what no window reaches any more, joins what was spent more than a day ago by
+    /// the minute, which makes windows of more than a day longer by a minute at most, and drops keys
+    /// that are older than `keys`. What rests still rests.
+    pub fn tidy(&mut self, clock: ClockTime, keys: Span) {
+        let ago = |micros: u64| ClockTime(clock.0.saturating_sub(micros));
+        let (oldest, old) = (ago(Span::MAX.as_micros()), ago(DAY_US));
+        self.orders.forget_before(oldest);
+        self.orders.join_before(old);
+        self.notional.forget_before(oldest);
+        self.notional.join_before(old);
+        for assets in self.withdrawn.values_mut() {
+            assets.values_mut().for_each(|series| series.forget_before(oldest));
+            assets.retain(|_, series| !series.is_empty());
+        }
+        self.withdrawn.retain(|_, assets| !assets.is_empty());
+        self.order_keys.forget_before(ago(keys.as_micros()));
+        self.id_keys.forget_before(ago(keys.as_micros()));
+    }
+
+    /// When the window of orders has room for what leaves at most `room` in it.
+    pub(crate) fn orders_free_at(&self, room: u64, per: Span) -> Option<ClockTime> {
+        self.orders.free_at(room, per)
+    }
+
+    /// The same for notional.
+    pub(crate) fn notional_free_at(&self, room: Money, per: Span) -> Option<ClockTime> {
+        self.notional.free_at(room, per)
+    }
+
+    /// The same for what leaves a venue.
+    pub(crate) fn withdrawn_free_at(
+        &self,
+        venue: &str,
+        asset: &str,
+        room: Money,
+        per: Span,
+    ) -> Option<ClockTime> {
+        self.series(venue, asset)?.free_at(room, per)
+    }
+
+    fn series(&self, venue: &str, asset: &str) -> Option<&Series<Money>> {
+        self.withdrawn.get(venue)?.get(asset)
+    }
+}
+
+/// What a [`Series`] adds up.
+trait Amount: Copy + Default + Ord {
+    /// More than any cap can say.
+    fn beyond_counting() -> Self;
+    fn plus(self, other: Self) -> Option<Self>;
+    fn minus(self, other: Self) -> Option<Self>;
+}
+
+impl Amount for u64 {
+    fn beyond_counting() -> Self {
+        Self::MAX
+    }
+
+    fn plus(self, other: Self) -> Option<Self> {
+        self.checked_add(other)
+    }
+
+    fn minus(self, other: Self) -> Option<Self> {
+        self.checked_sub(other)
+    }
+}
+
+impl Amount for Money {
+    fn beyond_counting() -> Self {
+        // 1.8 * 10^19, where the numbers of a scope end at 10^18.
+        Self::whole(u64::MAX)
+    }
+
+    fn plus(self, other: Self) -> Option<Self> {
+        self.checked_add(other)
+    }
+
+    fn minus(self, other: Self) -> Option<Self> {
+        self.checked_sub(other)
+    }
+}
+
+/// Amounts in the order of their times, with their running sum.
+#[derive(Clone, Debug, Default)]
+struct Series<T> {
+    /// Points of more than a day ago, at most one a minute: what was spent in it, at its last moment.
+    old: VecDeque<Point<T>>,
+    points: VecDeque<Point<T>>,
+    /// The sum of the points of this epoch.
+    total: T,
+    /// A new one begins where the sum would not fit.
+    epoch: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Point<T> {
+    at: ClockTime,
+    /// The sum of the points of its epoch before it.
+    before: T,
+    epoch: u32,
+}
+
+impl<T: Amount> Series<T> {
+    fn push(&mut self, at: ClockTime, amount: T) {
+        let last = self.points.back().or(self.old.back());
+        let at = last.map_or(at, |last| last.at.max(at));
+        let (before, total) = match self.total.plus(amount) {
+            Some(total) => (self.total, total),
+            None => {
+                self.epoch = self.epoch.wrapping_add(1);
+                (T::default(), amount)
+            }
+        };
+        self.points.push_back(Point { at, before, epoch: self.epoch });
+        self.total = total;
+    }
+
+    fn within(&self, per: Span, clock: ClockTime) -> T {
+        let Some(begin) = begin(per, clock) else {
+            return self.from(0);
+        };
+        let left = |point: &Point<T>| point.at <= begin;
+        let first = if self.old.back().is_some_and(|last| !left(last)) {
+            self.old.partition_point(left)
+        } else {
+            self.old.len() + self.points.partition_point(left)
+        };
+        self.from(first)
+    }
+
+    fn point(&self, place: usize) -> Option<&Point<T>> {
+        match place.checked_sub(self.old.len()) {
+            None => self.old.get(place),
+            Some(place) => self.points.get(place),
+        }
+    }
+
+    /// The sum of the points from this one on.
+    fn from(&self, first: usize) -> T {
+        let Some(point) = self.point(first) else {
+            return T::default();
+        };
+        // A window that reaches over the end of an epoch holds more than can be counted.
+        if point.epoch != self.epoch {
+            return T::beyond_counting();
+        }
+        self.total.minus(point.before).unwrap_or_else(T::beyond_counting)
+    }
+
+    /// When the window has left behind enough for the rest to be at most `room`.
+    fn free_at(&self, room: T, per: Span) -> Option<ClockTime> {
+        let (mut low, mut high) = (0, self.old.len() + self.points.len());
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if self.from(middle) <= room { high = middle } else { low = middle + 1 }
+        }
+        let last_to_leave = self.point(low.checked_sub(1)?)?;
+        last_to_leave.at.0.checked_add(per.as_micros()).map(ClockTime)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.old.is_empty() && self.points.is_empty()
+    }
+
+    fn forget_before(&mut self, clock: ClockTime) {
+        for points in [&mut self.old, &mut self.points] {
+            let gone = points.partition_point(|point| point.at < clock);
+            points.drain(..gone);
+        }
+    }
+
+    /// Joins the points of each minute before a moment. A window that begins inside of a minute then
+    /// has all of it: never less than was spent.
+    fn join_before(&mut self, clock: ClockTime) {
+        let minute = |at: ClockTime| at.0 / MINUTE_US;
+        while let Some(point) = self.points.front().copied().filter(|point| point.at < clock) {
+            self.points.pop_front();
+            match self.old.back_mut() {
+                Some(last) if minute(last.at) == minute(point.at) && last.epoch == point.epoch => {
+                    last.at = point.at;
+                }
+                _ => self.old.push_back(point),
+            }
+        }
+    }
+}
+
+const MINUTE_US: u64 = 60_000_000;
+const DAY_US: u64 = 24 * 60 * MINUTE_US;
+
+/// When keys were seen last.
+#[derive(Clone, Debug, Default)]
+struct Seen {
+    last: HashMap<u64, ClockTime>,
+    /// Every sight, the oldest first.
+    sights: VecDeque<(ClockTime, u64)>,
+}
+
+impl Seen {
+    fn push(&mut self, at: ClockTime, key: u64) {
+        let at = self.sights.back().map_or(at, |(last, _)| (*last).max(at));
+        self.last.insert(key, at);
+        self.sights.push_back((at, key));
+    }
+
+    fn has(&self, key: u64, per: Span, clock: ClockTime) -> bool {
+        let inside = |at: &ClockTime| begin(per, clock).is_none_or(|begin| *at > begin);
+        self.last.get(&key).is_some_and(inside)
+    }
+
+    fn forget_before(&mut self, clock: ClockTime) {
+        while let Some((at, key)) = self.sights.front().copied()
+            && at < clock
+        {
+            self.sights.pop_front();
+            // Seen again since: that sight stays.
+            if self.last.get(&key) == Some(&at) {
+                self.last.remove(&key);
+            }
+        }
+    }
+}
+
+/// What is later than this is in the window; `None`: all is.
+fn begin(per: Span, clock: ClockTime) -> Option<ClockTime> {
+    clock.0.checked_sub(per.as_micros()).map(ClockTime)
+}

@@ -1,0 +1,451 @@
+//! Reference prices: who may put them, how far they may move, and how long they hold.
+//!
+//! A pricer that lies, alone, moves a price by one step at most: every price is held against all
+//! those in force within the last `step_every`, so many small steps are no further than a large one.
+//! What is further away needs a second pricer that says about the same.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt;
+use std::ops::Deref;
+
+use serde::{Deserialize, Serialize};
+use vault_model::{ClockTime, Money, Name, Pair};
+
+use crate::document::Span;
+
+/// A feed as people write it and as it is stored.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct FeedDocument {
+    /// How far apart two pricers may be and still agree, as a fraction between 0 and 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agree_within: Option<Money>,
+    /// The price to begin from: goes with `max_step`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub anchor: Option<Money>,
+    /// A price of this age counts as absent.
+    pub max_age: Span,
+    /// How far a price may move within `step_every` without a second pricer, as a fraction between
+    /// 0 and 1; absent: not at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_step: Option<Money>,
+    /// What is priced.
+    pub pair: Pair,
+    /// Who may put it.
+    pub pricers: BTreeSet<Name>,
+    /// Over how long `max_step` counts; a minute if it is not stated.
+    #[serde(default = "FeedDocument::step_every_unstated")]
+    pub step_every: Span,
+}
+
+impl FeedDocument {
+    /// Reads TOML.
+    ///
+    /// # Errors
+    ///
+    /// The parser's own words.
+    pub fn from_toml(text: &str) -> Result<Self, toml::de::Error> {
+        toml::from_str(text)
+    }
+
+    /// `step_every`, where it is not stated: a minute.
+    ///
+    /// # Panics
+    ///
+    /// Never: a minute is a span.
+    pub fn step_every_unstated() -> Span {
+        Span::seconds(60).expect("a minute is a span")
+    }
+}
+
+/// Why a document is no feed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum NotAFeed {
+    /// An agreement of one.
+    Alone,
+    /// An anchor without a step, or the other way round.
+    Anchor,
+    /// Nothing would ever be accepted.
+    Closed,
+    /// A fraction of nothing or of all.
+    Fraction,
+    /// The anchor is no price.
+    NotAPrice,
+    /// Nobody, or a crowd.
+    Pricers,
+}
+
+impl NotAFeed {
+    /// What it must be instead.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Alone => "agree_within needs two pricers or more",
+            Self::Anchor => "max_step and anchor go together",
+            Self::Closed => "a feed needs max_step and anchor, or agree_within, or all of them",
+            Self::Fraction => "max_step and agree_within are fractions above 0 and below 1",
+            Self::NotAPrice => {
+                "the anchor is above 0, with few enough digits to be multiplied exactly"
+            }
+            Self::Pricers => "a feed has 1 to 16 pricers",
+        }
+    }
+}
+
+impl fmt::Display for NotAFeed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.words())
+    }
+}
+
+impl std::error::Error for NotAFeed {}
+
+/// A feed that somebody could follow.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Feed(FeedDocument);
+
+impl Feed {
+    /// Checks a document.
+    ///
+    /// # Errors
+    ///
+    /// [`NotAFeed`].
+    pub fn new(document: FeedDocument) -> Result<Self, NotAFeed> {
+        if !(1..=PRICERS_MAX).contains(&document.pricers.len()) {
+            return Err(NotAFeed::Pricers);
+        }
+        let fractions = [document.max_step, document.agree_within];
+        let is_fraction = |of: Money| of > Money::ZERO && of < Money::ONE;
+        if !fractions.into_iter().flatten().all(is_fraction) {
+            return Err(NotAFeed::Fraction);
+        }
+        if document.max_step.is_some() != document.anchor.is_some() {
+            return Err(NotAFeed::Anchor);
+        }
+        if document.max_step.is_none() && document.agree_within.is_none() {
+            return Err(NotAFeed::Closed);
+        }
+        if document.agree_within.is_some() && document.pricers.len() < 2 {
+            return Err(NotAFeed::Alone);
+        }
+        let feed = Self(document);
+        match feed.anchor {
+            Some(anchor) if anchor <= Money::ZERO || !feed.is_exact(anchor) => {
+                Err(NotAFeed::NotAPrice)
+            }
+            _ => Ok(feed),
+        }
+    }
+
+    /// Whether every comparison with this price can be made without rounding. Asked of each price
+    /// before it can become one that others are held against.
+    fn is_exact(&self, price: Money) -> bool {
+        let mut fractions = [self.max_step, self.agree_within].into_iter().flatten();
+        fractions.all(|fraction| price.checked_mul(fraction).is_some())
+    }
+}
+
+impl Deref for Feed {
+    type Target = FeedDocument;
+
+    fn deref(&self) -> &FeedDocument {
+        &self.0
+    }
+}
+
+/// Why a price was not taken over.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum PriceRefused {
+    /// Nobody made a feed of this pair.
+    #[error("there is no feed of this pair")]
+    FeedUnknown,
+    /// Further than a step, or no steps are allowed, and no second pricer says the same.
+    #[error("no other pricer confirms this price")]
+    NotConfirmed,
+    /// Comparing it would round.
+    #[error("the price has too many digits to be compared exactly")]
+    NotExact,
+    /// Zero or less.
+    #[error("a price is above 0")]
+    NotPositive,
+    /// The feed does not name the pricer.
+    #[error("the feed does not list this pricer")]
+    PricerNotListed,
+    /// Further than a step, and the feed asks nobody else.
+    #[error("the price is further than one step from the last ones")]
+    StepTooLarge,
+}
+
+impl PriceRefused {
+    /// The stable code.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::FeedUnknown => "FEED_UNKNOWN",
+            Self::NotConfirmed => "PRICE_NOT_CONFIRMED",
+            Self::NotExact => "PRICE_NOT_EXACT",
+            Self::NotPositive => "PRICE_NOT_POSITIVE",
+            Self::PricerNotListed => "PRICER_NOT_LISTED",
+            Self::StepTooLarge => "PRICE_STEP_TOO_LARGE",
+        }
+    }
+
+    /// What people can do about it.
+    pub fn hint(self) -> &'static str {
+        match self {
+            Self::FeedUnknown => "an admin makes one: vaultctl price feed put",
+            Self::NotConfirmed => {
+                "another listed pricer must put about the same, or an admin a new anchor"
+            }
+            Self::NotExact => "put it with fewer digits behind the point",
+            Self::NotPositive => "put no price where there is none: it goes stale by itself",
+            Self::PricerNotListed => "an admin adds it: vaultctl price feed put",
+            Self::StepTooLarge => {
+                "put the feed again with a new anchor, or with agree_within and a second pricer"
+            }
+        }
+    }
+}
+
+/// What is known of one feed, for people.
+#[derive(Clone, Copy, Debug)]
+pub struct FeedState<'a> {
+    /// The feed.
+    pub feed: &'a Feed,
+    /// The last price that was accepted since the start, and when; fresh or not.
+    pub last: Option<(Money, ClockTime)>,
+    /// Prices accepted since the start.
+    pub accepted: u64,
+    /// Prices refused since the start.
+    pub refused: u64,
+}
+
+/// All feeds and what was put into them.
+#[derive(Clone, Debug, Default)]
+pub struct PriceBook {
+    lines: BTreeMap<Pair, Line>,
+}
+
+#[derive(Clone, Debug)]
+struct Line {
+    accepted: u64,
+    feed: Feed,
+    /// What each pricer said last, accepted or not.
+    heard: BTreeMap<Name, (Money, ClockTime)>,
+    last: Option<(Money, ClockTime)>,
+    refused: u64,
+    revision: u64,
+    /// Empty where nothing can be a step from anything: no `max_step`.
+    window: Window,
+}
+
+impl PriceBook {
+    /// Takes a feed in, or replaces the one of its pair: the price begins from the anchor again. A
+    /// feed of the revision that is there already changes nothing.
+    pub fn set(&mut self, feed: Feed, revision: u64) {
+        let known = self.lines.get(&feed.pair);
+        if known.is_some_and(|line| line.revision == revision) {
+            return;
+        }
+        let line = Line {
+            accepted: known.map_or(0, |line| line.accepted),
+            heard: BTreeMap::new(),
+            last: None,
+            refused: known.map_or(0, |line| line.refused),
+            revision,
+            window: Window::from(feed.anchor),
+            feed,
+        };
+        self.lines.insert(line.feed.pair.clone(), line);
+    }
+
+    /// Keeps the feeds of these pairs only.
+    pub fn retain(&mut self, keep: impl Fn(&Pair) -> bool) {
+        self.lines.retain(|pair, _| keep(pair));
+    }
+
+    /// Goes on from a price that the feed of this revision accepted before a restart. It is what the
+    /// next one is held against; it does not count as fresh.
+    pub fn resume(&mut self, pair: &Pair, revision: u64, price: Money) {
+        let line = self.lines.get_mut(pair).filter(|line| line.revision == revision);
+        if let Some(line) = line
+            && line.last.is_none()
+            && line.feed.max_step.is_some()
+            && price > Money::ZERO
+            && line.feed.is_exact(price)
+        {
+            line.window = Window::from(Some(price));
+        }
+    }
+
+    /// Takes a price over, or says why not.
+    ///
+    /// # Errors
+    ///
+    /// [`PriceRefused`]; the price in force stays then.
+    pub fn put(
+        &mut self,
+        pair: &Pair,
+        pricer: &Name,
+        price: Money,
+        at: ClockTime,
+    ) -> Result<Money, PriceRefused> {
+        let line = self.lines.get_mut(pair).ok_or(PriceRefused::FeedUnknown)?;
+        let outcome = line.put(pricer, price, at);
+        match outcome {
+            Ok(_) => line.accepted += 1,
+            Err(_) => line.refused += 1,
+        }
+        outcome
+    }
+
+    /// The price of a pair, if it is younger than its feed's `max_age`.
+    pub fn price(&self, pair: &Pair, at: ClockTime) -> Option<Money> {
+        let line = self.lines.get(pair)?;
+        let (price, put_at) = line.last?;
+        line.is_fresh(put_at, at).then_some(price)
+    }
+
+    /// From when on the price of a pair is too old, unless another one comes.
+    pub fn stale_at(&self, pair: &Pair) -> Option<ClockTime> {
+        let line = self.lines.get(pair)?;
+        let (_, put_at) = line.last?;
+        Some(ClockTime(put_at.0.saturating_add(line.feed.max_age.as_micros())))
+    }
+
+    /// The revision of the feed of a pair.
+    pub fn revision(&self, pair: &Pair) -> Option<u64> {
+        Some(self.lines.get(pair)?.revision)
+    }
+
+    /// All feeds, by pair.
+    pub fn feeds(&self) -> impl Iterator<Item = FeedState<'_>> {
+        self.lines.values().map(|line| FeedState {
+            feed: &line.feed,
+            last: line.last,
+            accepted: line.accepted,
+            refused: line.refused,
+        })
+    }
+}
+
+impl Line {
+    fn put(&mut self, pricer: &Name, price: Money, at: ClockTime) -> Result<Money, PriceRefused> {
+        if price <= Money::ZERO {
+            return Err(PriceRefused::NotPositive);
+        }
+        if !self.feed.pricers.contains(pricer) {
+            return Err(PriceRefused::PricerNotListed);
+        }
+        if !self.feed.is_exact(price) {
+            return Err(PriceRefused::NotExact);
+        }
+        self.heard.insert(pricer.clone(), (price, at));
+        let every = self.feed.step_every.as_micros();
+        let is_step =
+            self.feed.max_step.is_some_and(|step| self.window.is_within(price, step, at, every));
+        if is_step {
+            self.window.add(price, at, every);
+        } else if self.is_confirmed(pricer, price, at) {
+            // Two agree that the market is here: steps begin here, too.
+            self.window = Window::from(self.feed.max_step.map(|_| price));
+        } else {
+            return Err(match self.feed.agree_within {
+                Some(_) => PriceRefused::NotConfirmed,
+                None => PriceRefused::StepTooLarge,
+            });
+        }
+        self.last = Some((price, at));
+        Ok(price)
+    }
+
+    /// Whether somebody else has said about the same a short while ago.
+    fn is_confirmed(&self, pricer: &Name, price: Money, at: ClockTime) -> bool {
+        let Some(within) = self.feed.agree_within else {
+            return false;
+        };
+        self.heard.iter().any(|(other, &(heard, heard_at))| {
+            other != pricer
+                && self.is_fresh(heard_at, at)
+                && is_near(price.min(heard), price.max(heard), price.min(heard), within)
+        })
+    }
+
+    fn is_fresh(&self, put_at: ClockTime, at: ClockTime) -> bool {
+        at.0.saturating_sub(put_at.0) < self.feed.max_age.as_micros()
+    }
+}
+
+/// Whether `high` is above `low` by no more than a fraction of `base`.
+fn is_near(low: Money, high: Money, base: Money, fraction: Money) -> bool {
+    let (apart, most) = (high.checked_sub(low), base.checked_mul(fraction));
+    // What cannot be computed is not near.
+    apart.zip(most).is_some_and(|(apart, most)| apart <= most)
+}
+
+/// The prices in force within the last `step_every`, as few numbers: those put within the same short
+/// while share an entry.
+#[derive(Clone, Debug, Default)]
+struct Window(VecDeque<Few>);
+
+/// Prices put within one [`PARTS`]th of a window.
+#[derive(Clone, Copy, Debug)]
+struct Few {
+    first_at: ClockTime,
+    high: Money,
+    last: Money,
+    last_at: ClockTime,
+    low: Money,
+}
+
+impl Few {
+    fn one(price: Money, at: ClockTime) -> Self {
+        Self { first_at: at, high: price, last: price, last_at: at, low: price }
+    }
+}
+
+impl Window {
+    /// In which one price has always been in force.
+    fn from(price: Option<Money>) -> Self {
+        Self(price.map(|price| Few::one(price, ClockTime::default())).into_iter().collect())
+    }
+
+    /// Whether a price is at most a step from all that were in force since `at - every`.
+    fn is_within(&mut self, price: Money, step: Money, at: ClockTime, every: u64) -> bool {
+        // In the first moments of a clock, everything is within the window.
+        if let Some(begin) = at.0.checked_sub(every).map(ClockTime) {
+            // A price ends when the next one is put: what was followed by then is outside.
+            while self.0.get(1).is_some_and(|next| next.first_at <= begin) {
+                self.0.pop_front();
+            }
+            if let Some(oldest) = self.0.front_mut()
+                && oldest.last_at <= begin
+            {
+                *oldest = Few::one(oldest.last, oldest.last_at);
+            }
+        }
+        let low = self.0.iter().map(|few| few.low).min();
+        let high = self.0.iter().map(|few| few.high).max();
+        low.zip(high).is_some_and(|(low, high)| {
+            is_near(low, price.max(low), low, step) && is_near(price.min(high), high, high, step)
+        })
+    }
+
+    fn add(&mut self, price: Money, at: ClockTime, every: u64) {
+        let part = (every / PARTS).max(1);
+        // The oldest entry may have been there always: it takes nobody in.
+        let is_alone = self.0.len() == 1;
+        match self.0.back_mut() {
+            Some(few) if !is_alone && at.0 / part == few.first_at.0 / part => {
+                few.low = few.low.min(price);
+                few.high = few.high.max(price);
+                (few.last, few.last_at) = (price, at);
+            }
+            _ => self.0.push_back(Few::one(price, at)),
+        }
+    }
+}
+
+const PRICERS_MAX: usize = 16;
+const PARTS: u64 = 64;
+
+#[cfg(test)]
+mod tests;

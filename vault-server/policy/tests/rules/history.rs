@@ -1,0 +1,244 @@
+//! What has been spent, in windows.
+
+use vault_policy::{Spend, Withdrawn};
+
+use super::*;
+
+fn spend(at: u64, orders: u64, notional: &str) -> Spend {
+    Spend {
+        at: ClockTime(at),
+        orders,
+        resting: orders,
+        notional_usd: Some(money(notional)),
+        ..Spend::default()
+    }
+}
+
+fn history(spends: impl IntoIterator<Item = Spend>) -> History {
+    let mut history = History::default();
+    spends.into_iter().for_each(|spend| history.add(&spend));
+    history
+}
+
+/// Both sums in 10 s up to a second.
+fn sums(history: &History, second: u64) -> (u64, String) {
+    let (per, clock) = (span("10s"), ClockTime(second * SECOND));
+    (history.orders_within(per, clock), history.notional_within(per, clock).to_string())
+}
+
+#[test]
+fn sums_are_of_what_is_later_than_the_beginning() {
+    let history = history([
+        spend(SECOND, 1, "0.1"),
+        spend(2 * SECOND, 2, "0.2"),
+        spend(2 * SECOND, 4, "0.4"),
+        spend(12 * SECOND, 8, "0.8"),
+    ]);
+    assert_eq!(sums(&history, 2), (15, "1.5".to_owned()));
+    assert_eq!(sums(&history, 10), (15, "1.5".to_owned()));
+    // The first is exactly one span ago.
+    assert_eq!(sums(&history, 11), (14, "1.4".to_owned()));
+    assert_eq!(sums(&history, 12), (8, "0.8".to_owned()));
+    assert_eq!(sums(&history, 21), (8, "0.8".to_owned()));
+    assert_eq!(sums(&history, 22), (0, "0".to_owned()));
+    assert_eq!(sums(&History::default(), 1), (0, "0".to_owned()));
+}
+
+#[test]
+fn what_was_spent_when_the_clock_began_is_in_the_first_window() {
+    let history = history([spend(0, 1, "1")]);
+    assert_eq!(sums(&history, 0), (1, "1".to_owned()));
+    assert_eq!(sums(&history, 9), (1, "1".to_owned()));
+    assert_eq!(sums(&history, 10), (0, "0".to_owned()));
+}
+
+#[test]
+fn a_time_that_goes_back_counts_as_the_last() {
+    let history = history([spend(20 * SECOND, 1, "1"), spend(5 * SECOND, 2, "2")]);
+    assert_eq!(sums(&history, 29), (3, "3".to_owned()));
+    // And a clock that goes back forgets nothing.
+    assert_eq!(sums(&history, 1), (3, "3".to_owned()));
+}
+
+#[test]
+fn a_sum_that_does_not_fit_is_more_than_any_cap() {
+    let largest = "999999999999999999";
+    let mut history = history((1..=200).map(|second| spend(second * SECOND, 1, largest)));
+    let within = |history: &History, second| {
+        history.notional_within(span("31d"), ClockTime(second * SECOND))
+    };
+    assert!(within(&history, 200) > money(largest));
+    // What is later than the overflow is counted exactly.
+    let last = history.notional_within(span("1s"), ClockTime(200 * SECOND));
+    assert_eq!(last, money(largest));
+    let two = history.notional_within(span("2s"), ClockTime(200 * SECOND));
+    assert_eq!(two.to_string(), "1999999999999999998");
+    history.add(&spend(10_000 * SECOND, 1, "5"));
+    assert_eq!(sums(&history, 10_000), (1, "5".to_owned()));
+    let many = history_of_orders(u64::MAX);
+    assert_eq!(many.orders_within(span("1d"), ClockTime(2)), u64::MAX);
+    assert_eq!(many.resting(), u64::MAX);
+}
+
+fn history_of_orders(orders: u64) -> History {
+    history([spend(1, orders, "0"), spend(2, orders, "0")])
+}
+
+#[test]
+fn what_has_no_price_counts_as_orders_alone() {
+    let history = history([Spend { notional_usd: None, ..spend(SECOND, 3, "1") }]);
+    assert_eq!(sums(&history, 1), (3, "0".to_owned()));
+}
+
+#[test]
+fn what_no_window_reaches_is_forgotten_and_still_rests() {
+    const DAY: u64 = 86_400 * SECOND;
+    let keyed = |at: u64, key: u64| Spend {
+        order_key: Some(key),
+        id_keys: vec![key + 100],
+        withdrawn: vec![Withdrawn {
+            venue: name(VENUE),
+            asset: "BTC".to_owned(),
+            amount: money("1"),
+        }],
+        ..spend(at * SECOND, 1, "1")
+    };
+    let mut history = history([keyed(1, 1), keyed(2, 2), keyed(3, 1), keyed(3, 3)]);
+    // Two seconds, and they are not joined: the day is not over.
+    history.tidy(ClockTime(4 * SECOND), span("2s"));
+    let (per, clock) = (span("31d"), ClockTime(3 * SECOND));
+    assert_eq!(history.orders_within(per, clock), 4);
+    assert_eq!(history.orders_within(span("1s"), clock), 2);
+    for key in [1, 2, 3] {
+        assert!(history.has_order(key, per, clock) && history.has_id(key + 100, per, clock));
+    }
+    history.tidy(ClockTime(4 * SECOND + 1), span("2s"));
+    assert!(!history.has_order(2, per, clock) && !history.has_id(102, per, clock));
+    assert!(history.has_order(1, per, clock) && history.has_id(101, per, clock));
+    history.tidy(ClockTime(6 * SECOND), span("2s"));
+    assert!(!history.has_order(1, per, clock) && !history.has_id(103, per, clock));
+    assert_eq!(history.notional_within(per, clock), money("4"));
+
+    history.tidy(ClockTime(31 * DAY + 2 * SECOND), span("2s"));
+    assert_eq!(history.orders_within(per, clock), 3);
+    assert_eq!(history.notional_within(per, clock), money("3"));
+    assert_eq!(history.withdrawn_within(VENUE, "BTC", per, clock), money("3"));
+    history.tidy(ClockTime(31 * DAY + 4 * SECOND), span("2s"));
+    assert_eq!(history.orders_within(per, clock), 0);
+    assert_eq!(history.notional_within(per, clock), Money::ZERO);
+    assert_eq!(history.withdrawn_within(VENUE, "BTC", per, clock), Money::ZERO);
+    assert_eq!(history.resting(), 4);
+    // It goes on as if nothing had been.
+    history.add(&keyed(5, 9));
+    assert_eq!(history.notional_within(per, ClockTime(5 * SECOND)), money("1"));
+    assert_eq!(history.withdrawn_within(VENUE, "BTC", per, ClockTime(5 * SECOND)), money("1"));
+}
+
+#[test]
+fn after_a_day_a_minute_is_one_and_counts_until_its_end() {
+    const MINUTE: u64 = 60 * SECOND;
+    const DAY: u64 = 86_400 * SECOND;
+    let times = [10 * SECOND, 20 * SECOND, 59 * SECOND, MINUTE, MINUTE + 1, 5 * MINUTE];
+    let plain = history(times.map(|at| spend(at, 1, "0.1")));
+    let mut tidied = plain.clone();
+    tidied.tidy(ClockTime(DAY + 5 * MINUTE), span("1s"));
+    let two_days = span("2d");
+    let sums_at = |history: &History, at: u64| {
+        let clock = ClockTime(2 * DAY + at);
+        (history.orders_within(two_days, clock), history.notional_within(two_days, clock))
+    };
+    // (a moment, what is counted from the points, what from the minutes)
+    for (at, exact, joined) in [
+        (9 * SECOND, 6, 6),
+        (10 * SECOND, 5, 6),
+        (59 * SECOND - 1, 4, 6),
+        (59 * SECOND, 3, 3),
+        (MINUTE, 2, 3),
+        (MINUTE + 1, 1, 1),
+        (5 * MINUTE - 1, 1, 1),
+        (5 * MINUTE, 0, 0),
+    ] {
+        let sum = |orders: u64| (orders, money("0.1").checked_mul(Money::whole(orders)).unwrap());
+        assert_eq!(sums_at(&plain, at), sum(exact), "{at}");
+        assert_eq!(sums_at(&tidied, at), sum(joined), "{at}");
+    }
+    // What comes later is counted as ever, and joined when its day is over.
+    tidied.add(&spend(DAY + 6 * MINUTE, 2, "5"));
+    assert_eq!(sums_at(&tidied, 0), (8, money("5.6")));
+    assert_eq!(sums_at(&tidied, 5 * MINUTE), (2, money("5")));
+    tidied.tidy(ClockTime(3 * DAY), span("1s"));
+    assert_eq!(sums_at(&tidied, 0), (8, money("5.6")));
+}
+
+#[test]
+fn orders_rest_until_they_end() {
+    let mut history = history([spend(1, 5, "1")]);
+    history.ended(2);
+    assert_eq!(history.resting(), 3);
+    history.ended(9);
+    assert_eq!(history.resting(), 0);
+}
+
+#[test]
+fn keys_are_told_apart() {
+    let history =
+        history([Spend { order_key: Some(1), id_keys: vec![2, 3], ..spend(10 * SECOND, 1, "1") }]);
+    let (per, clock) = (span("10s"), |second| ClockTime(second * SECOND));
+    assert!(history.has_order(1, per, clock(19)) && !history.has_order(1, per, clock(20)));
+    assert!(history.has_id(3, per, clock(19)) && !history.has_id(3, per, clock(20)));
+    assert!(!history.has_order(2, per, clock(11)) && !history.has_id(1, per, clock(11)));
+}
+
+#[test]
+fn withdrawals_are_summed_by_venue_and_asset() {
+    let withdrawn = |venue: &str, asset: &str, amount: &str| Withdrawn {
+        venue: name(venue),
+        asset: asset.to_owned(),
+        amount: money(amount),
+    };
+    let history = history([Spend {
+        at: ClockTime(SECOND),
+        withdrawn: vec![
+            withdrawn("okx", "BTC", "1"),
+            withdrawn("okx", "ETH", "2"),
+            withdrawn("kraken", "BTC", "4"),
+            withdrawn("okx", "BTC", "8"),
+        ],
+        ..Spend::default()
+    }]);
+    let within = |venue, asset| {
+        history.withdrawn_within(venue, asset, span("1d"), ClockTime(SECOND)).to_string()
+    };
+    assert_eq!(within("okx", "BTC"), "9");
+    assert_eq!(within("okx", "ETH"), "2");
+    assert_eq!(within("kraken", "BTC"), "4");
+    assert_eq!(within("kraken", "ETH"), "0");
+}
+
+/// The same sums, counted one by one.
+#[test]
+fn sums_agree_with_counting() {
+    let times: Vec<u64> = (0..400u64).map(|number| number * number % 97 + number).collect();
+    let mut latest = 0;
+    let spends: Vec<Spend> = times
+        .iter()
+        .map(|time| {
+            latest = latest.max(*time);
+            spend(latest * SECOND, time % 3, &(time % 7).to_string())
+        })
+        .collect();
+    let history = history(spends.clone());
+    for clock in latest..latest + 40 {
+        for seconds in [1, 2, 10, 60, 300] {
+            let per = Span::seconds(seconds).expect("a span");
+            let inside = |spend: &&Spend| spend.at.0 + u64::from(seconds) * SECOND > clock * SECOND;
+            let orders: u64 = spends.iter().filter(inside).map(|spend| spend.orders).sum();
+            let notional = spends.iter().filter(inside).fold(Money::ZERO, |sum, spend| {
+                sum.checked_add(spend.notional_usd.expect("priced")).expect("it fits")
+            });
+            let clock = ClockTime(clock * SECOND);
+            assert_eq!(history.orders_within(per, clock), orders, "{clock:?} {per}");
+            assert_eq!(history.notional_within(per, clock), notional, "{clock:?} {per}");
+        }
+    }
+}
