@@ -139,6 +139,7 @@ pub fn core(data: &Path, spec: &str) -> Result<(), ChildError> {
         segment_bytes: *config.audit.segment_bytes.get_ref(),
         disk_free_min_bytes: config.audit.disk_free_min_bytes,
         catalog_additions: config.catalog_additions(data)?,
+        geoip: config.geoip(data),
         unseal_key_file: config.unseal_key_file(credentials.as_deref())?,
         stay_sealed: spec.stay_sealed,
     };

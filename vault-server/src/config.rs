@@ -36,6 +36,8 @@ pub struct Config {
     pub catalog: Catalog,
     /// The clock; for tests.
     pub clock: Clock,
+    /// In which country an address is.
+    pub geoip: Geoip,
     /// Where calls come in.
     pub listen: Listen,
     /// What is written to stderr.
@@ -79,6 +81,14 @@ pub struct Catalog {
 pub struct Clock {
     /// Added to the wall clock, in seconds; only with `development`.
     pub offset_s: Option<Spanned<i64>>,
+}
+
+/// `[geoip]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Geoip {
+    /// A database in the MaxMind DB format; a relative path lies in the data directory.
+    pub database: Option<PathBuf>,
 }
 
 /// `[listen]`.
@@ -310,6 +320,11 @@ impl Config {
         self.catalog.additions.iter().map(addition).collect()
     }
 
+    /// The database of countries, if there is one.
+    pub fn geoip(&self, data: &Path) -> Option<PathBuf> {
+        self.geoip.database.as_ref().map(|path| data.join(path))
+    }
+
     /// Names and addresses for the server's certificate.
     pub fn server_names(&self) -> Vec<String> {
         self.public.names.get_ref().iter().map(ToString::to_string).collect()
@@ -417,6 +432,7 @@ mod tests {
             ("development = 1\n", "1:15: "),
             ("[log]\nlevel = \"loud\"\n", "2:9: "),
             ("[log\n", "1:"),
+            ("[geoip]\ndatabase = 1\n", "2:12: "),
             ("[clock]\noffset_s = 1\n", "2:12: clock.offset_s needs development"),
             ("[listen]\nbot_proxied = \"0.0.0.0:1\"\n", "2:15: bot_proxied needs"),
             ("[listen]\nproxied_from = [\"10.0.0.0/8\"]\n", "2:16: proxied_from needs"),
@@ -458,6 +474,17 @@ mod tests {
         assert_eq!(both[1].file, elsewhere.path().display().to_string());
         let error = read("[\"not-there.toml\"]").expect_err("not there").to_string();
         assert!(error.contains("not-there.toml: "), "{error}");
+    }
+
+    #[test]
+    fn the_database_of_countries_lies_beside_the_configuration_or_elsewhere() {
+        let geoip = |text: &str| parse(text).expect("valid").geoip(Path::new("/data"));
+        assert_eq!(geoip(""), None);
+        assert_eq!(geoip("[geoip]\n"), None);
+        for (database, path) in [("c.mmdb", "/data/c.mmdb"), ("/srv/c.mmdb", "/srv/c.mmdb")] {
+            let text = format!("[geoip]\ndatabase = \"{database}\"\n");
+            assert_eq!(geoip(&text).as_deref(), Some(Path::new(path)));
+        }
     }
 
     #[test]

@@ -73,6 +73,9 @@ pub enum RunError {
     /// It belongs to another user.
     #[error("{} belongs to another user", .0.display())]
     DataOwner(PathBuf),
+    /// The database of countries cannot be used.
+    #[error("the database of countries cannot be used")]
+    Geoip(#[from] vault_core::GeoipError),
     /// Another supervisor has it.
     #[error("a vault runs on {} already", .0.display())]
     InUse(PathBuf),
@@ -121,6 +124,7 @@ pub fn run(data: &Path, stay_sealed: bool) -> Result<(), RunError> {
     let config = Config::load(&data)?;
     // The core reads them again; here a mistake is said before anything is started.
     vault_core::check_catalog(&config.catalog_additions(&data)?)?;
+    config.geoip(&data).map_or(Ok(()), |path| vault_core::check_geoip(&path))?;
     telemetry::init(config.log);
     confine()?;
 

@@ -82,9 +82,18 @@ pub enum EntryKind {
     /// A process began to write.
     #[serde(rename = "log.started")]
     LogStarted,
+    /// A reference price was taken over; not every one is logged.
+    #[serde(rename = "price.accepted")]
+    PriceAccepted,
+    /// A reference price was refused; may stand for several.
+    #[serde(rename = "price.refused")]
+    PriceRefused,
     /// The vault was sealed.
     #[serde(rename = "seal")]
     Seal,
+    /// A scope and its shadow answered one request differently.
+    #[serde(rename = "shadow.diverged")]
+    ShadowDiverged,
     /// A request was signed.
     #[serde(rename = "sign")]
     Sign,

@@ -56,6 +56,8 @@ pub struct Plan {
     pub changes: Changes,
     /// Facts for the log.
     pub detail: BTreeMap<String, String>,
+    /// Of others than the asker; verified.
+    pub approvals: Vec<Approval>,
     /// The credential or scope it is about, for the log.
     pub credential: Option<Name>,
     /// The scope it is about, for the log.
@@ -82,6 +84,7 @@ impl Plan {
             operation,
             changes,
             detail: BTreeMap::new(),
+            approvals: Vec::new(),
             credential: None,
             scope: None,
             barrier: None,
@@ -345,11 +348,12 @@ impl Vault {
         entry.state_rev = Some(current.applied.state_rev);
         entry.state_root = Some(current.applied.state_root.0);
         if let (Some(caller), Some(hash)) = (&current.asker.caller, current.asker.signature_hash) {
-            entry.approvals = vec![Approval {
+            let command = Approval {
                 approver: caller.name.clone(),
                 method: "command".to_owned(),
                 sig_sha256: Some(hash),
-            }];
+            };
+            entry.approvals.insert(0, command);
         }
         let place = self.journal.record(entry)?;
         if let Some((kind, detail)) = current.plan.also.take() {
@@ -409,6 +413,7 @@ impl Vault {
         entry.credential = plan.credential.clone();
         entry.scope = plan.scope.clone();
         entry.detail = plan.detail.clone();
+        entry.approvals = plan.approvals.clone();
         entry
     }
 }

@@ -3,16 +3,18 @@
 
 use std::net::IpAddr;
 
-use vault_model::{Mode, Name, Reading, VenueRequest};
-use vault_policy::{Decision, Halts, Question};
+use vault_model::{ClockTime, Mode, Name, Reading, Timestamp, VenueRequest};
+use vault_policy::{Cost, Country, Decision, Halts, History, Market, Question};
 use vault_venue::{KeyType, Standing, Venue};
 
 use crate::error::VaultError;
+use crate::shadow::Divided;
 use crate::storage::{ClientRow, CredentialRow, CredentialState, CredentialVersionRow};
 use crate::vault::{CompiledScope, Open, Vault};
 
 /// Leave to sign one request with one credential.
 pub struct Permit {
+    cost: Cost,
     credential: CredentialRow,
     key_type: KeyType,
     reading: Reading,
@@ -40,6 +42,8 @@ impl Permit {
 /// What is known of a request when its judgement ends, allowed or not: for the log.
 #[derive(Default)]
 pub struct Facts {
+    /// What it counts for, if the answer is yes.
+    pub cost: Option<Cost>,
     /// The credential, if the client may know it.
     pub credential: Option<CredentialRow>,
     /// The type of its key, if the answer is yes.
@@ -48,11 +52,14 @@ pub struct Facts {
     pub reading: Option<Reading>,
     /// The scope and its revision.
     pub scope: Option<(Name, u64)>,
+    /// What the scope's shadow says, if it has one.
+    pub shadow: Option<Divided>,
 }
 
 impl Facts {
     /// Takes back what a permit holds, once it has served.
     pub fn keep(&mut self, permit: Permit) {
+        self.cost = Some(permit.cost);
         self.credential = Some(permit.credential);
         self.key_type = Some(permit.key_type);
         self.reading = Some(permit.reading);
@@ -72,6 +79,10 @@ pub struct Judged<'a> {
     pub mode: Mode,
     /// What.
     pub request: &'a VenueRequest,
+    /// When, by the wall clock.
+    pub now: Timestamp,
+    /// When, on the vault's own clock.
+    pub clock: ClockTime,
 }
 
 impl Vault {
@@ -96,12 +107,16 @@ impl Vault {
             return Err(VaultError::CredentialDisabled);
         }
         let reading = ground.venue.read(judged.request, &ground.standing())?;
-        let decision = vault_policy::judge(&ground.question(judged, &reading));
+        let question = ground.question(judged, &reading);
+        let decision = vault_policy::judge(&question);
+        facts.shadow = ground.shadow.map(|shadow| Divided::judge(shadow, &question, &decision));
         match (decision, facts.credential.take()) {
-            (Decision::Allow, Some(credential)) => {
-                Ok(Permit { credential, key_type: ground.key_type, reading, _gate: () })
+            (Decision::Allow(cost), Some(credential)) => {
+                Ok(Permit { cost, credential, key_type: ground.key_type, reading, _gate: () })
             }
-            (Decision::Allow, None) => Err(VaultError::Internal("a judgement lost its credential")),
+            (Decision::Allow(_), None) => {
+                Err(VaultError::Internal("a judgement lost its credential"))
+            }
             (Decision::Deny(denial), credential) => {
                 facts.credential = credential;
                 facts.reading = Some(reading);
@@ -126,16 +141,36 @@ impl Vault {
             .key_type
             .parse()
             .map_err(|_| VaultError::Internal("a credential is of an unknown key type"))?;
-        Ok(Ground { credential, halts: &open.halts, key_type, scope, venue })
+        let shadow = scope.document.shadow.as_ref().and_then(|name| open.scopes.get(name));
+        let asks_country = |scope: &CompiledScope| scope.document.network.countries.is_some();
+        let country = (asks_country(scope) || shadow.is_some_and(asks_country))
+            .then(|| self.countries.of(judged.address))
+            .flatten();
+        Ok(Ground {
+            country,
+            credential,
+            halts: &open.halts,
+            history: self.histories.of(&judged.client.name),
+            key_type,
+            market: &open.market,
+            scope,
+            shadow,
+            venue,
+        })
     }
 }
 
-/// What a request is judged by: the client's scope, the credential and its venue, the halts.
+/// What a request is judged by: the client's scope, the credential and its venue, the halts, what
+/// is known of markets, and what the client has been given.
 pub(crate) struct Ground<'v> {
+    pub(crate) country: Option<Country>,
     pub(crate) credential: &'v CredentialRow,
     pub(crate) halts: &'v Halts,
+    pub(crate) history: &'v History,
     pub(crate) key_type: KeyType,
+    pub(crate) market: &'v Market,
     pub(crate) scope: &'v CompiledScope,
+    pub(crate) shadow: Option<&'v CompiledScope>,
     pub(crate) venue: &'v Venue,
 }
 
@@ -162,6 +197,12 @@ impl<'v> Ground<'v> {
             scope: &self.scope.scope,
             client_networks: &judged.client.networks,
             halts: self.halts,
+            market: self.market,
+            history: self.history,
+            now: judged.now,
+            clock: judged.clock,
+            country: self.country,
+            takes_signatures_once: self.venue.takes_signatures_once(),
         }
     }
 }

@@ -43,6 +43,7 @@ const ADMIN: &[Role] = &[Role::Admin];
 const ADMIN_GUARD: &[Role] = &[Role::Admin, Role::Guard];
 const AUDITOR: &[Role] = &[Role::Auditor];
 const OPERATORS: &[Role] = &[Role::Admin, Role::Auditor, Role::Guard];
+const PRICER: &[Role] = &[Role::Pricer];
 const ANYBODY: &[Role] = Role::ALL;
 
 methods! {
@@ -80,22 +81,40 @@ methods! {
     HaltResume = "HaltService/Resume", ADMIN;
     /// Halts in force.
     HaltStatus = "HaltService/Status", ADMIN_GUARD;
+    /// Deletes instruments.
+    InstrumentDelete = "InstrumentService/Delete", ADMIN;
+    /// Approves instruments.
+    InstrumentImport = "InstrumentService/Import", ADMIN;
+    /// Lists instruments.
+    InstrumentList = "InstrumentService/List", ADMIN;
     /// Invites an operator.
     OperatorInvite = "OperatorService/Invite", ADMIN;
     /// Lists operators.
     OperatorList = "OperatorService/List", ADMIN;
     /// Revokes an operator.
     OperatorRevoke = "OperatorService/Revoke", ADMIN;
+    /// Deletes a feed of prices.
+    PriceDeleteFeed = "PriceService/DeleteFeed", ADMIN;
+    /// Lists feeds and prices.
+    PriceList = "PriceService/List", ADMIN;
+    /// Puts prices.
+    PricePut = "PriceService/Put", PRICER;
+    /// Makes a feed of prices.
+    PricePutFeed = "PriceService/PutFeed", ADMIN;
     /// Deletes a scope.
     ScopeDelete = "ScopeService/Delete", ADMIN;
     /// Judges a request.
     ScopeExplain = "ScopeService/Explain", ADMIN;
     /// Shows a scope.
     ScopeGet = "ScopeService/Get", ADMIN;
+    /// How far a replay is.
+    ScopeGetReplay = "ScopeService/GetReplay", ADMIN;
     /// Lists scopes.
     ScopeList = "ScopeService/List", ADMIN;
     /// Writes a scope.
     ScopePut = "ScopeService/Put", ADMIN;
+    /// Judges what was recorded by a candidate.
+    ScopeStartReplay = "ScopeService/StartReplay", ADMIN;
     /// Seals the vault.
     SealSeal = "SealService/Seal", ADMIN_GUARD;
     /// State of the vault.
@@ -122,8 +141,12 @@ impl Method {
                 | Self::CredentialImport
                 | Self::HaltHalt
                 | Self::HaltResume
+                | Self::InstrumentDelete
+                | Self::InstrumentImport
                 | Self::OperatorInvite
                 | Self::OperatorRevoke
+                | Self::PriceDeleteFeed
+                | Self::PricePutFeed
                 | Self::ScopeDelete
                 | Self::ScopePut
         )

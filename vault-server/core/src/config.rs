@@ -115,6 +115,8 @@ pub struct CoreConfig {
     pub unseal_key_file: Option<PathBuf>,
     /// The operator's own additions to the catalogues.
     pub catalog_additions: Vec<CatalogAddition>,
+    /// A database in the MaxMind DB format that says in which country an address is.
+    pub geoip: Option<PathBuf>,
     /// Stay sealed even if `unseal_key_file` is there.
     pub stay_sealed: bool,
 }

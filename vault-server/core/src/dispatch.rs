@@ -243,7 +243,7 @@ impl Vault {
         Ok(Next::Continue)
     }
 
-    /// The IP policy of a client, for calls that are not about a venue.
+    /// The IP policy of a client, for calls that are not about a venue, and for kept answers.
     pub(crate) fn check_networks(&self, caller: &Caller) -> Result<(), VaultError> {
         let (Some(client), Some(open)) = (self.tables().clients.get(&caller.name), &self.open)
         else {
@@ -255,9 +255,13 @@ impl Vault {
         let address =
             caller.origin.address.ok_or(VaultError::Internal("a client has no address"))?;
         let denied = match client.scope.as_ref().and_then(|name| open.scopes.get(name)) {
-            Some(compiled) => {
-                vault_policy::admits(&compiled.scope, &client.networks, address).err()
-            }
+            Some(compiled) => vault_policy::admits(&compiled.scope, &client.networks, address)
+                .and_then(|()| {
+                    let lists = compiled.document.network.countries.is_some();
+                    let country = lists.then(|| self.countries.of(address)).flatten();
+                    vault_policy::admits_country(&compiled.scope, country)
+                })
+                .err(),
             None => {
                 let inside = client.networks.iter().any(|network| network.contains(&address));
                 (!inside && !client.networks.is_empty())
@@ -317,23 +321,41 @@ impl Vault {
             Method::HaltHalt => self.halt(command, asker, now),
             Method::HaltResume => self.resume(command, asker, now),
             Method::HaltStatus => answer!(self.halt_status()?),
+            Method::InstrumentDelete => self.delete_instruments(command, asker, now),
+            Method::InstrumentImport => self.import_instruments(command, asker, now),
+            Method::InstrumentList => {
+                let body: v1::ListInstrumentsCommand = command::body(command)?;
+                answer!(self.list_instruments(&body.venue)?)
+            }
             Method::OperatorInvite => self.invite_operator(command, asker, now),
             Method::OperatorList => answer!(self.list_operators(now)?),
             Method::OperatorRevoke => self.revoke_operator(command, asker, now),
+            Method::PriceDeleteFeed => self.delete_feed(command, asker, now),
+            Method::PriceList => answer!(self.list_prices()?),
+            Method::PricePut => answer!(self.put_prices(command, caller, now)?),
+            Method::PricePutFeed => self.put_feed(command, asker, now),
             Method::ScopeDelete => {
                 let body: v1::DeleteScopeCommand = command::body(command)?;
                 self.delete_scope(&body.name, asker, now)
             }
             Method::ScopeExplain => {
                 let body: v1::ExplainCommand = command::body(command)?;
-                answer!(self.explain(&body)?)
+                answer!(self.explain(&body, now)?)
             }
             Method::ScopeGet => {
                 let body: v1::GetScopeCommand = command::body(command)?;
                 answer!(self.get_scope(&body.name)?)
             }
+            Method::ScopeGetReplay => {
+                let body: v1::GetReplayCommand = command::body(command)?;
+                answer!(self.get_replay(&body)?)
+            }
             Method::ScopeList => answer!(self.list_scopes()?),
             Method::ScopePut => self.put_scope(command, asker, now),
+            Method::ScopeStartReplay => {
+                let body: v1::StartReplayCommand = command::body(command)?;
+                answer!(self.start_replay(&body)?)
+            }
             Method::SealSeal => Err(VaultError::Internal("sealing is no act")),
             Method::SealStatus => answer!(self.status(now)?),
             Method::SealUnseal => {

@@ -10,6 +10,9 @@ use crate::certificate::CertificateError;
 /// Why a call is refused. Its words never repeat input.
 #[derive(Debug, thiserror::Error)]
 pub enum VaultError {
+    /// Another admin's approval is missing, or does not hold.
+    #[error("{0}")]
+    Approval(ApprovalProblem),
     /// Policy rows beside this one forbid the act.
     #[error("{0}")]
     Conflict(Conflict),
@@ -127,10 +130,26 @@ macro_rules! problems {
 }
 
 problems! {
+    /// What is wrong with another admin's approval.
+    ApprovalProblem {
+        /// Not of another admin who is active, or twice of the same.
+        Approver = ("APPROVAL_APPROVER", "an approval is not of another active admin"),
+        /// Out of its time.
+        Expired = ("APPROVAL_EXPIRED", "an approval has expired, or is made for more than 24 h"),
+        /// There is none.
+        Required = ("APPROVAL_REQUIRED", "this change of withdrawals wants the approval of another admin"),
+        /// Not signed by him for this change.
+        Signature = ("APPROVAL_SIGNATURE", "an approval is not for this document at this revision, or not signed with its admin's certificate key"),
+    }
+}
+
+problems! {
     /// What stands in the way of an act.
     Conflict {
         /// Clients hold the scope.
         ScopeInUse = ("SCOPE_IN_USE", "clients hold this scope"),
+        /// Another scope has the scope as its shadow.
+        ScopeIsShadow = ("SCOPE_IS_SHADOW", "another scope has this scope as its shadow"),
         /// The revision asked for is not the present one.
         Revision = ("REVISION_CONFLICT", "the scope has changed meanwhile"),
         /// The name is taken by something that is still active.
@@ -208,6 +227,7 @@ impl VaultError {
     /// The stable, machine-readable reason: for the caller and the log.
     pub fn reason(&self) -> &'static str {
         match self {
+            Self::Approval(problem) => problem.code(),
             Self::Certificate(problem) => problem.code(),
             Self::Command(problem) => problem.code(),
             Self::Conflict(conflict) => conflict.code(),
@@ -240,12 +260,17 @@ impl VaultError {
 
     fn code(&self) -> Code {
         match self {
+            Self::Approval(ApprovalProblem::Required) => Code::Precondition,
+            Self::Approval(_) => Code::Denied,
             Self::Certificate(_) => Code::Unauthenticated,
             Self::Command(CommandProblem::Body) => Code::BadRequest,
             Self::Command(_) => Code::Unauthenticated,
-            Self::Conflict(Conflict::LastAdmin | Conflict::ScopeInUse | Conflict::AlreadySo) => {
-                Code::Precondition
-            }
+            Self::Conflict(
+                Conflict::AlreadySo
+                | Conflict::LastAdmin
+                | Conflict::ScopeInUse
+                | Conflict::ScopeIsShadow,
+            ) => Code::Precondition,
             Self::Conflict(_) => Code::Conflict,
             Self::CredentialLeased { .. } | Self::DiskFull | Self::TooManyActs => Code::Exhausted,
             Self::Csr(CertificateError::Issue) | Self::Internal(_) => Code::Internal,
@@ -271,6 +296,12 @@ impl VaultError {
 
     fn hint(&self) -> &'static str {
         match self {
+            Self::Approval(ApprovalProblem::Required) => {
+                "another admin runs vaultctl scope approve FILE --expect REVISION; hand its text in with --approval"
+            }
+            Self::Approval(ApprovalProblem::Signature) => {
+                "approve the very file that is put, with --expect of the revision that it replaces"
+            }
             Self::Certificate(CertificateProblem::Expired) => {
                 "renew it within 7 days of its end (vaultctl renew), or have it invited anew"
             }
@@ -279,6 +310,7 @@ impl VaultError {
             }
             Self::Command(CommandProblem::Expired) => "compare the clocks of both machines",
             Self::Conflict(Conflict::ScopeInUse) => "revoke its clients or give them another scope",
+            Self::Conflict(Conflict::ScopeIsShadow) => "take it out of that scope's shadow first",
             Self::Deny(denial) => denial.hint(),
             Self::Read(ReadError::OperationUnknown) => {
                 "vaultctl explain shows how a request is read; only catalogued operations are known"
@@ -317,6 +349,9 @@ impl From<&VaultError> for Failure {
                 failure.operation = denial.operation().unwrap_or_default().to_owned();
                 failure.class =
                     denial.outside().map(|outside| outside.class.to_string()).unwrap_or_default();
+                // Rounded up: who comes back then is not early.
+                let wait = denial.retry_after().map(|wait| wait.as_micros().div_ceil(1_000));
+                failure.retry_after_ms = wait.map_or(0, |ms| u64::try_from(ms).unwrap_or(u64::MAX));
             }
             VaultError::OutcomeUnknown { index } => failure.entry_index = Some(*index),
             _ => {}

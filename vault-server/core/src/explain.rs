@@ -6,12 +6,12 @@ use std::net::IpAddr;
 use prost::Message;
 use vault_ipc::Failure;
 use vault_ipc::proto::v1;
-use vault_model::{Leg, Member, Mode, Name, Symbols};
-use vault_policy::{Decision, Denial, Question};
+use vault_model::{Leg, Member, Mode, Name, Symbols, Timestamp, Transfer};
+use vault_policy::{Cost, Decision, Denial, Question};
 
 use crate::authorize::{Ground, Judged};
 use crate::error::VaultError;
-use crate::sign::model_request;
+use crate::sign::{limits_left, model_request, notional};
 use crate::storage::CredentialState;
 use crate::vault::Vault;
 
@@ -23,9 +23,11 @@ impl Vault {
     /// [`VaultError::NotFound`] for the client, [`VaultError::Field`]. What Sign would refuse is in
     /// the answer.
     pub(crate) fn explain(
-        &self,
+        &mut self,
         command: &v1::ExplainCommand,
+        now: Timestamp,
     ) -> Result<v1::ExplainResponse, VaultError> {
+        self.refresh_market(self.clock_time());
         let client = self
             .opened()?
             .state
@@ -51,6 +53,8 @@ impl Vault {
             credential: &credential,
             mode,
             request: &request,
+            now,
+            clock: self.clock_time(),
         };
         let explanation = match self.ground(judged) {
             Ok(ground) => explain(&ground, judged),
@@ -75,11 +79,17 @@ fn explain(ground: &Ground<'_>, judged: Judged<'_>) -> v1::ExplainResponse {
     let mut response = v1::ExplainResponse::default();
     for question in [execute, sign] {
         let mut failure = None;
-        if let Decision::Deny(denial) = vault_policy::judge(&question) {
+        let decision = vault_policy::judge(&question);
+        if let Decision::Allow(cost) = &decision
+            && question.mode == judged.mode
+        {
+            add_cost(&mut response, cost);
+        }
+        if let Decision::Deny(denial) = decision {
             let remedies =
                 ground.remedies(Judged { mode: question.mode, ..judged }, &denial, &reading);
             let hint = match question.mode {
-                Mode::Execute => denial.hint().to_owned(),
+                Mode::Execute => denial.advice(),
                 Mode::Sign => vault_policy::hint(&denial, &remedies),
             };
             if question.mode == Mode::Sign {
@@ -138,6 +148,15 @@ fn add_verdict(
     });
 }
 
+fn add_cost(response: &mut v1::ExplainResponse, cost: &Cost) {
+    response.notional_usd = notional(cost);
+    response.limits_left = limits_left(cost);
+    let prices = cost.prices.iter();
+    response.prices = prices
+        .map(|(pair, price)| v1::PriceSeen { pair: pair.to_string(), price: price.to_string() })
+        .collect();
+}
+
 /// Makes an answer fit into a frame: a closure has hundreds of operations, and a request may name
 /// hundreds of symbols or orders, which each of them would repeat.
 fn shorten(response: &mut v1::ExplainResponse) {
@@ -146,6 +165,7 @@ fn shorten(response: &mut v1::ExplainResponse) {
     }
     for member in &mut response.closure {
         member.legs = Vec::new();
+        member.transfers = Vec::new();
         let left_out = member.symbols.len().saturating_sub(SYMBOLS_MAX);
         member.symbols.truncate(SYMBOLS_MAX);
         member.symbols_left_out = u32::try_from(left_out).unwrap_or(u32::MAX);
@@ -168,6 +188,16 @@ fn explained(question: &Question<'_>, member: &Member) -> v1::ExplainedOperation
         reason: denial.as_ref().map(Denial::code).unwrap_or_default().to_owned(),
         every_product: member.products.is_none(),
         symbols_left_out: 0,
+        transfers: member.transfers.iter().map(explained_transfer).collect(),
+    }
+}
+
+fn explained_transfer(transfer: &Transfer) -> v1::ExplainedTransfer {
+    let Transfer { asset, amount, address } = transfer.clone();
+    v1::ExplainedTransfer {
+        asset: asset.unwrap_or_default(),
+        amount: amount.unwrap_or_default(),
+        address: address.unwrap_or_default(),
     }
 }
 
@@ -188,6 +218,8 @@ fn explained_leg(leg: &Leg) -> v1::ExplainedLeg {
         reduce_only: leg.reduce_only,
         post_only: leg.post_only,
         leverage: word(&leg.leverage),
+        margin_mode: word(&leg.margin_mode),
+        amends: leg.amends,
     }
 }
 

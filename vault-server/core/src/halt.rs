@@ -1,4 +1,4 @@
-//! Halts: one command stops everything, or one venue, credential or client.
+//! Halts: one command stops everything, or one venue, symbol, credential or client.
 
 use prost::Message;
 use vault_ipc::proto::v1;
@@ -123,6 +123,8 @@ impl Vault {
             HaltTarget::All => true,
             HaltTarget::Client(name) => tables.clients.contains_key(name),
             HaltTarget::Credential(name) => tables.credentials.contains_key(name),
+            // Which symbols there are, a venue alone knows: any may be halted.
+            HaltTarget::Symbol { venue, .. } => self.registry.venue(venue.as_str()).is_some(),
             HaltTarget::Venue(name) => self.registry.venue(name.as_str()).is_some(),
         };
         if there { Ok(()) } else { Err(VaultError::NotFound("target")) }
@@ -136,12 +138,18 @@ impl Vault {
             HaltTarget::All => true,
             HaltTarget::Client(name) => client == name,
             HaltTarget::Credential(name) => credential == name,
-            HaltTarget::Venue(venue) => at_venue(credential, venue),
+            // What was signed for which symbol is not kept: all of the venue is the safe answer.
+            HaltTarget::Symbol { venue, .. } | HaltTarget::Venue(venue) => {
+                at_venue(credential, venue)
+            }
         })
     }
 }
 
 fn parse_target(text: &str) -> Result<HaltTarget, VaultError> {
-    text.parse()
-        .map_err(|_| VaultError::Field("target is all, venue:NAME, credential:NAME or client:NAME"))
+    text.parse().map_err(|_| {
+        VaultError::Field(
+            "target is all, venue:NAME, symbol:VENUE/SYMBOL, credential:NAME or client:NAME",
+        )
+    })
 }

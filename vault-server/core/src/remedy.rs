@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 
 use vault_model::{Mode, Reading};
-use vault_policy::{Decision, Denial, Remedy};
+use vault_policy::{Denial, Remedy};
 use vault_venue::{Standing, Venue};
 
 use crate::authorize::{Ground, Judged};
@@ -51,7 +51,7 @@ impl Ground<'_> {
         let Ok(reading) = self.venue.read(judged.request, standing) else {
             return false;
         };
-        vault_policy::judge(&self.question(judged, &reading)) == Decision::Allow
+        vault_policy::judge(&self.question(judged, &reading)).is_allowed()
     }
 }
 
@@ -82,8 +82,8 @@ pub(crate) mod sample {
 
     use std::collections::BTreeSet;
 
-    use vault_model::{Class, Environment, Mode, Name, Role, Timestamp, VenueRequest};
-    use vault_policy::{Grant, Halts, Scope, ScopeDocument};
+    use vault_model::{Class, ClockTime, Environment, Mode, Name, Role, Timestamp, VenueRequest};
+    use vault_policy::{Country, Grant, Halts, History, Market, Scope, ScopeDocument};
     use vault_venue::{KeyType, Part, Venue};
 
     use crate::authorize::{Ground, Judged};
@@ -159,8 +159,11 @@ body = "form"
 
     pub(crate) struct Sample {
         pub(crate) client: ClientRow,
+        pub(crate) country: Option<Country>,
         pub(crate) credential: CredentialRow,
         pub(crate) halts: Halts,
+        pub(crate) history: History,
+        pub(crate) market: Market,
         pub(crate) scope: CompiledScope,
         venue: Venue,
     }
@@ -203,7 +206,10 @@ body = "form"
                     venue: "params".to_owned(),
                     version: 1,
                 },
+                country: None,
                 halts: Halts::default(),
+                history: History::default(),
+                market: Market::default(),
                 scope: CompiledScope { scope: Scope::compile(&document), document, revision: 1 },
                 venue: Venue::load("params", &parts).expect("a sound catalogue"),
             }
@@ -221,10 +227,14 @@ body = "form"
         /// The same client at a venue of the build.
         pub(crate) fn ground_at<'s>(&'s self, venue: &'s Venue) -> Ground<'s> {
             Ground {
+                country: self.country,
                 credential: &self.credential,
                 halts: &self.halts,
+                history: &self.history,
                 key_type: KeyType::Hmac,
+                market: &self.market,
                 scope: &self.scope,
+                shadow: None,
                 venue,
             }
         }
@@ -236,6 +246,8 @@ body = "form"
                 credential: &self.credential.name,
                 mode,
                 request,
+                now: Timestamp::default(),
+                clock: ClockTime(0),
             }
         }
     }

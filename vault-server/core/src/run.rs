@@ -14,10 +14,12 @@ use vault_audit::{AuditError, EntryKind};
 use vault_ipc::{Frame, FrameError, Kind, Restart};
 use vault_model::{SecretBytes, Timestamp};
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Machine, boottime_us};
 use crate::config::CoreConfig;
+use crate::country::GeoipError;
 use crate::dispatch::{Hands, Next};
 use crate::error::VaultError;
+use crate::history::keys_asked;
 use crate::journal::Channel;
 use crate::seal::IdentityError;
 use crate::start::{Started, start};
@@ -69,6 +71,9 @@ pub enum CoreError {
     /// The front did not confirm a barrier in time: nobody knows what it still holds.
     #[error("the front did not confirm a barrier in time")]
     FrontLate,
+    /// The database of countries cannot be used.
+    #[error("the database of countries cannot be used")]
+    Geoip(#[from] GeoipError),
     /// The core identity key cannot be read.
     #[error("the core identity key cannot be used")]
     Identity(#[from] IdentityError),
@@ -108,7 +113,7 @@ pub fn run(config: CoreConfig, front: UnixStream, supervisor: UnixStream) -> Res
         stream.set_write_timeout(Some(Duration::from_secs(10)))?;
     }
     let (from_front, from_supervisor) = (front.try_clone()?, supervisor.try_clone()?);
-    let started = start(config, front, supervisor, &core, clock.now())?;
+    let started = start(config, front, supervisor, &core, clock.now(), &Machine::look())?;
     let Started { mut vault, librarian, writer } = started;
 
     vault.send_server_identity();
@@ -164,6 +169,7 @@ fn decide(
                 hands.backlog.taken();
             }
             let now = clock.now();
+            vault.clock.look(boottime_us());
             match take(vault, input, hands, now)? {
                 Next::Continue => {}
                 next => return Ok(next),
@@ -174,6 +180,7 @@ fn decide(
         }
         vault.journal.flush();
         if Instant::now() >= tick_due {
+            vault.clock.look(boottime_us());
             vault.tick(clock)?;
             vault.journal.flush();
             tick_due = Instant::now() + TICK;
@@ -245,6 +252,10 @@ impl Vault {
             self.journal.record(entry)?;
         }
         self.look_at_disk();
+        if let Some(open) = &self.open {
+            let scopes = open.scopes.values().map(|scope| scope.document.duplicates.clone());
+            self.histories.keep(keys_asked(scopes), self.clock.time());
+        }
         if self.open.is_some() {
             self.renew_server_certificate(now)?;
             self.anchor_log(now)?;

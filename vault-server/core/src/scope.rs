@@ -1,15 +1,16 @@
 //! Scopes: put, get, list, delete.
 
-use std::collections::BTreeSet;
-
 use prost::Message;
+use vault_audit::Approval;
 use vault_ipc::proto::v1;
-use vault_model::{Class, Mode, Name, Timestamp};
-use vault_policy::{Grant, ScopeDocument};
+use vault_model::{Class, Name, Timestamp};
+use vault_policy::{Dimension, ScopeDocument};
+use vault_wire::{scope_from_wire, scope_hash, scope_to_wire};
 
 use crate::act::{Asker, Plan};
+use crate::approval::Proposal;
 use crate::command::{self, Method};
-use crate::error::{Conflict, VaultError};
+use crate::error::{ApprovalProblem, Conflict, VaultError};
 use crate::storage::{Changes, RowKey, ScopeRow};
 use crate::vault::{CompiledScope, Vault, detail};
 
@@ -18,7 +19,8 @@ impl Vault {
     ///
     /// # Errors
     ///
-    /// What is wrong with the document; [`VaultError::Conflict`] if another revision is there.
+    /// What is wrong with the document; [`VaultError::Conflict`] if another revision is there;
+    /// [`VaultError::Approval`] if it widens withdrawals and no other admin has approved it.
     pub(crate) fn put_scope(
         &mut self,
         command: &v1::SignedCommand,
@@ -26,36 +28,16 @@ impl Vault {
         now: Timestamp,
     ) -> Result<(), VaultError> {
         let command: v1::PutScopeCommand = command::body(command)?;
-        let wire = command.scope.ok_or(VaultError::Field("scope is not set"))?;
-        let document = model_scope(&wire)?;
-        let unknown_venue =
-            document.symbols.keys().any(|venue| self.registry.venue(venue.as_str()).is_none());
-        if unknown_venue {
-            return Err(VaultError::Scope(
-                "symbols name a venue that the vault does not know".into(),
-            ));
-        }
-
-        let is_other = |operation: &String| {
-            // By its name: a path may have a pattern in it.
-            self.registry.names().find(|name| {
-                self.registry.venue(name).is_some_and(|venue| {
-                    let mut operations = venue.catalog.operations.iter();
-                    operations
-                        .any(|known| *known.name == **operation && known.class == Class::Other)
-                })
-            })
-        };
-        if document.operations.iter().any(|operation| is_other(operation).is_none()) {
-            return Err(VaultError::Scope(
-                "operations name one that is not catalogued, or not of class other".to_owned(),
-            ));
-        }
+        let wire = command.scope.as_ref().ok_or(VaultError::Field("scope is not set"))?;
+        let document =
+            scope_from_wire(wire).map_err(|error| VaultError::Scope(error.to_string()))?;
+        self.check_scope(&document)?;
         let old = self.opened()?.scopes.get(&document.name);
         let revision = old.map_or(0, |old| old.revision);
         if command.expected_revision != 0 && command.expected_revision != revision {
             return Err(VaultError::Conflict(Conflict::Revision));
         }
+        let approvals = self.approvals(&command, &document, old, &asker, now)?;
         let widens = old.is_none_or(|old| vault_policy::widens(&old.document, &document));
         let narrows = old.is_some_and(|old| vault_policy::narrows(&old.document, &document));
         let holders = self.clients_of(&document.name);
@@ -85,12 +67,92 @@ impl Vault {
             ("revision", (revision + 1).to_string()),
             ("widens", widens.to_string()),
         ]);
+        plan.approvals = approvals;
         plan.barrier = narrows.then(Vec::new);
         plan.changes.put(row);
         self.begin_act(plan, asker, now)
     }
 
-    /// Deletes a scope that no active client holds.
+    /// Refuses a scope that says what this vault cannot keep.
+    pub(crate) fn check_scope(&self, document: &ScopeDocument) -> Result<(), VaultError> {
+        let refuse = |words: &str| Err(VaultError::Scope(words.to_owned()));
+        let is_unknown = |venue: &Name| self.registry.venue(venue.as_str()).is_none();
+        let limits = document.orders.max_quantity.as_ref();
+        let withdrawal = document.withdrawal.as_ref();
+        if document.symbols.keys().any(is_unknown) {
+            return refuse("symbols: a venue that the vault does not know");
+        }
+        if limits.is_some_and(|limits| limits.keys().any(is_unknown)) {
+            return refuse("orders.max_quantity: a venue that the vault does not know");
+        }
+        if withdrawal.is_some_and(|table| table.addresses.iter().any(|to| is_unknown(&to.venue))) {
+            return refuse("withdrawal.addresses: a venue that the vault does not know");
+        }
+        if withdrawal.is_some_and(|table| table.per_day.iter().any(|cap| is_unknown(&cap.venue))) {
+            return refuse("withdrawal.per_day: a venue that the vault does not know");
+        }
+        if !document.operations.iter().all(|operation| self.is_other(operation)) {
+            return refuse("operations: one that is not catalogued, or not of class other");
+        }
+        let open = self.opened()?;
+        let has_shadow =
+            document.shadow.as_ref().is_none_or(|shadow| open.scopes.contains_key(shadow));
+        if !has_shadow {
+            return refuse("shadow: there is no scope of this name");
+        }
+        let credentials = &open.state.tables().credentials;
+        vault_policy::enforceable(document, |credential| {
+            let venue = self.registry.venue(&credentials.get(credential)?.venue)?;
+            Some(venue.takes_signatures_once())
+        })
+        .map_err(|error| VaultError::Scope(error.to_string()))
+    }
+
+    /// Whether a catalogue has the operation, in class `other`.
+    fn is_other(&self, operation: &str) -> bool {
+        self.registry.names().any(|name| {
+            self.registry.venue(name).is_some_and(|venue| {
+                // By its name: a path may have a pattern in it.
+                let mut operations = venue.catalog.operations.iter();
+                operations.any(|known| *known.name == *operation && known.class == Class::Other)
+            })
+        })
+    }
+
+    /// The approvals of a change, verified; those that it does not need, too.
+    fn approvals(
+        &self,
+        command: &v1::PutScopeCommand,
+        document: &ScopeDocument,
+        old: Option<&CompiledScope>,
+        asker: &Asker,
+        now: Timestamp,
+    ) -> Result<Vec<Approval>, VaultError> {
+        let required = wants_approval(old.map(|old| &old.document), document);
+        if command.approvals.is_empty() {
+            return match required {
+                true => Err(VaultError::Approval(ApprovalProblem::Required)),
+                false => Ok(Vec::new()),
+            };
+        }
+        let revision = old.map_or(0, |old| old.revision);
+        // Here 0 does not stand for "do not ask": it is the revision of a scope that is not there.
+        if command.expected_revision != revision {
+            return Err(VaultError::Conflict(Conflict::Revision));
+        }
+        let caller = asker.caller.as_ref().ok_or(VaultError::Internal("a put without a caller"))?;
+        let proposal = Proposal {
+            asker: &caller.name,
+            instance_id: &self.instance.instance_id.0,
+            method: Method::ScopePut.name(),
+            document_hash: scope_hash(document)
+                .ok_or(VaultError::Internal("a scope has no canonical form"))?,
+            revision,
+        };
+        proposal.verify(self.tables(), &command.approvals, now)
+    }
+
+    /// Deletes a scope that no active client holds and no other scope has as its shadow.
     ///
     /// # Errors
     ///
@@ -109,6 +171,10 @@ impl Vault {
         });
         if invited || !self.clients_of(&name).is_empty() {
             return Err(VaultError::Conflict(Conflict::ScopeInUse));
+        }
+        let mut others = self.opened()?.scopes.values();
+        if others.any(|other| other.document.shadow.as_ref() == Some(&name)) {
+            return Err(VaultError::Conflict(Conflict::ScopeIsShadow));
         }
         let mut plan = Plan::new(Method::ScopeDelete.name(), Changes::new(), |_, change| {
             v1::DeleteScopeResponse { change: Some(change) }.encode_to_vec()
@@ -158,78 +224,92 @@ impl Vault {
     fn scope_info(&self, compiled: &CompiledScope) -> v1::ScopeInfo {
         let name = &compiled.document.name;
         let updated_at = self.tables().scopes.get(name).map(|row| row.updated_at);
+        let (shadow_judged, shadow_diverged) = self.shadows.counts(name);
         v1::ScopeInfo {
-            scope: Some(wire_scope(&compiled.document)),
+            scope: Some(scope_to_wire(&compiled.document)),
             revision: compiled.revision,
             updated_at_ms: updated_at.unwrap_or_default().millis(),
             clients: self.clients_of(name),
+            shadow_judged,
+            shadow_diverged,
         }
     }
 }
 
-fn model_scope(wire: &v1::Scope) -> Result<ScopeDocument, VaultError> {
-    fn words<T: std::str::FromStr<Err = vault_model::UnknownWord>>(
-        dimension: &str,
-        words: &[String],
-    ) -> Result<Vec<T>, VaultError> {
-        words
-            .iter()
-            .map(|word| {
-                word.parse().map_err(|error| VaultError::Scope(format!("{dimension}: {error}")))
-            })
-            .collect()
-    }
-    let mut venues = BTreeSet::new();
-    if !wire.symbols.iter().all(|entry| venues.insert(&entry.venue)) {
-        return Err(VaultError::Scope("symbols name a venue twice".to_owned()));
-    }
-    let network = wire.network.clone().unwrap_or_default();
-    let document = serde_json::json!({
-        "name": wire.name,
-        "description": wire.description,
-        "credentials": wire.credentials,
-        "classes": words::<vault_model::Class>("classes", &wire.classes)?,
-        "operations": wire.operations,
-        "modes": words::<Mode>("modes", &wire.modes)?,
-        "products": wire.products,
-        "symbols": wire.symbols.iter()
-            .map(|entry| (entry.venue.clone(), serde_json::json!(entry.symbols)))
-            .collect::<serde_json::Map<_, _>>(),
-        "network": {
-            "allow": network.allow,
-            "deny": network.deny,
-            "allow_any": network.allow_any,
-        },
-    });
-    serde_json::from_value(document).map_err(|_| {
-        VaultError::Scope("a name, product, operation or network is not of its form".to_owned())
-    })
+/// Whether a change needs another admin: it lets value leave by more ways than before. That is so if
+/// it newly grants the class, names more addresses or amounts, or opens anything else of a scope
+/// that grants the class.
+fn wants_approval(old: Option<&ScopeDocument>, new: &ScopeDocument) -> bool {
+    let nothing = ScopeDocument::new(new.name.clone());
+    let widened = vault_policy::compare(old.unwrap_or(&nothing), new).widened;
+    let opens = |dimension: &Dimension| {
+        matches!(dimension, Dimension::WithdrawalAddresses | Dimension::WithdrawalPerDay)
+    };
+    widened.iter().any(opens) || (new.classes.contains(&Class::Withdraw) && !widened.is_empty())
 }
 
-fn wire_scope(document: &ScopeDocument) -> v1::Scope {
-    fn granted<T: Clone + std::fmt::Display>(grant: &Grant<T>) -> Vec<String> {
-        grant.clone().into()
+#[cfg(test)]
+mod tests {
+    use vault_policy::ScopeDocument;
+
+    use super::wants_approval;
+
+    const PAYS: &str = r#"
+        name = "pays"
+        credentials = ["kraken-main"]
+        classes = ["read", "withdraw"]
+        modes = ["sign"]
+        [network]
+        allow = ["10.0.0.0/8"]
+        [withdrawal]
+        addresses = [{ venue = "kraken", asset = "XBT", address = "cold" }]
+        per_day = [{ venue = "kraken", asset = "XBT", at_most = "0.5" }]
+    "#;
+
+    fn scope(text: &str) -> ScopeDocument {
+        ScopeDocument::from_toml(text).expect("a scope")
     }
-    v1::Scope {
-        name: document.name.to_string(),
-        description: document.description.clone(),
-        credentials: document.credentials.iter().map(ToString::to_string).collect(),
-        classes: document.classes.iter().map(ToString::to_string).collect(),
-        operations: document.operations.iter().cloned().collect(),
-        modes: document.modes.iter().map(ToString::to_string).collect(),
-        products: granted(&document.products),
-        symbols: document
-            .symbols
-            .iter()
-            .map(|(venue, symbols)| v1::VenueSymbols {
-                venue: venue.to_string(),
-                symbols: granted(symbols),
-            })
-            .collect(),
-        network: Some(v1::Network {
-            allow: document.network.allow.iter().map(ToString::to_string).collect(),
-            deny: document.network.deny.iter().map(ToString::to_string).collect(),
-            allow_any: document.network.allow_any,
-        }),
+
+    #[test]
+    fn what_lets_more_value_leave_wants_another_admin() {
+        let pays = scope(PAYS);
+        let changed = |from: &str, to: &str| {
+            assert!(PAYS.contains(from), "{from}");
+            wants_approval(Some(&pays), &scope(&PAYS.replacen(from, to, 1)))
+        };
+        assert!(wants_approval(None, &pays));
+        assert!(!wants_approval(Some(&pays), &pays));
+        assert!(wants_approval(Some(&scope("name = \"pays\"")), &pays));
+        for (from, to) in [
+            ("\"cold\"", "\"warm\""),
+            ("\"0.5\"", "\"0.500000000000000001\""),
+            ("asset = \"XBT\", at_most", "asset = \"ETH\", at_most"),
+            ("\"read\"", "\"read\", \"transfer\""),
+            ("\"kraken-main\"", "\"kraken-main\", \"okx-main\""),
+            ("\"sign\"", "\"sign\", \"execute\""),
+            ("10.0.0.0/8", "10.0.0.0/7"),
+        ] {
+            assert!(changed(from, to), "{to}");
+        }
+        for (from, to) in [
+            ("\"0.5\"", "\"0.4\""),
+            ("10.0.0.0/8", "10.0.0.0/9"),
+            ("\"read\", ", ""),
+            (", \"withdraw\"", ""),
+            ("name = \"pays\"", "name = \"pays\"\ndescription = \"money\"\nshadow = \"other\""),
+        ] {
+            assert!(!changed(from, to), "{to}");
+        }
+    }
+
+    #[test]
+    fn addresses_for_later_want_another_admin_already() {
+        let without = scope(&PAYS.replacen(", \"withdraw\"", "", 1));
+        let more = without.clone();
+        let bare = ScopeDocument { withdrawal: None, ..without.clone() };
+        assert!(wants_approval(Some(&bare), &more));
+        // What does not pay out is one admin's to widen.
+        let wider = ScopeDocument { modes: [vault_model::Mode::Execute].into(), ..without.clone() };
+        assert!(!wants_approval(Some(&without), &wider));
     }
 }

@@ -8,8 +8,10 @@ use sha2::{Digest, Sha256};
 use vault_audit::{Entry, EntryKind};
 use vault_ipc::proto::v1;
 use vault_ipc::{Failure, SignCall};
-use vault_model::{Mode, Name, Reading, RequestId, Role, SignedRequest, Timestamp, VenueRequest};
-use vault_policy::{Denial, Remedy};
+use vault_model::{
+    ClockTime, Mode, Name, Reading, RequestId, Role, SignedRequest, Timestamp, VenueRequest,
+};
+use vault_policy::{Cost, Denial, Remedy};
 use vault_venue::Moment;
 
 use crate::authorize::{Facts, Judged, Permit};
@@ -17,10 +19,12 @@ use crate::caller::{Caller, Origin, Use, identify};
 use crate::credential::open_credential;
 use crate::crypto::mac::payload_mac;
 use crate::error::VaultError;
+use crate::history;
 use crate::journal::Channel;
 use crate::replay::{Known, Replay, RequestKey};
+use crate::shadow::word;
 use crate::storage::ClientRow;
-use crate::vault::Vault;
+use crate::vault::{Vault, detail};
 
 /// A Sign, taken apart.
 struct Order {
@@ -34,13 +38,20 @@ struct Order {
 }
 
 impl Order {
-    fn judged<'o>(&'o self, client: &'o ClientRow, address: IpAddr) -> Judged<'o> {
+    fn judged<'o>(
+        &'o self,
+        client: &'o ClientRow,
+        address: IpAddr,
+        (now, clock): (Timestamp, ClockTime),
+    ) -> Judged<'o> {
         Judged {
             client,
             address,
             credential: &self.credential,
             mode: Mode::Sign,
             request: &self.request,
+            now,
+            clock,
         }
     }
 }
@@ -51,6 +62,7 @@ struct Asked<'a> {
     caller: &'a Caller,
     correlation: u64,
     now: Timestamp,
+    clock: ClockTime,
 }
 
 impl Vault {
@@ -78,7 +90,7 @@ impl Vault {
             self.journal.refuse(Channel::Front, correlation, &VaultError::DiskFull, None);
             return Ok(());
         }
-        let asked = Asked { caller: &caller, correlation, now };
+        let asked = Asked { caller: &caller, correlation, now, clock: self.clock_time() };
         let order = match read_order(&caller.name, &call.request) {
             Ok(order) => order,
             Err(error) => return self.deny_sign(asked, None, &Facts::default(), &error),
@@ -112,11 +124,13 @@ impl Vault {
             None => {}
         }
 
+        self.refresh_market(asked.clock);
         let mut facts = Facts::default();
-        match self.decide(&caller, &order, &mut facts, now) {
-            Ok((signed, nonce)) => self.release(asked, &order, &facts, signed, nonce),
-            Err(error) => self.deny_sign(asked, Some(&order), &facts, &error),
+        match self.decide(asked, &order, &mut facts) {
+            Ok((signed, nonce)) => self.release(asked, &order, &facts, signed, nonce)?,
+            Err(error) => self.deny_sign(asked, Some(&order), &facts, &error)?,
         }
+        self.record_shadow(asked, &order, &facts)
     }
 
     fn identify_bot(
@@ -140,11 +154,11 @@ impl Vault {
 
     fn decide(
         &mut self,
-        caller: &Caller,
+        asked: Asked<'_>,
         order: &Order,
         facts: &mut Facts,
-        now: Timestamp,
     ) -> Result<(SignedRequest, Option<u64>), VaultError> {
+        let Asked { caller, now, clock, .. } = asked;
         let client = self
             .opened()?
             .state
@@ -153,7 +167,7 @@ impl Vault {
             .get(&caller.name)
             .ok_or(VaultError::Internal("a caller is no client"))?;
         let address = caller.origin.address.ok_or(VaultError::Internal("a bot has no address"))?;
-        let permit = self.authorize(order.judged(client, address), facts)?;
+        let permit = self.authorize(order.judged(client, address, (now, clock)), facts)?;
         let signed = self.take_nonce(&permit, &caller.name, now).and_then(|nonce| {
             let signed = self.sign_permitted(&permit, &order.request, nonce, now)?;
             Ok((signed, nonce))
@@ -216,6 +230,9 @@ impl Vault {
         let mut entry = self.sign_entry(EntryKind::Sign, asked, Some(order), facts);
         entry.nonce = nonce.map(|nonce| nonce.to_string());
         entry.sig_sha256 = Some(Sha256::digest(&signed.signature).into());
+        let cost = facts.cost.as_ref().ok_or(VaultError::Internal("a signature has no cost"))?;
+        let reading = facts.reading.as_ref().ok_or(VaultError::Internal("nothing was read"))?;
+        history::write(&mut entry, reading, cost, asked.clock);
         let place = match self.journal.record(entry) {
             Ok(place) => place,
             // Too many legs for one entry: what cannot be logged is not released.
@@ -237,12 +254,15 @@ impl Vault {
                 leaf_hash: place.leaf_hash.to_vec(),
             }),
             seq: place.seq,
+            notional_usd: notional(cost),
+            limits_left: limits_left(cost),
         }
         .encode_to_vec();
-        let Asked { caller, correlation, now } = asked;
+        let Asked { caller, correlation, now, clock } = asked;
         self.replay.signed(order.key, place.index);
         self.replay.answered(order.key, order.content, response.clone(), now);
         self.released.add(&caller.name, &order.credential, usable_for_ms, now);
+        self.histories.add(&caller.name, &cost.spend(clock));
         self.journal.answer_encoded(Channel::Front, correlation, response, true);
         Ok(())
     }
@@ -274,7 +294,7 @@ impl Vault {
         if let (VaultError::Deny(denial), Some(order), Some(reading)) =
             (error, order, &facts.reading)
         {
-            let remedies = self.remedies(asked.caller, order, denial, reading);
+            let remedies = self.remedies(asked, order, denial, reading);
             failure.hint = vault_policy::hint(denial, &remedies);
             failure.remedies = remedies.iter().map(ToString::to_string).collect();
         }
@@ -282,20 +302,61 @@ impl Vault {
         Ok(())
     }
 
+    /// Says in the log where the shadow of a scope answers otherwise. It comes after the answer, and
+    /// within the client's budget for denials: nobody fills the disk with it.
+    fn record_shadow(
+        &mut self,
+        asked: Asked<'_>,
+        order: &Order,
+        facts: &Facts,
+    ) -> Result<(), VaultError> {
+        let (Some(shadow), Some((scope, _))) = (&facts.shadow, &facts.scope) else {
+            return Ok(());
+        };
+        let diverged = shadow.diverged();
+        self.shadows.count(scope, diverged.is_some());
+        let Some(reason) = diverged else {
+            return Ok(());
+        };
+        if !self.denials.take(&asked.caller.name, asked.now) {
+            return Ok(());
+        }
+        let mut entry = self.entry_by(EntryKind::ShadowDiverged, asked.caller, asked.now);
+        entry.mode = Some(Mode::Sign);
+        entry.request_id = Some(order.request_id.clone());
+        entry.credential = Some(order.credential.clone());
+        entry.venue = facts.credential.as_ref().map(|credential| credential.venue.clone());
+        entry.operation =
+            facts.reading.as_ref().map(|reading| reading.stated.operation.to_string());
+        entry.scope = Some(shadow.shadow.clone());
+        entry.scope_rev = Some(shadow.revision);
+        entry.reason = Some(reason.to_owned());
+        entry.detail = detail([
+            ("live", word(shadow.live).to_owned()),
+            ("shadow", word(shadow.shadow_says).to_owned()),
+        ]);
+        match self.journal.record(entry) {
+            // It is short; if ever it were not, it would be no reason to stop.
+            Ok(_) | Err(VaultError::EntryTooLong) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// What would change a denial, for the hint.
     fn remedies(
         &self,
-        caller: &Caller,
+        asked: Asked<'_>,
         order: &Order,
         denial: &Denial,
         reading: &Reading,
     ) -> Vec<Remedy> {
+        let Asked { caller, now, clock, .. } = asked;
         let (Some(client), Some(address)) =
             (self.tables().clients.get(&caller.name), caller.origin.address)
         else {
             return Vec::new();
         };
-        let judged = order.judged(client, address);
+        let judged = order.judged(client, address, (now, clock));
         self.ground(judged)
             .map(|ground| ground.remedies(judged, denial, reading))
             .unwrap_or_default()
@@ -382,6 +443,20 @@ pub(crate) fn model_request(request: &v1::VenueRequest) -> VenueRequest {
             .map(|header| (header.name.clone(), header.value.clone()))
             .collect(),
     }
+}
+
+/// A notional as an answer has it; empty without one.
+pub(crate) fn notional(cost: &Cost) -> String {
+    match cost.notional_usd {
+        Some(notional) if cost.orders > 0 => notional.to_string(),
+        _ => String::new(),
+    }
+}
+
+/// What is left, as an answer has it.
+pub(crate) fn limits_left(cost: &Cost) -> Vec<v1::LimitLeft> {
+    let left = cost.limits_left.iter();
+    left.map(|(limit, left)| v1::LimitLeft { limit: limit.clone(), left: left.clone() }).collect()
 }
 
 fn wire_signed(signed: SignedRequest) -> v1::SignedRequest {

@@ -1,6 +1,7 @@
 //! Opens everything at start: the log is read whole, torn ends are cut, half-done acts are resolved,
 //! and the database is held against the log.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::os::unix::net::UnixStream;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -9,17 +10,22 @@ use ring::rand::SystemRandom;
 use serde::Deserialize;
 use vault_audit::tree::{CompactRange, leaf_hash};
 use vault_audit::{EntryKind, Hash, Log, Origin as LogOrigin, Outcome, Recovered, VisitError};
-use vault_model::{Name, RequestId, Timestamp};
+use vault_model::{ClockTime, Leg, Name, RequestId, Timestamp};
+use vault_policy::{ScopeDocument, Span, Spend};
 use vault_venue::Venue;
 
 use crate::caller::Origin;
+use crate::clock::{FIRST, Machine, PastClock, VaultClock};
 use crate::command;
 use crate::config::{CoreConfig, registry};
+use crate::country::Countries;
 use crate::error::{UnsealProblem, VaultError};
 use crate::grant::Librarian;
+use crate::history::{Foreign, Histories, Noted, Signed, keys_asked, number};
 use crate::journal::Journal;
 use crate::nonce::{Leases, NonceCounters};
 use crate::outstanding::Released;
+use crate::price::{LoggedPrice, LoggedPrices};
 use crate::replay::Replay;
 use crate::run::{CoreError, Input};
 use crate::seal::{Backoff, CoreIdentity};
@@ -50,6 +56,13 @@ struct Past {
     signed: HashMap<(Name, Name), (String, Timestamp)>,
     /// Who signed last with each credential that has nonces.
     held: HashMap<Name, (Name, Timestamp)>,
+    clock: PastClock,
+    histories: Histories,
+    /// Signed by a vault that had no clock of its own yet: taken as spent when the first one that
+    /// has one begins, the latest that it can have been.
+    undated: Vec<(Name, Spend)>,
+    /// The newest price of each pair.
+    prices: LoggedPrices,
     sealed_by_hand: bool,
     /// The first entry of an act that does not follow the act before it.
     out_of_order: Option<u64>,
@@ -65,13 +78,21 @@ struct Intent {
 
 /// The fields of an entry that a start needs. Everything else is left unread.
 #[derive(Deserialize)]
-struct Glance {
+struct Glance<'a> {
     change_id: Option<String>,
     client: Option<Name>,
+    #[serde(borrow)]
+    client_order_id: Option<Cow<'a, str>>,
     credential: Option<Name>,
+    #[serde(borrow, default)]
+    detail: Noted<'a>,
     hash_after: Option<Hex<32>>,
     hash_before: Option<Hex<32>>,
+    #[serde(default)]
+    legs: Vec<Leg>,
     nonce: Option<String>,
+    #[serde(borrow)]
+    notional: Option<Cow<'a, str>>,
     operation: Option<String>,
     reason: Option<String>,
     request_id: Option<RequestId>,
@@ -85,7 +106,8 @@ struct Glance {
 }
 
 impl Past {
-    fn new() -> Self {
+    /// Nothing is read yet. `keys` is for how long orders and client order ids are asked for.
+    fn new(keys: Span) -> Self {
         Self {
             tree: CompactRange::new(),
             last_seq: 0,
@@ -97,6 +119,10 @@ impl Past {
             unseal_failed_at: Timestamp::default(),
             signed: HashMap::new(),
             held: HashMap::new(),
+            clock: PastClock::default(),
+            histories: Histories::new(keys),
+            undated: Vec::new(),
+            prices: LoggedPrices::new(),
             sealed_by_hand: false,
             out_of_order: None,
         }
@@ -114,8 +140,64 @@ impl Past {
         }
     }
 
+    /// Counts a signature, whether it was released or not: nobody knows what became of one that a
+    /// crash overtook.
+    fn count(&mut self, entry: &mut Glance<'_>) -> Result<(), Foreign> {
+        let (Some(client), Some(credential)) = (&entry.client, &entry.credential) else {
+            return Ok(());
+        };
+        let signed = Signed {
+            credential,
+            operation: entry.operation.as_deref().unwrap_or_default(),
+            legs: std::mem::take(&mut entry.legs),
+            client_order_id: entry.client_order_id.as_deref(),
+            notional: entry.notional.as_deref(),
+            noted: &entry.detail,
+        };
+        match entry.detail.clock.as_deref().map(number).transpose()?.map(ClockTime) {
+            Some(at) => {
+                self.clock.seen(at);
+                self.histories.add(client, &signed.spend(at)?);
+            }
+            None => self.undated.push((client.clone(), signed.spend(FIRST)?)),
+        }
+        Ok(())
+    }
+
+    fn started(&mut self, noted: &Noted<'_>) -> Result<(), Foreign> {
+        let (Some(clock), Some(boottime)) = (&noted.clock, &noted.boottime) else {
+            // A vault without a clock ran, for nobody knows how long.
+            self.clock.started = None;
+            return Ok(());
+        };
+        let at = ClockTime(number(clock)?);
+        let boot = noted.boot.as_deref().map(str::to_owned);
+        self.clock.seen(at);
+        self.clock.started = Some((Machine { boot, boottime_us: number(boottime)? }, at));
+        self.date(at);
+        Ok(())
+    }
+
+    /// What has no time yet is taken as spent now.
+    fn date(&mut self, at: ClockTime) {
+        for (client, spend) in self.undated.drain(..) {
+            self.histories.add(&client, &Spend { at, ..spend });
+        }
+    }
+
+    fn price(&mut self, noted: &Noted<'_>) -> Result<(), VisitError> {
+        let Noted { pair: Some(pair), price: Some(price), clock: Some(clock), .. } = noted else {
+            return Ok(());
+        };
+        let at = ClockTime(number(clock)?);
+        let revision = noted.revision.as_deref().map_or(Ok(0), number)?;
+        self.clock.seen(at);
+        self.prices.insert(pair.parse()?, LoggedPrice { at, price: price.parse()?, revision });
+        Ok(())
+    }
+
     fn visit(&mut self, index: u64, line: &[u8]) -> Result<(), VisitError> {
-        let entry: Glance = serde_json::from_slice(line)?;
+        let mut entry: Glance<'_> = serde_json::from_slice(line)?;
         self.tree.append(leaf_hash(line));
         self.last_seq = self.last_seq.max(entry.seq.unwrap_or(0));
         match entry.kind {
@@ -135,7 +217,10 @@ impl Past {
                 if let (Some(client), Some(request_id)) = (&entry.client, &entry.request_id) {
                     self.replay.signed(Replay::key(client, request_id), index);
                 }
+                self.count(&mut entry)?;
             }
+            EntryKind::LogStarted => self.started(&entry.detail)?,
+            EntryKind::PriceAccepted => self.price(&entry.detail)?,
             EntryKind::AdminIntent => {
                 if let (Some(change_id), Some(rev), Some(root)) =
                     (entry.change_id, entry.state_rev, entry.hash_after)
@@ -188,6 +273,7 @@ pub fn start(
     supervisor: UnixStream,
     core: &Sender<Input>,
     now: Timestamp,
+    machine: &Machine,
 ) -> Result<Started, CoreError> {
     let registry = registry(&config.catalog_additions)?;
     for name in registry.names() {
@@ -201,6 +287,7 @@ pub fn start(
             config.catalog_additions.iter().map(|addition| addition.file.as_str()).collect();
         tracing::info!(?files, "operator's own catalogue files added");
     }
+    let countries = Countries::open(config.geoip.as_deref())?;
     let store = Sqlite::open(&config.data.database())?;
     let (instance, head) = (store.instance()?, store.head()?);
     if instance.development != config.development {
@@ -210,7 +297,13 @@ pub fn start(
     let origin = LogOrigin::new(&instance.trust_domain, instance.node.as_str(), instance.epoch)
         .map_err(|_| CoreError::Defect("the log's origin is not one"))?;
 
-    let mut past = Past::new();
+    // Not verified yet: who edits scopes here gets a vault that does not unseal.
+    let snapshot = store.snapshot()?;
+    let sealed_tables = Tables::unverified(&snapshot);
+    let mut past = Past::new(keys_asked(sealed_tables.scopes.values().filter_map(|row| {
+        let document = ScopeDocument::deserialize(&row.document).ok()?;
+        Some(document.duplicates)
+    })));
     let opened = Log::open(
         &config.data.audit(),
         &origin,
@@ -219,6 +312,9 @@ pub fn start(
         Some(head.audit_size),
         &mut |index, line| past.visit(index, line),
     )?;
+    let clock = VaultClock::resume(&past.clock, machine);
+    past.date(clock.time());
+    past.histories.tidy(clock.time());
     let signed = opened.checkpoint.as_ref().map(|checkpoint| checkpoint.size);
     let refused = match (signed, past.out_of_order) {
         (None, _) => Some(
@@ -231,7 +327,6 @@ pub fn start(
         _ => compare_log(&head, opened.root_at),
     };
     let unsigned = past.tree.size() - signed.unwrap_or(0).min(past.tree.size());
-    let snapshot = store.snapshot()?;
     let (slots, keyring) = (store.slots()?, store.keyring()?);
     let nonces = store.nonces(now)?;
 
@@ -267,16 +362,19 @@ pub fn start(
         auth_failures: Default::default(),
         backoff: Backoff::resume(past.unseal_failures, past.unseal_failed_at),
         change_id: head.change_id.clone(),
+        clock,
         commands: command::Nonces::resume(
             nonces.into_iter().map(|nonce| (nonce.nonce, nonce.expires_at)),
         ),
         config,
+        countries,
         denials: Default::default(),
         disk_full: false,
         disk_low: false,
         durable,
         expected_state: past.state.unwrap_or_default(),
         grants: Default::default(),
+        histories: past.histories,
         identity,
         instance_id: instance.instance_id.to_string(),
         instance,
@@ -284,6 +382,7 @@ pub fn start(
         keyring,
         leases,
         log_origin: origin.to_string(),
+        logged_prices: past.prices,
         nonces: past.nonces,
         open: None,
         refused,
@@ -292,15 +391,17 @@ pub fn start(
         replay: past.replay,
         rng: SystemRandom::new(),
         sealed_by_hand: past.sealed_by_hand,
-        sealed_tables: Tables::unverified(&snapshot),
+        sealed_tables,
         server,
+        scope_replays: Default::default(),
+        shadows: Default::default(),
         slots,
         snapshot: Some(snapshot),
         tickets: Default::default(),
         used_serials: Default::default(),
     };
     vault
-        .record_start(opened.recovered, past.intent, &head, unsigned, now)
+        .record_start(opened.recovered, past.intent, &head, unsigned, now, machine)
         .map_err(CoreError::from)?;
     Ok(Started { vault, librarian, writer })
 }
@@ -336,6 +437,7 @@ impl Vault {
         head: &Head,
         unsigned: u64,
         now: Timestamp,
+        machine: &Machine,
     ) -> Result<(), VaultError> {
         if let Some(recovered) = recovered {
             let mut entry = self.journal.entry(EntryKind::LogRecovered, now);
@@ -365,7 +467,13 @@ impl Vault {
             ("development", self.instance.development.to_string()),
             // Entries behind the newest checkpoint: taken over, and signed by the next one.
             ("unsigned", unsigned.to_string()),
+            // From these three the next start finds the time on the vault's own clock.
+            ("clock", self.clock_time().0.to_string()),
+            ("boottime", machine.boottime_us.to_string()),
         ]);
+        if let Some(boot) = &machine.boot {
+            entry.detail.insert("boot".to_owned(), boot.clone());
+        }
         if let Some(why) = &self.refused {
             tracing::error!(%why, "the vault stays sealed");
             entry.outcome = Outcome::Error;
@@ -427,3 +535,6 @@ fn spawn_librarian(
         .spawn(move || librarian.run(&reads))?;
     Ok(sender)
 }
+
+#[cfg(test)]
+mod tests;

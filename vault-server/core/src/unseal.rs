@@ -224,6 +224,8 @@ impl Vault {
             authority,
             halts: vault_policy::Halts::default(),
             keys,
+            market: vault_policy::Market::default(),
+            prices: crate::price::Prices::resume(std::mem::take(&mut self.logged_prices)),
             scopes: std::collections::HashMap::new(),
             state,
             state_mac,

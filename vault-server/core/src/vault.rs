@@ -7,25 +7,31 @@ use ring::rand::SystemRandom;
 use vault_audit::{Entry, EntryKind, Hash, Outcome};
 use vault_ipc::proto::v1;
 use vault_ipc::{Kind, ServerIdentity};
-use vault_model::{Name, Serial, Timestamp};
-use vault_policy::{Halts, Scope, ScopeDocument};
+use vault_model::{ClockTime, Name, Serial, Timestamp};
+use vault_policy::{Halts, Market, Scope, ScopeDocument};
 use vault_venue::Registry;
 
 use crate::act::{Acts, Asker};
 use crate::auth_failure::AuthFailures;
 use crate::caller::{Caller, Origin};
 use crate::certificate::{Authority, ServerCertificate};
+use crate::clock::VaultClock;
 use crate::command;
 use crate::config::CoreConfig;
+use crate::country::Countries;
 use crate::crypto::mac::StateMac;
 use crate::denial_budget::DenialBudgets;
 use crate::error::VaultError;
 use crate::grant::Grants;
+use crate::history::Histories;
 use crate::journal::{Channel, Journal, Place};
 use crate::nonce::{Leases, NonceCounters};
 use crate::outstanding::Released;
+use crate::price::{LoggedPrices, Prices};
 use crate::replay::Replay;
+use crate::scope_replay::Replays;
 use crate::seal::{Backoff, CoreIdentity, Keyring, KeyringRecord, SlotRecord};
+use crate::shadow::Shadows;
 use crate::storage::{Instance, Snapshot, State, Tables};
 use crate::ticket::Tickets;
 use crate::writer::Durable;
@@ -37,8 +43,11 @@ pub struct Vault {
     pub(crate) backoff: Backoff,
     /// The last change in the database.
     pub(crate) change_id: Option<String>,
+    /// What everything that is counted is measured on.
+    pub(crate) clock: VaultClock,
     pub(crate) commands: command::Nonces,
     pub(crate) config: CoreConfig,
+    pub(crate) countries: Countries,
     pub(crate) denials: DenialBudgets,
     pub(crate) disk_full: bool,
     pub(crate) disk_low: bool,
@@ -46,6 +55,8 @@ pub struct Vault {
     /// Revision and root of the policy state as the log has them last.
     pub(crate) expected_state: (u64, Hash),
     pub(crate) grants: Grants,
+    /// What each client has been given.
+    pub(crate) histories: Histories,
     pub(crate) identity: CoreIdentity,
     pub(crate) instance: Instance,
     /// 32 lower-case hex digits.
@@ -54,6 +65,8 @@ pub struct Vault {
     pub(crate) keyring: Vec<KeyringRecord>,
     pub(crate) leases: Leases,
     pub(crate) log_origin: String,
+    /// What the log has of prices, until the vault is opened.
+    pub(crate) logged_prices: LoggedPrices,
     pub(crate) nonces: NonceCounters,
     pub(crate) open: Option<Open>,
     /// Why the vault will not unseal, for people.
@@ -67,6 +80,8 @@ pub struct Vault {
     /// The rows as they lie in the database, not verified: who may try to unseal.
     pub(crate) sealed_tables: Tables,
     pub(crate) server: ServerCertificate,
+    pub(crate) scope_replays: Replays,
+    pub(crate) shadows: Shadows,
     pub(crate) slots: Vec<SlotRecord>,
     /// The database as it was read at start, until it is verified at unseal.
     pub(crate) snapshot: Option<Snapshot>,
@@ -80,6 +95,8 @@ pub(crate) struct Open {
     pub(crate) authority: Authority,
     pub(crate) halts: Halts,
     pub(crate) keys: Keyring,
+    pub(crate) market: Market,
+    pub(crate) prices: Prices,
     pub(crate) scopes: HashMap<Name, CompiledScope>,
     pub(crate) state: State,
     pub(crate) state_mac: StateMac,
@@ -107,6 +124,12 @@ impl Open {
             let scope = Scope::compile(&document);
             scopes.insert(name.clone(), CompiledScope { document, revision: row.revision, scope });
         }
+        let mut market = Market::default();
+        for row in tables.instruments.values() {
+            market.approve(row.instrument.clone());
+        }
+        self.prices.compile(&tables.feeds, &mut market)?;
+        self.market = market;
         self.scopes = scopes;
         self.halts = tables.halts.values().map(|row| (row.target.clone(), row.level)).collect();
         Ok(())
@@ -121,6 +144,11 @@ impl Vault {
     /// [`VaultError::Sealed`].
     pub(crate) fn opened(&self) -> Result<&Open, VaultError> {
         self.open.as_ref().ok_or(VaultError::Sealed)
+    }
+
+    /// The time on the vault's own clock at which the present input was taken.
+    pub(crate) fn clock_time(&self) -> ClockTime {
+        self.clock.time()
     }
 
     /// The policy tables: verified ones, or while sealed those that lie in the database.

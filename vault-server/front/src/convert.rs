@@ -20,12 +20,14 @@ macro_rules! commanded {
 }
 
 commanded! {
-    BeginImportRequest DeleteScopeRequest DescribeClientRequest DescribeCredentialRequest
-    DisableCredentialRequest EnableCredentialRequest ExplainRequest ExportRequest
-    GetCheckpointRequest GetScopeRequest HaltRequest HaltStatusRequest ImportRequest
-    InviteClientRequest InviteOperatorRequest ListClientsRequest ListCredentialsRequest
-    ListOperatorsRequest ListScopesRequest PutScopeRequest RenewRequest ResumeRequest
-    RevokeClientRequest RevokeOperatorRequest SealRequest StatusRequest TailRequest UnsealRequest
+    BeginImportRequest DeleteFeedRequest DeleteInstrumentsRequest DeleteScopeRequest
+    DescribeClientRequest DescribeCredentialRequest DisableCredentialRequest EnableCredentialRequest
+    ExplainRequest ExportRequest GetCheckpointRequest GetReplayRequest GetScopeRequest HaltRequest
+    HaltStatusRequest ImportInstrumentsRequest ImportRequest InviteClientRequest
+    InviteOperatorRequest ListClientsRequest ListCredentialsRequest ListInstrumentsRequest
+    ListOperatorsRequest ListPricesRequest ListScopesRequest PutFeedRequest PutPricesRequest
+    PutScopeRequest RenewRequest ResumeRequest RevokeClientRequest RevokeOperatorRequest SealRequest
+    StartReplayRequest StatusRequest TailRequest UnsealRequest
 }
 
 /// A message of a stream of entries.

@@ -42,16 +42,20 @@ pub(crate) struct Handler {
 /// The names of the services on a kind of listener.
 pub(crate) fn served(listener: Listener) -> &'static [&'static str] {
     match listener {
-        Listener::Bot => {
-            &[v1::client_service_server::SERVICE_NAME, v1::sign_service_server::SERVICE_NAME]
-        }
+        Listener::Bot => &[
+            v1::client_service_server::SERVICE_NAME,
+            v1::price_service_server::SERVICE_NAME,
+            v1::sign_service_server::SERVICE_NAME,
+        ],
         Listener::Enroll => &[v1::client_service_server::SERVICE_NAME],
         Listener::Operator => &[
             v1::audit_service_server::SERVICE_NAME,
             v1::client_service_server::SERVICE_NAME,
             v1::credential_service_server::SERVICE_NAME,
             v1::halt_service_server::SERVICE_NAME,
+            v1::instrument_service_server::SERVICE_NAME,
             v1::operator_service_server::SERVICE_NAME,
+            v1::price_service_server::SERVICE_NAME,
             v1::scope_service_server::SERVICE_NAME,
             v1::seal_service_server::SERVICE_NAME,
         ],
@@ -83,7 +87,11 @@ pub(crate) fn routes(
     }
     match listener {
         Listener::Bot => {
-            add!(client_service_server::ClientServiceServer sign_service_server::SignServiceServer);
+            add!(
+                client_service_server::ClientServiceServer
+                price_service_server::PriceServiceServer
+                sign_service_server::SignServiceServer
+            );
         }
         Listener::Enroll => {
             add!(client_service_server::ClientServiceServer);
@@ -94,7 +102,9 @@ pub(crate) fn routes(
                 client_service_server::ClientServiceServer
                 credential_service_server::CredentialServiceServer
                 halt_service_server::HaltServiceServer
+                instrument_service_server::InstrumentServiceServer
                 operator_service_server::OperatorServiceServer
+                price_service_server::PriceServiceServer
                 scope_service_server::ScopeServiceServer
                 seal_service_server::SealServiceServer
             );

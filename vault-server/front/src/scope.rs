@@ -42,4 +42,18 @@ impl ScopeService for Handler {
     ) -> Result<Response<v1::ExplainResponse>, Status> {
         self.command("vault.v1.ScopeService/Explain", request).await
     }
+
+    async fn start_replay(
+        &self,
+        request: Request<v1::StartReplayRequest>,
+    ) -> Result<Response<v1::StartReplayResponse>, Status> {
+        self.command("vault.v1.ScopeService/StartReplay", request).await
+    }
+
+    async fn get_replay(
+        &self,
+        request: Request<v1::GetReplayRequest>,
+    ) -> Result<Response<v1::GetReplayResponse>, Status> {
+        self.command("vault.v1.ScopeService/GetReplay", request).await
+    }
 }

@@ -26,6 +26,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Fault> {
             | RunError::DataMissing(_)
             | RunError::DataMode(_)
             | RunError::DataOwner(_)
+            | RunError::Geoip(_)
             | RunError::InUse(_)
             | RunError::Setup { .. } => Exit::Other,
         };

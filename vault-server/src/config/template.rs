@@ -71,6 +71,10 @@ disk_free_min_bytes = {disk_free_min_bytes}
 # Files of your own with more operations of a venue; relative ones lie in this directory.
 # additions = ["own.toml"]
 
+[geoip]
+# In which country an address is, for scopes that list countries: a file in the MaxMind DB format.
+# database = "/var/lib/GeoIP/GeoLite2-Country.mmdb"
+
 [unseal]
 # At most one, for restarts without a person; both need a key-file slot (`init --key-file`).
 {key_file}

@@ -52,7 +52,7 @@ pub async fn import(
 
 /// Makes a scope.
 pub async fn put_scope(admin: &Operator, scope: Scope) -> Result<(), Mismatch> {
-    let command = PutScopeCommand { scope: Some(scope), expected_revision: 0 };
+    let command = PutScopeCommand { scope: Some(scope), ..Default::default() };
     admin.put_scope(command).await.map(|_| ()).map_err(instead_of("a scope"))
 }
 

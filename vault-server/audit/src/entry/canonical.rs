@@ -36,45 +36,81 @@ struct LegLine {
     order_type: Option<OrderType>,
 }
 
-macro_rules! convert_leg {
-    ($from:ident -> $to:ident) => {
-        impl From<$from> for $to {
-            fn from(leg: $from) -> Self {
-                // Every field by name: a new one does not compile until the format has its place.
-                let $from {
-                    leverage,
-                    post_only,
-                    price,
-                    product,
-                    quantity,
-                    quote_quantity,
-                    reduce_only,
-                    side,
-                    symbol,
-                    tif,
-                    trigger_price,
-                    order_type,
-                } = leg;
-                Self {
-                    leverage,
-                    post_only,
-                    price,
-                    product,
-                    quantity,
-                    quote_quantity,
-                    reduce_only,
-                    side,
-                    symbol,
-                    tif,
-                    trigger_price,
-                    order_type,
-                }
-            }
+impl From<Leg> for LegLine {
+    fn from(leg: Leg) -> Self {
+        // Every field by name: a new one does not compile until the format has its place.
+        let Leg {
+            leverage,
+            // In the entry's `detail`.
+            margin_mode: _,
+            // Said by the entry's operation.
+            amends: _,
+            // Of no use later.
+            deadline: _,
+            post_only,
+            price,
+            product,
+            quantity,
+            quote_quantity,
+            reduce_only,
+            side,
+            symbol,
+            tif,
+            trigger_price,
+            order_type,
+        } = leg;
+        Self {
+            leverage,
+            post_only,
+            price,
+            product,
+            quantity,
+            quote_quantity,
+            reduce_only,
+            side,
+            symbol,
+            tif,
+            trigger_price,
+            order_type,
         }
-    };
+    }
 }
-convert_leg!(Leg -> LegLine);
-convert_leg!(LegLine -> Leg);
+
+impl From<LegLine> for Leg {
+    fn from(line: LegLine) -> Self {
+        let LegLine {
+            leverage,
+            post_only,
+            price,
+            product,
+            quantity,
+            quote_quantity,
+            reduce_only,
+            side,
+            symbol,
+            tif,
+            trigger_price,
+            order_type,
+        } = line;
+        Self {
+            leverage,
+            margin_mode: None,
+            amends: false,
+            deadline: None,
+            post_only,
+            price,
+            product,
+            quantity,
+            quote_quantity,
+            reduce_only,
+            side,
+            symbol,
+            tif,
+            trigger_price,
+            order_type,
+        }
+    }
+}
 
 pub(super) fn legs_in_order<S: Serializer>(legs: &[Leg], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(legs.iter().cloned().map(LegLine::from))

@@ -64,6 +64,10 @@ fn leg() -> impl Strategy<Value = Leg> {
                 reduce_only,
                 post_only,
                 leverage,
+                // Neither is written.
+                margin_mode: None,
+                amends: false,
+                deadline: None,
             }
         },
     )

@@ -25,7 +25,8 @@ pub use hex::{Hex, HexBytes};
 pub use meta::{Head, Instance, Sealed};
 pub use row::{
     CertificateRow, CertificateState, ClientRow, CredentialRow, CredentialState,
-    CredentialVersionRow, HaltRow, Holder, HolderState, InviteRow, OperatorRow, ScopeRow,
+    CredentialVersionRow, FeedRow, HaltRow, Holder, HolderState, InstrumentRow, InviteRow,
+    OperatorRow, ScopeRow,
 };
 pub use sqlite::Sqlite;
 pub use state::{State, StateError, Tables};

@@ -1,12 +1,16 @@
 //! Rows of the policy tables: what each noun is, at rest and in memory.
 //!
-//! A row's document has exactly the fields below; an absent value is `null`, times are microseconds
+//! A row's document has exactly the fields below; an absent value is `null` (in an instrument: left
+//! out), times are microseconds
 //! since the epoch, bytes are lower-case hex.
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
-use vault_model::{Environment, HaltLevel, HaltTarget, Name, Role, Serial, Timestamp};
+use vault_model::{
+    Environment, HaltLevel, HaltTarget, Instrument, Name, Pair, Role, Serial, Timestamp,
+};
 
+use super::RowKey;
 use super::hex::{Hex, HexBytes};
 
 /// Whether a client, an operator or a certificate may be used.
@@ -212,6 +216,38 @@ pub struct HaltRow {
     pub reason: String,
     /// What it stops: the row's key.
     pub target: HaltTarget,
+}
+
+/// Where the reference price of a pair comes from. The document is the feed's own business.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct FeedRow {
+    /// The feed as `vault-policy` reads it.
+    pub document: serde_json::Value,
+    /// Its pair: the row's key.
+    pub pair: Pair,
+    /// The `state_rev` that put it: another for every put.
+    pub revision: u64,
+    /// When it was put.
+    pub updated_at: Timestamp,
+}
+
+/// What an order's quantity is worth.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct InstrumentRow {
+    /// The instrument; its venue, product and symbol are the row's key.
+    pub instrument: Instrument,
+    /// When it was approved.
+    pub updated_at: Timestamp,
+}
+
+impl InstrumentRow {
+    /// Its key.
+    pub fn key(&self) -> RowKey {
+        let Instrument { venue, product, symbol, .. } = &self.instrument;
+        RowKey::Instrument(venue.clone(), *product, symbol.clone())
+    }
 }
 
 /// A `u64` as decimal text, without sign or leading zero.

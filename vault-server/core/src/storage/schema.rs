@@ -36,5 +36,7 @@ pub(super) fn expected_schema(
 }
 
 /// Number one first.
-pub(super) const MIGRATIONS: [&str; 1] =
-    [include_str!("../../../../migrations/sqlite/0001_init.sql")];
+pub(super) const MIGRATIONS: [&str; 2] = [
+    include_str!("../../../../migrations/sqlite/0001_init.sql"),
+    include_str!("../../../../migrations/sqlite/0002_market.sql"),
+];

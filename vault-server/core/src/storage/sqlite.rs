@@ -325,7 +325,9 @@ fn select_rows(table: Table) -> &'static str {
         Table::Client => "SELECT key, doc, mac FROM client",
         Table::Credential => "SELECT key, doc, mac FROM credential",
         Table::CredentialVersion => "SELECT key, doc, mac FROM credential_version",
+        Table::Feed => "SELECT key, doc, mac FROM feed",
         Table::Halt => "SELECT key, doc, mac FROM halt",
+        Table::Instrument => "SELECT key, doc, mac FROM instrument",
         Table::Invite => "SELECT key, doc, mac FROM invite",
         Table::Operator => "SELECT key, doc, mac FROM operator",
         Table::Scope => "SELECT key, doc, mac FROM scope",
@@ -338,7 +340,9 @@ fn delete_row(table: Table) -> &'static str {
         Table::Client => "DELETE FROM client WHERE key = ?1",
         Table::Credential => "DELETE FROM credential WHERE key = ?1",
         Table::CredentialVersion => "DELETE FROM credential_version WHERE key = ?1",
+        Table::Feed => "DELETE FROM feed WHERE key = ?1",
         Table::Halt => "DELETE FROM halt WHERE key = ?1",
+        Table::Instrument => "DELETE FROM instrument WHERE key = ?1",
         Table::Invite => "DELETE FROM invite WHERE key = ?1",
         Table::Operator => "DELETE FROM operator WHERE key = ?1",
         Table::Scope => "DELETE FROM scope WHERE key = ?1",
@@ -357,7 +361,11 @@ fn put_row(table: Table) -> &'static str {
         Table::CredentialVersion => {
             "INSERT OR REPLACE INTO credential_version (key, doc, mac) VALUES (?1, ?2, ?3)"
         }
+        Table::Feed => "INSERT OR REPLACE INTO feed (key, doc, mac) VALUES (?1, ?2, ?3)",
         Table::Halt => "INSERT OR REPLACE INTO halt (key, doc, mac) VALUES (?1, ?2, ?3)",
+        Table::Instrument => {
+            "INSERT OR REPLACE INTO instrument (key, doc, mac) VALUES (?1, ?2, ?3)"
+        }
         Table::Invite => "INSERT OR REPLACE INTO invite (key, doc, mac) VALUES (?1, ?2, ?3)",
         Table::Operator => "INSERT OR REPLACE INTO operator (key, doc, mac) VALUES (?1, ?2, ?3)",
         Table::Scope => "INSERT OR REPLACE INTO scope (key, doc, mac) VALUES (?1, ?2, ?3)",
@@ -376,11 +384,11 @@ mod tests {
     use rusqlite::Connection;
     use tempfile::TempDir;
 
-    use super::Sqlite;
+    use super::{APPLICATION_ID, Sqlite};
     use crate::storage::sample::{genesis, rows, stamp, state_mac};
-    use crate::storage::schema::MIGRATIONS;
+    use crate::storage::schema::{MIGRATIONS, migrate};
     use crate::storage::suite::{self, Bed};
-    use crate::storage::{Changes, State, StateError, Store, StoreError, Table};
+    use crate::storage::{Changes, Row, State, StateError, Store, StoreError, Table};
 
     struct Files {
         directory: TempDir,
@@ -403,16 +411,48 @@ mod tests {
 
         /// Makes a vault with the sample rows and closes it.
         fn filled(&mut self) {
-            let mut store = self.fresh();
+            let store = self.fresh();
+            self.fill(store, rows());
+        }
+
+        /// Makes a vault as the first release did, with the sample rows that it knew.
+        fn filled_at_version_1(&mut self) -> State {
+            self.made += 1;
+            let connection = Connection::open(self.path()).expect("a new file");
+            connection.execute_batch(MIGRATIONS[0]).expect("the first schema");
+            connection.pragma_update(None, "application_id", APPLICATION_ID).expect("marks");
+            connection.pragma_update(None, "user_version", 1).expect("marks");
+            let known = |row: &Row| !matches!(row.table(), Table::Feed | Table::Instrument);
+            let rows = rows().into_iter().filter(known).collect();
+            self.fill(Box::new(Sqlite { connection }), rows)
+        }
+
+        fn fill(&mut self, mut store: Box<dyn Store>, rows: Vec<Row>) -> State {
             store.initialise(&genesis()).expect("empty");
-            let mut state = State::load(&*store, &state_mac()).expect("verifies");
+            // From another database: this one need not have every table.
+            self.made += 1;
+            let mut empty = Sqlite::create(&self.path()).expect("a new file");
+            self.made -= 1;
+            empty.initialise(&genesis()).expect("empty");
+            let mut state = State::load(&empty, &state_mac()).expect("verifies");
+            drop(empty);
+            fs::remove_file(self.directory.path().join(format!("{}.db", self.made + 1)))
+                .expect("removed");
             let mut changes = Changes::new();
-            for row in rows() {
+            for row in rows {
                 changes.put(row);
             }
             let applied = state.apply(&changes, &state_mac()).expect("applies");
             let commit = applied.into_commit(stamp(), &state_mac()).expect("a commit");
             store.commit(&commit).expect("commits");
+            state
+        }
+
+        fn version(&self) -> i64 {
+            let connection = Connection::open(self.path()).expect("opens");
+            connection
+                .pragma_query_value(None, "user_version", |row| row.get(0))
+                .expect("a version")
         }
     }
 
@@ -453,9 +493,9 @@ mod tests {
         let mut files = Files::new();
 
         files.filled();
-        files.edit("PRAGMA user_version = 2");
+        files.edit("PRAGMA user_version = 3");
         let newer = Sqlite::open(&files.path());
-        assert!(matches!(newer, Err(StoreError::NewerSchema { found: 2, known: 1 })));
+        assert!(matches!(newer, Err(StoreError::NewerSchema { found: 3, known: 2 })));
 
         files.filled();
         files.edit("PRAGMA user_version = 0");
@@ -469,6 +509,73 @@ mod tests {
             files.made += 1;
             fs::write(files.path(), content).expect("written");
             assert!(matches!(Sqlite::open(&files.path()), Err(StoreError::NotVault)), "{content}");
+        }
+    }
+
+    #[test]
+    fn a_database_of_the_first_release_is_brought_up_to_date() {
+        let mut files = Files::new();
+        let mut state = files.filled_at_version_1();
+        assert_eq!(files.version(), 1);
+
+        let mut store = Sqlite::open(&files.path()).expect("opens");
+        let loaded = State::load(&store, &state_mac()).expect("verifies");
+        assert_eq!(loaded.tables(), state.tables());
+        assert_eq!(loaded.state_root(), state.state_root());
+        let mut changes = Changes::new();
+        for row in rows() {
+            changes.put(row);
+        }
+        let applied = state.apply(&changes, &state_mac()).expect("applies");
+        let commit = applied.into_commit(stamp(), &state_mac()).expect("a commit");
+        store.commit(&commit).expect("commits");
+        drop(store);
+
+        assert_eq!(files.version(), 2);
+        let store = Sqlite::open(&files.path()).expect("opens again");
+        let loaded = State::load(&store, &state_mac()).expect("verifies");
+        assert_eq!(loaded.tables(), state.tables());
+        assert!(!loaded.tables().feeds.is_empty() && !loaded.tables().instruments.is_empty());
+    }
+
+    #[test]
+    fn an_upgrade_that_was_cut_short_begins_again() {
+        let mut files = Files::new();
+        let state = files.filled_at_version_1();
+        let journal = |path: PathBuf| path.with_extension("db-journal");
+        let (from, journal_from) = (files.path(), journal(files.path()));
+        let mut connection = Connection::open(&from).expect("opens");
+        // So that pages are in the file before the transaction has ended.
+        connection.pragma_update(None, "cache_size", 1).expect("set");
+        let transaction = connection.transaction().expect("begins");
+        migrate(&transaction, 1).expect("half an upgrade");
+        // What a kill leaves behind here.
+        files.made += 1;
+        fs::copy(&from, files.path()).expect("copied");
+        fs::copy(journal_from, journal(files.path())).expect("copied");
+        drop(transaction);
+
+        let store = Sqlite::open(&files.path()).expect("opens");
+        let loaded = State::load(&store, &state_mac()).expect("verifies");
+        assert_eq!(loaded.tables(), state.tables());
+        drop(store);
+        assert_eq!(files.version(), 2);
+        files.made -= 1;
+        assert_eq!(files.version(), 1, "rolled back");
+    }
+
+    #[test]
+    fn an_older_schema_that_was_altered_is_not_brought_up_to_date() {
+        let mut files = Files::new();
+        for sql in [
+            "CREATE TRIGGER t AFTER INSERT ON client BEGIN DELETE FROM halt; END",
+            "CREATE TABLE feed (key TEXT, doc TEXT, mac BLOB)",
+        ] {
+            files.filled_at_version_1();
+            files.edit(sql);
+            let opened = Sqlite::open(&files.path());
+            assert!(matches!(opened, Err(StoreError::SchemaAltered)), "{sql}");
+            assert_eq!(files.version(), 1);
         }
     }
 
@@ -580,8 +687,9 @@ mod tests {
 
     #[test]
     fn every_table_has_its_place_in_the_schema() {
+        let migrations = MIGRATIONS.concat();
         for table in Table::ALL {
-            assert!(MIGRATIONS[0].contains(&format!("CREATE TABLE {table} (")), "{table}");
+            assert!(migrations.contains(&format!("CREATE TABLE {table} (")), "{table}");
         }
     }
 

@@ -8,13 +8,13 @@
 use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
-use vault_model::{HaltTarget, Name, Serial};
+use vault_model::{HaltTarget, Instrument, Name, Pair, Product, Serial};
 
 use super::hex::Hex;
 use super::meta::{self, Head, Instance};
 use super::row::{
-    CertificateRow, ClientRow, CredentialRow, CredentialVersionRow, HaltRow, InviteRow,
-    OperatorRow, ScopeRow,
+    CertificateRow, ClientRow, CredentialRow, CredentialVersionRow, FeedRow, HaltRow,
+    InstrumentRow, InviteRow, OperatorRow, ScopeRow,
 };
 use super::table::{Row, RowError, RowKey, Table};
 use super::{Applied, Changes, Op, Snapshot, Store, StoreError, StoredRow};
@@ -65,8 +65,12 @@ pub struct Tables {
     pub credential_versions: BTreeMap<(Name, u32), CredentialVersionRow>,
     /// Credentials by name.
     pub credentials: BTreeMap<Name, CredentialRow>,
+    /// Feeds by pair.
+    pub feeds: BTreeMap<Pair, FeedRow>,
     /// Halts by target.
     pub halts: BTreeMap<HaltTarget, HaltRow>,
+    /// Instruments by venue, product and symbol.
+    pub instruments: BTreeMap<(Name, Product, String), InstrumentRow>,
     /// Invitations by token id.
     pub invites: BTreeMap<Hex<16>, InviteRow>,
     /// Operators by name.
@@ -98,7 +102,13 @@ impl Tables {
             Row::CredentialVersion(row) => {
                 self.credential_versions.insert((row.credential.clone(), row.version), row);
             }
+            Row::Feed(row) => drop(self.feeds.insert(row.pair.clone(), row)),
             Row::Halt(row) => drop(self.halts.insert(row.target.clone(), row)),
+            Row::Instrument(row) => {
+                let Instrument { venue, product, symbol, .. } = &row.instrument;
+                let key = (venue.clone(), *product, symbol.clone());
+                self.instruments.insert(key, row);
+            }
             Row::Invite(row) => drop(self.invites.insert(row.token_id, row)),
             Row::Operator(row) => drop(self.operators.insert(row.name.clone(), row)),
             Row::Scope(row) => drop(self.scopes.insert(row.name.clone(), row)),
@@ -113,7 +123,11 @@ impl Tables {
             RowKey::CredentialVersion(credential, version) => {
                 self.credential_versions.remove(&(credential.clone(), *version));
             }
+            RowKey::Feed(pair) => drop(self.feeds.remove(pair)),
             RowKey::Halt(target) => drop(self.halts.remove(target)),
+            RowKey::Instrument(venue, product, symbol) => {
+                self.instruments.remove(&(venue.clone(), *product, symbol.clone()));
+            }
             RowKey::Invite(token_id) => drop(self.invites.remove(token_id)),
             RowKey::Operator(name) => drop(self.operators.remove(name)),
             RowKey::Scope(name) => drop(self.scopes.remove(name)),

@@ -5,12 +5,12 @@
 use std::fmt;
 
 use serde::Serialize;
-use vault_model::{HaltTarget, Name, Serial};
+use vault_model::{HaltTarget, Name, Pair, Product, Serial};
 
 use super::hex::Hex;
 use super::row::{
-    CertificateRow, ClientRow, CredentialRow, CredentialVersionRow, HaltRow, InviteRow,
-    OperatorRow, ScopeRow,
+    CertificateRow, ClientRow, CredentialRow, CredentialVersionRow, FeedRow, HaltRow,
+    InstrumentRow, InviteRow, OperatorRow, ScopeRow,
 };
 
 /// The longest document, in bytes.
@@ -108,8 +108,12 @@ rows! {
     Credential = "credential", CredentialRow;
     /// Versions of credentials.
     CredentialVersion = "credential_version", CredentialVersionRow;
+    /// Feeds of prices.
+    Feed = "feed", FeedRow;
     /// Halts.
     Halt = "halt", HaltRow;
+    /// Instruments.
+    Instrument = "instrument", InstrumentRow;
     /// Invitations.
     Invite = "invite", InviteRow;
     /// Operators.
@@ -128,7 +132,9 @@ impl Row {
             Self::CredentialVersion(row) => {
                 RowKey::CredentialVersion(row.credential.clone(), row.version)
             }
+            Self::Feed(row) => RowKey::Feed(row.pair.clone()),
             Self::Halt(row) => RowKey::Halt(row.target.clone()),
+            Self::Instrument(row) => row.key(),
             Self::Invite(row) => RowKey::Invite(row.token_id),
             Self::Operator(row) => RowKey::Operator(row.name.clone()),
             Self::Scope(row) => RowKey::Scope(row.name.clone()),
@@ -162,8 +168,12 @@ pub enum RowKey {
     Credential(Name),
     /// By credential and version.
     CredentialVersion(Name, u32),
+    /// By pair.
+    Feed(Pair),
     /// By target.
     Halt(HaltTarget),
+    /// By venue, product and symbol.
+    Instrument(Name, Product, String),
     /// By the token's id.
     Invite(Hex<16>),
     /// By name.
@@ -180,7 +190,9 @@ impl RowKey {
             Self::Client(_) => Table::Client,
             Self::Credential(_) => Table::Credential,
             Self::CredentialVersion(..) => Table::CredentialVersion,
+            Self::Feed(_) => Table::Feed,
             Self::Halt(_) => Table::Halt,
+            Self::Instrument(..) => Table::Instrument,
             Self::Invite(_) => Table::Invite,
             Self::Operator(_) => Table::Operator,
             Self::Scope(_) => Table::Scope,
@@ -197,7 +209,10 @@ impl RowKey {
             | Self::Scope(name) => name.to_string(),
             // A name has no slash.
             Self::CredentialVersion(credential, version) => format!("{credential}/{version}"),
+            Self::Feed(pair) => pair.to_string(),
             Self::Halt(target) => target.to_string(),
+            // Neither have a name and a product.
+            Self::Instrument(venue, product, symbol) => format!("{venue}/{product}/{symbol}"),
             Self::Invite(token_id) => token_id.to_string(),
         }
     }

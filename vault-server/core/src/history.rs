@@ -1,0 +1,284 @@
+//! What each client has been given: counted as it is signed, and read again from the log at start.
+//!
+//! What an entry says and what was counted are the same: [`write`] puts it into the entry of a
+//! signature, [`Noted`] reads it there. Keys of orders and client order ids are made anew, never
+//! stored.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use serde::Deserialize;
+use vault_audit::Entry;
+use vault_model::{ClockTime, Leg, MarginMode, Money, Name, Reading};
+use vault_policy::{Cost, DuplicatesDocument, History, Span, Spend, Withdrawn};
+
+/// What clients have been given, by their names.
+pub struct Histories {
+    clients: HashMap<Name, History>,
+    /// Of who has been given nothing yet.
+    empty: History,
+    /// How long orders and client order ids are remembered.
+    keys: Span,
+    /// Spends added since the last time old ones were forgotten, and when that was.
+    added: u32,
+    tidied_at: ClockTime,
+}
+
+impl Default for Histories {
+    /// Remembers orders and client order ids for as long as any scope could ask for them.
+    fn default() -> Self {
+        Self::new(Span::MAX)
+    }
+}
+
+impl Histories {
+    /// Nothing yet. `keys` is for how long orders and client order ids will be asked for.
+    pub fn new(keys: Span) -> Self {
+        Self {
+            clients: HashMap::new(),
+            empty: History::default(),
+            keys,
+            added: 0,
+            tidied_at: ClockTime::default(),
+        }
+    }
+
+    /// What a client has been given.
+    pub fn of(&self, client: &Name) -> &History {
+        self.clients.get(client).unwrap_or(&self.empty)
+    }
+
+    /// A client was given something. What counts for nothing is not kept.
+    pub fn add(&mut self, client: &Name, spend: &Spend) {
+        if *spend == (Spend { at: spend.at, ..Spend::default() }) {
+            return;
+        }
+        match self.clients.get_mut(client) {
+            Some(history) => history.add(spend),
+            None => self.clients.entry(client.clone()).or_default().add(spend),
+        }
+        self.added += 1;
+        if self.added >= TIDY_EVERY {
+            self.tidy(spend.at);
+        }
+    }
+
+    /// For how long orders and client order ids will be asked for from now on, and forgets what is
+    /// old, if it is long since. A longer time than before brings nothing back.
+    pub fn keep(&mut self, keys: Span, clock: ClockTime) {
+        self.keys = keys;
+        if clock.0.saturating_sub(self.tidied_at.0) >= TIDY_AFTER_US {
+            self.tidy(clock);
+        }
+    }
+
+    /// Forgets what no window reaches back to.
+    pub fn tidy(&mut self, clock: ClockTime) {
+        (self.added, self.tidied_at) = (0, clock);
+        for history in self.clients.values_mut() {
+            history.tidy(clock, self.keys);
+        }
+    }
+}
+
+/// For how long scopes ask for orders and client order ids; a second if none does.
+pub fn keys_asked(scopes: impl Iterator<Item = DuplicatesDocument>) -> Span {
+    let spans = scopes.flat_map(|asked| [asked.client_order_id, asked.order]).flatten();
+    spans.max().or(Span::seconds(1)).unwrap_or(Span::MAX)
+}
+
+/// How many spends may be added before old ones are forgotten.
+const TIDY_EVERY: u32 = 1 << 16;
+/// After how long old ones are forgotten in any case. Microseconds.
+const TIDY_AFTER_US: u64 = 3_600_000_000;
+
+/// Says in the entry of a signature what it counts for, and when. The entry says already what the
+/// stated operation is.
+pub fn write(entry: &mut Entry, reading: &Reading, cost: &Cost, clock: ClockTime) {
+    let stated = &reading.stated;
+    entry.notional = cost.notional_usd.filter(|_| cost.orders > 0).map(|sum| sum.to_string());
+    entry.prices =
+        cost.prices.iter().map(|(pair, price)| (pair.to_string(), price.to_string())).collect();
+    entry.limits_left.clone_from(&cost.limits_left);
+    let mut say = |name: &str, value: String| entry.detail.insert(name.to_owned(), value);
+    say("clock", clock.0.to_string());
+    if cost.orders != stated.legs.len() as u64 {
+        say("orders", cost.orders.to_string());
+    }
+    if cost.resting != 0 {
+        say("resting", cost.resting.to_string());
+    }
+    let ids = client_order_ids(reading);
+    if ids != entry.client_order_id.iter().map(String::as_str).collect::<Vec<_>>() {
+        say("client_order_ids", list(ids.into_iter().map(str::to_owned)));
+    }
+    if stated.legs.iter().any(|leg| leg.margin_mode.is_some()) {
+        let modes = stated.legs.iter().map(|leg| leg.margin_mode);
+        let word = |mode: Option<MarginMode>| mode.map(|mode| mode.to_string()).unwrap_or_default();
+        say("margin_modes", list(modes.map(word)));
+    }
+    if !cost.withdrawn.is_empty() {
+        let words = cost.withdrawn.iter();
+        let words = words.map(|out| format!("{}:{}:{}", out.venue, out.asset, out.amount));
+        say("withdrawn", list(words));
+    }
+}
+
+/// Every client order id of what a signature authorises, each once.
+fn client_order_ids(reading: &Reading) -> Vec<&str> {
+    let mut ids: Vec<&str> = Vec::new();
+    for id in reading.closure.iter().flat_map(|member| &member.client_order_ids) {
+        if !ids.contains(&id.as_str()) {
+            ids.push(id);
+        }
+    }
+    ids
+}
+
+/// Joins with commas; a comma or backslash in a part gets a backslash before it.
+fn list(parts: impl Iterator<Item = String>) -> String {
+    let escaped = parts.map(|part| part.replace('\\', "\\\\").replace(',', "\\,"));
+    escaped.collect::<Vec<_>>().join(",")
+}
+
+/// Takes a [`list`] of at least one part apart again.
+pub fn parts(list: &str) -> Vec<String> {
+    let (mut parts, mut part) = (Vec::new(), String::new());
+    let mut characters = list.chars();
+    while let Some(character) = characters.next() {
+        match character {
+            ',' => parts.push(std::mem::take(&mut part)),
+            '\\' => part.extend(characters.next()),
+            other => part.push(other),
+        }
+    }
+    parts.push(part);
+    parts
+}
+
+/// What the `detail` of an entry may say of the clock, prices and what was counted.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Noted<'a> {
+    /// `log.started`.
+    #[serde(borrow)]
+    pub boot: Option<Cow<'a, str>>,
+    /// `log.started`: microseconds.
+    #[serde(borrow)]
+    pub boottime: Option<Cow<'a, str>>,
+    /// The vault's own clock.
+    #[serde(borrow)]
+    pub clock: Option<Cow<'a, str>>,
+    /// `sign`: a list.
+    #[serde(borrow)]
+    pub client_order_ids: Option<Cow<'a, str>>,
+    /// `sign`: a list.
+    #[serde(borrow)]
+    pub margin_modes: Option<Cow<'a, str>>,
+    /// `sign`: if not the number of legs.
+    #[serde(borrow)]
+    pub orders: Option<Cow<'a, str>>,
+    /// `price.accepted`.
+    #[serde(borrow)]
+    pub pair: Option<Cow<'a, str>>,
+    /// `price.accepted`.
+    #[serde(borrow)]
+    pub price: Option<Cow<'a, str>>,
+    /// `sign`: those that may rest.
+    #[serde(borrow)]
+    pub resting: Option<Cow<'a, str>>,
+    /// `price.accepted`: of the feed.
+    #[serde(borrow)]
+    pub revision: Option<Cow<'a, str>>,
+    /// `sign`: a list.
+    #[serde(borrow)]
+    pub withdrawn: Option<Cow<'a, str>>,
+}
+
+/// What the entry of a signature says of what was counted.
+pub struct Signed<'e, 'a> {
+    pub credential: &'e Name,
+    pub operation: &'e str,
+    pub legs: Vec<Leg>,
+    pub client_order_id: Option<&'e str>,
+    pub notional: Option<&'e str>,
+    pub noted: &'e Noted<'a>,
+}
+
+/// An entry does not say what an entry of a vault says.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("an entry says what no vault writes: {0}")]
+pub struct Foreign(&'static str);
+
+impl Signed<'_, '_> {
+    /// What was counted.
+    ///
+    /// # Errors
+    ///
+    /// [`Foreign`]: what cannot be read must not count as nothing.
+    pub fn spend(self, at: ClockTime) -> Result<Spend, Foreign> {
+        let Self { credential, operation, mut legs, client_order_id, notional, noted } = self;
+        let orders = match &noted.orders {
+            Some(orders) => number(orders)?,
+            None => legs.len() as u64,
+        };
+        if let Some(modes) = &noted.margin_modes {
+            for (leg, word) in legs.iter_mut().zip(parts(modes)) {
+                let mode = (!word.is_empty()).then(|| word.parse());
+                leg.margin_mode = mode.transpose().map_err(|_| Foreign("margin_modes"))?;
+            }
+        }
+        let ids = match (&noted.client_order_ids, client_order_id) {
+            (Some(list), _) => parts(list),
+            (None, Some(id)) => vec![id.to_owned()],
+            (None, None) => Vec::new(),
+        };
+        let order_key = (orders > 0).then(|| vault_policy::order_key(credential, operation, &legs));
+        let id_key = |id: &String| vault_policy::id_key(credential, id);
+        let withdrawn = noted.withdrawn.as_deref().map(parts).unwrap_or_default();
+        Ok(Spend {
+            at,
+            orders,
+            resting: noted.resting.as_deref().map_or(Ok(0), number)?,
+            notional_usd: notional.map(sum).transpose()?,
+            order_key,
+            id_keys: ids.iter().map(id_key).collect(),
+            withdrawn: withdrawn.iter().map(|out| moved(out)).collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+/// Reads a whole number.
+///
+/// # Errors
+///
+/// [`Foreign`].
+pub fn number(text: &str) -> Result<u64, Foreign> {
+    text.parse().map_err(|_| Foreign("a number"))
+}
+
+/// Reads an amount. Sums and products may have more digits before the point than venues take.
+fn sum(text: &str) -> Result<Money, Foreign> {
+    const DIGITS: usize = 18;
+    let read = || {
+        let whole = text.find('.').unwrap_or(text.len());
+        let Some(split) = whole.checked_sub(DIGITS).filter(|split| *split > 0) else {
+            return text.parse::<Money>().ok();
+        };
+        let (high, low) = text.split_at_checked(split)?;
+        let high: Money = high.parse().ok()?;
+        let low: Money = low.parse().ok()?;
+        high.checked_mul(Money::whole(10u64.pow(DIGITS as u32)))?.checked_add(low)
+    };
+    read().ok_or(Foreign("an amount"))
+}
+
+fn moved(text: &str) -> Result<Withdrawn, Foreign> {
+    let read = || {
+        let (venue, rest) = text.split_once(':')?;
+        let (asset, amount) = rest.rsplit_once(':')?;
+        let venue = venue.parse().ok()?;
+        Some(Withdrawn { venue, asset: asset.to_owned(), amount: sum(amount).ok()? })
+    };
+    read().ok_or(Foreign("a withdrawal"))
+}

@@ -1,0 +1,174 @@
+//! What a replay reads of an entry: no more than it needs, and without copies where it can.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use vault_model::{Class, Leg, Mode, Product};
+
+use crate::history::Noted;
+
+/// The fields of a `sign` or `sign.denied` entry that a replay needs.
+#[derive(Deserialize)]
+pub struct Glance<'a> {
+    pub class: Option<Class>,
+    #[serde(borrow)]
+    pub client: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub client_order_id: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub closure_hash: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub closure_widest: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub credential: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    pub detail: Noted<'a>,
+    #[serde(borrow)]
+    pub ip: Option<Text<'a>>,
+    #[serde(default)]
+    pub legs: Vec<Leg>,
+    pub mode: Option<Mode>,
+    #[serde(borrow)]
+    pub notional: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub operation: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    pub prices: Pairs<'a>,
+    pub product: Option<Product>,
+    #[serde(borrow)]
+    pub reason: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub scope: Option<Text<'a>>,
+    pub scope_rev: Option<u64>,
+    pub ts: i64,
+    #[serde(borrow, rename = "type")]
+    kind: Text<'a>,
+    #[serde(borrow)]
+    pub venue: Option<Text<'a>>,
+}
+
+impl<'a> Glance<'a> {
+    /// Reads a line; `None` for what is neither of the two kinds, or no entry.
+    pub fn read(line: &'a [u8]) -> Option<Self> {
+        let glance: Self = is_sign(line).then(|| serde_json::from_slice(line).ok())??;
+        (glance.is_allowed() || glance.kind.as_str() == "sign.denied").then_some(glance)
+    }
+
+    /// Whether a signature came of it.
+    pub fn is_allowed(&self) -> bool {
+        self.kind.as_str() == "sign"
+    }
+}
+
+/// The time of any entry, in microseconds.
+pub fn ts(line: &[u8]) -> Option<i64> {
+    #[derive(Deserialize)]
+    struct Time {
+        ts: i64,
+    }
+    serde_json::from_slice::<Time>(line).ok().map(|time| time.ts)
+}
+
+/// Whether a line can be of one of the two kinds. It is looked for from the end, near which it
+/// stands; a quote inside of a text is escaped, so no text can look like it.
+fn is_sign(line: &[u8]) -> bool {
+    line.windows(MARK.len()).rev().any(|window| window == MARK)
+}
+
+const MARK: &[u8] = br#""type":"sign"#;
+
+/// A text of a line.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Text<'a>(Cow<'a, str>);
+
+impl Text<'_> {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AsText;
+        impl<'de> Visitor<'de> for AsText {
+            type Value = Text<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text")
+            }
+
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(Text(Cow::Borrowed(text)))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(Text(Cow::Owned(text.to_owned())))
+            }
+        }
+        deserializer.deserialize_str(AsText)
+    }
+}
+
+/// A map of texts, as a list.
+#[derive(Default)]
+pub struct Pairs<'a>(pub Vec<(Text<'a>, Text<'a>)>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Pairs<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AsPairs;
+        impl<'de> Visitor<'de> for AsPairs {
+            type Value = Pairs<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a map of texts")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut pairs = Vec::new();
+                while let Some(pair) = map.next_entry()? {
+                    pairs.push(pair);
+                }
+                Ok(Pairs(pairs))
+            }
+        }
+        deserializer.deserialize_map(AsPairs)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Glance, Text, ts};
+
+    #[test]
+    fn a_request_is_read_and_everything_else_is_not() {
+        let line = br#"{"client":"mm","detail":{"clock":"17","else":"\"type\":\"sign\""},"legs":[{"symbol":"BTC-USDT","type":"LIMIT"}],"prices":{"BTC/USD":"60000"},"ts":5,"type":"sign","v":1,"venue":"okx"}"#;
+        let glance = Glance::read(line).expect("a request");
+        assert!(glance.is_allowed());
+        assert_eq!(glance.client.as_ref().map(Text::as_str), Some("mm"));
+        assert_eq!(glance.detail.clock.as_deref(), Some("17"));
+        assert_eq!(glance.legs[0].symbol.as_deref(), Some("BTC-USDT"));
+        assert_eq!(glance.prices.0[0].1.as_str(), "60000");
+        assert_eq!((glance.ts, ts(line)), (5, Some(5)));
+
+        for line in [
+            br#"{"ts":5,"type":"admin.applied","v":1}"#.as_slice(),
+            br#"{"detail":{"x":"\"type\":\"sign\""},"ts":5,"type":"seal","v":1}"#,
+            br#"{"ts":5,"type":"sign.aborted","v":1}"#,
+            br#"{"ts":"5","type":"sign","v":1}"#,
+            br#"{"ts":5,"type":"sign""#,
+            b"",
+        ] {
+            assert!(Glance::read(line).is_none());
+        }
+    }
+
+    #[test]
+    fn escapes_are_read_too() {
+        let line = br#"{"client_order_id":"a\"b","ts":5,"type":"sign.denied","v":1}"#;
+        let glance = Glance::read(line).expect("a request");
+        assert!(!glance.is_allowed());
+        assert_eq!(glance.client_order_id.as_ref().map(Text::as_str), Some("a\"b"));
+    }
+}
