@@ -1,14 +1,18 @@
-//! The client of a bot.
+//! The client of a bot or a pricer.
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
 use tonic::Request;
 use tonic::transport::Channel;
+use vault_proto::v1::price_service_client::PriceServiceClient;
 use vault_proto::v1::sign_service_client::SignServiceClient;
-use vault_proto::v1::{Receipt, SignRequest, SignResponse, SignedRequest, VenueRequest};
+use vault_proto::v1::{
+    PutPricesCommand, PutPricesRequest, Quote, QuoteAnswer, Receipt, SignRequest, SignResponse,
+    SignedRequest, VenueRequest,
+};
 
-use crate::command::NO_RANDOMNESS;
+use crate::command::{NO_RANDOMNESS, signed_command};
 use crate::error::ClientError;
 use crate::identity::Identity;
 use crate::transport;
@@ -39,7 +43,7 @@ pub struct Signed {
     pub seq: u64,
 }
 
-/// A bot's connection to the vault. It renews its identity by itself when two thirds of the
+/// A bot's or pricer's connection to the vault. It renews its identity by itself when two thirds of the
 /// certificate's life are over, for as long as the value lives.
 #[derive(Debug)]
 pub struct Client {
@@ -120,6 +124,28 @@ impl Client {
         Ok(service.sign(request).await.map_err(ClientError::from_status)?.into_inner())
     }
 
+    /// Puts reference prices, 1 to 200 at once: for pricers. The answers are in the order of the
+    /// quotes, each with the reason if the vault did not take the price over. Nothing is sent twice:
+    /// whoever wants a price in force puts it again.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`] if no price was looked at, or nobody knows.
+    pub async fn put_prices(&self, quotes: Vec<Quote>) -> Result<Vec<QuoteAnswer>, ClientError> {
+        let Connection { identity, channel } = self.current.connection();
+        let asked = quotes.len();
+        let command = PutPricesCommand { quotes };
+        let command = signed_command(&identity, PUT_PRICES, &command, SystemTime::now())?;
+        let mut request = Request::new(PutPricesRequest { command: Some(command) });
+        request.set_timeout(SIGN_TIMEOUT);
+        let answer = PriceServiceClient::new(channel).put(request).await;
+        let answers = answer.map_err(ClientError::from_status)?.into_inner().answers;
+        if answers.len() != asked {
+            return Err(ClientError::Protocol("not every price was answered"));
+        }
+        Ok(answers)
+    }
+
     /// Renews now and goes on with the new identity.
     ///
     /// # Errors
@@ -167,6 +193,7 @@ fn random_id() -> Result<String, ClientError> {
     Ok(hex::encode(bytes))
 }
 
+const PUT_PRICES: &str = "vault.v1.PriceService/Put";
 /// As long as the vault itself gives a request.
 const SIGN_TIMEOUT: Duration = Duration::from_secs(5);
 const LOOK_INTERVAL: Duration = Duration::from_secs(20);

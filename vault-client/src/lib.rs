@@ -2,12 +2,13 @@
 //!
 //! [`Identity`] is a folder with a key and a certificate: [`Identity::enroll`] makes it from an
 //! invite token, [`Identity::load`] reads it, [`Identity::renew`] replaces key and certificate.
-//! [`Client`] signs for bots; [`Operator`] has one method for each RPC of operators, whose commands
-//! it signs unseen. Every failure is a [`ClientError`].
+//! [`Client`] signs for bots and puts prices for pricers; [`Operator`] has one method for each RPC of
+//! operators, whose commands it signs unseen. Every failure is a [`ClientError`].
 //!
 //! The library never sends a private key, a passphrase or an imported secret in the clear: keys stay
 //! in their folder, and secrets are sealed to the core that was pinned at enrolment.
 
+mod approval;
 mod certificate;
 mod client;
 mod command;
@@ -21,6 +22,7 @@ mod renew;
 mod request;
 mod transport;
 
+pub use approval::approve_scope;
 pub use client::{Client, SignOrder, Signed};
 pub use command::signed_command;
 pub use enroll::EnrollOptions;

@@ -11,7 +11,9 @@ use vault_proto::v1::audit_service_client::AuditServiceClient;
 use vault_proto::v1::client_service_client::ClientServiceClient;
 use vault_proto::v1::credential_service_client::CredentialServiceClient;
 use vault_proto::v1::halt_service_client::HaltServiceClient;
+use vault_proto::v1::instrument_service_client::InstrumentServiceClient;
 use vault_proto::v1::operator_service_client::OperatorServiceClient;
+use vault_proto::v1::price_service_client::PriceServiceClient;
 use vault_proto::v1::scope_service_client::ScopeServiceClient;
 use vault_proto::v1::seal_service_client::SealServiceClient;
 use vault_proto::v1::{self, InviteResult, InviteSpec, Role, SealTicket};
@@ -129,6 +131,12 @@ impl Operator {
         /// Judges one request as if a client had sent it; signs nothing.
         explain = ScopeServiceClient.explain "vault.v1.ScopeService/Explain"
             (ExplainCommand in ExplainRequest) -> ExplainResponse within SHORT;
+        /// Begins to judge what was recorded by a candidate scope, in place of any replay before.
+        start_replay = ScopeServiceClient.start_replay "vault.v1.ScopeService/StartReplay"
+            (StartReplayCommand in StartReplayRequest) -> StartReplayResponse within SHORT;
+        /// How far a replay is, and what it found.
+        replay = ScopeServiceClient.get_replay "vault.v1.ScopeService/GetReplay"
+            (GetReplayCommand in GetReplayRequest) -> GetReplayResponse within SHORT;
         /// Lists the clients.
         list_clients = ClientServiceClient.list "vault.v1.ClientService/List"
             (ListClientsCommand in ListClientsRequest) -> ListClientsResponse within SHORT;
@@ -162,6 +170,27 @@ impl Operator {
         /// Lists the halts in force.
         halt_status = HaltServiceClient.status "vault.v1.HaltService/Status"
             (HaltStatusCommand in HaltStatusRequest) -> HaltStatusResponse within SHORT;
+        /// Adds or replaces instruments, all or none.
+        import_instruments = InstrumentServiceClient.import "vault.v1.InstrumentService/Import"
+            (ImportInstrumentsCommand in ImportInstrumentsRequest) -> ImportInstrumentsResponse
+            within SHORT;
+        /// Lists the instruments.
+        list_instruments = InstrumentServiceClient.list "vault.v1.InstrumentService/List"
+            (ListInstrumentsCommand in ListInstrumentsRequest) -> ListInstrumentsResponse
+            within SHORT;
+        /// Deletes instruments, all or none.
+        delete_instruments = InstrumentServiceClient.delete "vault.v1.InstrumentService/Delete"
+            (DeleteInstrumentsCommand in DeleteInstrumentsRequest) -> DeleteInstrumentsResponse
+            within SHORT;
+        /// Lists the feeds and their prices.
+        list_prices = PriceServiceClient.list "vault.v1.PriceService/List"
+            (ListPricesCommand in ListPricesRequest) -> ListPricesResponse within SHORT;
+        /// Makes or replaces a feed of prices.
+        put_feed = PriceServiceClient.put_feed "vault.v1.PriceService/PutFeed"
+            (PutFeedCommand in PutFeedRequest) -> PutFeedResponse within SHORT;
+        /// Deletes a feed, and with it its price.
+        delete_feed = PriceServiceClient.delete_feed "vault.v1.PriceService/DeleteFeed"
+            (DeleteFeedCommand in DeleteFeedRequest) -> DeleteFeedResponse within SHORT;
         /// The newest signed checkpoint.
         checkpoint = AuditServiceClient.get_checkpoint "vault.v1.AuditService/GetCheckpoint"
             (GetCheckpointCommand in GetCheckpointRequest) -> GetCheckpointResponse within SHORT;

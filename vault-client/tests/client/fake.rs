@@ -75,6 +75,10 @@ pub struct State {
     pub signs: Vec<(v1::SignRequest, Vec<u8>)>,
     /// What Export answers.
     pub export: Vec<v1::ExportResponse>,
+    /// What the list of credentials is; absent: it is refused.
+    pub credentials: Option<Vec<v1::CredentialInfo>>,
+    /// Scopes that are stored, by name; any other is there, and grants nothing.
+    pub scopes: HashMap<String, v1::Scope>,
     tickets: HashMap<Vec<u8>, (TicketKey, v1::SealTicket)>,
 }
 
@@ -105,6 +109,8 @@ impl Fake {
                 opened: Vec::new(),
                 signs: Vec::new(),
                 export: Vec::new(),
+                credentials: None,
+                scopes: HashMap::new(),
                 tickets: HashMap::new(),
             }),
         }));

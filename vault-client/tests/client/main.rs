@@ -6,4 +6,5 @@ mod catalog;
 mod fake;
 mod golden;
 mod library;
+mod scope;
 mod vaultctl;

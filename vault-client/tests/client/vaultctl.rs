@@ -12,14 +12,14 @@ use vault_client::v1::{self, Role};
 use crate::fake::{Fake, refusal};
 
 /// A home of its own.
-struct Home(tempfile::TempDir);
+pub struct Home(tempfile::TempDir);
 
 impl Home {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self(tempfile::tempdir().expect("a folder"))
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
@@ -45,12 +45,12 @@ impl Home {
         tokio::task::spawn_blocking(run).await.expect("it runs")
     }
 
-    async fn run(&self, arguments: &[&str]) -> Output {
+    pub async fn run(&self, arguments: &[&str]) -> Output {
         self.run_with(arguments, "").await
     }
 
     /// Enrols with the default profile.
-    async fn enrolled(fake: &Fake, name: &str, role: Role) -> Self {
+    pub async fn enrolled(fake: &Fake, name: &str, role: Role) -> Self {
         let home = Self::new();
         let token = fake.token(name, role).encode();
         let output = home.run_with(&["enroll", "-"], &token).await;
@@ -59,19 +59,19 @@ impl Home {
     }
 }
 
-fn code(output: &Output) -> i32 {
+pub fn code(output: &Output) -> i32 {
     output.status.code().expect("it ends by itself")
 }
 
-fn stdout(output: &Output) -> String {
+pub fn stdout(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).expect("UTF-8")
 }
 
-fn stderr(output: &Output) -> String {
+pub fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).expect("UTF-8")
 }
 
-fn json(text: &str) -> Value {
+pub fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|_| panic!("not JSON: {text}"))
 }
 

@@ -13,6 +13,26 @@ pub fn require(
     state: &[&str],
     given: Option<&str>,
 ) -> Result<(), Fault> {
+    ask(instance_id, act, state, given, "this cannot be undone")
+}
+
+/// As [`require`], for an act that can be undone and is still to be looked at before.
+pub fn look(
+    instance_id: &[u8; 16],
+    act: &str,
+    state: &[&str],
+    given: Option<&str>,
+) -> Result<(), Fault> {
+    ask(instance_id, act, state, given, "look at what it changes")
+}
+
+fn ask(
+    instance_id: &[u8; 16],
+    act: &str,
+    state: &[&str],
+    given: Option<&str>,
+    why: &str,
+) -> Result<(), Fault> {
     let mut hash = Sha256::new_with_prefix(b"vaultctl confirm\0");
     hash.update(instance_id);
     for part in [act].iter().chain(state) {
@@ -24,7 +44,7 @@ pub fn require(
         Some(given) if given == token => Ok(()),
         Some(_) => Err(Fault::usage(format!("{act}: the token does not fit what is there now"))
             .with_hint(format!("if you mean it: --confirm {token}"))),
-        None => Err(Fault::other(format!("{act}: this cannot be undone"))
+        None => Err(Fault::other(format!("{act}: {why}"))
             .with_hint(format!("if you mean it, run it again with --confirm {token}"))),
     }
 }

@@ -3,7 +3,9 @@
 use std::net::IpAddr;
 
 use clap::ValueEnum;
-use vault_client::v1::{ExplainCommand, ExplainResponse, ExplainedLeg, ExplainedOperation};
+use vault_client::v1::{
+    ExplainCommand, ExplainResponse, ExplainedLeg, ExplainedOperation, ExplainedTransfer,
+};
 use vault_model::Name;
 
 use crate::arguments::Request;
@@ -66,6 +68,7 @@ fn people(answer: &ExplainResponse, rows_max: usize) -> String {
         ("hint", answer.hint.clone()),
         ("remedies of sign", answer.remedies.join("  ")),
     ]);
+    text += &worth(answer);
     if !answer.verdicts.is_empty() {
         let rows: Vec<Vec<String>> = answer
             .verdicts
@@ -88,12 +91,38 @@ fn people(answer: &ExplainResponse, rows_max: usize) -> String {
         text += "\n";
         text += &table(&["ORDER", "PRODUCT", "SYMBOL", "QUANTITY", "PRICE", "FLAGS"], &rows);
     }
+    let transfers = answer.stated.as_ref().map_or(&[][..], |stated| &stated.transfers);
+    if !transfers.is_empty() {
+        let row = |transfer: &ExplainedTransfer| {
+            vec![transfer.asset.clone(), transfer.amount.clone(), transfer.address.clone()]
+        };
+        let rows: Vec<Vec<String>> = transfers.iter().map(row).collect();
+        text += "\n";
+        text += &table(&["MOVES", "AMOUNT", "TO"], &rows);
+    }
     if answer.closure.is_empty() {
         return text;
     }
     text += "\n";
     text += &closure(answer, rows_max);
     text
+}
+
+/// What it would cost at worst, by which prices, and what would be left after it.
+fn worth(answer: &ExplainResponse) -> String {
+    let has_orders = answer.stated.as_ref().is_some_and(|stated| !stated.legs.is_empty());
+    let notional = match answer.notional_usd.as_str() {
+        "" if has_orders => "cannot be priced".to_owned(),
+        "" => String::new(),
+        notional => format!("{notional} USD at worst"),
+    };
+    let prices = answer.prices.iter().map(|seen| format!("{} {}", seen.pair, seen.price));
+    let left = answer.limits_left.iter().map(|left| format!("{} {}", left.limit, left.left));
+    pairs(&[
+        ("notional", notional),
+        ("reference prices", prices.collect::<Vec<_>>().join("  ")),
+        ("left after it", left.collect::<Vec<_>>().join("  ")),
+    ])
 }
 
 fn closure(answer: &ExplainResponse, rows_max: usize) -> String {
@@ -174,7 +203,9 @@ fn order(leg: &ExplainedLeg) -> Vec<String> {
         said(&[
             &flag(leg.reduce_only, "reduce-only"),
             &flag(leg.post_only, "post-only"),
+            &flag(Some(leg.amends), "amends"),
             &leverage,
+            &leg.margin_mode,
         ]),
     ]
 }
@@ -186,7 +217,10 @@ const SYMBOLS_MAX: usize = 4;
 
 #[cfg(test)]
 mod tests {
-    use vault_client::v1::{ExplainResponse, ExplainedLeg, ExplainedOperation, ExplainedVerdict};
+    use vault_client::v1::{
+        ExplainResponse, ExplainedLeg, ExplainedOperation, ExplainedTransfer, ExplainedVerdict,
+        LimitLeft, PriceSeen,
+    };
 
     use super::{ROWS_MAX, people};
 
@@ -251,6 +285,36 @@ mod tests {
             "execute  allowed",
             "buy LIMIT",
             "reduce-only",
+        ] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+    }
+
+    #[test]
+    fn what_it_would_cost_is_shown() {
+        let mut explained = answer(1);
+        assert!(people(&explained, ROWS_MAX).contains("notional          cannot be priced\n"));
+
+        explained.notional_usd = "30000".to_owned();
+        let price = PriceSeen { pair: "BTC/USD".to_owned(), price: "60000".to_owned() };
+        explained.prices = vec![price];
+        let left = LimitLeft { limit: "orders/1m".to_owned(), left: "9".to_owned() };
+        explained.limits_left = vec![left];
+        let stated = explained.stated.as_mut().expect("it was stated");
+        stated.legs[0].margin_mode = "isolated".to_owned();
+        stated.legs[0].amends = true;
+        stated.transfers = vec![ExplainedTransfer {
+            asset: "BTC".to_owned(),
+            amount: "2".to_owned(),
+            address: "bc1q-one".to_owned(),
+        }];
+        let text = people(&explained, ROWS_MAX);
+        for part in [
+            "notional          30000 USD at worst\n",
+            "reference prices  BTC/USD 60000\n",
+            "left after it     orders/1m 9\n",
+            "reduce-only amends isolated",
+            "MOVES  AMOUNT  TO\nBTC    2       bc1q-one\n",
         ] {
             assert!(text.contains(part), "{part}: {text}");
         }

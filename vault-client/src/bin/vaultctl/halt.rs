@@ -15,7 +15,7 @@ use crate::output::table;
 pub struct HaltArguments {
     #[command(subcommand)]
     command: Option<HaltSubcommand>,
-    /// all, venue:NAME, credential:NAME or client:NAME
+    /// all, venue:NAME, credential:NAME, client:NAME or symbol:VENUE/SYMBOL
     #[arg(default_value = "all")]
     target: HaltTarget,
     /// What stays possible
@@ -34,7 +34,7 @@ enum HaltSubcommand {
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Level {
-    /// Only what reads or cancels passes
+    /// Only what reads, cancels or surely reduces a position passes
     NoNewRisk,
     /// No signature at all
     Nothing,
@@ -42,7 +42,7 @@ enum Level {
 
 #[derive(clap::Args)]
 pub struct ResumeArguments {
-    /// all, venue:NAME, credential:NAME or client:NAME, as it was halted
+    /// all, venue:NAME, credential:NAME, client:NAME or symbol:VENUE/SYMBOL, as it was halted
     target: HaltTarget,
 }
 
@@ -63,7 +63,8 @@ pub async fn halt(context: &Context, arguments: HaltArguments) -> Result<(), Fau
     });
     context.output.show(&value, || {
         let level = json::halt_level(level);
-        format!("{target} halted: {level}\n{}", outstanding(answer.outstanding.as_ref()))
+        let left = outstanding(answer.outstanding.as_ref());
+        format!("{target} halted: {level}{}\n{left}", concern(&arguments.target))
     })
 }
 
@@ -97,6 +98,19 @@ async fn status(context: &Context) -> Result<(), Fault> {
             .collect();
         table(&["TARGET", "LEVEL", "SINCE", "BY", "REASON"], &rows)
     })
+}
+
+/// What else there is to say of a target.
+fn concern(target: &HaltTarget) -> &'static str {
+    match target {
+        HaltTarget::Symbol { .. } => {
+            "; it concerns what touches that symbol or every symbol, and no read"
+        }
+        HaltTarget::All
+        | HaltTarget::Client(_)
+        | HaltTarget::Credential(_)
+        | HaltTarget::Venue(_) => "",
+    }
 }
 
 /// What signatures released before can still do, for people.

@@ -115,9 +115,10 @@ fn scope_document(scope: &Scope) -> Value {
             "allow": network.allow,
             "deny": network.deny,
             "allow_any": network.allow_any,
+            "countries": network.countries.as_ref().map(|countries| &countries.words),
         })
     });
-    json!({
+    let mut value = json!({
         "name": scope.name,
         "description": scope.description,
         "credentials": scope.credentials,
@@ -127,7 +128,20 @@ fn scope_document(scope: &Scope) -> Value {
         "products": scope.products,
         "symbols": symbols,
         "network": network,
-    })
+    });
+    // The rest as it is stored. Of a scope that is not understood, nobody may think that it is not
+    // restricted.
+    match vault_wire::scope_from_wire(scope).map(serde_json::to_value) {
+        Ok(Ok(Value::Object(document))) => {
+            for (key, dimension) in document {
+                if value.get(&key).is_none() {
+                    value[key] = dimension;
+                }
+            }
+        }
+        _ => value["not_understood"] = json!(true),
+    }
+    value
 }
 
 pub fn scope(info: &ScopeInfo) -> Value {
@@ -136,6 +150,8 @@ pub fn scope(info: &ScopeInfo) -> Value {
         "revision": info.revision,
         "updated_at_ms": info.updated_at_ms,
         "clients": info.clients,
+        "shadow_judged": info.shadow_judged,
+        "shadow_diverged": info.shadow_diverged,
     })
 }
 
@@ -230,6 +246,17 @@ pub fn explanation(answer: &ExplainResponse) -> Value {
         "closure_hash": hex::encode(&answer.closure_hash),
         "closure_widest": answer.closure_widest,
         "outside_count": answer.outside_count,
+        "notional_usd": answer.notional_usd,
+        "prices": answer
+            .prices
+            .iter()
+            .map(|seen| json!({ "pair": seen.pair, "price": seen.price }))
+            .collect::<Vec<_>>(),
+        "limits_left": answer
+            .limits_left
+            .iter()
+            .map(|left| json!({ "limit": left.limit, "left": left.left }))
+            .collect::<Vec<_>>(),
     })
 }
 
@@ -251,6 +278,19 @@ fn explained(member: &ExplainedOperation) -> Value {
                 "reduce_only": leg.reduce_only,
                 "post_only": leg.post_only,
                 "leverage": leg.leverage,
+                "margin_mode": leg.margin_mode,
+                "amends": leg.amends,
+            })
+        })
+        .collect();
+    let transfers: Vec<_> = member
+        .transfers
+        .iter()
+        .map(|transfer| {
+            json!({
+                "asset": transfer.asset,
+                "amount": transfer.amount,
+                "address": transfer.address,
             })
         })
         .collect();
@@ -263,6 +303,7 @@ fn explained(member: &ExplainedOperation) -> Value {
         "symbols_left_out": member.symbols_left_out,
         "every_symbol": member.every_symbol,
         "legs": legs,
+        "transfers": transfers,
         "reason": member.reason,
     })
 }

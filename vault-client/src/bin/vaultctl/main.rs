@@ -15,9 +15,11 @@ mod enroll;
 mod explain;
 mod fault;
 mod halt;
+mod instrument;
 mod json;
 mod operator;
 mod output;
+mod price;
 mod renew;
 mod scope;
 mod seal;
@@ -71,9 +73,15 @@ enum Command {
     Explain(explain::Arguments),
     /// Stop trading
     Halt(halt::HaltArguments),
+    /// What an order's quantity is worth, approved from the venues' own listings
+    #[command(subcommand)]
+    Instrument(instrument::Command),
     /// People
     #[command(subcommand)]
     Operator(operator::Command),
+    /// Reference prices, and who may put them
+    #[command(subcommand)]
+    Price(price::Command),
     /// Get a new certificate, with a new key
     Renew,
     /// End a halt
@@ -141,7 +149,9 @@ async fn run(context: &Context, command: Command) -> Result<Exit, Fault> {
         Command::Enroll(arguments) => enroll::run(context, arguments).await?,
         Command::Explain(arguments) => return explain::run(context, arguments).await,
         Command::Halt(arguments) => halt::halt(context, arguments).await?,
+        Command::Instrument(command) => instrument::run(context, command).await?,
         Command::Operator(command) => operator::run(context, command).await?,
+        Command::Price(command) => return price::run(context, command).await,
         Command::Renew => renew::run(context).await?,
         Command::Resume(arguments) => halt::resume(context, arguments).await?,
         Command::Scope(command) => return scope::run(context, command).await,

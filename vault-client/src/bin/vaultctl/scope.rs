@@ -1,14 +1,20 @@
 //! `vaultctl scope`.
 
-use std::path::PathBuf;
+mod approve;
+mod diff;
+mod lint;
+mod replay;
+
+use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use serde_json::json;
 use vault_client::v1::{
-    self, DeleteScopeCommand, GetScopeCommand, ListScopesCommand, PutScopeCommand, ScopeInfo,
+    DeleteScopeCommand, GetScopeCommand, ListScopesCommand, PutScopeCommand, ScopeInfo,
 };
-use vault_model::{Name, Timestamp};
-use vault_policy::{Grant, NetworkDocument, ScopeDocument};
+use vault_model::{Class, Name, Timestamp};
+use vault_policy::{CumulativeDocument, OrdersDocument, ScopeDocument};
+use vault_wire::{scope_from_wire, scope_to_wire};
 
 use crate::context::Context;
 use crate::fault::{Exit, Fault, file};
@@ -17,6 +23,7 @@ use crate::{confirm, explain, halt, json};
 
 #[derive(Subcommand)]
 pub enum Command {
+    Approve(approve::Arguments),
     /// Delete a scope that no client holds; asks for a token that the first run prints
     Delete {
         name: Name,
@@ -24,6 +31,9 @@ pub enum Command {
         #[arg(long, value_name = "TOKEN")]
         confirm: Option<String>,
     },
+    /// What B allows that A does not, and the reverse, with an example request for each
+    #[command(after_help = diff::HELP)]
+    Diff(diff::Arguments),
     /// The same as vaultctl explain
     Explain(explain::Arguments),
     /// Show one scope, as TOML
@@ -33,39 +43,65 @@ pub enum Command {
         #[arg(long)]
         toml: bool,
     },
+    /// Warn of what a careful reviewer would say of a scope
+    Lint(lint::Arguments),
     /// List the scopes
     List,
     /// Make or replace a scope from a TOML file; - for stdin
-    Put {
-        file: PathBuf,
-        /// Refuse if the scope is not at this revision any more
-        #[arg(long, value_name = "REVISION", default_value_t = 0)]
-        expect: u64,
-    },
+    Put(Put),
+    /// What a candidate would make of the requests in the log; changes nothing
+    Replay(replay::Arguments),
+}
+
+#[derive(clap::Args)]
+pub struct Put {
+    file: PathBuf,
+    /// Another admin's approval, as vaultctl scope approve prints it; repeat for more
+    #[arg(long = "approval", value_name = "TEXT|@FILE")]
+    approvals: Vec<String>,
+    /// Refuse if the scope is not at this revision any more
+    #[arg(long, value_name = "REVISION", default_value_t = 0)]
+    expect: u64,
 }
 
 pub async fn run(context: &Context, command: Command) -> Result<Exit, Fault> {
     match command {
+        Command::Approve(arguments) => approve::run(context, &arguments)?,
         Command::Delete { name, confirm } => delete(context, &name, confirm).await?,
+        Command::Diff(arguments) => return diff::run(context, arguments).await,
         Command::Explain(arguments) => return explain::run(context, arguments).await,
         Command::Get { name, toml } => show(context, &name, toml).await?,
+        Command::Lint(arguments) => return lint::run(context, arguments).await,
         Command::List => list(context).await?,
-        Command::Put { file, expect } => put(context, file, expect).await?,
+        Command::Put(arguments) => put(context, &arguments).await?,
+        Command::Replay(arguments) => return replay::run(context, arguments).await,
     }
     Ok(Exit::Ok)
 }
 
-async fn put(context: &Context, path: PathBuf, expected_revision: u64) -> Result<(), Fault> {
+/// Reads a scope from a TOML file; `-` for stdin.
+fn read_document(path: &Path) -> Result<ScopeDocument, Fault> {
     let text = if path.as_os_str() == "-" {
         std::io::read_to_string(std::io::stdin())
             .map_err(|error| Fault::other(format!("stdin: {error}")))?
     } else {
-        std::fs::read_to_string(&path).map_err(file(&path))?
+        std::fs::read_to_string(path).map_err(file(path))?
     };
-    let document = ScopeDocument::from_toml(&text)
-        .map_err(|error| Fault::usage(format!("{}: {error}", path.display())))?;
+    ScopeDocument::from_toml(&text)
+        .map_err(|error| Fault::usage(format!("{}: {error}", path.display())))
+}
+
+async fn put(context: &Context, arguments: &Put) -> Result<(), Fault> {
+    let document = read_document(&arguments.file)?;
     let name = document.name.clone();
-    let command = PutScopeCommand { scope: Some(to_message(document)), expected_revision };
+    if let Some(words) = vain_logon(&document) {
+        context.output.talk(words);
+    }
+    let command = PutScopeCommand {
+        scope: Some(scope_to_wire(&document)),
+        expected_revision: arguments.expect,
+        approvals: approve::read(&arguments.approvals)?,
+    };
     let answer = context.operator().await?.put_scope(command).await?;
     let value = json!({
         "name": name,
@@ -98,8 +134,9 @@ async fn show(context: &Context, name: &Name, toml_alone: bool) -> Result<(), Fa
     if context.output.is_json() && !toml_alone {
         return context.output.show(&json!({ "scope": json::scope(&info) }), String::new);
     }
-    let document = from_message(info.scope.clone().unwrap_or_default())
-        .ok_or_else(|| Fault::new(Exit::NotVerified, "the vault's scope is not understood"))?;
+    let document = scope_from_wire(&info.scope.clone().unwrap_or_default()).map_err(|error| {
+        Fault::new(Exit::NotVerified, format!("the vault's scope is not understood: {error}"))
+    })?;
     if !toml_alone {
         context.output.talk(&format!(
             "revision {}, {}; held by: {}",
@@ -144,97 +181,31 @@ async fn delete(context: &Context, name: &Name, given: Option<String>) -> Result
     context.output.show(&value, || format!("{name} deleted"))
 }
 
-fn to_message(document: ScopeDocument) -> v1::Scope {
-    fn words<T: ToString>(list: impl IntoIterator<Item = T>) -> Vec<String> {
-        list.into_iter().map(|word| word.to_string()).collect()
-    }
-    v1::Scope {
-        name: document.name.to_string(),
-        description: document.description,
-        credentials: words(document.credentials),
-        classes: words(document.classes),
-        operations: words(document.operations),
-        modes: words(document.modes),
-        products: document.products.into(),
-        symbols: document
-            .symbols
-            .into_iter()
-            .map(|(venue, symbols)| v1::VenueSymbols {
-                venue: venue.to_string(),
-                symbols: symbols.into(),
-            })
-            .collect(),
-        network: Some(v1::Network {
-            allow: words(document.network.allow),
-            deny: words(document.network.deny),
-            allow_any: document.network.allow_any,
-        }),
-    }
-}
-
-/// `None` if a word is none that this version knows.
-fn from_message(scope: v1::Scope) -> Option<ScopeDocument> {
-    fn words<T: std::str::FromStr, C: FromIterator<T>>(list: Vec<String>) -> Option<C> {
-        list.iter().map(|word| word.parse().ok()).collect()
-    }
-    let network = scope.network.unwrap_or_default();
-    Some(ScopeDocument {
-        name: scope.name.parse().ok()?,
-        description: scope.description,
-        credentials: words(scope.credentials)?,
-        classes: words(scope.classes)?,
-        operations: words(scope.operations)?,
-        modes: words(scope.modes)?,
-        products: Grant::try_from(scope.products).ok()?,
-        symbols: scope
-            .symbols
-            .into_iter()
-            .map(|entry| Some((entry.venue.parse().ok()?, Grant::try_from(entry.symbols).ok()?)))
-            .collect::<Option<_>>()?,
-        network: NetworkDocument {
-            allow: words(network.allow)?,
-            deny: words(network.deny)?,
-            allow_any: network.allow_any,
-        },
-    })
+/// What to say of a scope whose log-ons will all be denied.
+fn vain_logon(document: &ScopeDocument) -> Option<&'static str> {
+    let limits_orders = document.orders != OrdersDocument::default()
+        || document.cumulative != CumulativeDocument::default();
+    (document.classes.contains(&Class::Logon) && limits_orders).then_some(
+        "vaultctl: class logon beside order rules or caps is in vain: orders over a connection that \
+         is logged on pass no rule, so every log-on will be denied (LOGON_BYPASSES_CAPS)",
+    )
 }
 
 #[cfg(test)]
 mod tests {
     use vault_policy::ScopeDocument;
 
-    use super::{from_message, to_message};
+    use super::vain_logon;
 
     #[test]
-    fn scopes_cross_the_wire_unchanged() {
-        let text = r#"
-            name = "okx-mm"
-            description = "market making"
-            credentials = ["okx-main"]
-            classes = ["read", "trade", "cancel"]
-            operations = ["GET /api/v5/x"]
-            modes = ["sign"]
-            products = ["*"]
-            [symbols]
-            okx = ["BTC-USDT", "ETH-USDT"]
-            kraken = ["*"]
-            [network]
-            allow = ["192.0.2.0/24"]
-            deny = ["192.0.2.7/32"]
-        "#;
-        let document = ScopeDocument::from_toml(text).expect("a scope");
-
-        assert_eq!(from_message(to_message(document.clone())), Some(document));
-    }
-
-    #[test]
-    fn a_word_of_another_version_is_not_dropped() {
-        let scope = vault_client::v1::Scope {
-            name: "a".to_owned(),
-            classes: vec!["read".to_owned(), "teleport".to_owned()],
-            ..Default::default()
+    fn a_logon_beside_caps_is_spoken_of() {
+        let says = |text: &str| {
+            let text = format!("name = \"a\"\n{text}");
+            vain_logon(&ScopeDocument::from_toml(&text).expect("a scope")).is_some()
         };
-
-        assert_eq!(from_message(scope), None);
+        assert!(says("classes = [\"logon\"]\n[orders]\npost_only = true"));
+        assert!(says("classes = [\"logon\"]\n[cumulative]\nopen_orders = 3"));
+        assert!(!says("classes = [\"logon\"]\n[hours]\ntimezone = \"UTC\""));
+        assert!(!says("classes = [\"trade\"]\n[orders]\npost_only = true"));
     }
 }

@@ -197,8 +197,23 @@ impl CredentialService for Fake {
         Ok(Response::new(v1::ImportResponse { change: None, version: 1, ..Default::default() }))
     }
 
+    async fn list(
+        &self,
+        request: Request<v1::ListCredentialsRequest>,
+    ) -> Result<Response<v1::ListCredentialsResponse>, Status> {
+        let peer = peer(&request);
+        let _: v1::ListCredentialsCommand = self.command(
+            "vault.v1.CredentialService/List",
+            peer.as_ref(),
+            request.into_inner().command,
+        )?;
+        match self.state().credentials.clone() {
+            Some(credentials) => Ok(Response::new(v1::ListCredentialsResponse { credentials })),
+            None => Err(Status::unimplemented("not here")),
+        }
+    }
+
     not_here! {
-        list: ListCredentialsRequest -> ListCredentialsResponse;
         describe: DescribeCredentialRequest -> DescribeCredentialResponse;
         disable: DisableCredentialRequest -> DisableCredentialResponse;
         enable: EnableCredentialRequest -> EnableCredentialResponse;
@@ -214,7 +229,9 @@ impl ScopeService for Fake {
         let peer = peer(&request);
         let command: v1::GetScopeCommand =
             self.command("vault.v1.ScopeService/Get", peer.as_ref(), request.into_inner().command)?;
-        let scope = v1::Scope { name: command.name, ..Default::default() };
+        let stored = self.state().scopes.get(&command.name).cloned();
+        let empty = v1::Scope { name: command.name, ..Default::default() };
+        let scope = stored.unwrap_or(empty);
         let info = v1::ScopeInfo { scope: Some(scope), revision: 3, ..Default::default() };
         Ok(Response::new(v1::GetScopeResponse { scope: Some(info) }))
     }
@@ -257,7 +274,11 @@ impl ScopeService for Fake {
         Ok(Response::new(v1::ExplainResponse { allowed, ..Default::default() }))
     }
 
-    not_here! { list: ListScopesRequest -> ListScopesResponse; }
+    not_here! {
+        list: ListScopesRequest -> ListScopesResponse;
+        start_replay: StartReplayRequest -> StartReplayResponse;
+        get_replay: GetReplayRequest -> GetReplayResponse;
+    }
 }
 
 #[tonic::async_trait]
@@ -316,6 +337,7 @@ impl SignService for Fake {
                 leaf_hash: vec![0xab; 32],
             }),
             seq: 5,
+            ..Default::default()
         }))
     }
 }

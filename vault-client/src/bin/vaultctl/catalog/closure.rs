@@ -218,6 +218,7 @@ fn hint(
         ReadError::ParameterMissing(_)
         | ReadError::ParameterUnknown
         | ReadError::ParameterValue(_)
+        | ReadError::MarginModeUnknown
         | ReadError::OrderTypeUnknown => described(),
         ReadError::ArrayLength
         | ReadError::BodyTooLarge
