@@ -28,7 +28,7 @@ TYPES = {
 }
 ROLES = {
     "symbol", "symbols", "side", "type", "tif", "quantity", "quote_quantity", "price", "trigger_price", "reduce_only",
-    "post_only", "leverage", "client_order_id", "order_id", "asset", "address", "amount",
+    "post_only", "leverage", "margin_mode", "deadline", "client_order_id", "order_id", "asset", "address", "amount",
 }
 ORDER_TYPES = {
     "LIMIT", "MARKET", "LIMIT_MAKER", "STOP", "STOP_LIMIT", "TAKE_PROFIT", "TAKE_PROFIT_LIMIT", "TRAILING_STOP", "OTHER",
@@ -37,7 +37,11 @@ TIFS = {"GTC", "IOC", "FOK", "GTD", "GTX", "DAY"}
 PRODUCTS = {"spot", "margin", "linear", "inverse", "option", "spread"}
 KEY_TYPES = {"hmac", "rsa", "ed25519", "es256", "legacy-hmac"}
 PARTS = {"method", "host", "path", "query", "body"}
-HEAD_KEYS = {"title", "environments", "signature", "rights", "defaults", "order_type", "tif", "product"}
+MARGIN_MODES = {"cash", "cross", "isolated"}
+SIZE_UNITS = {"base", "quote", "unknown"}
+HEAD_KEYS = {
+    "title", "environments", "signature", "rights", "defaults", "order_type", "tif", "margin_mode", "product", "size",
+}
 PART_KEYS = {"format", "venue", "sources", "shape", "operation"}
 SIGNATURE_KEYS = {
     "scheme", "binds", "joined", "window", "usable_ms", "source", "needs_passphrase", "nonce", "key_types",
@@ -46,13 +50,13 @@ SIGNATURE_KEYS = {
 VARIANT_KEYS = {"key_types", "binds", "usable_ms", "source"}
 ENVIRONMENT_KEYS = {"hosts", "ws_hosts", "headers", "routes", "ws_routes"}
 OPERATION_KEYS = {
-    "method", "path", "class", "source", "right", "product", "binds", "domain", "signed", "rpc", "params_in", "body",
-    "array", "items_max", "shape", "tag", "note", "sensitive", "ws",
+    "method", "path", "class", "source", "right", "product", "margin_mode", "amends", "binds", "domain", "signed", "rpc",
+    "params_in", "body", "array", "items_max", "shape", "tag", "note", "sensitive", "ws",
 }
 SHAPE_KEYS = {"source", "include", "params", "one_of", "only_one"}
 PARAM_KEYS = {
     "name", "type", "required", "role", "values", "max", "items", "items_max", "of", "legs", "const",
-    "merge", "implies", "pattern", "refused", "repeats",
+    "merge", "implies", "pattern", "refused", "repeats", "products",
 }
 IMPLIED_KEYS = {"type", "tif", "post_only"}
 PARAMS_IN = {"query", "body", "none", "either"}
@@ -70,7 +74,8 @@ def read(catalogs, venue, find):
     files = sorted(folder.glob("*.toml")) if folder.is_dir() else [catalogs / f"{venue}.toml"]
     if folder.is_dir() and (catalogs / f"{venue}.toml").exists():
         find("is a file and a folder")
-    whole = {"sources": {}, "shape": {}, "operation": [], "order_type": [], "tif": [], "product": []}
+    whole = {"sources": {}, "shape": {}, "operation": [], "order_type": [], "tif": []}
+    whole |= {"margin_mode": [], "product": [], "size": []}
     heads = 0
     for file in files:
         part = tomllib.loads(file.read_text(encoding="utf-8"))
@@ -160,7 +165,8 @@ def check_shapes(catalog, find):
         params = resolved(shapes, name, "params")
         names = {p["name"] for p in params}
         roles = [p["role"] for p in params if "role" in p and not p.get("refused")]
-        for twice in {r for r in roles if roles.count(r) > 1 and r != "leverage"}:
+        # Leverage of either side, and the ids of the orders of a list.
+        for twice in {r for r in roles if roles.count(r) > 1 and r not in ("leverage", "client_order_id")}:
             find(f"{where}: role {twice} twice")
         for key in ("one_of", "only_one"):
             for missing in {n for group in resolved(shapes, name, key) for n in group} - names:
@@ -221,14 +227,33 @@ def check_rules(catalog, find):
     for rule in catalog.get("tif", []):
         if rule["venue"] not in tif_values or rule["tif"] not in TIFS:
             find(f"tif {rule['venue']}: no shape accepts it, or unknown")
+    mode_values = [
+        (name, v)
+        for p in params
+        if p.get("role") == "margin_mode"
+        for name in (p["name"], None)
+        for v in p.get("values", [])
+    ]
+    for rule in catalog.get("margin_mode", []):
+        if (rule.get("param"), rule["venue"]) not in mode_values or rule["mode"] not in MARGIN_MODES:
+            find(f"margin_mode {rule['venue']}: no shape accepts it, or unknown")
+    known = {(rule.get("param"), rule["venue"]) for rule in catalog.get("margin_mode", [])}
+    for name, value in {(p, v) for p, v in mode_values if p} - known:
+        if (None, value) not in known:
+            find(f"margin_mode: no word for {name} = {value}")
     for number, rule in enumerate(catalog.get("product", [])):
         if rule["product"] not in PRODUCTS:
             find(f"product rule {number}: unknown product {rule['product']}")
-        for name in set(many(rule.get("present", []))) - set(values):
-            find(f"product rule {number}: no shape has {name}")
-        for key, accepted in rule.get("where", {}).items():
-            for value in set(accepted) - values.get(key, set()):
-                find(f"product rule {number}: no shape has {key} = {value}")
+    for number, rule in enumerate(catalog.get("size", [])):
+        if rule["unit"] not in SIZE_UNITS:
+            find(f"size rule {number}: unknown unit {rule['unit']}")
+    for table in ("product", "size"):
+        for number, rule in enumerate(catalog.get(table, [])):
+            for name in {*many(rule.get("present", [])), *rule.get("absent", [])} - set(values):
+                find(f"{table} rule {number}: no shape has {name}")
+            for key, accepted in rule.get("where", {}).items():
+                for value in set(accepted) - values.get(key, set()):
+                    find(f"{table} rule {number}: no shape has {key} = {value}")
 
 
 def check_operations(catalog, rows, find):

@@ -13,6 +13,7 @@ SERVER = ROOT / "vault-server"
 TABLES = [
     SERVER / "core/src/error.rs",
     SERVER / "policy/src/denial.rs",
+    SERVER / "policy/src/price.rs",
     SERVER / "venue/src/error.rs",
 ]
 CODE = r'"([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*)"'

@@ -186,7 +186,7 @@ impl TestVault {
     pub async fn put_scope(&self, scope_toml: &str) -> String {
         let scope = scope(scope_toml);
         let name = scope.name.clone();
-        let command = v1::PutScopeCommand { scope: Some(scope), expected_revision: 0 };
+        let command = v1::PutScopeCommand { scope: Some(scope), ..Default::default() };
         let _: v1::PutScopeResponse = self.command("vault.v1.ScopeService/Put", &command).await;
         name
     }
@@ -265,32 +265,7 @@ pub fn order(credential: &str, request: v1::VenueRequest) -> SignOrder {
 ///
 /// If it is none.
 pub fn scope(toml: &str) -> v1::Scope {
-    fn words<T: ToString>(list: impl IntoIterator<Item = T>) -> Vec<String> {
-        list.into_iter().map(|word| word.to_string()).collect()
-    }
-    let document = ScopeDocument::from_toml(toml).expect("a scope");
-    v1::Scope {
-        name: document.name.to_string(),
-        description: document.description,
-        credentials: words(document.credentials),
-        classes: words(document.classes),
-        operations: words(document.operations),
-        modes: words(document.modes),
-        products: document.products.into(),
-        symbols: document
-            .symbols
-            .into_iter()
-            .map(|(venue, symbols)| v1::VenueSymbols {
-                venue: venue.to_string(),
-                symbols: symbols.into(),
-            })
-            .collect(),
-        network: Some(v1::Network {
-            allow: words(document.network.allow),
-            deny: words(document.network.deny),
-            allow_any: document.network.allow_any,
-        }),
-    }
+    vault_wire::scope_to_wire(&ScopeDocument::from_toml(toml).expect("a scope"))
 }
 
 fn completed(mut token: Token, result: Option<v1::InviteResult>) -> Token {

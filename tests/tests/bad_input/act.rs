@@ -41,7 +41,7 @@ async fn scopes() {
         ("no network", changed(&|scope| scope.network = network("localhost"))),
         ("a credential that is no name", changed(&|scope| scope.credentials = text("a b"))),
     ] {
-        let command = v1::PutScopeCommand { scope: Some(scope), expected_revision: 0 };
+        let command = v1::PutScopeCommand { scope: Some(scope), ..Default::default() };
         let error = admin.put_scope(command).await.expect_err(what);
         let refusal = error.refusal().unwrap_or_else(|| panic!("{what}: {error:?}"));
         assert!(
@@ -49,7 +49,11 @@ async fn scopes() {
             "{what}: {refusal:?}"
         );
     }
-    let stale = v1::PutScopeCommand { scope: Some(scope(OKX_SCOPE)), expected_revision: u64::MAX };
+    let stale = v1::PutScopeCommand {
+        scope: Some(scope(OKX_SCOPE)),
+        expected_revision: u64::MAX,
+        ..Default::default()
+    };
     assert_eq!(reason(admin.put_scope(stale).await), "REVISION_CONFLICT");
     assert_eq!(vault.state_rev(), state_rev);
     let list = admin.list_scopes(v1::ListScopesCommand {}).await.expect("a list");

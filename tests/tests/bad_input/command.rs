@@ -13,7 +13,7 @@ const PUT: &str = "vault.v1.ScopeService/Put";
 const LIST: &str = "vault.v1.ScopeService/List";
 
 fn put_scope() -> v1::PutScopeCommand {
-    v1::PutScopeCommand { scope: Some(scope(OKX_SCOPE)), expected_revision: 0 }
+    v1::PutScopeCommand { scope: Some(scope(OKX_SCOPE)), ..Default::default() }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -13,15 +13,15 @@ const TEXT_MAX: usize = 64;
 const ITEMS_MAX: usize = 20;
 
 const HEAD_KEYS: &str = "format venue title sources environments signature rights defaults \
-    order_type tif product shape operation";
+    order_type tif margin_mode product size shape operation";
 const ENVIRONMENT_KEYS: &str = "hosts ws_hosts headers routes ws_routes";
 const SIGNATURE_KEYS: &str = "scheme binds joined window usable_ms source needs_passphrase nonce \
     key_types client_order_id_reuse client_order_id_source reserved caller_headers variant";
 const SHAPE_KEYS: &str = "source include params one_of only_one";
 const PARAM_KEYS: &str = "name type required role values const max items of items_max \
-    legs merge implies pattern refused repeats";
-const OPERATION_KEYS: &str = "method path class source right product binds domain signed rpc \
-    params_in body array items_max shape tag note sensitive ws";
+    legs merge implies pattern refused repeats products";
+const OPERATION_KEYS: &str = "method path class source right product margin_mode amends binds domain \
+    signed rpc params_in body array items_max shape tag note sensitive ws";
 
 /// One venue's catalogue.
 pub struct Catalogue {

@@ -3,7 +3,14 @@
 //! compared.
 //!
 //! A file has its cases in lists under `deny`, `allow` or `cases`, each with its `expected`.
-//! `context.how_to_read` of the file says what its fields mean.
+//! `context.how_to_read` of the file says what its fields mean; what it says of prices and
+//! instruments, `market.rs` reads.
+//!
+//! Every case is judged in its own mode, and that must give what it expects. It is judged in the
+//! other mode too, and what is not about the signature must come out the same there: what `Sign`
+//! gives, `Execute` does; what `Sign` denies for what the request itself is, `Execute` denies. Cases
+//! that `Sign` denies only for what else the signature would authorise are listed in a note: those
+//! `Execute` may serve.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -15,17 +22,22 @@ use aws_lc_rs::signature::{EcdsaKeyPair, Ed25519KeyPair, KeyPair, RsaKeyPair};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
-use vault_model::{Class, Environment, Mode, Name, SecretBytes, Timestamp, VenueRequest};
-use vault_policy::{Decision, Denial, Grant, Halts, Question, Scope, ScopeDocument, judge};
+use vault_model::{
+    Class, ClockTime, Environment, Mode, Money, Name, Reading, SecretBytes, Timestamp, VenueRequest,
+};
+use vault_policy::{
+    Decision, Denial, Grant, Halts, History, Question, Scope, ScopeDocument, judge,
+};
 use vault_venue::{Key, KeyType, Moment, Operation, Registry, Standing, Venue};
 
 use crate::field::{self, bytes, text, text_at, text_or_empty, texts};
+use crate::market::{self, Context};
 use crate::report::{Miss, NO_VENUE, Report};
 
 /// Where a file has its cases.
 const LISTS: &[&str] = &["allow", "cases", "deny"];
 
-/// Classes that no scope can grant yet.
+/// Classes that no scope grants by a word alone.
 const NOT_GRANTABLE: &[Class] = &[Class::Keys, Class::Other, Class::Withdraw];
 
 /// The one client of a case.
@@ -65,18 +77,36 @@ pub fn run(registry: &Registry, path: &Path, report: &mut Report) {
         Ok(file) => file,
         Err(words) => return report.fail(words),
     };
+    let context = market::read(&file["context"]);
+    for unknown in &context.unknown {
+        report.note(format!("LEFT OUT of the context, so nothing is priced by it: {unknown}"));
+    }
+    let mut served = Vec::new();
     for case in LISTS.iter().filter_map(|list| file[*list].as_array()).flatten() {
         let (venue, id) = field::names(case);
-        report.add(&venue, &id, check(registry, &venue, case));
+        let outcome = check(registry, &context, &venue, case).map(|by_execute| {
+            if by_execute {
+                served.push(id.clone());
+            }
+        });
+        report.add(&venue, &id, outcome);
     }
     if report.is_empty() {
         report.fail(format!("{} has no cases at all", path.display()));
     }
+    if !served.is_empty() {
+        let ids = served.join(" ");
+        report.note(format!(
+            "denied for what else the signature would authorise; Execute may serve: {ids}"
+        ));
+    }
 }
 
-fn check(registry: &Registry, name: &str, case: &Value) -> Result<(), Miss> {
+/// Whether `Execute` serves what `Sign` denies as expected.
+fn check(registry: &Registry, context: &Context, name: &str, case: &Value) -> Result<bool, Miss> {
     let venue = registry.venue(name).ok_or_else(|| Miss::left_out(NO_VENUE))?;
-    let scope = GrantedScope::read(venue, &case["scope"])?;
+    let scope = GrantedScope::read(venue, context, &case["scope"])?;
+    let mode: Mode = text(case, "/mode")?.parse().map_err(|_| Miss::failed("mode is not known"))?;
     // A case that does not say what kind of key it is about holds for all that the venue issues.
     let issued = venue.key_types().iter().copied().filter(|kind| *kind != KeyType::LegacyHmac);
     let key_types = match text_at(case, "/key_type") {
@@ -85,30 +115,38 @@ fn check(registry: &Registry, name: &str, case: &Value) -> Result<(), Miss> {
             vec![word.parse().map_err(|_| Miss::left_out(format!("no key type {word}")))?]
         }
     };
+    let mut is_served = false;
     for key_type in key_types {
-        check_answer(case, &scope, answer(venue, case, &scope, key_type)?).map_err(|miss| {
-            match miss {
-                Miss::Failed(words) => Miss::Failed(format!("{words} (key type {key_type})")),
-                left_out @ Miss::LeftOut(_) => left_out,
-            }
-        })?;
+        let answer = |mode| answer(venue, case, context, &scope, key_type, mode);
+        let in_words = |miss| match miss {
+            Miss::Failed(words) => Miss::Failed(format!("{words} (key type {key_type})")),
+            left_out @ Miss::LeftOut(_) => left_out,
+        };
+        let own = answer(mode)?;
+        check_answer(case, &scope, &own).map_err(in_words)?;
+        let (signed, executed) = match mode {
+            Mode::Sign => (own, answer(Mode::Execute)?),
+            Mode::Execute => (answer(Mode::Sign)?, own),
+        };
+        is_served |= check_other_mode(&signed, &executed).map_err(in_words)?;
     }
-    Ok(())
+    Ok(is_served)
 }
 
-fn check_answer(case: &Value, scope: &GrantedScope, answer: Answer) -> Result<(), Miss> {
+fn check_answer(case: &Value, scope: &GrantedScope, answer: &Answer) -> Result<(), Miss> {
     match (text(case, "/expected")?, answer) {
-        ("allow", Answer::Allowed) | ("deny", Answer::Denied(_)) => Ok(()),
-        // Nothing that this build has denies it; a dimension that it lacks may.
-        ("deny", Answer::Allowed) if !scope.missing.is_empty() => {
+        ("deny", Answer::Denied(_)) => Ok(()),
+        // What is not restricted here could be what the case is about.
+        (_, Answer::Allowed) if !scope.missing.is_empty() => {
             Err(Miss::left_out(format!("needs {}", scope.missing.join(", "))))
         }
+        ("allow", Answer::Allowed) => Ok(()),
         ("deny", Answer::Allowed) => Err(Miss::failed(format!(
             "expected deny ({}), actual allow",
             text_at(case, "/why_dangerous").unwrap_or("no reason given")
         ))),
         ("allow", Answer::Denied(why)) if scope.grants_too_much && why.is_not_grantable => {
-            Err(Miss::left_out("its class cannot be granted yet"))
+            Err(Miss::left_out("its class is not granted by a word alone"))
         }
         ("allow", Answer::Denied(why)) => {
             Err(Miss::failed(format!("expected allow, actual deny: {}", why.words)))
@@ -117,30 +155,53 @@ fn check_answer(case: &Value, scope: &GrantedScope, answer: Answer) -> Result<()
     }
 }
 
+/// Holds the answers of both modes against each other; says whether `Execute` serves what `Sign`
+/// denies.
+fn check_other_mode(signed: &Answer, executed: &Answer) -> Result<bool, Miss> {
+    match (signed, executed) {
+        (Answer::Allowed, Answer::Denied(why)) => {
+            Err(Miss::failed(format!("Sign allows, Execute denies: {}", why.words)))
+        }
+        (Answer::Denied(why), Answer::Allowed) if !why.is_of_signature => Err(Miss::failed(
+            format!("Sign denies for what the request itself is, Execute allows: {}", why.words),
+        )),
+        (signed, executed) => Ok(signed.is_denied() && !executed.is_denied()),
+    }
+}
+
 enum Answer {
     Allowed,
     Denied(Why),
+}
+
+impl Answer {
+    fn is_denied(&self) -> bool {
+        matches!(self, Self::Denied(_))
+    }
 }
 
 struct Why {
     words: String,
     /// The class is one that no scope can grant.
     is_not_grantable: bool,
+    /// It is about a signature that gets out, and what it is good for.
+    is_of_signature: bool,
 }
 
 impl Why {
     fn code(code: &str) -> Self {
-        Self { words: code.to_owned(), is_not_grantable: false }
+        Self { words: code.to_owned(), is_not_grantable: false, is_of_signature: false }
     }
 }
 
 fn answer(
     venue: &Venue,
     case: &Value,
+    context: &Context,
     scope: &GrantedScope,
     key_type: KeyType,
+    mode: Mode,
 ) -> Result<Answer, Miss> {
-    let mode: Mode = text(case, "/mode")?.parse().map_err(|_| Miss::failed("mode is not known"))?;
     let request = request(case)?;
     let rights = rights(venue, case)?;
     let standing = Standing {
@@ -162,11 +223,19 @@ fn answer(
         scope: &scope.scope,
         client_networks: &[],
         halts: &Halts::default(),
+        market: &context.market,
+        history: &History::default(),
+        now: moment(case)?,
+        clock: ClockTime(0),
+        country: None,
+        takes_signatures_once: venue.takes_signatures_once(),
     });
     if let Decision::Deny(denial) = decision {
         return Ok(Answer::Denied(Why {
             words: format!("{} {denial:?}", denial.code()),
             is_not_grantable: matches!(denial, Denial::ClassNotGrantable(_)),
+            is_of_signature: denial.code() == "CAP_NOT_ENFORCEABLE"
+                || denial.operation().is_some_and(|operation| is_wider(&reading, operation)),
         }));
     }
     match mode {
@@ -176,6 +245,18 @@ fn answer(
     }
 }
 
+/// Whether what a signature authorises under this name is more than the request: another operation,
+/// or the stated one with what is not bound.
+fn is_wider(reading: &Reading, operation: &str) -> bool {
+    let mut members = reading.closure.iter().filter(|member| *member.operation == *operation);
+    members.any(|member| *member != reading.stated)
+}
+
+fn moment(case: &Value) -> Result<Timestamp, Miss> {
+    let at = case["clock_ms"].as_i64().ok_or_else(|| Miss::failed("the case has no clock_ms"))?;
+    Ok(Timestamp::from_millis(at))
+}
+
 /// The last step of a Sign, which may still refuse.
 fn sign(
     venue: &Venue,
@@ -183,7 +264,7 @@ fn sign(
     request: &VenueRequest,
     key_type: KeyType,
 ) -> Result<Answer, Miss> {
-    let at = case["clock_ms"].as_i64().ok_or_else(|| Miss::failed("the case has no clock_ms"))?;
+    let at = moment(case)?;
     let secret = secret(venue, key_type);
     let passphrase = SecretBytes::new(b"passphrase".to_vec());
     let key = Key {
@@ -193,15 +274,16 @@ fn sign(
         passphrase: venue.needs_passphrase().then_some(&passphrase),
     };
     let moment = Moment {
-        at: Timestamp::from_millis(at),
-        nonce: venue.needs_nonce().then(|| at.unsigned_abs()),
+        at,
+        nonce: venue.needs_nonce().then(|| at.millis().unsigned_abs()),
         unique: [7; 16],
         environment: Environment::Live,
         disclose_passphrase: case["disclose_passphrase"] == true,
     };
     Ok(match venue.sign(request, &key, &moment) {
         Ok(_) => Answer::Allowed,
-        Err(error) => Answer::Denied(Why::code(error.code())),
+        // The vault itself may send what it gives to nobody.
+        Err(error) => Answer::Denied(Why { is_of_signature: true, ..Why::code(error.code()) }),
     })
 }
 
@@ -299,7 +381,7 @@ struct GrantedScope {
 }
 
 impl GrantedScope {
-    fn read(venue: &Venue, words: &Value) -> Result<Self, Miss> {
+    fn read(venue: &Venue, context: &Context, words: &Value) -> Result<Self, Miss> {
         let own = name(venue.name())?;
         let fields = words.as_object().ok_or_else(|| Miss::failed("the case has no scope"))?;
         let mut document = ScopeDocument::new(name("case")?);
@@ -316,6 +398,9 @@ impl GrantedScope {
         }
         document.products = Grant::Every;
         document.symbols.insert(own.clone(), Grant::Every);
+        document.pricing.usd_par.clone_from(&context.usd_par);
+        // Cases do not speak of it.
+        document.pricing.slippage = Some(Money::ZERO);
 
         let mut missing = Vec::new();
         for (dimension, value) in fields {
@@ -332,6 +417,32 @@ impl GrantedScope {
                     let symbols = Grant::try_from(list()?).map_err(|_| unreadable())?;
                     document.symbols.insert(own.clone(), symbols);
                 }
+                "order_types" => {
+                    document.orders.types = Some(parse_all(&list()?).ok_or_else(unreadable)?);
+                }
+                "time_in_force" => {
+                    let words = parse_all(&list()?).ok_or_else(unreadable)?;
+                    document.orders.time_in_force = Some(words);
+                }
+                "margin_modes" => {
+                    let words = parse_all(&list()?).ok_or_else(unreadable)?;
+                    document.orders.margin_modes = Some(words);
+                }
+                "reduce_only" => {
+                    document.orders.reduce_only = value.as_bool().ok_or_else(unreadable)?;
+                }
+                "post_only" => {
+                    document.orders.post_only = value.as_bool().ok_or_else(unreadable)?;
+                }
+                "max_notional_usd" => {
+                    document.orders.max_notional_usd = Some(money(value).ok_or_else(unreadable)?);
+                }
+                "max_leverage" => {
+                    document.orders.max_leverage = Some(money(value).ok_or_else(unreadable)?);
+                }
+                "price_band" => {
+                    document.orders.price_band = Some(money(value).ok_or_else(unreadable)?);
+                }
                 // Says what the request is, not what is granted.
                 "ws" => {}
                 _ => missing.push(dimension.clone()),
@@ -344,6 +455,15 @@ impl GrantedScope {
 
 fn parse_all<T: std::str::FromStr + Ord>(words: &[String]) -> Option<BTreeSet<T>> {
     words.iter().map(|word| word.parse().ok()).collect()
+}
+
+/// A decimal, as a number or a text. JSON numbers stand as they were written.
+fn money(value: &Value) -> Option<Money> {
+    match value {
+        Value::Number(number) => number.to_string().parse().ok(),
+        Value::String(text) => text.parse().ok(),
+        _ => None,
+    }
 }
 
 fn name(text: &str) -> Result<Name, Miss> {

@@ -240,7 +240,7 @@ impl Hunt {
         let scope = |change: &dyn Fn(&mut v1::Scope)| {
             let mut scope = vault_tests::scope(SCOPE);
             change(&mut scope);
-            v1::PutScopeCommand { scope: Some(scope), expected_revision: 0 }
+            v1::PutScopeCommand { scope: Some(scope), ..Default::default() }
         };
         // One that is taken, so that the text is in the database.
         let described = scope(&|scope| scope.description.clone_from(&text));

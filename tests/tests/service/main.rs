@@ -1,9 +1,11 @@
 //! The life of the product, through the real binary.
 
+mod caps;
 mod life;
 mod log;
 mod people;
 mod policy;
+mod price;
 mod sign;
 
 use vault_audit::{Entry, EntryKind};

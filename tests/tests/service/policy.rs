@@ -71,7 +71,9 @@ async fn a_scope_holds_from_the_next_request_on() {
     let bot = vault.bot("bot", OKX_SCOPE, &[]).await;
     let admin = vault.admin().await;
     let put = |toml: &str, expected_revision| {
-        admin.put_scope(v1::PutScopeCommand { scope: Some(scope(toml)), expected_revision })
+        let approvals = Vec::new();
+        let scope = Some(scope(toml));
+        admin.put_scope(v1::PutScopeCommand { scope, expected_revision, approvals })
     };
     sign(&bot, "okx-main", okx_order("ETH-USDT", "1")).await.expect("granted");
 

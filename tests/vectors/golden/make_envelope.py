@@ -172,6 +172,18 @@ def documents():
                            "scope": None, "token_id": token, "used_at": None, "used_key": None}),
         ("halt", "venue:okx", {"at": t, "by": "alice", "level": "NO_NEW_RISK", "reason": "maintenance",
                                "target": "venue:okx"}),
+        ("feed", "BTC/USD", {"document": {"agree_within": "0.005", "anchor": "60000", "max_age": "30s", "max_step": "0.02",
+                                          "pair": "BTC/USD", "pricers": ["pricer-1", "pricer-2"], "step_every": "1m"},
+                             "pair": "BTC/USD", "revision": 4, "updated_at": t}),
+        ("instrument", "okx/linear/BTC-USDT-SWAP", {
+            "instrument": {"base": "BTC", "contract_size": "0.01", "price_tick": "0.1", "product": "linear",
+                           "quantity_step": "0.01", "quote": "USDT", "reference": "BTC/USDT", "size_unit": "base",
+                           "symbol": "BTC-USDT-SWAP", "venue": "okx"},
+            "updated_at": t}),
+        ("instrument", "kraken/spot/XBT/USD", {
+            "instrument": {"base": "XBT", "contract_size": "1", "product": "spot", "quote": "USD", "reference": "XBT/USD",
+                           "size_unit": "base", "symbol": "XBT/USD", "venue": "kraken"},
+            "updated_at": t + 1}),
     ]
 
 

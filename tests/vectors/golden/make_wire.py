@@ -41,6 +41,10 @@ def u32(n):
     return struct.pack(">I", n)
 
 
+def u64(n):
+    return struct.pack(">Q", n)
+
+
 def i64(n):
     return struct.pack(">q", n)
 
@@ -161,9 +165,9 @@ def command():
     })
 
 
-def p256_signature(key, message):
+def p256_signature(key, message, name="signed_command.json"):
     """The signature that is there, if it fits; else a new one: ECDSA is random."""
-    path = OUT / "signed_command.json"
+    path = OUT / name
     if path.exists():
         signature = bytes.fromhex(json.loads(path.read_text())["p256_signature"])
         try:
@@ -172,6 +176,52 @@ def p256_signature(key, message):
         except InvalidSignature:
             pass
     return key.sign(message, ec.ECDSA(hashes.SHA256()))
+
+
+# Approval.
+
+
+def approval():
+    method = "vault.v1.ScopeService/Put"
+    instance_id = bytes(range(16))
+    document = (
+        '{"classes":["read","withdraw"],"credentials":["kraken-main"],"modes":["sign"],'
+        '"name":"treasury","network":{"allow":[],"allow_any":false,"deny":[]},"operations":[],'
+        '"products":[],"symbols":{},"withdrawal":{"addresses":[{"address":"cold storage",'
+        '"asset":"XBT","venue":"kraken"}],"per_day":[{"asset":"XBT","at_most":"0.5",'
+        '"venue":"kraken"}]}}'
+    )
+    # RFC 8785 of what stands there: sorted keys, no space, ASCII alone.
+    assert json.dumps(json.loads(document), sort_keys=True, separators=(",", ":")) == document
+    expected_revision = 0x0102030405060708
+    expires_at_ms = 1_800_000_000_000
+    message = (
+        b"countersign approval v1\0" + instance_id + u16(len(method)) + method.encode()
+        + sha256(document.encode()) + u64(expected_revision) + i64(expires_at_ms)
+    )
+    p256 = ec.derive_private_key(0x1234567890ABCDEF, ec.SECP256R1())
+    ed = ed25519.Ed25519PrivateKey.from_private_bytes(b"\x07" * 32)
+    p256_public = p256.public_key().public_bytes(
+        serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint
+    )
+    encoded = (
+        field_bytes(1, b"bob") + field_varint(2, expires_at_ms) + field_bytes(3, ed.sign(message))
+    )
+    write("approval.json", {
+        "method": method,
+        "instance_id": instance_id.hex(),
+        "document": document,
+        "document_sha256": sha256(document.encode()).hex(),
+        "expected_revision": f"{expected_revision:#x}",
+        "expires_at_ms": expires_at_ms,
+        "operator": "bob",
+        "signing_bytes": message.hex(),
+        "ed25519_public_key": ed.public_key().public_bytes(*RAW).hex(),
+        "ed25519_signature": ed.sign(message).hex(),
+        "p256_public_key": p256_public.hex(),
+        "p256_signature": p256_signature(p256, message, "approval.json").hex(),
+        "text_ed25519": base64.urlsafe_b64encode(encoded).rstrip(b"=").decode(),
+    })
 
 
 # HPKE, RFC 9180, base mode: DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, AES-256-GCM.
@@ -349,5 +399,6 @@ if __name__ == "__main__":
     check_hpke()
     token()
     command()
+    approval()
     ticket_and_sealed()
     frames()
