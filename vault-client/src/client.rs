@@ -1,5 +1,6 @@
 //! The client of a bot or a pricer.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
@@ -41,6 +42,12 @@ pub struct Signed {
     pub receipt: Receipt,
     /// Place in the order of decisions.
     pub seq: u64,
+    /// What its orders are worth at the worst price, in USD: a decimal. `None`: there are none, or
+    /// nobody could say.
+    pub notional_usd: Option<String>,
+    /// What is left under each cap after it, by the cap's name: `orders/1m`, `notional_usd/24h`.
+    /// Decimals.
+    pub limits_left: BTreeMap<String, String>,
 }
 
 /// A bot's or pricer's connection to the vault. It renews its identity by itself when two thirds of the
@@ -114,6 +121,12 @@ impl Client {
             usable_for: answer.usable_for_ms.map(Duration::from_millis),
             receipt,
             seq: answer.seq,
+            notional_usd: Some(answer.notional_usd).filter(|notional| !notional.is_empty()),
+            limits_left: answer
+                .limits_left
+                .into_iter()
+                .map(|limit| (limit.limit, limit.left))
+                .collect(),
         })
     }
 

@@ -101,6 +101,8 @@ impl std::fmt::Display for Refusal {
             ("", "") => write!(f, "refused: {}", self.code.description().to_ascii_lowercase()),
             ("", reason) => write!(f, "refused: {reason}"),
             (message, "") => f.write_str(message),
+            // Denials say their reason by themselves.
+            (message, reason) if message.ends_with(reason) => f.write_str(message),
             (message, reason) => write!(f, "{message} ({reason})"),
         }
     }

@@ -1,5 +1,6 @@
 //! A vault in this process: a CA, a core identity, and services that check signatures.
 
+mod market;
 mod service;
 
 use std::collections::HashMap;
@@ -29,6 +30,8 @@ use vault_client::v1::audit_service_server::AuditServiceServer;
 use vault_client::v1::client_service_server::ClientServiceServer;
 use vault_client::v1::credential_service_server::CredentialServiceServer;
 use vault_client::v1::halt_service_server::HaltServiceServer;
+use vault_client::v1::instrument_service_server::InstrumentServiceServer;
+use vault_client::v1::price_service_server::PriceServiceServer;
 use vault_client::v1::scope_service_server::ScopeServiceServer;
 use vault_client::v1::seal_service_server::SealServiceServer;
 use vault_client::v1::sign_service_server::SignServiceServer;
@@ -79,6 +82,14 @@ pub struct State {
     pub credentials: Option<Vec<v1::CredentialInfo>>,
     /// Scopes that are stored, by name; any other is there, and grants nothing.
     pub scopes: HashMap<String, v1::Scope>,
+    /// Clients that are listed.
+    pub clients: Vec<v1::ClientInfo>,
+    /// Feeds that are listed.
+    pub feeds: Vec<v1::FeedInfo>,
+    /// Instruments that are stored.
+    pub instruments: Vec<v1::Instrument>,
+    /// What a replay answers, one after the other.
+    pub replays: Vec<v1::GetReplayResponse>,
     tickets: HashMap<Vec<u8>, (TicketKey, v1::SealTicket)>,
 }
 
@@ -111,6 +122,10 @@ impl Fake {
                 export: Vec::new(),
                 credentials: None,
                 scopes: HashMap::new(),
+                clients: Vec::new(),
+                feeds: Vec::new(),
+                instruments: Vec::new(),
+                replays: Vec::new(),
                 tickets: HashMap::new(),
             }),
         }));
@@ -236,6 +251,14 @@ impl Fake {
     }
 }
 
+impl State {
+    /// The newest command of this method, decoded.
+    pub fn last<C: Message + Default>(&self, method: &str) -> Option<C> {
+        let command = self.commands.iter().rev().find(|command| command.method == method)?;
+        Some(C::decode(command.body.as_slice()).expect("its message"))
+    }
+}
+
 /// A refusal as the front makes them.
 pub fn refusal(code: Code, reason: &str, message: &str, metadata: &[(&str, &str)]) -> Status {
     let metadata: HashMap<String, String> =
@@ -312,6 +335,8 @@ async fn serve(fake: Fake, listener: TcpListener, chain: Vec<Vec<u8>>, key: Vec<
         .add_service(ClientServiceServer::new(fake.clone()))
         .add_service(CredentialServiceServer::new(fake.clone()))
         .add_service(HaltServiceServer::new(fake.clone()))
+        .add_service(InstrumentServiceServer::new(fake.clone()))
+        .add_service(PriceServiceServer::new(fake.clone()))
         .add_service(ScopeServiceServer::new(fake.clone()))
         .add_service(SealServiceServer::new(fake.clone()))
         .add_service(SignServiceServer::new(fake))

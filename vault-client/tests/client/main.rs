@@ -6,5 +6,6 @@ mod catalog;
 mod fake;
 mod golden;
 mod library;
+mod market;
 mod scope;
 mod vaultctl;

@@ -24,7 +24,7 @@ impl Home {
     }
 
     /// Runs vaultctl with these arguments and this on stdin.
-    async fn run_with(&self, arguments: &[&str], stdin: &str) -> Output {
+    pub async fn run_with(&self, arguments: &[&str], stdin: &str) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_vaultctl"));
         command
             .args(arguments)
@@ -108,7 +108,13 @@ async fn help_documents_the_exit_codes() {
     assert_eq!(code(&output), 0);
     assert!(stdout(&output).contains("8  verification failed"));
     let output = home.run(&["completion", "bash"]).await;
-    assert!(stdout(&output).contains("_vaultctl"));
+    let script = stdout(&output);
+    let names =
+        ["scope diff", "scope lint", "scope approve", "instrument import", "price feed put"];
+    for name in names {
+        let command = format!("vaultctl {name}").replace(' ', "__subcmd__");
+        assert!(script.contains(&command), "{command}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -268,6 +274,8 @@ async fn an_invitation_prints_the_token_alone() {
     let signed = bot.run(&sign).await;
     assert_eq!(code(&signed), 0, "{}", stderr(&signed));
     assert!(stdout(&signed).contains("ok-access-sign: sig\n"));
+    let worth = "; worth 30000 USD at worst; left after it: orders/1m 9\n";
+    assert!(stderr(&signed).ends_with(worth), "{}", stderr(&signed));
     let receipt = fs::read(bot.path("r.json")).expect("a receipt");
     let receipt: vault_audit::Receipt = serde_json::from_slice(&receipt).expect("the log's form");
     assert_eq!((receipt.index, receipt.leaf_hash), (4, [0xab; 32]));
@@ -333,6 +341,23 @@ async fn halts_and_lists_halts() {
         prost::Message::decode(command.body.as_slice()).expect("its message");
     assert_eq!((command.target.as_str(), command.reason.as_str()), ("venue:okx", "drill"));
     assert_eq!(command.level(), v1::HaltLevel::NoNewRisk);
+
+    // One symbol, in either way of saying it.
+    for target in [&["symbol:okx/BTC-USDT"][..], &["--symbol", "okx/BTC-USDT"]] {
+        let halt = [&["halt"], target, &["--level", "nothing", "--reason", "drill"]].concat();
+        let output = home.run(&halt).await;
+        assert!(stdout(&output).starts_with("symbol:okx/BTC-USDT halted: NOTHING; "));
+        let command: v1::HaltCommand =
+            fake.state().last("vault.v1.HaltService/Halt").expect("a command");
+        assert_eq!(command.target, "symbol:okx/BTC-USDT");
+    }
+    for wrong in [&["all", "--symbol", "okx/BTC-USDT"][..], &["--symbol", "okx"], &["symbol:okx"]] {
+        let halt = [&["halt"], wrong, &["--level", "nothing", "--reason", "drill"]].concat();
+        assert_eq!(code(&home.run(&halt).await), 2, "{wrong:?}");
+    }
+    fake.state().refusal = Some(refusal(Code::NotFound, "NOT_FOUND", "target not found", &[]));
+    let output = home.run(&["halt", "venue:okex", "--level", "nothing", "--reason", "drill"]).await;
+    assert!(code(&output) == 4 && stderr(&output).contains("hint: vaultctl catalog"));
 
     let output = home.run(&["halt", "status", "--json"]).await;
     assert_eq!(json(&stdout(&output))["halts"], Value::Array(Vec::new()));

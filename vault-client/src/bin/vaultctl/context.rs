@@ -63,15 +63,19 @@ impl Context {
     pub async fn operator(&self) -> Result<Operator, Fault> {
         let identity = self.identity()?;
         if !matches!(identity.role(), Role::Admin | Role::Auditor | Role::Guard) {
-            let message = format!(
-                "{} is a {}; this needs an operator's identity",
-                identity.name(),
-                role_word(identity.role())
-            );
-            return Err(Fault::new(Exit::Denied, message).with_hint("choose one with --profile"));
+            return Err(wrong_role(&identity, "this needs an operator's identity"));
         }
         Ok(Operator::connect(identity).await?)
     }
+}
+
+/// The identity is of another role than a command needs.
+pub fn wrong_role(identity: &Identity, needs: &str) -> Fault {
+    let role = role_word(identity.role());
+    let article = if role.starts_with('a') { "an" } else { "a" };
+    let message = format!("{} is {article} {role}; {needs}", identity.name());
+    Fault::new(Exit::Denied, message)
+        .with_hint("choose another identity with --profile; vaultctl config lists them")
 }
 
 /// Milliseconds since the epoch.

@@ -137,8 +137,9 @@ fn closure(answer: &ExplainResponse, rows_max: usize) -> String {
         .map(|&index| member(&answer.closure[index], first_outside == Some(index)))
         .collect();
     let mut text = format!(
-        "the signature is good for {} operations, {} of them outside; widest: {}\n",
+        "the signature is good for {} operation{}, {} of them outside; widest: {}\n",
         answer.closure.len(),
+        if answer.closure.len() == 1 { "" } else { "s" },
         answer.outside_count,
         answer.closure_widest
     );

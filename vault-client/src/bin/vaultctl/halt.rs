@@ -2,11 +2,12 @@
 
 use clap::{Subcommand, ValueEnum};
 use serde_json::json;
+use vault_client::ClientError;
 use vault_client::v1::{HaltCommand, HaltLevel, HaltStatusCommand, Outstanding, ResumeCommand};
 use vault_model::{HaltTarget, Timestamp};
 
 use crate::context::Context;
-use crate::fault::Fault;
+use crate::fault::{Exit, Fault};
 use crate::json;
 use crate::output::table;
 
@@ -18,6 +19,9 @@ pub struct HaltArguments {
     /// all, venue:NAME, credential:NAME, client:NAME or symbol:VENUE/SYMBOL
     #[arg(default_value = "all")]
     target: HaltTarget,
+    /// The same as symbol:VENUE/SYMBOL; the symbol exactly as the venue writes it
+    #[arg(long, value_name = "VENUE/SYMBOL", value_parser = symbol, conflicts_with = "target")]
+    symbol: Option<HaltTarget>,
     /// What stays possible
     #[arg(long, value_enum, required = true)]
     level: Option<Level>,
@@ -43,7 +47,16 @@ enum Level {
 #[derive(clap::Args)]
 pub struct ResumeArguments {
     /// all, venue:NAME, credential:NAME, client:NAME or symbol:VENUE/SYMBOL, as it was halted
-    target: HaltTarget,
+    #[arg(required_unless_present = "symbol")]
+    target: Option<HaltTarget>,
+    /// The same as symbol:VENUE/SYMBOL
+    #[arg(long, value_name = "VENUE/SYMBOL", value_parser = symbol, conflicts_with = "target")]
+    symbol: Option<HaltTarget>,
+}
+
+fn symbol(text: &str) -> Result<HaltTarget, String> {
+    let wrong = |_| "expected VENUE/SYMBOL, such as okx/BTC-USDT".to_owned();
+    format!("symbol:{text}").parse().map_err(wrong)
 }
 
 pub async fn halt(context: &Context, arguments: HaltArguments) -> Result<(), Fault> {
@@ -54,9 +67,17 @@ pub async fn halt(context: &Context, arguments: HaltArguments) -> Result<(), Fau
         Level::NoNewRisk => HaltLevel::NoNewRisk,
         Level::Nothing => HaltLevel::Nothing,
     };
-    let target = arguments.target.to_string();
+    let halted = arguments.symbol.unwrap_or(arguments.target);
+    let target = halted.to_string();
     let command = HaltCommand { level: level.into(), target: target.clone(), reason };
-    let answer = context.operator().await?.halt(command).await?;
+    let operator = context.operator().await?;
+    let answer = operator.halt(command).await.map_err(|error| {
+        let hint = match &halted {
+            HaltTarget::Symbol { .. } | HaltTarget::Venue(_) => "vaultctl catalog lists the venues",
+            _ => "nothing is halted by this; to halt everything: vaultctl halt all",
+        };
+        not_found(error, hint)
+    })?;
     let value = json!({
         "change": json::change(answer.change.as_ref()),
         "outstanding": json::outstanding(answer.outstanding.as_ref()),
@@ -64,16 +85,27 @@ pub async fn halt(context: &Context, arguments: HaltArguments) -> Result<(), Fau
     context.output.show(&value, || {
         let level = json::halt_level(level);
         let left = outstanding(answer.outstanding.as_ref());
-        format!("{target} halted: {level}{}\n{left}", concern(&arguments.target))
+        format!("{target} halted: {level}{}\n{left}", concern(&halted))
     })
 }
 
 pub async fn resume(context: &Context, arguments: ResumeArguments) -> Result<(), Fault> {
-    let target = arguments.target.to_string();
+    let target = arguments.symbol.or(arguments.target).map(|target| target.to_string());
+    let target = target.unwrap_or_default();
     let command = ResumeCommand { target: target.clone() };
-    let answer = context.operator().await?.resume(command).await?;
+    let operator = context.operator().await?;
+    let answer = operator
+        .resume(command)
+        .await
+        .map_err(|error| not_found(error, "vaultctl halt status lists the halts, as they are"))?;
     let value = json!({ "change": json::change(answer.change.as_ref()) });
     context.output.show(&value, || format!("{target} resumed"))
+}
+
+/// Says what to do where the vault does not know what was named.
+fn not_found(error: ClientError, hint: &str) -> Fault {
+    let fault = Fault::from(error);
+    if fault.exit == Exit::NotFound { fault.with_hint(hint) } else { fault }
 }
 
 async fn status(context: &Context) -> Result<(), Fault> {
@@ -104,7 +136,7 @@ async fn status(context: &Context) -> Result<(), Fault> {
 fn concern(target: &HaltTarget) -> &'static str {
     match target {
         HaltTarget::Symbol { .. } => {
-            "; it concerns what touches that symbol or every symbol, and no read"
+            "; it concerns what touches that symbol, written exactly so, or every symbol, and no read"
         }
         HaltTarget::All
         | HaltTarget::Client(_)

@@ -1,21 +1,20 @@
 //! `vaultctl instrument`.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::io::Read as _;
-use std::path::{Path, PathBuf};
+mod import;
+
+use std::collections::BTreeSet;
 
 use clap::Subcommand;
 use serde_json::{Value, json};
 use vault_client::Operator;
 use vault_client::v1::{
-    self, DeleteInstrumentsCommand, GetScopeCommand, ImportInstrumentsCommand, InstrumentKey,
-    ListInstrumentsCommand, StatusCommand,
+    self, DeleteInstrumentsCommand, InstrumentKey, ListInstrumentsCommand, StatusCommand,
 };
-use vault_model::{Instrument, Name, Product, SizeUnit};
-use vault_venue::listing::{self, Listing};
+use vault_model::{Name, Product};
+use vault_venue::Registry;
 
 use crate::context::Context;
-use crate::fault::{Exit, Fault, file};
+use crate::fault::{Exit, Fault};
 use crate::output::table;
 use crate::{confirm, json};
 
@@ -36,8 +35,8 @@ pub enum Command {
     },
     /// Approve instruments from a venue's own public listing; shows what would change and asks for a
     /// token that the first run prints
-    #[command(after_help = IMPORT_HELP)]
-    Import(Box<ImportArguments>),
+    #[command(after_help = import::HELP)]
+    Import(Box<import::Arguments>),
     /// List the approved instruments
     List {
         /// Of this venue alone
@@ -46,271 +45,29 @@ pub enum Command {
     },
 }
 
-#[derive(clap::Args)]
-pub struct ImportArguments {
-    /// Files with the listing as the venue answered it, one for each page or product; - for stdin
-    #[arg(required = true, value_name = "LISTING.json")]
-    listings: Vec<PathBuf>,
-    #[arg(long)]
-    venue: Name,
-    /// This product of the listing alone
-    #[arg(long)]
-    product: Option<Product>,
-    #[command(flatten)]
-    which: Which,
-    /// Does not ask
-    #[arg(long, conflicts_with = "confirm")]
-    yes: bool,
-    /// The token that the first run printed
-    #[arg(long, value_name = "TOKEN")]
-    confirm: Option<String>,
-}
-
-/// Which of the listing.
-#[derive(clap::Args)]
-#[group(required = true, multiple = false)]
-pub struct Which {
-    /// These symbols
-    #[arg(long, value_delimiter = ',', value_name = "A,B")]
-    symbols: Vec<String>,
-    /// The symbols that this scope names
-    #[arg(long, value_name = "NAME")]
-    scope: Option<Name>,
-    /// All of it
-    #[arg(long)]
-    all: bool,
-}
-
-const IMPORT_HELP: &str = "\
-Fetch the listing yourself, from the venue and over TLS; the vault asks nobody. Each answer is one file:
-
-  binance   https://api.binance.com/api/v3/exchangeInfo        spot and margin
-            https://fapi.binance.com/fapi/v1/exchangeInfo      USD-M: linear
-            https://dapi.binance.com/dapi/v1/exchangeInfo      COIN-M: inverse
-            https://eapi.binance.com/eapi/v1/exchangeInfo      options
-  bybit     https://api.bybit.com/v5/market/instruments-info?category=spot
-            category=linear, inverse, option; with limit=1000, and cursor= for further pages
-  coinbase  https://api.coinbase.com/api/v3/brokerage/market/products
-  kraken    https://api.kraken.com/0/public/AssetPairs
-  okx       https://www.okx.com/api/v5/public/instruments?instType=SPOT
-            instType=SWAP, FUTURES; OPTION with instFamily=BTC-USD
-
-For example:
-
-  curl -fsS 'https://www.okx.com/api/v5/public/instruments?instType=SWAP' > okx-swap.json
-  vaultctl instrument import --venue okx --symbols BTC-USDT-SWAP okx-swap.json
-
-At most 2000 at once, all or none. Orders in what is traded on margin use the spot instrument.";
-
 pub async fn run(context: &Context, command: Command) -> Result<(), Fault> {
     match command {
         Command::Delete { venue, product, symbols, confirm } => {
             delete(context, &venue, product, symbols, confirm).await
         }
-        Command::Import(arguments) => import(context, *arguments).await,
+        Command::Import(arguments) => import::run(context, *arguments).await,
         Command::List { venue } => list(context, venue).await,
     }
 }
 
-/// What an import would do.
-#[derive(Debug, Default)]
-struct Difference {
-    added: Vec<v1::Instrument>,
-    /// Old and new.
-    changed: Vec<(v1::Instrument, v1::Instrument)>,
-    same: Vec<v1::Instrument>,
+/// Refuses a venue that this build does not know.
+fn known(venue: &Name) -> Result<(), Fault> {
+    let registry = Registry::bundled().map_err(|error| Fault::other(error.to_string()))?;
+    if registry.venue(venue.as_str()).is_some() {
+        return Ok(());
+    }
+    let known: Vec<&str> = registry.names().collect();
+    Err(Fault::new(Exit::NotFound, format!("this build knows no venue {venue}"))
+        .with_hint(format!("known: {}", known.join(", "))))
 }
 
-async fn import(context: &Context, arguments: ImportArguments) -> Result<(), Fault> {
-    let ImportArguments { listings, venue, product, which, yes, confirm } = arguments;
-    let mut listed = Vec::new();
-    for path in &listings {
-        listed.extend(read(context, &venue, product, path)?);
-    }
-    let operator = context.operator().await?;
-    let wanted = which.symbols(&operator, &venue).await?;
-    let chosen = choose(listed, wanted.as_ref())?;
-    let known = list_of(&operator, venue.as_str()).await?;
-    let difference = Difference::new(known, chosen);
-
-    let count = difference.added.len() + difference.changed.len();
-    let mut value = difference.value();
-    if count == 0 {
-        let same = difference.same.len();
-        return context
-            .output
-            .show(&value, || format!("nothing to do: {same} are there as they are"));
-    }
-    if count > IMPORT_MAX {
-        let message = format!("{count} instruments would change; {IMPORT_MAX} can at once");
-        return Err(Fault::usage(message).with_hint("choose with --symbols, --scope or --product"));
-    }
-    if !context.output.is_json() {
-        context.output.talk(&difference.table());
-    }
-    if !yes {
-        let act = format!("import {count} instruments of {venue}");
-        let state = value.to_string();
-        let asked =
-            confirm::look(operator.identity().instance_id(), &act, &[&state], confirm.as_deref());
-        if asked.is_err() && context.output.is_json() {
-            context.output.show(&value, String::new)?;
-        }
-        asked?;
-    }
-    let new = difference.changed.into_iter().map(|(_, new)| new);
-    let instruments = difference.added.into_iter().chain(new).collect();
-    let answer = operator.import_instruments(ImportInstrumentsCommand { instruments }).await?;
-    value["change"] = json::change(answer.change.as_ref());
-    context
-        .output
-        .show(&value, || format!("{} added, {} changed in {venue}", answer.added, answer.changed))
-}
-
-/// One file of a listing. The one place that knows how they are read.
-fn read(
-    context: &Context,
-    venue: &Name,
-    product: Option<Product>,
-    path: &Path,
-) -> Result<Vec<Instrument>, Fault> {
-    let bytes = if path.as_os_str() == "-" {
-        let mut bytes = Vec::new();
-        std::io::stdin()
-            .lock()
-            .read_to_end(&mut bytes)
-            .map_err(|error| Fault::other(format!("stdin: {error}")))?;
-        bytes
-    } else {
-        std::fs::read(path).map_err(file(path))?
-    };
-    let Listing { instruments, skipped, is_partial } =
-        listing::parse(venue.as_str(), product, &bytes)
-            .map_err(|error| Fault::other(format!("{}: {error}", path.display())))?;
-    if !skipped.is_empty() {
-        context.output.talk(&format!("{}: {}", path.display(), skipped_words(&skipped)));
-    }
-    if is_partial {
-        let path = path.display();
-        context.output.talk(&format!("{path}: the venue has more pages than this one"));
-    }
-    Ok(instruments)
-}
-
-/// Why entries were left out: so many for each reason.
-fn skipped_words(skipped: &[(String, &'static str)]) -> String {
-    let mut reasons: BTreeMap<&str, (usize, &str)> = BTreeMap::new();
-    for (symbol, reason) in skipped {
-        reasons.entry(reason).or_insert((0, symbol)).0 += 1;
-    }
-    let parts: Vec<String> = reasons
-        .iter()
-        .map(|(reason, (count, first))| match count {
-            1 => format!("{first} ({reason})"),
-            _ => format!("{first} and {} more ({reason})", count - 1),
-        })
-        .collect();
-    format!("left out: {}", parts.join("; "))
-}
-
-impl Which {
-    /// The symbols; `None` for all.
-    async fn symbols(
-        self,
-        operator: &Operator,
-        venue: &Name,
-    ) -> Result<Option<BTreeSet<String>>, Fault> {
-        if self.all {
-            return Ok(None);
-        }
-        let Some(scope) = self.scope else {
-            return Ok(Some(self.symbols.into_iter().collect()));
-        };
-        let answer = operator.scope(GetScopeCommand { name: scope.to_string() }).await?;
-        let document = answer.scope.and_then(|info| info.scope).unwrap_or_default();
-        let of_venue = document.symbols.into_iter().find(|entry| entry.venue == venue.as_str());
-        match of_venue.map(|entry| entry.symbols) {
-            Some(symbols) if symbols.iter().any(|symbol| symbol == "*") => {
-                Err(Fault::usage(format!("scope {scope} grants every symbol of {venue}"))
-                    .with_hint("if all of the listing is meant: --all"))
-            }
-            Some(symbols) => Ok(Some(symbols.into_iter().collect())),
-            None => Err(Fault::usage(format!("scope {scope} names no symbols of {venue}"))),
-        }
-    }
-}
-
-/// Those that are wanted, by product and symbol; every wanted symbol must be there.
-fn choose(
-    listed: Vec<Instrument>,
-    wanted: Option<&BTreeSet<String>>,
-) -> Result<Vec<v1::Instrument>, Fault> {
-    let mut chosen = BTreeMap::new();
-    for instrument in listed {
-        if wanted.is_some_and(|wanted| !wanted.contains(&instrument.symbol)) {
-            continue;
-        }
-        let key = (instrument.product, instrument.symbol.clone());
-        let message = to_message(&instrument);
-        if chosen.insert(key, message.clone()).is_some_and(|other| other != message) {
-            let symbol = message.symbol;
-            return Err(Fault::other(format!("the listings do not agree about {symbol}")));
-        }
-    }
-    let missing: Vec<&str> = wanted
-        .into_iter()
-        .flatten()
-        .filter(|symbol| !chosen.keys().any(|(_, known)| known == *symbol))
-        .map(String::as_str)
-        .collect();
-    if !missing.is_empty() {
-        let message = format!("the listing does not have {}", missing.join(", "));
-        return Err(Fault::new(Exit::NotFound, message));
-    }
-    Ok(chosen.into_values().collect())
-}
-
-impl Difference {
-    fn new(known: Vec<v1::Instrument>, chosen: Vec<v1::Instrument>) -> Self {
-        let known: BTreeMap<_, _> =
-            known.into_iter().map(|one| ((one.product.clone(), one.symbol.clone()), one)).collect();
-        let mut difference = Self::default();
-        for new in chosen {
-            match known.get(&(new.product.clone(), new.symbol.clone())) {
-                Some(old) if *old == new => difference.same.push(new),
-                Some(old) => difference.changed.push((old.clone(), new)),
-                None => difference.added.push(new),
-            }
-        }
-        difference
-    }
-
-    fn value(&self) -> Value {
-        let changed: Vec<Value> = self
-            .changed
-            .iter()
-            .map(|(old, new)| json!({ "old": value(old), "new": value(new) }))
-            .collect();
-        json!({
-            "added": self.added.iter().map(value).collect::<Vec<_>>(),
-            "changed": changed,
-            "same": self.same.len(),
-            "change": null,
-        })
-    }
-
-    fn table(&self) -> String {
-        let added = self.added.iter().map(|new| cells("added", None, new));
-        let changed = self.changed.iter().map(|(old, new)| cells("changed", Some(old), new));
-        let mut rows: Vec<Vec<String>> = changed.chain(added).collect();
-        let more = rows.len().saturating_sub(ROWS_MAX);
-        rows.truncate(ROWS_MAX);
-        let mut text = table(&HEAD, &rows);
-        if more > 0 {
-            text += &format!("and {more} more (--json shows all)\n");
-        }
-        text + &format!("{} are there as they are", self.same.len())
-    }
+fn counted(count: usize) -> String {
+    format!("{count} instrument{}", if count == 1 { "" } else { "s" })
 }
 
 const HEAD: [&str; 10] =
@@ -342,7 +99,10 @@ fn cells(word: &str, old: Option<&v1::Instrument>, new: &v1::Instrument) -> Vec<
 async fn list(context: &Context, venue: Option<Name>) -> Result<(), Fault> {
     let operator = context.operator().await?;
     let venues = match venue {
-        Some(venue) => vec![venue.to_string()],
+        Some(venue) => {
+            known(&venue)?;
+            vec![venue.to_string()]
+        }
         // Venue by venue: all together may be more than one answer holds.
         None => {
             let catalogs = operator.status(StatusCommand {}).await?.catalogs;
@@ -381,8 +141,8 @@ async fn delete(
     let operator = context.operator().await?;
     let product = product.to_string();
     let symbols: BTreeSet<String> = symbols.into_iter().collect();
-    let known = list_of(&operator, venue.as_str()).await?;
-    let there: Vec<&v1::Instrument> = known
+    let listed = list_of(&operator, venue.as_str()).await?;
+    let there: Vec<&v1::Instrument> = listed
         .iter()
         .filter(|one| one.product == product && symbols.contains(&one.symbol))
         .collect();
@@ -391,9 +151,10 @@ async fn delete(
             symbols.iter().filter(|symbol| !there.iter().any(|one| one.symbol == **symbol));
         let missing: Vec<&str> = missing.map(String::as_str).collect();
         let message = format!("{venue} has no {product} instrument {}", missing.join(", "));
-        return Err(Fault::new(Exit::NotFound, message));
+        return Err(Fault::new(Exit::NotFound, message)
+            .with_hint(format!("vaultctl instrument list --venue {venue}")));
     }
-    let act = format!("delete {} {product} instruments of {venue}", there.len());
+    let act = format!("delete {product} {} of {venue}", counted(there.len()));
     let state = Value::Array(there.iter().map(|one| value(one)).collect()).to_string();
     confirm::require(operator.identity().instance_id(), &act, &[&state], given.as_deref())?;
     let keys = symbols
@@ -403,7 +164,7 @@ async fn delete(
     let answer = operator.delete_instruments(DeleteInstrumentsCommand { keys }).await?;
     let value = json!({ "change": json::change(answer.change.as_ref()) });
     let count = there.len();
-    context.output.show(&value, || format!("{count} deleted"))
+    context.output.show(&value, || format!("{} deleted", counted(count)))
 }
 
 fn value(instrument: &v1::Instrument) -> Value {
@@ -419,118 +180,4 @@ fn value(instrument: &v1::Instrument) -> Value {
         "price_tick": instrument.price_tick,
         "quantity_step": instrument.quantity_step,
     })
-}
-
-fn to_message(instrument: &Instrument) -> v1::Instrument {
-    let text =
-        |step: Option<vault_model::Money>| step.map(|step| step.to_string()).unwrap_or_default();
-    v1::Instrument {
-        venue: instrument.venue.to_string(),
-        product: instrument.product.to_string(),
-        symbol: instrument.symbol.clone(),
-        base: instrument.base.to_string(),
-        quote: instrument.quote.to_string(),
-        contract_size: instrument.contract_size.to_string(),
-        size_unit: match instrument.size_unit {
-            SizeUnit::Base => "base",
-            SizeUnit::Quote => "quote",
-        }
-        .to_owned(),
-        reference: instrument.reference.to_string(),
-        price_tick: text(instrument.price_tick),
-        quantity_step: text(instrument.quantity_step),
-    }
-}
-
-/// What the vault takes at once.
-const IMPORT_MAX: usize = 2_000;
-/// More rows than people read.
-const ROWS_MAX: usize = 200;
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use vault_client::v1;
-    use vault_model::{Instrument, Product};
-
-    use super::{Difference, cells, choose, skipped_words};
-
-    fn listed(symbol: &str, product: Product, contract_size: &str) -> Instrument {
-        let value = serde_json::json!({
-            "base": "BTC", "contract_size": contract_size, "product": product, "quote": "USDT",
-            "reference": "BTC/USDT", "size_unit": "base", "symbol": symbol, "venue": "okx",
-        });
-        serde_json::from_value(value).expect("an instrument")
-    }
-
-    fn wanted(symbols: &[&str]) -> BTreeSet<String> {
-        symbols.iter().map(ToString::to_string).collect()
-    }
-
-    #[test]
-    fn chooses_what_is_wanted_and_misses_what_is_not_there() {
-        let all = || {
-            vec![
-                listed("A", Product::Spot, "1"),
-                listed("B", Product::Spot, "1"),
-                listed("A", Product::Linear, "1"),
-            ]
-        };
-        assert_eq!(choose(all(), None).expect("all").len(), 3);
-        let chosen = choose(all(), Some(&wanted(&["A"]))).expect("both products");
-        assert!(chosen.iter().all(|one| one.symbol == "A") && chosen.len() == 2);
-        let error = choose(all(), Some(&wanted(&["A", "C"]))).expect_err("C is missing");
-        assert!(error.message.contains('C'), "{}", error.message);
-
-        let twice = || vec![listed("A", Product::Spot, "1"), listed("A", Product::Spot, "1")];
-        assert_eq!(choose(twice(), None).expect("the same").len(), 1);
-        let apart = vec![listed("A", Product::Spot, "1"), listed("A", Product::Spot, "2")];
-        assert!(choose(apart, None).is_err());
-    }
-
-    #[test]
-    fn what_changes_is_shown_as_old_and_new() {
-        let new = choose(
-            vec![
-                listed("A", Product::Spot, "1"),
-                listed("B", Product::Spot, "10"),
-                listed("C", Product::Spot, "1"),
-            ],
-            None,
-        )
-        .expect("all");
-        let mut known = new.clone();
-        known[1].contract_size = "1".to_owned();
-        known[1].price_tick = "0.1".to_owned();
-        known.remove(0);
-        // Not in the listing: an import deletes nothing.
-        known.push(v1::Instrument { symbol: "D".to_owned(), ..known[0].clone() });
-        let difference = Difference::new(known, new);
-        let symbols = |list: &[v1::Instrument]| -> Vec<String> {
-            list.iter().map(|one| one.symbol.clone()).collect()
-        };
-        assert_eq!(symbols(&difference.added), ["A"]);
-        assert_eq!(symbols(&difference.same), ["C"]);
-        let (old, new) = &difference.changed[0];
-        let row = cells("changed", Some(old), new);
-        assert_eq!((row[5].as_str(), row[8].as_str()), ("1 -> 10", "0.1 -> -"));
-        assert_eq!((row[1].as_str(), row[2].as_str()), ("spot", "B"));
-        let text = difference.table();
-        assert!(text.contains("1 -> 10") && text.ends_with("1 are there as they are"), "{text}");
-        let value = difference.value();
-        assert_eq!(value["changed"][0]["old"]["contract_size"], "1");
-        assert_eq!(value["same"], 1);
-    }
-
-    #[test]
-    fn reasons_for_leaving_out_are_counted() {
-        let skipped = [
-            ("A".to_owned(), "not in trade"),
-            ("B".to_owned(), "of another product"),
-            ("C".to_owned(), "not in trade"),
-        ];
-        let words = skipped_words(&skipped);
-        assert_eq!(words, "left out: A and 1 more (not in trade); B (of another product)");
-    }
 }

@@ -9,11 +9,11 @@ use serde_json::{Value, json};
 use vault_client::v1::{
     self, DeleteFeedCommand, ListClientsCommand, ListPricesCommand, PutFeedCommand, Quote, Role,
 };
-use vault_client::{Client, Operator, role_word};
+use vault_client::{Client, Operator};
 use vault_model::{Money, Name, Pair};
 use vault_policy::{Feed, FeedDocument, Span};
 
-use crate::context::Context;
+use crate::context::{Context, wrong_role};
 use crate::fault::{Exit, Fault, file};
 use crate::output::table;
 use crate::{confirm, json};
@@ -44,6 +44,8 @@ pub enum FeedCommand {
         #[arg(long, value_name = "TOKEN")]
         confirm: Option<String>,
     },
+    /// The same as vaultctl price list
+    List,
     /// Make or replace a feed, from a TOML file or from options
     #[command(after_help = FEED_HELP)]
     Put(Box<FeedArguments>),
@@ -53,7 +55,7 @@ pub enum FeedCommand {
 pub struct FeedArguments {
     /// A TOML file with the fields below; - for stdin
     #[arg(conflicts_with_all = ["pair", "pricers", "max_age", "max_step", "step_every",
-        "agree_within", "anchor"], required_unless_present = "pair")]
+        "agree_within", "anchor"])]
     file: Option<PathBuf>,
     /// What is priced: BTC/USD
     #[arg(long, requires = "max_age", requires = "pricers")]
@@ -77,6 +79,9 @@ pub struct FeedArguments {
     #[arg(long, value_name = "PRICE", requires = "max_step")]
     anchor: Option<Money>,
 }
+
+const FEED_HINT: &str = "for one pricer: --pair BTC/USD --pricer NAME --max-age 10s --max-step 0.02 \
+                         --anchor 60000; for two that must agree: --agree-within 0.005";
 
 const PUT_HELP: &str = "\
 The exit code is 3 if the vault refused one of them; the reason stands beside it. What was refused
@@ -103,7 +108,7 @@ pub async fn run(context: &Context, command: Command) -> Result<Exit, Fault> {
             delete_feed(context, &pair, confirm).await?;
         }
         Command::Feed(FeedCommand::Put(arguments)) => put_feed(context, *arguments).await?,
-        Command::List => list(context).await?,
+        Command::List | Command::Feed(FeedCommand::List) => list(context).await?,
         Command::Put { quotes } => return put(context, quotes).await,
     }
     Ok(Exit::Ok)
@@ -112,9 +117,7 @@ pub async fn run(context: &Context, command: Command) -> Result<Exit, Fault> {
 async fn put(context: &Context, quotes: Vec<(Pair, Money)>) -> Result<Exit, Fault> {
     let mut identity = context.identity()?;
     if identity.role() != Role::Pricer {
-        let role = role_word(identity.role());
-        let message = format!("{} is a {role}; only a pricer may put prices", identity.name());
-        return Err(Fault::new(Exit::Denied, message).with_hint("choose one with --profile"));
+        return Err(wrong_role(&identity, "only a pricer may put prices"));
     }
     // Before, since this process may end before the client has renewed by itself.
     if identity.needs_renewal(SystemTime::now()) {
@@ -223,7 +226,8 @@ fn info(info: &v1::FeedInfo) -> Value {
 
 async fn put_feed(context: &Context, arguments: FeedArguments) -> Result<(), Fault> {
     let document = arguments.into_document()?;
-    let feed = Feed::new(document).map_err(|error| Fault::usage(error.to_string()))?;
+    let feed = Feed::new(document)
+        .map_err(|error| Fault::usage(error.to_string()).with_hint(FEED_HINT))?;
     let operator = context.operator().await?;
     warn_of_strangers(context, &operator, &feed.pricers).await?;
     let pair = feed.pair.to_string();
@@ -261,8 +265,10 @@ async fn delete_feed(context: &Context, pair: &Pair, given: Option<String>) -> R
     let feeds = operator.list_prices(ListPricesCommand {}).await?.feeds;
     let text = pair.to_string();
     let feed = feeds.into_iter().filter_map(|info| info.feed).find(|feed| feed.pair == text);
-    let state =
-        feed.ok_or_else(|| Fault::new(Exit::NotFound, format!("there is no feed {pair}")))?;
+    let state = feed.ok_or_else(|| {
+        Fault::new(Exit::NotFound, format!("there is no feed {pair}"))
+            .with_hint("vaultctl price list shows those that there are")
+    })?;
     let act = format!("delete feed {pair}");
     let state = format!("{state:?}");
     confirm::require(operator.identity().instance_id(), &act, &[&state], given.as_deref())?;
@@ -280,11 +286,16 @@ impl FeedArguments {
             } else {
                 std::fs::read_to_string(path).map_err(file(path))?
             };
-            return FeedDocument::from_toml(&text)
-                .map_err(|error| Fault::usage(format!("{}: {error}", path.display())));
+            return FeedDocument::from_toml(&text).map_err(|error| {
+                let message = format!("{}: {error}", path.display());
+                Fault::usage(message.trim_end()).with_hint(
+                    "decimals and spans stand in quotes; vaultctl price feed put --help shows one",
+                )
+            });
         }
         let (Some(pair), Some(max_age)) = (self.pair, self.max_age) else {
-            return Err(Fault::usage("a file, or --pair, --pricer and --max-age"));
+            return Err(Fault::usage("a feed is a file, or --pair, --pricer and --max-age")
+                .with_hint(FEED_HINT));
         };
         Ok(FeedDocument {
             agree_within: self.agree_within,

@@ -9,11 +9,14 @@ use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use serde_json::json;
+use tonic::Code;
 use vault_client::v1::{
     DeleteScopeCommand, GetScopeCommand, ListScopesCommand, PutScopeCommand, ScopeInfo,
 };
+use vault_client::{ClientError, Operator};
 use vault_model::{Class, Name, Timestamp};
 use vault_policy::{CumulativeDocument, OrdersDocument, ScopeDocument};
+use vault_venue::Registry;
 use vault_wire::{scope_from_wire, scope_to_wire};
 
 use crate::context::Context;
@@ -59,14 +62,15 @@ pub struct Put {
     /// Another admin's approval, as vaultctl scope approve prints it; repeat for more
     #[arg(long = "approval", value_name = "TEXT|@FILE")]
     approvals: Vec<String>,
-    /// Refuse if the scope is not at this revision any more
-    #[arg(long, value_name = "REVISION", default_value_t = 0)]
-    expect: u64,
+    /// Refuse if the scope is not at this revision any more [default with --approval: the present
+    /// one, else any]
+    #[arg(long, value_name = "REVISION")]
+    expect: Option<u64>,
 }
 
 pub async fn run(context: &Context, command: Command) -> Result<Exit, Fault> {
     match command {
-        Command::Approve(arguments) => approve::run(context, &arguments)?,
+        Command::Approve(arguments) => approve::run(context, &arguments).await?,
         Command::Delete { name, confirm } => delete(context, &name, confirm).await?,
         Command::Diff(arguments) => return diff::run(context, arguments).await,
         Command::Explain(arguments) => return explain::run(context, arguments).await,
@@ -87,8 +91,10 @@ fn read_document(path: &Path) -> Result<ScopeDocument, Fault> {
     } else {
         std::fs::read_to_string(path).map_err(file(path))?
     };
-    ScopeDocument::from_toml(&text)
-        .map_err(|error| Fault::usage(format!("{}: {error}", path.display())))
+    ScopeDocument::from_toml(&text).map_err(|error| {
+        Fault::usage(format!("{}: {error}", path.display()))
+            .with_hint("docs/reference/scopes.md has every key, and examples")
+    })
 }
 
 async fn put(context: &Context, arguments: &Put) -> Result<(), Fault> {
@@ -97,12 +103,21 @@ async fn put(context: &Context, arguments: &Put) -> Result<(), Fault> {
     if let Some(words) = vain_logon(&document) {
         context.output.talk(words);
     }
-    let command = PutScopeCommand {
-        scope: Some(scope_to_wire(&document)),
-        expected_revision: arguments.expect,
-        approvals: approve::read(&arguments.approvals)?,
+    let approvals = approve::read(&arguments.approvals)?;
+    let operator = context.operator().await?;
+    let expected_revision = match arguments.expect {
+        Some(revision) => revision,
+        // An approval is for one revision and no other, so asking for it here takes nothing away.
+        None if !approvals.is_empty() => match stored(&operator, name.as_str()).await? {
+            Some(info) => info.revision,
+            None => 0,
+        },
+        None => 0,
     };
-    let answer = context.operator().await?.put_scope(command).await?;
+    let command =
+        PutScopeCommand { scope: Some(scope_to_wire(&document)), expected_revision, approvals };
+    let answer =
+        operator.put_scope(command).await.map_err(|error| refused(error, arguments, &document))?;
     let value = json!({
         "name": name,
         "revision": answer.revision,
@@ -127,16 +142,76 @@ async fn put(context: &Context, arguments: &Put) -> Result<(), Fault> {
     })
 }
 
+/// The stored scope of this name, if there is one.
+async fn stored(operator: &Operator, name: &str) -> Result<Option<ScopeInfo>, Fault> {
+    match operator.scope(GetScopeCommand { name: name.to_owned() }).await {
+        Ok(answer) => Ok(Some(answer.scope.unwrap_or_default())),
+        Err(error) if error.refusal().is_some_and(|refusal| refusal.code == Code::NotFound) => {
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The stored scope of this name, which must be there.
+async fn required(operator: &Operator, name: &str) -> Result<ScopeInfo, Fault> {
+    stored(operator, name).await?.ok_or_else(|| {
+        Fault::new(Exit::NotFound, format!("there is no scope {name}"))
+            .with_hint("vaultctl scope list shows those that there are")
+    })
+}
+
+/// Reads what the vault has stored.
+fn document_of(info: &ScopeInfo) -> Result<ScopeDocument, Fault> {
+    scope_from_wire(&info.scope.clone().unwrap_or_default()).map_err(|error| {
+        Fault::new(Exit::NotVerified, format!("the vault's scope is not understood: {error}"))
+    })
+}
+
+/// A scope that was not taken, and what to do about it with the file at hand.
+fn refused(error: ClientError, arguments: &Put, document: &ScopeDocument) -> Fault {
+    let fault = Fault::from(error);
+    let reason = fault.refusal.as_ref().map_or("", |refusal| refusal.reason.as_str());
+    let file = match arguments.file.display().to_string() {
+        path if path == "-" => "FILE".to_owned(),
+        path => path,
+    };
+    let hint = match reason {
+        "APPROVAL_APPROVER" => {
+            "an approval is another admin's, once each: vaultctl operator list".to_owned()
+        }
+        "APPROVAL_EXPIRED" => format!("another one: vaultctl scope approve {file}"),
+        "APPROVAL_REQUIRED" => format!(
+            "another admin runs: vaultctl scope approve {file}; put the same file with --approval \
+             and what that prints"
+        ),
+        "REVISION_CONFLICT" => format!(
+            "see what it is now: vaultctl scope diff {} {file}; an approval is for the revision \
+             that it was made for",
+            document.name
+        ),
+        "SCOPE_INVALID" => match unknown_venue(document) {
+            Some((unknown, known)) => format!("{unknown} is no venue; there are {known}"),
+            None => return fault,
+        },
+        _ => return fault,
+    };
+    fault.with_hint(hint)
+}
+
+/// A venue of the scope's symbols that this build does not know, and those that it does.
+fn unknown_venue(document: &ScopeDocument) -> Option<(Name, String)> {
+    let registry = Registry::bundled().ok()?;
+    let unknown = document.symbols.keys().find(|name| registry.venue(name.as_str()).is_none())?;
+    Some((unknown.clone(), registry.names().collect::<Vec<_>>().join(", ")))
+}
+
 async fn show(context: &Context, name: &Name, toml_alone: bool) -> Result<(), Fault> {
-    let command = GetScopeCommand { name: name.to_string() };
-    let answer = context.operator().await?.scope(command).await?;
-    let info = answer.scope.unwrap_or_default();
+    let info = required(&context.operator().await?, name.as_str()).await?;
     if context.output.is_json() && !toml_alone {
         return context.output.show(&json!({ "scope": json::scope(&info) }), String::new);
     }
-    let document = scope_from_wire(&info.scope.clone().unwrap_or_default()).map_err(|error| {
-        Fault::new(Exit::NotVerified, format!("the vault's scope is not understood: {error}"))
-    })?;
+    let document = document_of(&info)?;
     if !toml_alone {
         context.output.talk(&format!(
             "revision {}, {}; held by: {}",
@@ -144,6 +219,12 @@ async fn show(context: &Context, name: &Name, toml_alone: bool) -> Result<(), Fa
             Timestamp::from_millis(info.updated_at_ms),
             if info.clients.is_empty() { "nobody".to_owned() } else { info.clients.join(", ") }
         ));
+        if let Some(shadow) = &document.shadow {
+            context.output.talk(&format!(
+                "since the vault's start, {shadow} has answered {} of {} requests otherwise",
+                info.shadow_diverged, info.shadow_judged
+            ));
+        }
     }
     context.output.bytes(document.to_toml().as_bytes())
 }
@@ -153,26 +234,35 @@ async fn list(context: &Context) -> Result<(), Fault> {
     let scopes: Vec<_> = answer.scopes.iter().map(json::scope).collect();
     context.output.show(&json!({ "scopes": scopes }), || {
         let rows: Vec<Vec<String>> = answer.scopes.iter().map(row).collect();
-        table(&["NAME", "REVISION", "CREDENTIALS", "CLASSES", "CLIENTS", "CHANGED"], &rows)
+        table(
+            &["NAME", "REVISION", "CREDENTIALS", "CLASSES", "CLIENTS", "SHADOW", "CHANGED"],
+            &rows,
+        )
     })
 }
 
 fn row(info: &ScopeInfo) -> Vec<String> {
     let scope = info.scope.clone().unwrap_or_default();
+    let shadow = match scope.shadow.as_str() {
+        "" => String::new(),
+        shadow => {
+            format!("{shadow}: {} of {} differ", info.shadow_diverged, info.shadow_judged)
+        }
+    };
     vec![
         scope.name,
         info.revision.to_string(),
         scope.credentials.join(" "),
         scope.classes.join(" "),
         info.clients.join(" "),
+        shadow,
         Timestamp::from_millis(info.updated_at_ms).to_string(),
     ]
 }
 
 async fn delete(context: &Context, name: &Name, given: Option<String>) -> Result<(), Fault> {
     let operator = context.operator().await?;
-    let there = operator.scope(GetScopeCommand { name: name.to_string() }).await?;
-    let revision = there.scope.map(|info| info.revision).unwrap_or_default().to_string();
+    let revision = required(&operator, name.as_str()).await?.revision.to_string();
     let act = format!("delete scope {name}");
     let instance_id = operator.identity().instance_id();
     confirm::require(instance_id, &act, &[&revision], given.as_deref())?;

@@ -5,12 +5,12 @@ use std::time::SystemTime;
 
 use serde_json::json;
 use vault_client::v1::{Role, SignedRequest};
-use vault_client::{Client, SignOrder, Signed, role_word};
+use vault_client::{Client, SignOrder, Signed};
 use vault_model::{Name, RequestId};
 
 use crate::arguments::Request;
-use crate::context::Context;
-use crate::fault::{Exit, Fault, file};
+use crate::context::{Context, wrong_role};
+use crate::fault::{Fault, file};
 use crate::json;
 
 #[derive(clap::Args)]
@@ -30,9 +30,7 @@ pub struct Arguments {
 pub async fn run(context: &Context, arguments: Arguments) -> Result<(), Fault> {
     let mut identity = context.identity()?;
     if identity.role() != Role::Bot {
-        let role = role_word(identity.role());
-        let message = format!("{} is a {role}; only a bot may sign", identity.name());
-        return Err(Fault::new(Exit::Denied, message).with_hint("choose one with --profile"));
+        return Err(wrong_role(&identity, "only a bot may sign"));
     }
     let order = SignOrder {
         request_id: arguments.request_id.map(|id| id.to_string()),
@@ -60,6 +58,8 @@ pub async fn run(context: &Context, arguments: Arguments) -> Result<(), Fault> {
         "usable_for_ms": usable_for_ms,
         "receipt": receipt,
         "seq": signed.seq,
+        "notional_usd": signed.notional_usd,
+        "limits_left": signed.limits_left,
     });
     if context.output.is_json() {
         return context.output.show(&value, String::new);
@@ -73,7 +73,19 @@ fn about(signed: &Signed) -> String {
         Some(time) => format!("usable for {} ms", time.as_millis()),
         None => "without expiry".to_owned(),
     };
-    format!("signed: entry {} of {}, {usable}", signed.receipt.index, signed.receipt.log_origin)
+    let mut text = format!(
+        "signed: entry {} of {}, {usable}",
+        signed.receipt.index, signed.receipt.log_origin
+    );
+    if let Some(notional) = &signed.notional_usd {
+        text += &format!("; worth {notional} USD at worst");
+    }
+    let left: Vec<String> =
+        signed.limits_left.iter().map(|(limit, left)| format!("{limit} {left}")).collect();
+    if !left.is_empty() {
+        text += &format!("; left after it: {}", left.join("  "));
+    }
+    text
 }
 
 /// Method and URL, headers, an empty line, and the body byte for byte.

@@ -18,7 +18,18 @@ use vault_proto::sealed::{IMPORT, UNSEAL};
 
 use super::{Fake, INSTANCE, Peer, refusal, serial_and_key};
 
-fn peer<T>(request: &Request<T>) -> Option<Peer> {
+/// Every scope is at the same revision, and its shadow differs as often.
+fn info(scope: v1::Scope) -> v1::ScopeInfo {
+    v1::ScopeInfo {
+        scope: Some(scope),
+        revision: 3,
+        shadow_judged: 5,
+        shadow_diverged: 2,
+        ..Default::default()
+    }
+}
+
+pub(super) fn peer<T>(request: &Request<T>) -> Option<Peer> {
     request.extensions().get::<Peer>().cloned()
 }
 
@@ -122,8 +133,21 @@ impl ClientService for Fake {
         }))
     }
 
+    async fn list(
+        &self,
+        request: Request<v1::ListClientsRequest>,
+    ) -> Result<Response<v1::ListClientsResponse>, Status> {
+        let peer = peer(&request);
+        let _: v1::ListClientsCommand = self.command(
+            "vault.v1.ClientService/List",
+            peer.as_ref(),
+            request.into_inner().command,
+        )?;
+        let clients = self.state().clients.clone();
+        Ok(Response::new(v1::ListClientsResponse { clients }))
+    }
+
     not_here! {
-        list: ListClientsRequest -> ListClientsResponse;
         describe: DescribeClientRequest -> DescribeClientResponse;
         revoke: RevokeClientRequest -> RevokeClientResponse;
     }
@@ -232,8 +256,7 @@ impl ScopeService for Fake {
         let stored = self.state().scopes.get(&command.name).cloned();
         let empty = v1::Scope { name: command.name, ..Default::default() };
         let scope = stored.unwrap_or(empty);
-        let info = v1::ScopeInfo { scope: Some(scope), revision: 3, ..Default::default() };
-        Ok(Response::new(v1::GetScopeResponse { scope: Some(info) }))
+        Ok(Response::new(v1::GetScopeResponse { scope: Some(info(scope)) }))
     }
 
     async fn delete(
@@ -274,10 +297,48 @@ impl ScopeService for Fake {
         Ok(Response::new(v1::ExplainResponse { allowed, ..Default::default() }))
     }
 
-    not_here! {
-        list: ListScopesRequest -> ListScopesResponse;
-        start_replay: StartReplayRequest -> StartReplayResponse;
-        get_replay: GetReplayRequest -> GetReplayResponse;
+    async fn list(
+        &self,
+        request: Request<v1::ListScopesRequest>,
+    ) -> Result<Response<v1::ListScopesResponse>, Status> {
+        let peer = peer(&request);
+        let _: v1::ListScopesCommand = self.command(
+            "vault.v1.ScopeService/List",
+            peer.as_ref(),
+            request.into_inner().command,
+        )?;
+        let scopes = self.state().scopes.values().cloned().map(info).collect();
+        Ok(Response::new(v1::ListScopesResponse { scopes }))
+    }
+
+    async fn start_replay(
+        &self,
+        request: Request<v1::StartReplayRequest>,
+    ) -> Result<Response<v1::StartReplayResponse>, Status> {
+        let peer = peer(&request);
+        let _: v1::StartReplayCommand = self.command(
+            "vault.v1.ScopeService/StartReplay",
+            peer.as_ref(),
+            request.into_inner().command,
+        )?;
+        Ok(Response::new(v1::StartReplayResponse { replay: 7, entries: 0 }))
+    }
+
+    async fn get_replay(
+        &self,
+        request: Request<v1::GetReplayRequest>,
+    ) -> Result<Response<v1::GetReplayResponse>, Status> {
+        let peer = peer(&request);
+        let command: v1::GetReplayCommand = self.command(
+            "vault.v1.ScopeService/GetReplay",
+            peer.as_ref(),
+            request.into_inner().command,
+        )?;
+        let mut state = self.state();
+        if command.replay != 7 || state.replays.is_empty() {
+            return Err(refusal(Code::NotFound, "NOT_FOUND", "replay not found", &[]));
+        }
+        Ok(Response::new(state.replays.remove(0)))
     }
 }
 
@@ -337,7 +398,8 @@ impl SignService for Fake {
                 leaf_hash: vec![0xab; 32],
             }),
             seq: 5,
-            ..Default::default()
+            notional_usd: "30000".to_owned(),
+            limits_left: vec![v1::LimitLeft { limit: "orders/1m".into(), left: "9".into() }],
         }))
     }
 }

@@ -1,27 +1,32 @@
 //! `vaultctl scope approve`: one admin's word for the scope that another is going to put.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use vault_client::approve_scope;
 use vault_client::proto::approval;
 use vault_client::v1::{Approval, Role};
 use vault_model::Timestamp;
+use vault_policy::{Difference, ScopeDocument};
 
-use super::read_document;
+use super::{diff, document_of, read_document, stored};
 use crate::arguments::{body, lifetime};
-use crate::context::Context;
+use crate::context::{Context, wrong_role};
 use crate::fault::{Exit, Fault, file};
 
-/// Approve a scope that another admin is going to put; prints the approval
+/// Approve a scope that another admin is going to put: shows what it changes, prints the approval
 #[derive(clap::Args)]
+#[command(after_help = HELP)]
 pub struct Arguments {
     /// The very file that is going to be put; - for stdin
     file: PathBuf,
-    /// The revision that it replaces; 0 if there is no such scope yet
+    /// The revision that it replaces; 0 if there is no such scope yet [default: the present one]
     #[arg(long, value_name = "REVISION")]
-    expect: u64,
+    expect: Option<u64>,
+    /// Ask no vault: what the scope changes is not shown
+    #[arg(long, requires = "expect")]
+    offline: bool,
     /// Write the approval to a file, instead of stdout
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -30,23 +35,58 @@ pub struct Arguments {
     ttl: u32,
 }
 
-pub fn run(context: &Context, arguments: &Arguments) -> Result<(), Fault> {
+const HELP: &str = "\
+The approval is good for this very document, in place of this very revision, in this vault. Nothing \
+is sent: hand it to the admin who puts the scope. Read what the change opens before you do.
+
+For example:
+  bob$ vaultctl scope approve treasury.toml --out approval
+  ada$ vaultctl scope put treasury.toml --approval @approval";
+
+/// What a scope would change, as far as it was asked.
+enum Change {
+    NotAsked,
+    /// There is no such scope yet.
+    New,
+    Found(Vec<Difference>),
+}
+
+pub async fn run(context: &Context, arguments: &Arguments) -> Result<(), Fault> {
     let document = read_document(&arguments.file)?;
     let identity = context.identity()?;
     if identity.role() != Role::Admin {
-        let message = format!("{} is no admin; only admins approve", identity.name());
-        return Err(Fault::new(Exit::Denied, message).with_hint("choose one with --profile"));
+        return Err(wrong_role(&identity, "only admins approve"));
     }
     let hash = vault_wire::scope_hash(&document)
         .ok_or_else(|| Fault::other("the scope has no canonical form"))?;
+    let (revision, change) = match arguments.expect {
+        Some(revision) if arguments.offline => (revision, Change::NotAsked),
+        stated => {
+            let (revision, change) = change(context, &document).await.map_err(|fault| {
+                if fault.exit == Exit::Unreachable {
+                    fault.with_hint("without the vault: --offline --expect REVISION")
+                } else {
+                    fault
+                }
+            })?;
+            if stated.is_some_and(|stated| stated != revision) {
+                let message = match revision {
+                    0 => format!("there is no scope {} yet", document.name),
+                    _ => format!("{} is at revision {revision} by now", document.name),
+                };
+                return Err(Fault::other(message).with_hint(format!("--expect {revision}")));
+            }
+            (revision, change)
+        }
+    };
+    show(context, &document, &change);
     let expires_at = SystemTime::now() + Duration::from_secs(arguments.ttl.into());
-    let approval = approve_scope(&identity, &hash, arguments.expect, expires_at)?;
+    let approval = approve_scope(&identity, &hash, revision, expires_at)?;
     let text = approval::to_text(&approval);
     context.output.talk(&format!(
-        "{} approves scope {} in place of revision {}, until {}; SHA-256 {}",
+        "{} approves scope {} in place of revision {revision}, until {}; SHA-256 {}",
         approval.operator,
         document.name,
-        arguments.expect,
         Timestamp::from_millis(approval.expires_at_ms),
         hex::encode(hash),
     ));
@@ -57,11 +97,36 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<(), Fault> {
         "approval": text,
         "operator": approval.operator,
         "scope": document.name,
-        "expected_revision": arguments.expect,
+        "expected_revision": revision,
         "expires_at_ms": approval.expires_at_ms,
         "document_sha256": hex::encode(hash),
+        "differences": match &change {
+            Change::Found(found) => found.iter().map(diff::machines).collect(),
+            Change::New | Change::NotAsked => Value::Null,
+        },
     });
     context.output.show(&value, || text)
+}
+
+/// The present revision (0: none), and what the scope would change of it.
+async fn change(context: &Context, document: &ScopeDocument) -> Result<(u64, Change), Fault> {
+    let operator = context.operator().await?;
+    let Some(info) = stored(&operator, document.name.as_str()).await? else {
+        return Ok((0, Change::New));
+    };
+    let facts = diff::facts(Some(&operator)).await?;
+    let found = vault_policy::diff(&document_of(&info)?, document, &facts);
+    Ok((info.revision, Change::Found(found)))
+}
+
+/// Shows the approver what he approves.
+fn show(context: &Context, document: &ScopeDocument, change: &Change) {
+    let text = match change {
+        Change::NotAsked => return,
+        Change::New => format!("there is no scope {} yet: all of it is new", document.name),
+        Change::Found(found) => diff::people("the scope as it is", "the new one", found),
+    };
+    context.output.talk(text.trim_end());
 }
 
 /// Reads approvals as `scope put` takes them: each as it stands, or `@FILE`.
@@ -70,7 +135,12 @@ pub fn read(arguments: &[String]) -> Result<Vec<Approval>, Fault> {
         let text = body(Some(argument.as_str()))?;
         let text = String::from_utf8(text).ok();
         text.and_then(|text| approval::from_text(text.trim())).ok_or_else(|| {
-            Fault::usage("not an approval").with_hint("vaultctl scope approve FILE prints one")
+            let fault = Fault::usage("not an approval");
+            if Path::new(argument).is_file() {
+                fault.with_hint(format!("if it is in the file: --approval @{argument}"))
+            } else {
+                fault.with_hint("another admin's vaultctl scope approve FILE prints one")
+            }
         })
     };
     arguments.iter().map(read).collect()

@@ -5,15 +5,14 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 use vault_client::Operator;
-use vault_client::v1::{GetScopeCommand, ListCredentialsCommand};
+use vault_client::v1::ListCredentialsCommand;
 use vault_model::Name;
 use vault_policy::{
     DiffContext, Difference, Effect, Example, Finding, ScopeDocument, VenueFacts, diff,
 };
 use vault_venue::Registry;
-use vault_wire::scope_from_wire;
 
-use super::read_document;
+use super::{document_of, read_document, required};
 use crate::context::Context;
 use crate::fault::{Exit, Fault};
 
@@ -89,7 +88,7 @@ impl<'a> Source<'a> {
     pub async fn read(&self, operator: Option<&Operator>) -> Result<ScopeDocument, Fault> {
         match (self, operator) {
             (Self::File(path), _) => read_document(Path::new(path)),
-            (Self::Stored(name), Some(operator)) => stored(operator, name).await,
+            (Self::Stored(name), Some(operator)) => of_name(operator, name).await,
             (Self::Stored(name), None) => {
                 Err(Fault::usage(format!("{name} is no file, and no vault was asked")))
             }
@@ -97,19 +96,15 @@ impl<'a> Source<'a> {
     }
 }
 
-async fn stored(operator: &Operator, name: &str) -> Result<ScopeDocument, Fault> {
+async fn of_name(operator: &Operator, name: &str) -> Result<ScopeDocument, Fault> {
     let name: Name = name.parse().map_err(|error| {
         Fault::usage(format!("{name} is no file, and no name of a scope: {error}"))
     })?;
-    let answer = operator.scope(GetScopeCommand { name: name.to_string() }).await?;
-    let scope = answer.scope.and_then(|info| info.scope).unwrap_or_default();
-    scope_from_wire(&scope).map_err(|error| {
-        Fault::new(Exit::NotVerified, format!("the vault's scope is not understood: {error}"))
-    })
+    document_of(&required(operator, name.as_str()).await?)
 }
 
 /// The venues of this build, and of what venues the credentials are, if a vault can be asked.
-async fn facts(operator: Option<&Operator>) -> Result<DiffContext, Fault> {
+pub async fn facts(operator: Option<&Operator>) -> Result<DiffContext, Fault> {
     let registry = Registry::bundled().map_err(|error| Fault::other(error.to_string()))?;
     let venues = registry.names().filter_map(|name| registry.venue(name));
     let venues = venues.map(|venue| VenueFacts {
@@ -128,7 +123,8 @@ async fn facts(operator: Option<&Operator>) -> Result<DiffContext, Fault> {
     Ok(DiffContext { venues: venues.collect(), credentials })
 }
 
-fn people(a: &str, b: &str, found: &[Difference]) -> String {
+/// The differences, for people.
+pub fn people(a: &str, b: &str, found: &[Difference]) -> String {
     if found.is_empty() {
         return format!("{a} and {b} let the same pass");
     }
@@ -160,7 +156,8 @@ fn keys(dimensions: &[vault_policy::Dimension]) -> Vec<&'static str> {
     dimensions.iter().map(|dimension| dimension.as_str()).collect()
 }
 
-fn machines(difference: &Difference) -> Value {
+/// One of them, for machines.
+pub fn machines(difference: &Difference) -> Value {
     let (found, closed, shown) = match &difference.finding {
         Finding::Closed(dimensions) => ("closed", keys(dimensions), Value::Null),
         Finding::Example(shown) => ("example", Vec::new(), example(shown)),

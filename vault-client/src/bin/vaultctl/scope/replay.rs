@@ -1,26 +1,30 @@
 //! `vaultctl scope replay`: what a candidate would make of recorded requests.
 
 use std::io::IsTerminal as _;
-use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::{Duration, SystemTime};
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
-use vault_client::Operator;
-use vault_client::v1::{GetReplayCommand, GetReplayResponse, ReplayChange, StartReplayCommand};
+use vault_client::v1::{
+    GetReplayCommand, GetReplayResponse, ReplayChange, StartReplayCommand, StartReplayResponse,
+};
+use vault_client::{ClientError, Operator};
 use vault_model::Name;
 use vault_wire::scope_to_wire;
 
+use super::diff::Source;
 use crate::context::{Context, millis};
 use crate::fault::{Exit, Fault};
 use crate::output::table;
 
 #[derive(Args)]
+#[command(after_help = HELP)]
 pub struct Arguments {
-    /// The candidate, a TOML file; - for stdin
-    candidate: PathBuf,
+    /// The candidate: a TOML file, - for stdin, or a stored scope's name
+    #[arg(value_name = "CANDIDATE")]
+    candidate: String,
     /// How far back, such as 30d, 12h or 90m
     #[arg(long, value_name = "SPAN")]
     since: Since,
@@ -29,6 +33,15 @@ pub struct Arguments {
     #[arg(long = "client", value_name = "NAME")]
     clients: Vec<Name>,
 }
+
+const HELP: &str = "\
+BECOMES says what the candidate would make of requests that were answered otherwise: denied, allowed, \
+or unknown where the log does not hold what the candidate asks about. FIRST is the first of each \
+kind, with its index in the log.
+
+Examples:
+  vaultctl scope replay mm.toml --since 30d
+  vaultctl scope replay mm-next --since 12h --client mm-1 --client mm-2";
 
 /// How far back to go.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -54,15 +67,24 @@ impl FromStr for Since {
 }
 
 pub async fn run(context: &Context, arguments: Arguments) -> Result<Exit, Fault> {
-    let candidate = super::read_document(&arguments.candidate)?;
+    let source = Source::of(&arguments.candidate);
+    // A mistake in a file shows without asking anybody.
+    let file = match source {
+        Source::File(_) => Some(source.read(None).await?),
+        Source::Stored(_) => None,
+    };
+    let operator = context.operator().await?;
+    let candidate = match file {
+        Some(document) => document,
+        None => source.read(Some(&operator)).await?,
+    };
     let since = SystemTime::now().checked_sub(arguments.since.0).unwrap_or(SystemTime::UNIX_EPOCH);
     let command = StartReplayCommand {
         scope: Some(scope_to_wire(&candidate)),
         since_ms: millis(since),
         clients: arguments.clients.iter().map(ToString::to_string).collect(),
     };
-    let operator = context.operator().await?;
-    let replay = operator.start_replay(command).await?.replay;
+    let replay = operator.start_replay(command).await.map_err(not_begun)?;
     let found = wait(context, &operator, replay).await?;
     if !found.error.is_empty() {
         return Err(Fault::other(format!("the replay has ended early: {}", found.error)));
@@ -71,16 +93,29 @@ pub async fn run(context: &Context, arguments: Arguments) -> Result<Exit, Fault>
     Ok(Exit::Ok)
 }
 
+fn not_begun(error: ClientError) -> Fault {
+    let fault = Fault::from(error);
+    let reason = fault.refusal.as_ref().map_or("", |refusal| refusal.reason.as_str());
+    match reason {
+        "BAD_FIELD" => fault.with_hint(
+            "whose requests are to be judged: --client NAME; or give the candidate the name of the \
+             scope that it is to replace",
+        ),
+        "NOT_FOUND" => fault.with_hint("vaultctl client list"),
+        _ => fault,
+    }
+}
+
 /// Asks until it is through, and shows people how far it is.
 async fn wait(
     context: &Context,
     operator: &Operator,
-    replay: u64,
+    StartReplayResponse { replay, entries }: StartReplayResponse,
 ) -> Result<GetReplayResponse, Fault> {
     let bar = if context.output.is_json() || !std::io::stderr().is_terminal() {
         ProgressBar::hidden()
     } else {
-        ProgressBar::new(0).with_style(style())
+        ProgressBar::new(entries).with_style(style())
     };
     loop {
         let found = operator.replay(GetReplayCommand { replay }).await.map_err(|error| {

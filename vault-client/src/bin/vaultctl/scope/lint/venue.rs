@@ -1,5 +1,7 @@
 //! What a venue's catalogue says of a credential's signatures.
 
+use std::collections::BTreeSet;
+
 use vault_model::{Class, Environment, VenueRequest};
 use vault_policy::CredentialFacts;
 use vault_venue::{KeyType, Operation, Venue};
@@ -17,10 +19,17 @@ pub struct Standing<'a> {
 pub fn add(facts: &mut CredentialFacts, venue: &Venue, standing: &Standing<'_>) {
     let binds = venue.catalog.signature.facts(standing.key_type).binds;
     facts.takes_signatures_once = venue.takes_signatures_once();
-    facts.signs_path = binds.method && binds.path;
+    facts.signs_path = binds.path && (binds.method || paths_are_enough(venue));
     facts.reads_can_be_signed = facts.signs_path || can_sign_a_read(venue, standing);
     let operations = &venue.catalog.operations;
     facts.disclosed = operations.iter().filter(|operation| operation.is_disclosed()).count();
+}
+
+/// Whether no two operations differ in their method alone.
+fn paths_are_enough(venue: &Venue) -> bool {
+    let mut paths = BTreeSet::new();
+    let mut signed = venue.catalog.operations.iter().filter(|operation| operation.signed);
+    signed.all(|operation| paths.insert(operation.path.as_str()))
 }
 
 /// Whether the signature of some read is good for reads alone. Where the path is not signed, that
@@ -101,7 +110,7 @@ const READS_MAX: usize = 12;
 mod tests {
     use vault_venue::Registry;
 
-    use super::{Environment, KeyType, Standing, can_sign_a_read};
+    use super::{Environment, KeyType, Standing, can_sign_a_read, paths_are_enough};
 
     fn reads(venue: &str, venue_checks: bool, rights: Option<&[String]>) -> bool {
         let registry = Registry::bundled().expect("catalogues");
@@ -117,6 +126,14 @@ mod tests {
         for venue in ["coinbase", "kraken", "okx"] {
             assert!(reads(venue, false, None), "{venue}");
         }
+    }
+
+    #[test]
+    fn a_path_alone_tells_the_operations_of_kraken_apart() {
+        let registry = Registry::bundled().expect("catalogues");
+        let enough = |venue| paths_are_enough(registry.venue(venue).expect("a venue"));
+        assert!(enough("kraken"));
+        assert!(!enough("binance"));
     }
 
     #[test]
