@@ -226,6 +226,7 @@ fn answer(
         market: &context.market,
         history: &History::default(),
         now: moment(case)?,
+        steady_now: moment(case)?,
         clock: ClockTime(0),
         country: None,
         takes_signatures_once: venue.takes_signatures_once(),

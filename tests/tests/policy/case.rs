@@ -16,11 +16,13 @@ use vault_policy::{
 #[derive(Clone, Debug)]
 pub struct Past {
     pub at: ClockTime,
+    /// Until when it can happen.
+    pub until: ClockTime,
     pub orders: u64,
     pub resting: u64,
     pub notional_usd: Option<Money>,
-    /// Which order it was: credential, operation, legs.
-    pub order: Option<(Name, String, Vec<Leg>)>,
+    /// Which orders it placed, each with the credential.
+    pub placed: Vec<(Name, Leg)>,
     /// Client order ids, each with the credential.
     pub ids: Vec<(Name, String)>,
     /// Venue, asset, amount.
@@ -29,14 +31,17 @@ pub struct Past {
 
 impl Past {
     fn spend(&self) -> Spend {
-        let order = self.order.as_ref();
         Spend {
             at: self.at,
+            until: self.until,
             orders: self.orders,
             resting: self.resting,
             notional_usd: self.notional_usd,
-            order_key: order
-                .map(|(credential, operation, legs)| order_key(credential, operation, legs)),
+            order_keys: self
+                .placed
+                .iter()
+                .map(|(credential, leg)| order_key(credential, leg))
+                .collect(),
             id_keys: self.ids.iter().map(|(credential, id)| id_key(credential, id)).collect(),
             withdrawn: self
                 .withdrawn
@@ -69,6 +74,7 @@ pub struct Case {
     /// How many of the orders that may rest have ended.
     pub ended: u64,
     pub now: Timestamp,
+    pub steady_now: Timestamp,
     pub clock: ClockTime,
     pub country: Option<Country>,
     pub takes_signatures_once: bool,
@@ -105,6 +111,7 @@ impl Case {
             market: &market,
             history: &history,
             now: self.now,
+            steady_now: self.steady_now,
             clock: self.clock,
             country: self.country,
             takes_signatures_once: self.takes_signatures_once,
@@ -117,7 +124,8 @@ impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.document.to_toml())?;
         writeln!(f, "{} from {} in {:?}", self.mode, self.address, self.country)?;
-        writeln!(f, "at {} ({})", self.now.iso_millis(), self.clock.0)?;
+        let (now, steady) = (self.now.iso_millis(), self.steady_now.iso_millis());
+        writeln!(f, "at {now}, steady {steady} ({})", self.clock.0)?;
         writeln!(f, "takes signatures once: {}", self.takes_signatures_once)?;
         writeln!(f, "halts {:?}", self.halts)?;
         for instrument in &self.instruments {

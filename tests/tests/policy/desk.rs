@@ -10,6 +10,7 @@
 
 use std::net::IpAddr;
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use vault_model::{
     ClockTime, Environment, Instrument, Mode, Money, Name, Pair, Product, SizeUnit, Timestamp,
@@ -122,6 +123,15 @@ impl Desk {
         }
     }
 
+    fn dated(&self, line: &str) -> String {
+        let Some((before, rest)) = line.split_once("deadline=+") else {
+            return line.to_owned();
+        };
+        let (seconds, after) = rest.split_once('s').expect("seconds");
+        let end = self.now.plus(Duration::from_secs(read(seconds))).iso_millis();
+        format!("{before}deadline={}{after}", end.replace(':', "%3A"))
+    }
+
     /// The vault's own clock.
     pub fn clock(&self) -> ClockTime {
         self.clock
@@ -155,8 +165,10 @@ impl Desk {
         true
     }
 
-    /// Asks; what is allowed is remembered.
+    /// Asks; what is allowed is remembered. `deadline=+30s` stands for the moment 30 s later.
     pub fn ask(&mut self, line: &str) -> Answer {
+        let dated = self.dated(line);
+        let line = dated.as_str();
         let mut words = line.splitn(5, ' ');
         let mut word = || words.next().unwrap_or_default();
         let (credential, mode, method, url, body) = (word(), word(), word(), word(), word());
@@ -196,6 +208,7 @@ impl Desk {
             market: &self.market,
             history: &self.history,
             now: self.now,
+            steady_now: self.now,
             clock: self.clock,
             country: self.country,
             takes_signatures_once: venue.takes_signatures_once(),

@@ -1,6 +1,7 @@
 //! Makes questions out of small alphabets, so that rules meet and about half of them is allowed.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use vault_model::{
     Class, ClockTime, HaltLevel, Leg, MarginMode, Member, Mode, Money, Name, OrderType, Product,
@@ -33,7 +34,15 @@ where
 pub fn case(dice: &mut Dice) -> Case {
     let document = document(dice);
     let mode = if dice.once_in(4) { Mode::Sign } else { Mode::Execute };
-    let reading = reading(dice, mode);
+    let mut reading = reading(dice, mode);
+    let now = now(dice);
+    let steady_now = if dice.once_in(8) { now.minus(Duration::from_secs(3_600)) } else { now };
+    let ends = ends(dice, steady_now);
+    for member in std::iter::once(&mut reading.stated).chain(&mut reading.closure) {
+        for leg in &mut member.legs {
+            leg.deadline = if dice.once_in(60) { None } else { ends };
+        }
+    }
     let credential: Name = read(if dice.once_in(40) { "other" } else { "main" });
     let mut halts = Vec::new();
     while dice.once_in(16) {
@@ -73,7 +82,8 @@ pub fn case(dice: &mut Dice) -> Case {
         prices: market::prices().into_iter().filter(|_| !dice.once_in(30)).collect(),
         ended: if ever == 0 { 0 } else { dice.below(ever as usize + 1) as u64 },
         past,
-        now: now(dice),
+        now,
+        steady_now,
         clock: ClockTime(CLOCK),
         country: match dice.below(8) {
             0 => None,
@@ -83,6 +93,20 @@ pub fn case(dice: &mut Dice) -> Case {
         takes_signatures_once: !dice.once_in(4),
         reading,
     }
+}
+
+/// When orders say that they end.
+fn ends(dice: &mut Dice, now: Timestamp) -> Option<Timestamp> {
+    let millis = match dice.below(10) {
+        0 => return None,
+        1 => -1,
+        2 => 60_001,
+        3 => 3_600_000,
+        4 => 60_000,
+        5 => 0,
+        _ => 1 + dice.below(59_999) as i64,
+    };
+    Some(Timestamp(now.micros() + millis * 1_000))
 }
 
 /// Around the edges of windows, and of the hours that a change of clocks makes and takes.
@@ -161,10 +185,10 @@ fn document(dice: &mut Dice) -> ScopeDocument {
         });
     }
     if dice.once_in(5) {
-        document.duplicates.client_order_id = Some(read(dice.word(SPANS)));
+        document.duplicates.client_order_id = Some(read(dice.word(&SPANS[..5])));
     }
     if dice.once_in(5) {
-        document.duplicates.order = Some(read(dice.word(SPANS)));
+        document.duplicates.order = Some(read(dice.word(&SPANS[..5])));
     }
     if dice.once_in(2) {
         document.withdrawal = Some(withdrawal(dice));
@@ -440,19 +464,22 @@ fn past(dice: &mut Dice, reading: &Reading) -> Vec<Past> {
             _ => dice.below(3) as u64,
         };
         let member = dice.pick(&[Some(&reading.stated), reading.closure.first(), None]).cloned();
-        let order = match member {
-            Some(member) if member.class == Class::Trade && dice.once_in(4) => {
-                let credential = read(dice.often("main", &["other"]));
-                Some((credential, member.operation.to_string(), member.legs))
-            }
-            _ => None,
-        };
+        let mut placed = Vec::new();
+        if let Some(member) = member.filter(|member| member.class == Class::Trade)
+            && dice.once_in(4)
+        {
+            let credential: Name = read(dice.often("main", &["other"]));
+            let orders = member.legs.into_iter().filter(|leg| !leg.amends);
+            placed.extend(orders.map(|leg| (credential.clone(), leg)));
+        }
+        let lasts = if dice.once_in(4) { dice.below(60_000_001) as u64 } else { 0 };
         past.push(Past {
             at: ClockTime(CLOCK - ago),
+            until: ClockTime(CLOCK - ago + lasts),
             orders: dice.below(4) as u64,
             resting: dice.below(3) as u64,
             notional_usd: (!dice.once_in(12)).then(|| dice.money(&["0", "40", "999.99", "1000"])),
-            order,
+            placed,
             ids: if dice.once_in(3) {
                 vec![(read(dice.often("main", &["other"])), dice.word(IDS).to_owned())]
             } else {

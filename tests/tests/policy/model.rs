@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 
 use chrono::{Datelike, Timelike};
 use vault_model::{
-    Class, HaltLevel, Leg, MarginMode, Member, Mode, OrderType, Product, SizeUnit, Symbols,
-    TimeInForce,
+    Class, HaltLevel, HaltTarget, Leg, MarginMode, Member, Mode, OrderType, Product, SizeUnit,
+    Symbols, TimeInForce,
 };
 use vault_policy::Grant;
 
@@ -36,6 +36,12 @@ pub fn objections(case: &Case) -> Objections {
     let members = members(case);
     if members.is_empty() {
         found.insert("CLASS_NOT_GRANTED");
+        let stops = |(target, level): &(HaltTarget, HaltLevel)| {
+            *level == HaltLevel::Nothing && is_about(case, &target.to_string())
+        };
+        if case.halts.iter().any(stops) {
+            found.insert("HALT_NOTHING");
+        }
     }
     for member in members {
         about_rights(case, member, &mut found);
@@ -155,6 +161,17 @@ fn about_rights(case: &Case, member: &Member, found: &mut Objections) {
     }
 }
 
+/// Whether a halt is about the request as a whole.
+fn is_about(case: &Case, target: &str) -> bool {
+    [
+        "all".to_owned(),
+        format!("client:{}", case.client),
+        format!("credential:{}", case.credential),
+        format!("venue:{}", case.reading.venue),
+    ]
+    .contains(&target.to_owned())
+}
+
 /// Halts by their texts.
 fn about_halts(case: &Case, member: &Member, found: &mut Objections) {
     let venue = case.reading.venue;
@@ -170,13 +187,7 @@ fn about_halts(case: &Case, member: &Member, found: &mut Objections) {
                 };
                 touches && !is_read(member)
             }
-            None => [
-                "all".to_owned(),
-                format!("client:{}", case.client),
-                format!("credential:{}", case.credential),
-                format!("venue:{venue}"),
-            ]
-            .contains(&target),
+            None => is_about(case, &target),
         };
         if !concerns {
             continue;
@@ -492,6 +503,23 @@ fn within<'c>(case: &'c Case, micros: u64) -> impl Iterator<Item = &'c Past> {
     case.past.iter().filter(move |past| i128::from(past.at.0) > now - i128::from(micros))
 }
 
+/// What can have happened in a window, of one kind: what was signed counts until it can happen no
+/// more, and nothing leaves a window before what came earlier.
+fn happening<'c, T: 'c>(
+    case: &'c Case,
+    micros: u64,
+    of_kind: impl Fn(&'c Past) -> Option<T> + 'c,
+) -> impl Iterator<Item = T> + 'c {
+    let now = i128::from(case.clock.0);
+    let mut newest = 0;
+    let dated = case.past.iter().filter_map(move |past| {
+        let kind = of_kind(past)?;
+        newest = newest.max(past.until.0);
+        Some((newest, kind))
+    });
+    dated.filter(move |(at, _)| i128::from(*at) > now - i128::from(micros)).map(|(_, kind)| kind)
+}
+
 /// Caps on sums bind what adds to them.
 fn about_sums(case: &Case, found: &mut Objections) {
     let caps = &case.document.cumulative;
@@ -499,14 +527,24 @@ fn about_sums(case: &Case, found: &mut Objections) {
     if !has_caps(case) || !members(case).iter().any(trades) {
         return;
     }
-    if case.mode == Mode::Sign && (!case.takes_signatures_once || caps.open_orders.is_some()) {
+    let lasts = |leg: &Leg| leg.deadline.map(|end| end.micros() - case.steady_now.micros());
+    let is_kept = |member: &Member| {
+        member.legs.is_empty()
+            || member
+                .legs
+                .iter()
+                .any(|leg| lasts(leg).is_none_or(|lasts| !(1..=60_000_000).contains(&lasts)))
+    };
+    let holds = case.takes_signatures_once && caps.open_orders.is_none();
+    if case.mode == Mode::Sign && (!holds || members(case).into_iter().filter(trades).any(is_kept))
+    {
         found.insert("CAP_NOT_ENFORCEABLE");
     }
     let worst = worst_of_all(case);
     for cap in &caps.notional_usd {
-        let before = within(case, cap.per.as_micros())
-            .filter_map(|past| past.notional_usd)
-            .fold(whole(0), |sum, one| sum + of(one));
+        let spent = |past: &Past| past.notional_usd.filter(|notional| !notional.is_zero());
+        let before =
+            happening(case, cap.per.as_micros(), spent).fold(whole(0), |sum, one| sum + of(one));
         match &worst.notional {
             None => {
                 for member in members(case).into_iter().filter(trades) {
@@ -520,7 +558,8 @@ fn about_sums(case: &Case, found: &mut Objections) {
         }
     }
     for cap in &caps.orders {
-        let before: u64 = within(case, cap.per.as_micros()).map(|past| past.orders).sum();
+        let orders = |past: &Past| (past.orders > 0).then_some(past.orders);
+        let before: u64 = happening(case, cap.per.as_micros(), orders).sum();
         if before + worst.orders > cap.at_most {
             found.insert("ORDER_RATE_REACHED");
         }
@@ -557,16 +596,22 @@ fn about_repetition(case: &Case, found: &mut Objections) {
     if let Some(span) = rules.order
         && worst_of_all(case).orders > 0
     {
-        let stated = &case.reading.stated;
-        let mut before = within(case, span.as_micros()).filter_map(|past| past.order.as_ref());
-        if before.any(|(credential, operation, legs)| {
-            *credential == case.credential
-                && **operation == *stated.operation
-                && *legs == stated.legs
-        }) {
-            found.insert("DUPLICATE_ORDER");
+        let placed: Vec<&Leg> = case.reading.stated.legs.iter().filter(|leg| !leg.amends).collect();
+        for (place, leg) in placed.iter().enumerate() {
+            let again = placed[..place].iter().any(|other| is_same(other, leg));
+            let mut before = within(case, span.as_micros()).flat_map(|past| &past.placed);
+            let known = |(by, other): &(_, Leg)| *by == case.credential && is_same(other, leg);
+            if again || before.any(known) {
+                found.insert("DUPLICATE_ORDER");
+            }
         }
     }
+}
+
+/// The same order, whatever its end and its margin.
+fn is_same(one: &Leg, other: &Leg) -> bool {
+    let plain = |leg: &Leg| Leg { deadline: None, margin_mode: None, ..leg.clone() };
+    plain(one) == plain(other)
 }
 
 fn about_withdrawals(case: &Case, member: &Member, found: &mut Objections) {
@@ -574,7 +619,7 @@ fn about_withdrawals(case: &Case, member: &Member, found: &mut Objections) {
         return;
     }
     let Some(rules) = &case.document.withdrawal else { return };
-    if case.mode == Mode::Sign && !case.takes_signatures_once {
+    if case.mode == Mode::Sign {
         found.insert("CAP_NOT_ENFORCEABLE");
     }
     if member.transfers.is_empty() {
@@ -597,10 +642,15 @@ fn about_withdrawals(case: &Case, member: &Member, found: &mut Objections) {
         }) {
             found.insert("ADDRESS_NOT_ALLOWED");
         }
-        let before = within(case, 86_400_000_000)
-            .flat_map(|past| &past.withdrawn)
-            .filter(|(there, what, _)| there.as_str() == venue && what == asset)
-            .fold(whole(0), |sum, (_, _, amount)| sum + of(*amount));
+        let moved = |past: &Past| {
+            let own = |moved: &&(_, String, _)| {
+                let (there, what, _): &(vault_model::Name, String, _) = moved;
+                there.as_str() == venue && what == asset
+            };
+            past.withdrawn.iter().find(own).map(|(_, _, amount)| *amount)
+        };
+        let before =
+            happening(case, 86_400_000_000, moved).fold(whole(0), |sum, amount| sum + of(amount));
         // All of the asset that this request moves.
         let now = member
             .transfers

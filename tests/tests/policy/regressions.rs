@@ -345,12 +345,21 @@ fn sums_cannot_be_capped_where_signatures_are_taken_twice() {
         &mut desk(PER_DAY),
         &[
             (&signed(okx_spot("buy", "60000", "0.001")), deny("CAP_NOT_ENFORCEABLE")),
+            // Without an end, it could be kept for another day.
             (
                 "kraken-main sign POST api.kraken.com/0/private/AddOrder pair=XBTUSD&type=buy&ordertype=limit&price=60000&volume=0.01",
+                deny("CAP_NOT_ENFORCEABLE"),
+            ),
+            (
+                "kraken-main sign POST api.kraken.com/0/private/AddOrder pair=XBTUSD&type=buy&ordertype=limit&price=60000&volume=0.01&deadline=+61s",
+                deny("CAP_NOT_ENFORCEABLE"),
+            ),
+            (
+                "kraken-main sign POST api.kraken.com/0/private/AddOrder pair=XBTUSD&type=buy&ordertype=limit&price=60000&volume=0.01&deadline=+30s",
                 worth("600"),
             ),
             (
-                "kraken-main sign POST api.kraken.com/0/private/AddOrder pair=XBTUSD&type=buy&ordertype=limit&price=60000&volume=0.01",
+                "kraken-main sign POST api.kraken.com/0/private/AddOrder pair=XBTUSD&type=buy&ordertype=limit&price=60000&volume=0.01&deadline=+30s",
                 deny("NOTIONAL_CAP_REACHED"),
             ),
         ],

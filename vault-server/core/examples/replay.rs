@@ -166,6 +166,11 @@ fn entry(index: u64, entries: u64) -> Entry {
             ..Leg::default()
         }];
     }
+    // Every order has to be there within 5 s, as a cap at Kraken asks.
+    if class == Class::Trade {
+        let deadline = entry.ts.plus(ORDER_LASTS);
+        entry.detail.insert("deadline".to_owned(), deadline.micros().to_string());
+    }
     if is_refused {
         entry.outcome = Outcome::Denied;
         entry.reason = Some("SYMBOL_NOT_GRANTED".to_owned());
@@ -177,6 +182,8 @@ fn entry(index: u64, entries: u64) -> Entry {
     entry.detail.insert("clock".to_owned(), clock.to_string());
     if class == Class::Trade {
         entry.detail.insert("resting".to_owned(), "1".to_owned());
+        let until = clock + ORDER_LASTS.as_micros();
+        entry.detail.insert("until".to_owned(), until.to_string());
         entry.notional = Some("30000.25".to_owned());
         entry.prices = BTreeMap::from([
             ("BTC/USD".to_owned(), "60500".to_owned()),
@@ -229,3 +236,4 @@ windows = ["mon-sun 00:00-24:00"]
 const BATCH: usize = 256;
 const BEGIN: Timestamp = Timestamp(1_762_732_800_000_000);
 const BOTS: u64 = 4;
+const ORDER_LASTS: Duration = Duration::from_secs(5);

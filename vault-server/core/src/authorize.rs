@@ -81,6 +81,8 @@ pub struct Judged<'a> {
     pub request: &'a VenueRequest,
     /// When, by the wall clock.
     pub now: Timestamp,
+    /// The same, without what it was put forward since the vault started.
+    pub steady_now: Timestamp,
     /// When, on the vault's own clock.
     pub clock: ClockTime,
 }
@@ -200,6 +202,7 @@ impl<'v> Ground<'v> {
             market: self.market,
             history: self.history,
             now: judged.now,
+            steady_now: judged.steady_now,
             clock: judged.clock,
             country: self.country,
             takes_signatures_once: self.venue.takes_signatures_once(),

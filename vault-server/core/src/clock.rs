@@ -92,12 +92,15 @@ impl PastClock {
 pub struct VaultClock {
     time: ClockTime,
     boottime_us: u64,
+    /// What the wall clock said at the beginning, and when that was.
+    began: (Timestamp, ClockTime),
 }
 
 impl VaultClock {
     /// Goes on where the log ends. On the same boot the time in which no vault ran is counted too;
     /// after another it is missing: windows get longer by it, never shorter.
-    pub fn resume(past: &PastClock, machine: &Machine) -> Self {
+    /// `now` is what the wall clock says.
+    pub fn resume(past: &PastClock, machine: &Machine, now: Timestamp) -> Self {
         let newest = past.newest.unwrap_or(FIRST);
         let measured = past.started.as_ref().and_then(|(then, at)| {
             let same_boot = then.boot.is_some() && then.boot == machine.boot;
@@ -105,7 +108,7 @@ impl VaultClock {
             Some(ClockTime(at.0.saturating_add(passed)))
         });
         let time = measured.map_or(newest, |measured| measured.max(newest));
-        Self { time, boottime_us: machine.boottime_us }
+        Self { time, boottime_us: machine.boottime_us, began: (now, time) }
     }
 
     /// Takes the time that has passed since the last look. A boot time that goes back, as that of a
@@ -120,6 +123,13 @@ impl VaultClock {
     pub fn time(&self) -> ClockTime {
         self.time
     }
+
+    /// What the wall clock says, without what it was put forward since the beginning.
+    pub fn steady(&self, now: Timestamp) -> Timestamp {
+        let (wall, time) = self.began;
+        let passed = i64::try_from(self.time.0.saturating_sub(time.0)).unwrap_or(i64::MAX);
+        now.min(Timestamp(wall.micros().saturating_add(passed)))
+    }
 }
 
 /// Where the clock of a new vault begins: the longest window fits before it.
@@ -127,10 +137,12 @@ pub const FIRST: ClockTime = ClockTime(31 * 86_400 * 1_000_000);
 
 #[cfg(test)]
 mod tests {
-    use vault_model::ClockTime;
+    use vault_model::{ClockTime, Timestamp};
     use vault_policy::Span;
 
     use super::{FIRST, Machine, PastClock, VaultClock, boottime_us};
+
+    const NOW: Timestamp = Timestamp(1_712_345_678_901_000);
 
     fn machine(boot: &str, boottime_us: u64) -> Machine {
         Machine { boot: (!boot.is_empty()).then(|| boot.to_owned()), boottime_us }
@@ -148,7 +160,7 @@ mod tests {
 
     #[test]
     fn a_new_vault_begins_where_the_longest_window_fits() {
-        let clock = VaultClock::resume(&PastClock::default(), &machine("a", 99));
+        let clock = VaultClock::resume(&PastClock::default(), &machine("a", 99), NOW);
         assert_eq!(clock.time(), FIRST);
         assert_eq!(FIRST.0, Span::MAX.as_micros());
     }
@@ -156,7 +168,7 @@ mod tests {
     #[test]
     fn on_the_same_boot_the_time_without_a_vault_counts() {
         // 20 s after that start, 13 s of them without a vault.
-        let clock = VaultClock::resume(&past("a"), &machine("a", 25_000_000));
+        let clock = VaultClock::resume(&past("a"), &machine("a", 25_000_000), NOW);
         assert_eq!(clock.time(), ClockTime(1_020_000_000));
     }
 
@@ -164,10 +176,10 @@ mod tests {
     fn on_another_boot_it_goes_on_from_the_newest_entry() {
         let newest = ClockTime(1_007_000_000);
         for machine in [machine("b", 25_000_000), machine("b", 0), machine("", 25_000_000)] {
-            assert_eq!(VaultClock::resume(&past("a"), &machine).time(), newest, "{machine:?}");
+            assert_eq!(VaultClock::resume(&past("a"), &machine, NOW).time(), newest, "{machine:?}");
         }
         // Two machines that do not name their boot may be two.
-        let clock = VaultClock::resume(&past(""), &machine("", 25_000_000));
+        let clock = VaultClock::resume(&past(""), &machine("", 25_000_000), NOW);
         assert_eq!(clock.time(), newest);
     }
 
@@ -175,7 +187,7 @@ mod tests {
     fn it_never_goes_back() {
         // A machine put back to an earlier state has the same boot and an earlier boot time.
         for boottime_us in [0, 5_000_000, 6_000_000] {
-            let mut clock = VaultClock::resume(&past("a"), &machine("a", boottime_us));
+            let mut clock = VaultClock::resume(&past("a"), &machine("a", boottime_us), NOW);
             assert_eq!(clock.time(), ClockTime(1_007_000_000), "{boottime_us}");
             let mut last = clock.time();
             for (look, passed) in
@@ -189,12 +201,24 @@ mod tests {
     }
 
     #[test]
+    fn a_wall_clock_that_is_put_forward_is_not_followed() {
+        let machine = machine("a", 0);
+        let mut clock = VaultClock::resume(&PastClock::default(), &machine, Timestamp(100));
+        clock.look(50);
+        assert_eq!(clock.steady(Timestamp(150)), Timestamp(150));
+        assert_eq!(clock.steady(Timestamp(149)), Timestamp(149));
+        assert_eq!(clock.steady(Timestamp(9_000)), Timestamp(150));
+        clock.look(60);
+        assert_eq!(clock.steady(Timestamp(9_000)), Timestamp(160));
+    }
+
+    #[test]
     fn the_end_of_numbers_is_an_end() {
         let past = PastClock {
             newest: Some(ClockTime(u64::MAX)),
             started: Some((machine("a", 0), ClockTime(u64::MAX - 1))),
         };
-        let mut clock = VaultClock::resume(&past, &machine("a", 50));
+        let mut clock = VaultClock::resume(&past, &machine("a", 50), NOW);
         clock.look(60);
         assert_eq!(clock.time(), ClockTime(u64::MAX));
     }

@@ -54,6 +54,16 @@ pub fn check_geoip(path: &Path) -> Result<(), GeoipError> {
 pub struct Countries(Option<Reader<Vec<u8>>>);
 
 impl Countries {
+    /// Takes a database that is in memory already. It is not verified: what is damaged in it makes
+    /// countries unknown.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with its head.
+    pub fn read(database: Vec<u8>) -> Result<Self, MaxMindDbError> {
+        Reader::from_source(database).map(Some).map(Self)
+    }
+
     /// Reads a database into memory; none without a path.
     ///
     /// # Errors

@@ -54,6 +54,7 @@ impl Vault {
             mode,
             request: &request,
             now,
+            steady_now: self.clock.steady(now),
             clock: self.clock_time(),
         };
         let explanation = match self.ground(judged) {

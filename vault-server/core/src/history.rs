@@ -27,7 +27,7 @@ pub struct Histories {
 impl Default for Histories {
     /// Remembers orders and client order ids for as long as any scope could ask for them.
     fn default() -> Self {
-        Self::new(Span::MAX)
+        Self::new(Span::DAY)
     }
 }
 
@@ -50,7 +50,7 @@ impl Histories {
 
     /// A client was given something. What counts for nothing is not kept.
     pub fn add(&mut self, client: &Name, spend: &Spend) {
-        if *spend == (Spend { at: spend.at, ..Spend::default() }) {
+        if *spend == (Spend { at: spend.at, until: spend.until, ..Spend::default() }) {
             return;
         }
         match self.clients.get_mut(client) {
@@ -84,7 +84,7 @@ impl Histories {
 /// For how long scopes ask for orders and client order ids; a second if none does.
 pub fn keys_asked(scopes: impl Iterator<Item = DuplicatesDocument>) -> Span {
     let spans = scopes.flat_map(|asked| [asked.client_order_id, asked.order]).flatten();
-    spans.max().or(Span::seconds(1)).unwrap_or(Span::MAX)
+    spans.max().or(Span::seconds(1)).unwrap_or(Span::DAY)
 }
 
 /// How many spends may be added before old ones are forgotten.
@@ -108,6 +108,14 @@ pub fn write(entry: &mut Entry, reading: &Reading, cost: &Cost, clock: ClockTime
     if cost.resting != 0 {
         say("resting", cost.resting.to_string());
     }
+    let until = cost.spend(clock).until;
+    if until != clock {
+        say("until", until.0.to_string());
+    }
+    if stated.legs.iter().any(|leg| leg.amends) {
+        let word = |leg: &Leg| if leg.amends { "yes" } else { "no" }.to_owned();
+        say("amends", list(stated.legs.iter().map(word)));
+    }
     let ids = client_order_ids(reading);
     if ids != entry.client_order_id.iter().map(String::as_str).collect::<Vec<_>>() {
         say("client_order_ids", list(ids.into_iter().map(str::to_owned)));
@@ -121,6 +129,14 @@ pub fn write(entry: &mut Entry, reading: &Reading, cost: &Cost, clock: ClockTime
         let words = cost.withdrawn.iter();
         let words = words.map(|out| format!("{}:{}:{}", out.venue, out.asset, out.amount));
         say("withdrawn", list(words));
+    }
+}
+
+/// Says by when the venue has to have the orders of an entry, if all of them state that.
+pub fn write_deadline(entry: &mut Entry) {
+    let deadlines: Option<Vec<_>> = entry.legs.iter().map(|leg| leg.deadline).collect();
+    if let Some(latest) = deadlines.and_then(|deadlines| deadlines.into_iter().max()) {
+        entry.detail.insert("deadline".to_owned(), latest.micros().to_string());
     }
 }
 
@@ -160,6 +176,9 @@ pub fn parts(list: &str) -> Vec<String> {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Noted<'a> {
+    /// `sign`: a list of yes and no, if any order is an amendment.
+    #[serde(borrow)]
+    pub amends: Option<Cow<'a, str>>,
     /// `log.started`.
     #[serde(borrow)]
     pub boot: Option<Cow<'a, str>>,
@@ -172,6 +191,9 @@ pub struct Noted<'a> {
     /// `sign`: a list.
     #[serde(borrow)]
     pub client_order_ids: Option<Cow<'a, str>>,
+    /// `sign`, `sign.denied`: microseconds since 1970, of the wall clock.
+    #[serde(borrow)]
+    pub deadline: Option<Cow<'a, str>>,
     /// `sign`: a list.
     #[serde(borrow)]
     pub margin_modes: Option<Cow<'a, str>>,
@@ -190,6 +212,9 @@ pub struct Noted<'a> {
     /// `price.accepted`: of the feed.
     #[serde(borrow)]
     pub revision: Option<Cow<'a, str>>,
+    /// `sign`: until when it can still happen, on the vault's own clock; if not its time.
+    #[serde(borrow)]
+    pub until: Option<Cow<'a, str>>,
     /// `sign`: a list.
     #[serde(borrow)]
     pub withdrawn: Option<Cow<'a, str>>,
@@ -198,7 +223,6 @@ pub struct Noted<'a> {
 /// What the entry of a signature says of what was counted.
 pub struct Signed<'e, 'a> {
     pub credential: &'e Name,
-    pub operation: &'e str,
     pub legs: Vec<Leg>,
     pub client_order_id: Option<&'e str>,
     pub notional: Option<&'e str>,
@@ -217,31 +241,34 @@ impl Signed<'_, '_> {
     ///
     /// [`Foreign`]: what cannot be read must not count as nothing.
     pub fn spend(self, at: ClockTime) -> Result<Spend, Foreign> {
-        let Self { credential, operation, mut legs, client_order_id, notional, noted } = self;
+        let Self { credential, legs, client_order_id, notional, noted } = self;
         let orders = match &noted.orders {
             Some(orders) => number(orders)?,
             None => legs.len() as u64,
         };
-        if let Some(modes) = &noted.margin_modes {
-            for (leg, word) in legs.iter_mut().zip(parts(modes)) {
-                let mode = (!word.is_empty()).then(|| word.parse());
-                leg.margin_mode = mode.transpose().map_err(|_| Foreign("margin_modes"))?;
-            }
-        }
+        let amends = match noted.amends.as_deref().map(parts) {
+            Some(words) if words.iter().all(|word| word == "yes" || word == "no") => words,
+            Some(_) => return Err(Foreign("amends")),
+            None => Vec::new(),
+        };
+        let amends = amends.iter().map(|word| word == "yes").chain(std::iter::repeat(false));
         let ids = match (&noted.client_order_ids, client_order_id) {
             (Some(list), _) => parts(list),
             (None, Some(id)) => vec![id.to_owned()],
             (None, None) => Vec::new(),
         };
-        let order_key = (orders > 0).then(|| vault_policy::order_key(credential, operation, &legs));
+        let placed = legs.iter().zip(amends).filter(|(_, amends)| !amends && orders > 0);
+        let order_keys = placed.map(|(leg, _)| vault_policy::order_key(credential, leg)).collect();
         let id_key = |id: &String| vault_policy::id_key(credential, id);
         let withdrawn = noted.withdrawn.as_deref().map(parts).unwrap_or_default();
+        let until = noted.until.as_deref().map(number).transpose()?.map_or(at, ClockTime);
         Ok(Spend {
             at,
+            until,
             orders,
             resting: noted.resting.as_deref().map_or(Ok(0), number)?,
             notional_usd: notional.map(sum).transpose()?,
-            order_key,
+            order_keys,
             id_keys: ids.iter().map(id_key).collect(),
             withdrawn: withdrawn.iter().map(|out| moved(out)).collect::<Result<_, _>>()?,
         })

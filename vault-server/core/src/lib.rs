@@ -54,7 +54,7 @@ mod writer;
 
 pub use authorize::VENUE_CHECKS;
 pub use config::{CatalogAddition, CoreConfig, DataDir, PublicAddresses, check_catalog};
-pub use country::{GeoipError, check_geoip};
+pub use country::{Countries, GeoipError, check_geoip};
 pub use error::VaultError;
 pub use init::{InitError, InitOptions, InitReport, init};
 pub use run::{CoreError, run};

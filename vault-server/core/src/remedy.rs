@@ -247,6 +247,7 @@ body = "form"
                 mode,
                 request,
                 now: Timestamp::default(),
+                steady_now: Timestamp::default(),
                 clock: ClockTime(0),
             }
         }

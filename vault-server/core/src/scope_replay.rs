@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::Builder;
+use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
@@ -65,6 +65,9 @@ pub enum ReplayError {
     /// The log cannot be read.
     #[error("the log cannot be read")]
     Audit(#[from] AuditError),
+    /// It was cancelled, or who asked for it has gone.
+    #[error("nobody asked for it any more")]
+    Cancelled,
     /// The catalogues do not load.
     #[error("the catalogues do not load")]
     Catalog(#[from] CatalogError),
@@ -81,6 +84,7 @@ impl ReplayError {
     pub fn words(&self) -> &'static str {
         match self {
             Self::Audit(_) => "the log cannot be read",
+            Self::Cancelled => "nobody asked for it any more",
             Self::Catalog(_) => "the catalogues do not load",
             Self::Geoip(_) => "the database of countries cannot be read",
             Self::Thread(_) => "no thread can be started",
@@ -91,6 +95,8 @@ impl ReplayError {
 /// How far a replay is, for other threads.
 #[derive(Debug, Default)]
 pub struct Progress {
+    /// When somebody last asked for it; absent: nobody has to.
+    asked_at: Mutex<Option<Instant>>,
     cancelled: AtomicBool,
     entries: AtomicU64,
     read: AtomicU64,
@@ -98,6 +104,13 @@ pub struct Progress {
 }
 
 impl Progress {
+    /// Of a replay that ends once nobody asks for it any more.
+    fn watched() -> Self {
+        let progress = Self::default();
+        progress.asked();
+        progress
+    }
+
     /// Entries read so far, and of how many; both 0 until the first of them is found.
     pub fn entries(&self) -> (u64, u64) {
         (self.read.load(Ordering::Acquire), self.entries.load(Ordering::Acquire))
@@ -114,7 +127,16 @@ impl Progress {
     }
 
     fn is_cancelled(&self) -> bool {
-        self.cancelled.load(Ordering::Acquire)
+        self.cancelled.load(Ordering::Acquire) || self.is_unasked(WAITED_FOR)
+    }
+
+    fn asked(&self) {
+        *self.asked_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    fn is_unasked(&self, limit: Duration) -> bool {
+        let asked_at = *self.asked_at.lock().unwrap_or_else(PoisonError::into_inner);
+        asked_at.is_some_and(|asked_at| asked_at.elapsed() >= limit)
     }
 
     fn begin(&self, entries: u64) {
@@ -140,8 +162,7 @@ pub(crate) struct Replays {
 
 struct Running {
     progress: Arc<Progress>,
-    /// When somebody last asked for it.
-    asked_at: Instant,
+    thread: JoinHandle<()>,
 }
 
 impl Replays {
@@ -150,9 +171,10 @@ impl Replays {
         if let Some(running) = self.last.take() {
             running.progress.cancel();
         }
-        let progress = Arc::new(Progress::default());
+        let progress = Arc::new(Progress::watched());
         let shown = Arc::clone(&progress);
         let run = move || {
+            give_way();
             let ended = replay(&plan, &shown);
             if let Err(error) = &ended {
                 tracing::warn!(%error, "a replay of a scope has ended early");
@@ -162,28 +184,34 @@ impl Replays {
             report.error = ended.map_or_else(|error| error.words(), |()| "");
             shown.show(report);
         };
-        Builder::new()
+        let thread = Builder::new()
             .name("replay".to_owned())
             .spawn(run)
             .map_err(|_| VaultError::Internal("no thread can be started"))?;
         self.number += 1;
-        self.last = Some(Running { progress, asked_at: Instant::now() });
+        self.last = Some(Running { progress, thread });
         Ok(self.number)
     }
 
     /// How far a replay is. One that nobody has asked for in a while is ended and forgotten.
     fn look(&mut self, number: u64) -> Option<Arc<Progress>> {
-        self.forget_old();
-        let running = self.last.as_mut().filter(|_| number == self.number)?;
-        running.asked_at = Instant::now();
-        Some(Arc::clone(&running.progress))
-    }
-
-    fn forget_old(&mut self) {
-        if let Some(running) = self.last.take_if(|last| last.asked_at.elapsed() >= KEPT) {
-            running.progress.cancel();
+        self.last.take_if(|last| last.progress.is_unasked(KEPT));
+        let Running { progress, thread } = self.last.as_ref().filter(|_| number == self.number)?;
+        // In this order: a thread that ends as it should shows its last report before.
+        if thread.is_finished() && !progress.report().finished {
+            let report = Report::clone(&progress.report());
+            progress.show(Report { finished: true, error: "it has stopped", ..report });
         }
+        progress.asked();
+        Some(Arc::clone(progress))
     }
+}
+
+/// Lets every other thread of the machine go first: those that sign are more urgent. The threads that
+/// this one starts do the same.
+fn give_way() {
+    // On Linux "no process" is the calling thread alone. Where it is refused, the replay is no worse.
+    let _ = rustix::process::setpriority_process(None, NICE);
 }
 
 impl Vault {
@@ -278,8 +306,12 @@ fn answer(progress: &Progress) -> v1::GetReplayResponse {
     }
 }
 
-/// How long a replay that nobody asks for is kept.
+/// How long what was found is kept if nobody asks for it.
 const KEPT: Duration = Duration::from_secs(600);
+/// How long a replay goes on if nobody asks for it: `vaultctl` asks some times a second.
+const WAITED_FOR: Duration = Duration::from_secs(60);
+/// Of 19.
+const NICE: i32 = 10;
 
 #[cfg(test)]
 mod tests;

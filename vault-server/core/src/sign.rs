@@ -42,7 +42,7 @@ impl Order {
         &'o self,
         client: &'o ClientRow,
         address: IpAddr,
-        (now, clock): (Timestamp, ClockTime),
+        asked: Asked<'_>,
     ) -> Judged<'o> {
         Judged {
             client,
@@ -50,8 +50,9 @@ impl Order {
             credential: &self.credential,
             mode: Mode::Sign,
             request: &self.request,
-            now,
-            clock,
+            now: asked.now,
+            steady_now: asked.steady_now,
+            clock: asked.clock,
         }
     }
 }
@@ -62,6 +63,7 @@ struct Asked<'a> {
     caller: &'a Caller,
     correlation: u64,
     now: Timestamp,
+    steady_now: Timestamp,
     clock: ClockTime,
 }
 
@@ -90,7 +92,8 @@ impl Vault {
             self.journal.refuse(Channel::Front, correlation, &VaultError::DiskFull, None);
             return Ok(());
         }
-        let asked = Asked { caller: &caller, correlation, now, clock: self.clock_time() };
+        let (steady_now, clock) = (self.clock.steady(now), self.clock_time());
+        let asked = Asked { caller: &caller, correlation, now, steady_now, clock };
         let order = match read_order(&caller.name, &call.request) {
             Ok(order) => order,
             Err(error) => return self.deny_sign(asked, None, &Facts::default(), &error),
@@ -158,7 +161,7 @@ impl Vault {
         order: &Order,
         facts: &mut Facts,
     ) -> Result<(SignedRequest, Option<u64>), VaultError> {
-        let Asked { caller, now, clock, .. } = asked;
+        let Asked { caller, now, .. } = asked;
         let client = self
             .opened()?
             .state
@@ -167,7 +170,7 @@ impl Vault {
             .get(&caller.name)
             .ok_or(VaultError::Internal("a caller is no client"))?;
         let address = caller.origin.address.ok_or(VaultError::Internal("a bot has no address"))?;
-        let permit = self.authorize(order.judged(client, address, (now, clock)), facts)?;
+        let permit = self.authorize(order.judged(client, address, asked), facts)?;
         let signed = self.take_nonce(&permit, &caller.name, now).and_then(|nonce| {
             let signed = self.sign_permitted(&permit, &order.request, nonce, now)?;
             Ok((signed, nonce))
@@ -258,7 +261,7 @@ impl Vault {
             limits_left: limits_left(cost),
         }
         .encode_to_vec();
-        let Asked { caller, correlation, now, clock } = asked;
+        let Asked { caller, correlation, now, clock, .. } = asked;
         self.replay.signed(order.key, place.index);
         self.replay.answered(order.key, order.content, response.clone(), now);
         self.released.add(&caller.name, &order.credential, usable_for_ms, now);
@@ -350,13 +353,13 @@ impl Vault {
         denial: &Denial,
         reading: &Reading,
     ) -> Vec<Remedy> {
-        let Asked { caller, now, clock, .. } = asked;
+        let caller = asked.caller;
         let (Some(client), Some(address)) =
             (self.tables().clients.get(&caller.name), caller.origin.address)
         else {
             return Vec::new();
         };
-        let judged = order.judged(client, address, (now, clock));
+        let judged = order.judged(client, address, asked);
         self.ground(judged)
             .map(|ground| ground.remedies(judged, denial, reading))
             .unwrap_or_default()
@@ -391,6 +394,7 @@ impl Vault {
                 _ => None,
             };
             entry.legs = stated.legs.clone();
+            history::write_deadline(&mut entry);
             entry.client_order_id = stated.client_order_id.clone();
             entry.closure_hash = Some(reading.closure_hash);
             entry.closure_widest = Some(reading.widest().operation.to_string());

@@ -148,7 +148,6 @@ impl Past {
         };
         let signed = Signed {
             credential,
-            operation: entry.operation.as_deref().unwrap_or_default(),
             legs: std::mem::take(&mut entry.legs),
             client_order_id: entry.client_order_id.as_deref(),
             notional: entry.notional.as_deref(),
@@ -181,7 +180,7 @@ impl Past {
     /// What has no time yet is taken as spent now.
     fn date(&mut self, at: ClockTime) {
         for (client, spend) in self.undated.drain(..) {
-            self.histories.add(&client, &Spend { at, ..spend });
+            self.histories.add(&client, &spend.moved_to(at));
         }
     }
 
@@ -312,7 +311,7 @@ pub fn start(
         Some(head.audit_size),
         &mut |index, line| past.visit(index, line),
     )?;
-    let clock = VaultClock::resume(&past.clock, machine);
+    let clock = VaultClock::resume(&past.clock, machine, now);
     past.date(clock.time());
     past.histories.tidy(clock.time());
     let signed = opened.checkpoint.as_ref().map(|checkpoint| checkpoint.size);

@@ -151,10 +151,11 @@ fn history() -> History {
         let before = 60_000_000 + (SPENDS - number) * 8_000_000;
         history.add(&Spend {
             at: ClockTime(CLOCK.0 - before),
+            until: ClockTime(CLOCK.0 - before),
             orders: 1,
             resting: 1,
             notional_usd: Some(money("60.12345")),
-            order_key: Some(number),
+            order_keys: vec![number],
             id_keys: vec![number],
             withdrawn: Vec::new(),
         });
@@ -197,6 +198,7 @@ fn decisions(bench: &mut Criterion) {
                 market: &market,
                 history: &history,
                 now: Timestamp(1_712_345_678_901_000),
+                steady_now: Timestamp(1_712_345_678_901_000),
                 clock: CLOCK,
                 country: None,
                 takes_signatures_once: venue.takes_signatures_once(),

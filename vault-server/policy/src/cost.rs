@@ -4,8 +4,9 @@ mod key;
 mod worth;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use vault_model::{Class, ClockTime, Member, Money, Pair};
+use vault_model::{Class, ClockTime, Member, Mode, Money, Pair, Timestamp};
 
 pub use key::{id_key, order_key};
 pub(crate) use worth::{Look, Pricer, Unpriced, Worth, exact, positive};
@@ -28,23 +29,29 @@ pub struct Cost {
     /// What is left under each cap after this, by the cap's name: decimals as text. Names are
     /// `notional_usd/SPAN`, `orders/SPAN`, `open_orders` and `withdrawal/VENUE/ASSET`.
     pub limits_left: BTreeMap<String, String>,
-    /// Names the order among others of the same client; absent without orders.
-    pub order_key: Option<u64>,
+    /// Names each order that the request states, among others of the same client. What amends an
+    /// order is none.
+    pub order_keys: Vec<u64>,
     /// The same for its client order ids.
     pub id_keys: Vec<u64>,
     /// What it moves out.
     pub withdrawn: Vec<Withdrawn>,
+    /// How long after it is signed it can still happen, as far as its orders state an end that is
+    /// near; nothing for what the vault sends itself.
+    pub lasts: Duration,
 }
 
 impl Cost {
     /// What the history keeps of it.
     pub fn spend(&self, at: ClockTime) -> Spend {
+        let lasts = u64::try_from(self.lasts.as_micros()).unwrap_or(u64::MAX);
         Spend {
             at,
+            until: ClockTime(at.0.saturating_add(lasts)),
             orders: self.orders,
             resting: self.resting,
             notional_usd: self.notional_usd,
-            order_key: self.order_key,
+            order_keys: self.order_keys.clone(),
             id_keys: self.id_keys.clone(),
             withdrawn: self.withdrawn.clone(),
         }
@@ -68,6 +75,12 @@ impl Cost {
                 };
                 let pricer = Pricer::of(question);
                 worth.looks.iter().for_each(|look| pricer.see(look, &mut self.prices));
+                if question.mode == Mode::Sign {
+                    let ends = member.legs.iter().filter_map(|leg| leg.deadline);
+                    let lasts = ends.map(|end| until(question.steady_now, end));
+                    let lasts = lasts.filter(|lasts| *lasts <= LASTS_MAX).max();
+                    self.lasts = self.lasts.max(lasts.unwrap_or_default());
+                }
             }
             Class::Withdraw => self.withdraw(question, member),
             _ => {}
@@ -80,26 +93,32 @@ impl Cost {
         }
     }
 
-    /// Closes the sum: names the order.
+    /// Closes the sum: names the orders.
     pub(crate) fn close(&mut self, question: &Question<'_>) {
         let stated = &question.reading.stated;
-        self.order_key = (self.orders > 0)
-            .then(|| order_key(question.credential, &stated.operation, &stated.legs));
+        if self.orders > 0 {
+            let orders = stated.legs.iter().filter(|leg| !leg.amends);
+            self.order_keys = orders.map(|leg| order_key(question.credential, leg)).collect();
+        }
     }
 
     fn withdraw(&mut self, question: &Question<'_>, member: &Member) {
         let Ok(venue) = question.reading.venue.parse() else {
             return;
         };
-        for own in withdrawn(&venue, member) {
-            let same =
-                |known: &&mut Withdrawn| known.venue == own.venue && known.asset == own.asset;
-            match self.withdrawn.iter_mut().find(same) {
-                Some(known) => known.amount = known.amount.max(own.amount),
-                None => self.withdrawn.push(own),
-            }
-        }
+        // The vault sends one operation; over signatures no withdrawal is allowed.
+        self.withdrawn = withdrawn(&venue, member);
     }
+}
+
+/// How far ahead the end of an order may be where it counts. Kraken takes no later one ("max now() +
+/// 60 seconds": its specification, see the catalogue).
+pub(crate) const LASTS_MAX: Duration = Duration::from_secs(60);
+
+/// How long it is from one moment to another; nothing if that is over.
+pub(crate) fn until(now: Timestamp, end: Timestamp) -> Duration {
+    let micros = end.micros().saturating_sub(now.micros());
+    Duration::from_micros(u64::try_from(micros).unwrap_or(0))
 }
 
 /// What one operation moves out, summed by asset. What does not say what and how much is left out:

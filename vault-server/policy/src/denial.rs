@@ -258,7 +258,7 @@ impl Denial {
                 "the scope allows so much of an asset in 24 hours, and none of one that it does not list"
             }
             Self::CapNotEnforceable(_) => {
-                "a cap that counts does not hold where the venue may take a signature twice; Execute may serve the request"
+                "a cap that counts holds over a signature only where the venue takes it once and every order states a deadline, at most 60 s ahead (Kraken); Execute may serve the request"
             }
             Self::ClassNotGrantable(_) => {
                 "no scope can grant keys, and withdraw only beside a table of withdrawals"

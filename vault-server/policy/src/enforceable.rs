@@ -13,6 +13,12 @@ pub enum NotEnforceable {
          it does not send; grant mode execute alone, or leave the cap out"
     )]
     OpenOrders,
+    /// A cap on withdrawals, where the bot sends.
+    #[error(
+        "withdrawal.per_day does not hold in mode sign: a signature of a withdrawal can be kept and \
+         sent on another day; grant mode execute alone, or leave the class withdraw out"
+    )]
+    Withdrawals,
     /// A cap that counts, where a signature may be good twice.
     #[error(
         "{cap} does not hold in mode sign with credential {credential}: its venue may take one \
@@ -45,15 +51,17 @@ pub fn enforceable(
     if grants(Class::Trade) && caps.open_orders.is_some() {
         return Err(NotEnforceable::OpenOrders);
     }
+    if grants(Class::Withdraw) && document.withdrawal.is_some() {
+        return Err(NotEnforceable::Withdrawals);
+    }
+    if !grants(Class::Trade) {
+        return Ok(());
+    }
     let counted = [
-        ("cumulative.notional_usd", Class::Trade, !caps.notional_usd.is_empty()),
-        ("cumulative.orders", Class::Trade, !caps.orders.is_empty()),
-        ("withdrawal.per_day", Class::Withdraw, document.withdrawal.is_some()),
+        ("cumulative.notional_usd", !caps.notional_usd.is_empty()),
+        ("cumulative.orders", !caps.orders.is_empty()),
     ];
-    for (cap, class, is_there) in counted {
-        if !is_there || !grants(class) {
-            continue;
-        }
+    for (cap, _) in counted.into_iter().filter(|(_, is_there)| *is_there) {
         let twice = |credential: &&Name| venues_once(credential) == Some(false);
         if let Some(credential) = document.credentials.iter().find(twice) {
             return Err(NotEnforceable::SignatureTwice { cap, credential: credential.clone() });

@@ -11,6 +11,8 @@ use crate::document::Span;
 pub struct Spend {
     /// When, on the vault's own clock.
     pub at: ClockTime,
+    /// Until when it can still happen: a signature is sent by whoever has it. Not before `at`.
+    pub until: ClockTime,
     /// Orders.
     pub orders: u64,
     /// Those that may rest.
@@ -18,11 +20,20 @@ pub struct Spend {
     /// Notional in USD; absent: could not be priced.
     pub notional_usd: Option<Money>,
     /// See [`crate::Cost`].
-    pub order_key: Option<u64>,
+    pub order_keys: Vec<u64>,
     /// See [`crate::Cost`].
     pub id_keys: Vec<u64>,
     /// What it moved out.
     pub withdrawn: Vec<Withdrawn>,
+}
+
+impl Spend {
+    /// The same at another time, good for as long.
+    #[must_use]
+    pub fn moved_to(self, at: ClockTime) -> Self {
+        let lasts = self.until.0.saturating_sub(self.at.0);
+        Self { at, until: ClockTime(at.0.saturating_add(lasts)), ..self }
+    }
 }
 
 /// An amount that left a venue.
@@ -54,20 +65,21 @@ pub struct History {
 impl History {
     /// Adds what was allowed. Times go on; one that is earlier than the last counts as the last.
     pub fn add(&mut self, spend: &Spend) {
+        let until = spend.until.max(spend.at);
         if spend.orders > 0 {
-            self.orders.push(spend.at, spend.orders);
+            self.orders.push(until, spend.orders);
         }
         if let Some(notional) = spend.notional_usd
             && !notional.is_zero()
         {
-            self.notional.push(spend.at, notional);
+            self.notional.push(until, notional);
         }
         for Withdrawn { venue, asset, amount } in &spend.withdrawn {
             let assets = self.withdrawn.entry(venue.clone()).or_default();
-            assets.entry(asset.clone()).or_default().push(spend.at, *amount);
+            assets.entry(asset.clone()).or_default().push(until, *amount);
         }
-        if let Some(key) = spend.order_key {
-            self.order_keys.push(spend.at, key);
+        for key in &spend.order_keys {
+            self.order_keys.push(spend.at, *key);
         }
         for key in &spend.id_keys {
             self.id_keys.push(spend.at, *key);

@@ -42,6 +42,9 @@ pub struct Question<'a> {
     pub history: &'a History,
     /// The wall clock, for weekly windows and nothing else.
     pub now: Timestamp,
+    /// The wall clock without what it was put forward since the vault started, for how long an order
+    /// that the venue's clock ends can still happen.
+    pub steady_now: Timestamp,
     /// The vault's own clock, for everything that is counted.
     pub clock: ClockTime,
     /// The country of the address, by the vault's database; absent: not known.

@@ -60,7 +60,7 @@ pub fn hint(denial: &Denial, remedies: &[Remedy]) -> String {
         return denial.advice();
     }
     let head = if matches!(denial, Denial::CapNotEnforceable(_)) {
-        "a cap that counts does not hold where the venue may take a signature twice"
+        "a cap that counts holds over a signature only where the venue takes it once and every order states a deadline, at most 60 s ahead (Kraken)"
     } else if is_stated {
         "the signature would authorise more than the request says"
     } else {

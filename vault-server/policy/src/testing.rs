@@ -142,6 +142,7 @@ pub fn window() -> impl Strategy<Value = Window> {
 
 /// What may not come again.
 pub fn duplicates() -> impl Strategy<Value = DuplicatesDocument> {
+    let span = || span().prop_map(|span| span.min(Span::DAY));
     (option::of(span()), option::of(span()))
         .prop_map(|(client_order_id, order)| DuplicatesDocument { client_order_id, order })
 }

@@ -153,6 +153,7 @@ fn answer(registry: &Registry, case: &Value) -> String {
         market: &market(),
         history: &History::default(),
         now: Timestamp::from_millis(1_712_345_678_901),
+        steady_now: Timestamp::from_millis(1_712_345_678_901),
         clock: ClockTime(0),
         country: None,
         takes_signatures_once: venue.takes_signatures_once(),

@@ -110,6 +110,7 @@ impl Case {
             market: &Market::default(),
             history: &History::default(),
             now: Timestamp(0),
+            steady_now: Timestamp(0),
             clock: ClockTime(0),
             country: None,
             takes_signatures_once: false,

@@ -134,6 +134,7 @@ fn answers(document: &ScopeDocument) -> Vec<bool> {
                         market: &market,
                         history: &history,
                         now: Timestamp(0),
+                        steady_now: Timestamp(0),
                         clock: ClockTime(0),
                         country: None,
                         takes_signatures_once: false,

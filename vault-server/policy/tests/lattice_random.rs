@@ -193,6 +193,7 @@ impl Asked {
             market: &self.market,
             history: &self.history,
             now: self.now,
+            steady_now: self.now,
             clock: CLOCK,
             country: self.country.map(|country| country.parse().expect("a country")),
             takes_signatures_once: self.once,
@@ -218,13 +219,14 @@ fn instrument(venue: &str, symbol: &str, product: Product, dice: &mut Dice) -> I
 
 fn spend(dice: &mut Dice, venue: &str, credential: &Name, stated: &Member, age: u64) -> Spend {
     let ids = stated.client_order_ids.iter().map(|id| id_key(credential, id));
-    let order = order_key(credential, &stated.operation, &stated.legs);
+    let orders = stated.legs.iter().map(|leg| order_key(credential, leg));
     Spend {
         at: ClockTime(CLOCK.0 - age * 1_000_000),
+        until: ClockTime(CLOCK.0 - age * 1_000_000),
         orders: dice.roll(12) as u64,
         resting: dice.roll(4) as u64,
         notional_usd: dice.maybe(testing::AMOUNTS).map(money),
-        order_key: (dice.roll(2) == 0).then_some(order),
+        order_keys: if dice.roll(2) == 0 { orders.collect() } else { Vec::new() },
         id_keys: if dice.roll(2) == 0 { ids.collect() } else { Vec::new() },
         withdrawn: dice
             .maybe(testing::AMOUNTS)

@@ -201,6 +201,7 @@ fn errors_point_at_the_place() {
         ("per = \"24h\"", "per = \"24 h\"", (41, 25), "a span of time"),
         ("per = \"24h\"", "per = \"32d\"", (41, 25), "a span of time"),
         ("per = \"24h\"", "per = \"3600s\"", (41, 56), "two caps on the same window"),
+        ("id = \"24h\"", "id = \"25h\"", (50, 19), "for 24h at most"),
         ("at_most = 20000 ", "at_most = \"-1\" ", (41, 78), "0 or more"),
         ("at_most = 5 ", "at_most = \"5\" ", (42, 35), "a whole number"),
         ("at_most = 5 ", "at_most = -5 ", (42, 35), "at most 1000000000"),
@@ -274,7 +275,7 @@ fn the_ends_of_every_range_belong_to_it() {
         "[cumulative]\nopen_orders = 0",
         "[cumulative]\nopen_orders = 1_000_000_000",
         "[hours]\ntimezone = \"UTC\"\nwindows = []",
-        "[duplicates]\norder = \"31d\"",
+        "[duplicates]\norder = \"24h\"",
         "[network]\ncountries = []",
     ] {
         let text = format!("name = \"a\"\n{line}\n");

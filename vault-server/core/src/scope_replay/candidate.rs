@@ -11,6 +11,7 @@ use vault_policy::{
 use super::Plan;
 use super::recorded::{Content, Recorded, Request};
 use super::tally::{Becomes, Report, Tally};
+use crate::clock::FIRST;
 use crate::country::Countries;
 use crate::history::{Histories, keys_asked};
 
@@ -25,8 +26,8 @@ pub struct Candidate<'p> {
     market: Market,
     halts: Halts,
     histories: Histories,
-    /// The newest time on both clocks.
-    newest: (Timestamp, ClockTime),
+    /// Both clocks at the newest request that says the vault's own; absent before the first request.
+    newest: Option<(Timestamp, ClockTime)>,
     /// How the candidate stands to each stored scope, by the scope's name.
     stored: HashMap<&'p Name, Standing>,
     tally: Tally,
@@ -77,7 +78,7 @@ impl<'p> Candidate<'p> {
             histories: Histories::new(keys_asked(std::iter::once(
                 plan.candidate.duplicates.clone(),
             ))),
-            newest: (Timestamp::default(), ClockTime::default()),
+            newest: None,
             stored: plan.stored.iter().map(standing).collect(),
             tally: Tally::default(),
         }
@@ -88,41 +89,57 @@ impl<'p> Candidate<'p> {
         self.tally.report()
     }
 
-    /// Takes the next request of the log.
-    pub fn take(&mut self, mut recorded: Recorded) {
+    /// Takes the next requests of the log.
+    pub fn take(&mut self, requests: Vec<Recorded>) {
+        if self.newest.is_none() {
+            self.newest = begin(&requests);
+        }
+        requests.into_iter().for_each(|recorded| self.take_one(recorded));
+    }
+
+    fn take_one(&mut self, mut recorded: Recorded) {
         let clock = self.clock(&recorded);
-        let is_judged = recorded.at >= self.plan.since;
-        match &mut recorded.request {
-            Content::Nothing if is_judged => match self.unread(&recorded) {
+        let spent = recorded.spent.take().map(|spent| spent.moved_to(clock));
+        if recorded.at < self.plan.since {
+            self.count(&recorded.client, spent);
+            return;
+        }
+        match &recorded.request {
+            Content::Nothing => match self.unread(&recorded) {
                 Some(missing) => self.tally.changed(Becomes::Unknown, missing, &recorded),
                 None => self.tally.same(),
             },
-            Content::Foreign if is_judged => {
+            Content::Foreign(_) => {
                 self.tally.changed(Becomes::Unknown, "OPERATION_NOT_KNOWN", &recorded);
+                self.count(&recorded.client, spent);
             }
-            Content::Request(request) => {
-                let spent = request.spent.take().map(|spent| Spend { at: clock, ..spent });
-                if is_judged {
-                    self.judge(&recorded, spent, clock);
-                } else if let Some(spent) = spent {
-                    self.histories.add(&recorded.client, &spent);
-                }
-            }
-            Content::Foreign | Content::Nothing => {}
+            Content::Request(request) => self.judge(&recorded, request, spent, clock),
+        }
+    }
+
+    fn count(&mut self, client: &Name, spent: Option<Spend>) {
+        if self.reach.is_some()
+            && let Some(spent) = spent
+        {
+            self.histories.add(client, &spent);
         }
     }
 
     /// The vault's own clock at a request. Where the entry does not say it, it is told from the wall
-    /// clock's way since the request before.
+    /// clock's way since the last request that did: a step of the wall clock is forgotten at the next.
     fn clock(&mut self, recorded: &Recorded) -> ClockTime {
-        let (at, clock) = self.newest;
-        let passed = u64::try_from(recorded.at.micros().saturating_sub(at.micros())).unwrap_or(0);
-        let clock = match recorded.clock {
-            Some(stated) => stated.max(clock),
-            None => ClockTime(clock.0.saturating_add(passed)),
-        };
-        self.newest = (recorded.at, clock);
-        clock
+        let (at, clock) = self.newest.unwrap_or((recorded.at, FIRST));
+        match recorded.clock {
+            Some(stated) => {
+                let clock = stated.max(clock);
+                self.newest = Some((recorded.at, clock));
+                clock
+            }
+            None => {
+                let passed = recorded.at.micros().saturating_sub(at.micros());
+                ClockTime(clock.0.saturating_add(u64::try_from(passed).unwrap_or(0)))
+            }
+        }
     }
 
     /// What is missing of a request that was refused before it was read, if the candidate could have
@@ -162,10 +179,13 @@ impl<'p> Candidate<'p> {
         country_fits && vault_policy::admits(&self.scope, networks, address).is_ok()
     }
 
-    fn judge(&mut self, recorded: &Recorded, spent: Option<Spend>, clock: ClockTime) {
-        let Content::Request(request) = &recorded.request else {
-            return;
-        };
+    fn judge(
+        &mut self,
+        recorded: &Recorded,
+        request: &Request,
+        spent: Option<Spend>,
+        clock: ClockTime,
+    ) {
         // Signing itself failed, or a halt stood: no scope would have changed that.
         if !recorded.allowed && !is_of_scopes(&recorded.reason) {
             self.tally.same();
@@ -193,11 +213,7 @@ impl<'p> Candidate<'p> {
             Answer::Unknown(_) if self.stays(recorded) => self.tally.same(),
             Answer::Unknown(missing) => self.tally.changed(Becomes::Unknown, missing, recorded),
         }
-        if self.reach.is_some()
-            && let Some(spent) = spent_now
-        {
-            self.histories.add(&recorded.client, &spent);
-        }
+        self.count(&recorded.client, spent_now);
     }
 
     /// What the candidate says to what was recorded.
@@ -220,6 +236,7 @@ impl<'p> Candidate<'p> {
                 market: &self.market,
                 history: self.histories.of(&recorded.client),
                 now: recorded.at,
+                steady_now: recorded.at,
                 clock,
                 country: asks_country.then(|| self.countries.of(address)).flatten(),
                 takes_signatures_once: request.takes_signatures_once,
@@ -285,7 +302,8 @@ impl<'p> Candidate<'p> {
     }
 
     /// Whether the answer stays, whatever is missing: the scope that gave it is known, and the candidate
-    /// is at least as wide, or for a denial at most.
+    /// is at least as wide, or for a denial at most. A candidate that counts must then be neither: what
+    /// else it has allowed before could leave less room, and what it has denied more.
     fn stays(&self, recorded: &Recorded) -> bool {
         let Some((name, revision)) = &recorded.scope else {
             return false;
@@ -295,12 +313,23 @@ impl<'p> Candidate<'p> {
             return false;
         };
         if recorded.allowed {
-            !standing.narrows
+            let counts_others = self.reach.is_some() && standing.widens;
+            !standing.narrows && !counts_others
         } else {
-            // What a narrower scope has not allowed before may leave room.
             !standing.widens && !is_of_windows(&recorded.reason)
         }
     }
+}
+
+/// Both clocks at the first request, as far as one of these says the vault's own.
+fn begin(requests: &[Recorded]) -> Option<(Timestamp, ClockTime)> {
+    let first = requests.first()?;
+    let said = requests.iter().find_map(|recorded| Some((recorded.at, recorded.clock?)));
+    let clock = said.map_or(FIRST, |(at, clock)| {
+        let passed = at.micros().saturating_sub(first.at.micros());
+        ClockTime(clock.0.saturating_sub(u64::try_from(passed).unwrap_or(0)))
+    });
+    Some((first.at, clock))
 }
 
 /// What is judged of a request as a whole: all of it is recorded.
@@ -348,6 +377,7 @@ fn most(mut now: Spend, then: Option<Spend>) -> Spend {
     if let Some(then) = then {
         now.orders = now.orders.max(then.orders);
         now.resting = now.resting.max(then.resting);
+        now.until = now.until.max(then.until);
         now.notional_usd = now.notional_usd.or(then.notional_usd);
     }
     now

@@ -31,6 +31,8 @@ pub struct Recorded {
     pub reason: String,
     /// The scope that judged it, and its revision.
     pub scope: Option<(Name, u64)>,
+    /// What was counted, if it was signed and that is asked for.
+    pub spent: Option<Spend>,
     pub request: Content,
 }
 
@@ -38,8 +40,8 @@ pub struct Recorded {
 pub enum Content {
     /// It was refused before it was read.
     Nothing,
-    /// The entry says something that the present build does not know, such as an operation.
-    Foreign,
+    /// The entry says something that the present build does not know, such as this operation.
+    Foreign(String),
     /// A request.
     Request(Box<Request>),
 }
@@ -53,8 +55,6 @@ pub struct Request {
     pub reading: Reading,
     /// Prices that the decision looked at.
     pub prices: Vec<(Pair, Money)>,
-    /// What was counted, if it was signed and that is asked for. The time is not set.
-    pub spent: Option<Spend>,
     pub missing: Missing,
 }
 
@@ -125,6 +125,9 @@ impl Recorded {
     ) -> Self {
         let text = |text: &Option<Text<'_>>| text.as_ref().map(|text| text.as_str().to_owned());
         let scope = glance.scope.as_ref().and_then(|name| name.as_str().parse().ok());
+        let counts = counts && glance.is_allowed();
+        let spent = if counts { spent(&glance) } else { None };
+        let is_readable = spent.is_some() || !counts;
         Self {
             index,
             at: Timestamp(glance.ts),
@@ -134,17 +137,20 @@ impl Recorded {
             allowed: glance.is_allowed(),
             reason: text(&glance.reason).unwrap_or_default(),
             scope: scope.zip(glance.scope_rev),
-            request: match &glance.operation {
+            spent,
+            request: match text(&glance.operation) {
                 None => Content::Nothing,
-                Some(_) => request(glance, operations, counts)
-                    .map_or(Content::Foreign, |request| Content::Request(Box::new(request))),
+                Some(operation) => match request(glance, operations) {
+                    Some(request) if is_readable => Content::Request(Box::new(request)),
+                    _ => Content::Foreign(operation),
+                },
             },
         }
     }
 }
 
 /// `None` for what this build does not know.
-fn request(mut glance: Glance<'_>, operations: &Operations<'_>, counts: bool) -> Option<Request> {
+fn request(mut glance: Glance<'_>, operations: &Operations<'_>) -> Option<Request> {
     let allowed = glance.is_allowed();
     let (venue, known) = operations.0.get_key_value(glance.venue.as_ref()?.as_str())?;
     let stated = known.by_name.get(glance.operation.as_ref()?.as_str())?;
@@ -156,9 +162,11 @@ fn request(mut glance: Glance<'_>, operations: &Operations<'_>, counts: bool) ->
     }
 
     let mut legs = std::mem::take(&mut glance.legs);
-    let spent = if allowed && counts { Some(spent(&glance, &credential, &legs)?) } else { None };
+    let deadline = glance.detail.deadline.as_deref().and_then(|text| text.parse().ok());
+    let deadline = deadline.map(Timestamp);
     for leg in &mut legs {
         leg.amends = stated.operation.amends;
+        leg.deadline = deadline;
     }
     if let Some(modes) = &glance.detail.margin_modes {
         for (leg, word) in legs.iter_mut().zip(history::parts(modes)) {
@@ -206,7 +214,6 @@ fn request(mut glance: Glance<'_>, operations: &Operations<'_>, counts: bool) ->
         takes_signatures_once: known.takes_signatures_once,
         reading: alone(venue, stated),
         prices,
-        spent,
         missing,
     })
 }
@@ -272,14 +279,16 @@ fn alone(venue: &'static str, member: Member) -> Reading {
 }
 
 /// What was counted; `None` if the entry does not say it as this build does.
-fn spent(glance: &Glance<'_>, credential: &Name, legs: &[Leg]) -> Option<Spend> {
+fn spent(glance: &Glance<'_>) -> Option<Spend> {
+    let credential: Name = glance.credential.as_ref()?.as_str().parse().ok()?;
     let signed = Signed {
-        credential,
-        operation: glance.operation.as_ref()?.as_str(),
-        legs: legs.to_vec(),
+        credential: &credential,
+        legs: glance.legs.clone(),
         client_order_id: glance.client_order_id.as_ref().map(Text::as_str),
         notional: glance.notional.as_ref().map(Text::as_str),
         noted: &glance.detail,
     };
-    signed.spend(ClockTime::default()).ok()
+    // Entries without a clock are of vaults that knew no ends of orders.
+    let at = glance.detail.clock.as_deref().map_or(Ok(0), history::number).ok()?;
+    signed.spend(ClockTime(at)).ok()
 }

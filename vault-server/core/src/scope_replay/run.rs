@@ -24,12 +24,15 @@ struct Batch {
     requests: Vec<Recorded>,
 }
 
-/// Replays a plan, and says in `progress` how far it is. Returns when it is through or cancelled.
+/// Replays a plan, and says in `progress` how far it is. Returns when it is through.
 ///
 /// # Errors
 ///
-/// [`ReplayError`]. What was found until then is in `progress`.
+/// [`ReplayError`], also if it is cancelled. What was found until then is in `progress`.
 pub fn replay(plan: &Plan, progress: &Progress) -> Result<(), ReplayError> {
+    if progress.is_cancelled() {
+        return Err(ReplayError::Cancelled);
+    }
     let registry = config::registry(&plan.catalog_additions)?;
     replay_by(&registry, plan, progress)
 }
@@ -75,9 +78,9 @@ pub(super) fn replay_by(
             };
             let batch = batch?;
             if progress.is_cancelled() {
-                break;
+                return Err(ReplayError::Cancelled);
             }
-            batch.requests.into_iter().for_each(|request| candidate.take(request));
+            candidate.take(batch.requests);
             progress.read(batch.read);
             if shown_at.elapsed() >= SHOWN_EVERY {
                 progress.show(candidate.report());
@@ -107,9 +110,12 @@ fn read(reader: &Reader, range: Range<u64>, to_makers: &[SyncSender<Lines>]) {
     };
     for maker in to_makers.iter().cycle() {
         let lines: Lines = entries.by_ref().take(BATCH_LINES).collect();
-        let is_last = lines.as_ref().map_or(true, Vec::is_empty);
+        if lines.as_ref().is_ok_and(Vec::is_empty) {
+            return;
+        }
+        let is_broken = lines.is_err();
         // Nobody listens any more once the replay is cancelled.
-        if (lines.is_err() || !is_last) && maker.send(lines).is_err() || is_last {
+        if maker.send(lines).is_err() || is_broken {
             return;
         }
     }

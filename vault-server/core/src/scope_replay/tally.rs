@@ -100,7 +100,8 @@ impl Tally {
         }
         let operation = match &recorded.request {
             Content::Request(request) => &*request.reading.stated.operation,
-            Content::Foreign | Content::Nothing => "",
+            Content::Foreign(operation) => operation,
+            Content::Nothing => "",
         };
         let group = (becomes, reason.to_owned(), operation.to_owned());
         if let Some(change) = self.groups.get(&group).and_then(|at| report.changes.get_mut(*at)) {
@@ -133,20 +134,22 @@ impl Tally {
 /// A request as people say it: `buy 0.5 BTC-USDT limit 60000, okx-main, 2026-11-22T06:30:00.000Z`.
 fn words(recorded: &Recorded) -> String {
     let mut words = String::new();
-    if let Content::Request(request) = &recorded.request {
-        let stated = &request.reading.stated;
-        match stated.legs.as_slice() {
-            [] => words += &stated.operation,
-            [first, more @ ..] => {
-                words += &order(first);
-                if !more.is_empty() {
-                    let _ = write!(words, " and {} more", more.len());
+    match &recorded.request {
+        Content::Request(request) => {
+            let stated = &request.reading.stated;
+            match stated.legs.as_slice() {
+                [] => words += &stated.operation,
+                [first, more @ ..] => {
+                    words += &order(first);
+                    if !more.is_empty() {
+                        let _ = write!(words, " and {} more", more.len());
+                    }
                 }
             }
+            let _ = write!(words, ", {}", request.credential);
         }
-        let _ = write!(words, ", {}", request.credential);
-    } else {
-        words += "not recorded";
+        Content::Foreign(operation) => words += operation,
+        Content::Nothing => words += "not recorded",
     }
     if let Some((cut, _)) = words.char_indices().nth(WORDS_MAX) {
         words.truncate(cut);

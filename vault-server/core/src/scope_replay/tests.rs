@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
@@ -10,7 +10,7 @@ use vault_policy::ScopeDocument;
 use vault_venue::Registry;
 
 use super::run::replay_by;
-use super::{Becomes, Plan, Progress, Replays, Report, replay};
+use super::{Becomes, Plan, Progress, ReplayError, Replays, Report, Running, WAITED_FOR, replay};
 
 /// A Monday, 00:00 UTC.
 const MONDAY: Timestamp = Timestamp(1_762_732_800_000_000);
@@ -104,11 +104,22 @@ impl Written {
         entry
     }
 
+    /// The same, and it has to be there within so many seconds.
+    fn brief_order_at_kraken(&mut self, at: Timestamp, seconds: u64) -> &mut Entry {
+        let entry = self.order_at_kraken(at, "60000");
+        let lasts = Duration::from_secs(seconds);
+        let clock: u64 = entry.detail["clock"].parse().expect("a number");
+        let until = clock + u64::try_from(lasts.as_micros()).expect("small");
+        entry.detail.insert("until".to_owned(), until.to_string());
+        entry.detail.insert("deadline".to_owned(), at.plus(lasts).micros().to_string());
+        entry
+    }
+
     fn refused(entry: &mut Entry, reason: &str) {
         entry.kind = EntryKind::SignDenied;
         entry.outcome = Outcome::Denied;
         entry.reason = Some(reason.to_owned());
-        entry.detail.clear();
+        entry.detail.retain(|key, _| key == "deadline");
     }
 
     /// Writes the log, and makes the plan of a replay that judges all of it.
@@ -304,6 +315,14 @@ fn a_closure_that_is_not_recorded_is_judged_as_far_as_it_is_known() {
     // Where it comes from is recorded: that needs no comparison.
     plan.stored = vec![(3, stored(&every.replace("10.0.0.0/8", "10.0.0.0/7")))];
     assert_eq!(run(&plan).same, 1);
+
+    // What else a wider candidate has allowed may be in the way of this.
+    let counts = format!("{every}[duplicates]\norder = \"1h\"\n");
+    plan.candidate = stored(&counts);
+    plan.stored = vec![(3, stored(&counts))];
+    assert_eq!(run(&plan).same, 1);
+    plan.stored = vec![(3, stored(&counts.replace(", \"ETH-USDT\"", "")))];
+    assert_eq!(run(&plan).unknown, 1);
 }
 
 #[test]
@@ -358,8 +377,8 @@ fn what_was_refused_unread_changes_nothing_unless_it_might_have_come_further() {
 fn windows_count_what_the_candidate_allows_and_what_was_there_before() {
     let rate = with("[cumulative]\norders = [{ per = \"1m\", at_most = 2 }]");
     let mut log = Written::new();
-    for second in [0, 10, 20, 61, 65, 75] {
-        log.order_at_kraken(after(second), "60000");
+    for second in [0, 10, 20, 62, 66, 76] {
+        log.brief_order_at_kraken(after(second), 1);
     }
     // The third is one too many and is not counted, so that the fourth and the last have room; the
     // fifth has none.
@@ -372,11 +391,67 @@ fn windows_count_what_the_candidate_allows_and_what_was_there_before() {
     plan.since = after(5);
     let report = run(&plan);
     assert_eq!((report.judged, report.now_denied), (5, 2));
-
-    // Where signatures are taken again, such a cap does not hold.
+    // What this build does not know was signed nevertheless.
     let mut log = Written::new();
-    log.order(after(1), "BTC-USDT", "60000");
-    assert_eq!(changes(&log.replay(&rate)), [(Becomes::Denied, "CAP_NOT_ENFORCEABLE", 1)]);
+    for (second, operation) in [(0, "POST /not/there"), (1, ""), (2, "")] {
+        let entry = log.brief_order_at_kraken(after(second), 1);
+        if !operation.is_empty() {
+            entry.operation = Some(operation.to_owned());
+        }
+    }
+    assert_eq!(
+        changes(&log.replay(&rate)),
+        [(Becomes::Denied, "ORDER_RATE_REACHED", 1), (Becomes::Unknown, "OPERATION_NOT_KNOWN", 1)]
+    );
+}
+
+#[test]
+fn a_cap_holds_only_over_orders_that_end_soon() {
+    let rate = with("[cumulative]\norders = [{ per = \"1m\", at_most = 9 }]");
+    let mut log = Written::new();
+    log.brief_order_at_kraken(after(1), 60);
+    log.brief_order_at_kraken(after(2), 61);
+    log.order_at_kraken(after(3), "60000");
+    // Where signatures are taken again, such a cap does not hold.
+    log.order(after(4), "BTC-USDT", "60000");
+    // Of a refusal it is recorded too.
+    Written::refused(log.brief_order_at_kraken(after(5), 5), "ORDER_RATE_REACHED");
+    let report = log.replay(&rate);
+    assert_eq!(
+        changes(&report),
+        [
+            (Becomes::Denied, "CAP_NOT_ENFORCEABLE", 2),
+            (Becomes::Denied, "CAP_NOT_ENFORCEABLE", 1),
+            (Becomes::Allowed, "ORDER_RATE_REACHED", 1),
+        ]
+    );
+    assert_eq!((report.same, report.changes[0].first_index), (1, 1));
+}
+
+#[test]
+fn a_refusal_has_the_time_that_has_passed_since_what_was_signed() {
+    let rate = with("[cumulative]\norders = [{ per = \"1m\", at_most = 1 }]");
+    let refused = |log: &mut Written, second| {
+        Written::refused(log.brief_order_at_kraken(after(second), 1), "ORDER_RATE_REACHED");
+    };
+    // The first stands before any request that says the vault's time, and is allowed now.
+    let mut log = Written::new();
+    refused(&mut log, 0);
+    log.brief_order_at_kraken(after(30), 1);
+    log.brief_order_at_kraken(after(62), 1);
+    refused(&mut log, 63);
+    let report = log.replay(&rate);
+    assert_eq!((report.now_allowed, report.now_denied, report.same), (1, 1, 2));
+    assert_eq!(report.changes[0].first_index, 1);
+
+    // The wall clock is put forward by an hour at a refusal, and back again.
+    let mut log = Written::new();
+    log.brief_order_at_kraken(after(0), 1);
+    refused(&mut log, 3_600);
+    log.brief_order_at_kraken(after(30), 1);
+    log.brief_order_at_kraken(after(65), 1);
+    let report = log.replay(&rate);
+    assert_eq!((report.now_allowed, report.now_denied, report.same), (1, 2, 1));
 }
 
 #[test]
@@ -455,7 +530,10 @@ fn an_operation_of_another_build_is_unknown() {
     log.order(after(1), "BTC-USDT", "60000").operation = Some("POST /not/there".to_owned());
     log.order(after(2), "BTC-USDT", "60000").venue = Some("elsewhere".to_owned());
     let report = log.replay(SCOPE);
-    assert_eq!(changes(&report), [(Becomes::Unknown, "OPERATION_NOT_KNOWN", 2)]);
+    let unknown = (Becomes::Unknown, "OPERATION_NOT_KNOWN", 1);
+    assert_eq!(changes(&report), [unknown, unknown]);
+    assert_eq!(report.changes[0].operation, "POST /not/there");
+    assert_eq!(report.changes[1].operation, ORDER);
 }
 
 #[test]
@@ -520,6 +598,42 @@ fn a_replay_is_asked_for_while_it_runs_and_another_takes_its_place() {
     assert_eq!((found.read, found.entries, found.now_denied), (3_000, 3_000, 3_000));
     assert_eq!(found.error, "");
     assert_eq!(found.changes[0].becomes, "denied");
+}
+
+#[test]
+fn a_replay_ends_when_it_is_cancelled_and_when_nobody_asks_for_it() {
+    let mut log = Written::new();
+    for second in 0..100 {
+        log.order(after(second), "BTC-USDT", "60000");
+    }
+    let plan = log.plan(SCOPE);
+    let progress = Progress::watched();
+    assert!(replay_by(registry(), &plan, &progress).is_ok());
+    progress.cancel();
+    assert!(matches!(replay_by(registry(), &plan, &progress), Err(ReplayError::Cancelled)));
+    assert!(matches!(replay(&plan, &progress), Err(ReplayError::Cancelled)));
+
+    let Some(long_ago) = Instant::now().checked_sub(WAITED_FOR) else {
+        return;
+    };
+    let progress = Progress::watched();
+    *progress.asked_at.lock().expect("sound") = Some(long_ago);
+    assert!(matches!(replay_by(registry(), &plan, &progress), Err(ReplayError::Cancelled)));
+    assert_eq!(progress.report().judged, 0);
+    progress.asked();
+    assert!(replay_by(registry(), &plan, &progress).is_ok());
+}
+
+#[test]
+fn a_thread_that_stops_is_said_so() {
+    let mut replays = Replays { number: 1, last: None };
+    let thread = std::thread::spawn(|| ());
+    while !thread.is_finished() {
+        std::thread::yield_now();
+    }
+    replays.last = Some(Running { progress: Arc::new(Progress::watched()), thread });
+    let found = super::answer(&replays.look(1).expect("is known"));
+    assert_eq!((found.finished, found.error.as_str()), (true, "it has stopped"));
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! What a start reads in the log is what was counted when it was written.
 
+use std::time::Duration;
+
 use proptest::collection::vec;
 use proptest::option::of;
 use proptest::prelude::*;
@@ -69,6 +71,7 @@ prop_compose! {
         quantity in of(select(vec!["1", "0.001", "2"])),
         leverage in of(select(vec!["2", "5"])),
         margin_mode in of(select(MarginMode::ALL)),
+        amends in any::<bool>(),
     ) -> Leg {
         Leg {
             symbol: Some(symbol.to_owned()),
@@ -77,6 +80,7 @@ prop_compose! {
             quantity: quantity.map(str::to_owned),
             leverage: leverage.map(str::to_owned),
             margin_mode,
+            amends,
             ..Leg::default()
         }
     }
@@ -94,6 +98,7 @@ prop_compose! {
         notional in of((0u64..1 << 40, 0u64..1_000)),
         huge in any::<bool>(),
         withdrawn in vec((select(vec!["BTC", "USD.M"]), 1u64..100), 0..3),
+        lasts_us in select(vec![0u64, 1, 60_000_000]),
         after_us in select(vec![0u64, 1, 999_999, 1_000_000, 3_600_000_000, 86_400_000_000]),
     ) -> Signature {
         let credential = name("main");
@@ -117,17 +122,18 @@ prop_compose! {
         });
         // An entry has the notional of orders alone.
         let orders = if notional_usd.is_some() { orders.max(1) } else { orders };
-        let order_key =
-            (orders > 0).then(|| vault_policy::order_key(&credential, operation, &legs));
+        let placed = legs.iter().filter(|leg| orders > 0 && !leg.amends);
+        let order_keys = placed.map(|leg| vault_policy::order_key(&credential, leg)).collect();
         Signature {
             client,
             cost: Cost {
                 orders,
                 resting,
                 notional_usd,
-                order_key,
+                order_keys,
                 id_keys,
                 withdrawn: withdrawn.collect(),
+                lasts: Duration::from_micros(lasts_us),
                 ..Cost::default()
             },
             reading: reading(class, operation, legs, ids, others),
@@ -189,9 +195,9 @@ fn asked(histories: &Histories, client: &str, of: &[Signature], at: ClockTime) -
         ));
         let keys = of.iter().map(|signature| &signature.cost);
         answers.extend(keys.flat_map(|cost| {
-            let order = cost.order_key.map(|key| history.has_order(key, per, at));
+            let orders = cost.order_keys.iter().map(|key| history.has_order(*key, per, at));
             let ids = cost.id_keys.iter().map(|key| history.has_id(*key, per, at));
-            std::iter::once(format!("{order:?}")).chain(ids.map(|has| has.to_string()))
+            orders.chain(ids).map(|has| has.to_string()).collect::<Vec<_>>()
         }));
     }
     answers
@@ -223,14 +229,14 @@ proptest! {
 
 fn order(client: &'static str, usd: &str) -> Signature {
     let leg = Leg { symbol: Some("XBTUSD".to_owned()), ..Leg::default() };
-    let key = vault_policy::order_key(&name("main"), "POST /order", std::slice::from_ref(&leg));
+    let key = vault_policy::order_key(&name("main"), &leg);
     Signature {
         client,
         cost: Cost {
             orders: 1,
             resting: 1,
             notional_usd: Some(money(usd)),
-            order_key: Some(key),
+            order_keys: vec![key],
             ..Cost::default()
         },
         reading: reading(Class::Trade, "POST /order", vec![leg], Vec::new(), Vec::new()),
@@ -245,7 +251,7 @@ fn what_was_signed_without_a_clock_counts_from_the_first_start_that_has_one() {
     // Nothing of the log has a clock: it begins now, and so do they.
     let mut past = read(&old);
     let machine = Machine { boot: None, boottime_us: 0 };
-    let begun = VaultClock::resume(&past.clock, &machine).time();
+    let begun = VaultClock::resume(&past.clock, &machine, Timestamp(0)).time();
     past.date(begun);
     assert_eq!(begun, FIRST);
     assert_eq!(past.histories.of(&name("one")).notional_within(day, begun), money("12"));
@@ -272,7 +278,7 @@ fn the_clock_goes_on_from_the_newest_start_and_the_largest_entry() {
     ];
     let resumed = |boot: &str, boottime_us| {
         let machine = Machine { boot: Some(boot.to_owned()), boottime_us };
-        VaultClock::resume(&read(&lines).clock, &machine).time()
+        VaultClock::resume(&read(&lines).clock, &machine, Timestamp(0)).time()
     };
     assert_eq!(resumed("b", 35_000_000), at(90));
     assert_eq!(resumed("c", 35_000_000), at(65));
@@ -294,7 +300,8 @@ fn what_cannot_be_read_is_not_taken_as_nothing() {
         ("clock", "soon"),
         ("orders", "-1"),
         ("resting", ""),
-        ("margin_modes", "odd"),
+        ("amends", "odd"),
+        ("until", "never"),
         ("withdrawn", "kraken:1"),
     ] {
         let mut entry = Entry::from_line(&line(&order("one", "5"), Some(FIRST))).expect("an entry");
@@ -348,7 +355,7 @@ fn keys_are_kept_for_as_long_as_a_scope_asks_for_them() {
 
     let hour: Span = "1h".parse().expect("a span");
     let order = order("one", "5");
-    let key = order.cost.order_key.expect("an order has one");
+    let key = order.cost.order_keys[0];
     let mut histories = Histories::new(hour);
     histories.add(&name("one"), &order.cost.spend(FIRST));
     let has = |histories: &Histories, at| histories.of(&name("one")).has_order(key, hour, at);

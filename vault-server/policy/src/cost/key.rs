@@ -7,36 +7,32 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use vault_model::{Leg, Name};
 
-/// Names the orders of a request: by the credential, the operation that it states and what each
-/// order says. Margin modes are left out, as the log keeps them apart from the orders; client order
-/// ids and deadlines are no part of an order.
-pub fn order_key(credential: &Name, operation: &str, legs: &[Leg]) -> u64 {
+/// Names an order: by the credential and what it says, whether it comes alone or in a batch. Margin
+/// modes are left out, as the log keeps them apart from the orders; client order ids and deadlines
+/// are no part of an order.
+pub fn order_key(credential: &Name, leg: &Leg) -> u64 {
     let mut hasher = DefaultHasher::new();
     credential.as_str().hash(&mut hasher);
-    operation.hash(&mut hasher);
-    legs.len().hash(&mut hasher);
-    for leg in legs {
-        // By name, so that a new field asks here whether it is part of an order.
-        let Leg {
-            product,
-            symbol,
-            side,
-            order_type,
-            tif,
-            quantity,
-            quote_quantity,
-            price,
-            trigger_price,
-            reduce_only,
-            post_only,
-            leverage,
-            margin_mode: _,
-            amends: _,
-            deadline: _,
-        } = leg;
-        (product, side, order_type, tif, reduce_only, post_only).hash(&mut hasher);
-        (symbol, quantity, quote_quantity, price, trigger_price, leverage).hash(&mut hasher);
-    }
+    // By name, so that a new field asks here whether it is part of an order.
+    let Leg {
+        product,
+        symbol,
+        side,
+        order_type,
+        tif,
+        quantity,
+        quote_quantity,
+        price,
+        trigger_price,
+        reduce_only,
+        post_only,
+        leverage,
+        margin_mode: _,
+        amends: _,
+        deadline: _,
+    } = leg;
+    (product, side, order_type, tif, reduce_only, post_only).hash(&mut hasher);
+    (symbol, quantity, quote_quantity, price, trigger_price, leverage).hash(&mut hasher);
     hasher.finish()
 }
 

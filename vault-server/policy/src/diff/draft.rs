@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::ops::ControlFlow;
+use std::time::Duration;
 
 use vault_model::{
     Asset, Class, Instrument, Leg, Member, Mode, Money, Name, OrderType, Pair, Product, Side,
@@ -89,6 +90,7 @@ fn orders(draft: &Draft<'_>, ask: &mut dyn FnMut(Example) -> Found) -> Found {
     if reduce && !is_derivative {
         return ControlFlow::Continue(());
     }
+    let is_kept_once = draft.mode == Mode::Sign && draft.venue.takes_signatures_once;
     let terms = terms(draft);
     for order_type in contrast.types() {
         let has_limit = matches!(
@@ -125,6 +127,8 @@ fn orders(draft: &Draft<'_>, ask: &mut dyn FnMut(Example) -> Found) -> Found {
                     post_only: (post || is_maker).then_some(true),
                     leverage: terms.leverage.map(|leverage| leverage.to_string()),
                     margin_mode: terms.margin_mode,
+                    // Where caps hold over signatures, they hold for orders that end soon.
+                    deadline: is_kept_once.then(|| draft.at.plus(SOON)),
                     ..Leg::default()
                 };
                 if let Some(example) = order(draft, leg, terms) {
@@ -135,6 +139,8 @@ fn orders(draft: &Draft<'_>, ask: &mut dyn FnMut(Example) -> Found) -> Found {
     }
     ControlFlow::Continue(())
 }
+
+const SOON: Duration = Duration::from_secs(30);
 
 fn is_triggered(order_type: OrderType) -> bool {
     matches!(
@@ -180,20 +186,21 @@ fn order(draft: &Draft<'_>, leg: Leg, terms: &Terms) -> Option<Example> {
             let keys = vec![id_key(draft.credential, &id)];
             example.member.client_order_id = Some(id.clone());
             example.member.client_order_ids = vec![id];
-            Some(Before { ago: *ago, spend: one_order(None, keys), words })
+            Some(Before { ago: *ago, spend: one_order(Vec::new(), keys), words })
         }
         Earlier::SameOrder(ago) => {
-            let key = order_key(draft.credential, OPERATION, &example.member.legs);
+            let orders = example.member.legs.iter();
+            let keys = orders.map(|leg| order_key(draft.credential, leg)).collect();
             let words = "the same order".to_owned();
-            Some(Before { ago: *ago, spend: one_order(Some(key), Vec::new()), words })
+            Some(Before { ago: *ago, spend: one_order(keys, Vec::new()), words })
         }
     };
     Some(example)
 }
 
 /// An order that costs nothing under any cap but by being there.
-fn one_order(order_key: Option<u64>, id_keys: Vec<u64>) -> Spend {
-    Spend { notional_usd: Some(Money::ZERO), order_key, id_keys, ..Spend::default() }
+fn one_order(order_keys: Vec<u64>, id_keys: Vec<u64>) -> Spend {
+    Spend { notional_usd: Some(Money::ZERO), order_keys, id_keys, ..Spend::default() }
 }
 
 /// What an admin would have approved for such a symbol.

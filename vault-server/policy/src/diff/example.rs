@@ -91,6 +91,7 @@ impl Example {
             market: &market,
             history: &history,
             now: self.at,
+            steady_now: self.at,
             clock: CLOCK,
             country: self.country,
             takes_signatures_once: self.takes_signatures_once,

@@ -57,6 +57,7 @@ impl ScopeDocument {
         self.check_orders()?;
         fraction("pricing.slippage", self.pricing.slippage)?;
         self.check_cumulative()?;
+        self.check_duplicates()?;
         self.check_withdrawal()?;
         if self.shadow.as_ref() == Some(&self.name) {
             return misfit("shadow", NotADocument::Shadow, Vec::new());
@@ -126,6 +127,18 @@ impl ScopeDocument {
             count("cumulative.orders", *at_most, at)?;
         }
         count("cumulative.open_orders", cumulative.open_orders.unwrap_or(0), Vec::new())
+    }
+
+    fn check_duplicates(&self) -> Checked {
+        for (dimension, span) in [
+            ("duplicates.client_order_id", self.duplicates.client_order_id),
+            ("duplicates.order", self.duplicates.order),
+        ] {
+            if span.is_some_and(|span| span > Span::DAY) {
+                return misfit(dimension, NotADocument::SpanTooLong, Vec::new());
+            }
+        }
+        Ok(())
     }
 
     fn check_withdrawal(&self) -> Checked {

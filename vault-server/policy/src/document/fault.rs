@@ -58,6 +58,9 @@ pub enum NotADocument {
     /// Not a span of time.
     #[error("a span of time is written 10s, 5m, 24h or 30d, and is at most 31d")]
     Span,
+    /// A span for which nobody keeps what was there.
+    #[error("duplicates are found again for 24h at most")]
+    SpanTooLong,
     /// Not a time zone.
     #[error("a time zone is a name of the IANA database, such as Europe/Berlin or UTC")]
     Timezone,

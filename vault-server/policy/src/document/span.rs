@@ -13,6 +13,9 @@ use super::NotADocument;
 pub struct Span(u32);
 
 impl Span {
+    /// 24 hours.
+    pub const DAY: Self = Self(86_400);
+
     /// The longest.
     pub const MAX: Self = Self(31 * 86_400);
 

@@ -1,13 +1,13 @@
 //! The rules of what adds up: notional and orders in windows that slide, and orders that may rest.
 //!
 //! They hold over what can happen, not over what was signed: where a venue may take one signature
-//! twice, only what the vault sends itself is counted.
+//! twice, or at any time, only what the vault sends itself is counted.
 
 use std::time::Duration;
 
-use vault_model::{Class, ClockTime, Member, Mode, Money};
+use vault_model::{Class, ClockTime, Leg, Member, Mode, Money};
 
-use crate::cost::Cost;
+use crate::cost::{Cost, LASTS_MAX, until};
 use crate::denial::{Denial, Reached};
 use crate::judge::Question;
 
@@ -18,18 +18,27 @@ pub(crate) fn judge_enforceable(question: &Question<'_>) -> Result<(), Denial> {
     }
     let caps = &question.scope.cumulative;
     let in_windows = !caps.notional.is_empty() || !caps.orders.is_empty();
+    let holds = |member: &Member| question.takes_signatures_once && ends_soon(question, member);
     let is_bound = |member: &&Member| match member.class {
         // The vault is never told what became of orders that it did not send.
-        Class::Trade => {
-            caps.open_orders.is_some() || (in_windows && !question.takes_signatures_once)
-        }
-        Class::Withdraw => question.scope.withdrawal.is_some() && !question.takes_signatures_once,
+        Class::Trade => caps.open_orders.is_some() || (in_windows && !holds(member)),
+        // No venue ends the signature of a withdrawal.
+        Class::Withdraw => question.scope.withdrawal.is_some(),
         _ => false,
     };
     match question.members().iter().find(is_bound) {
         Some(member) => Err(Denial::CapNotEnforceable(question.outside(member))),
         None => Ok(()),
     }
+}
+
+/// Whether every order ends before long, by its own word: signatures that stay good could be kept,
+/// and sent all in one window.
+fn ends_soon(question: &Question<'_>, member: &Member) -> bool {
+    // An end that is over is one that the vault cannot measure: its clock may be ahead.
+    let is_soon = |end| end > question.steady_now && until(question.steady_now, end) <= LASTS_MAX;
+    let is_soon = |leg: &Leg| leg.deadline.is_some_and(is_soon);
+    !member.legs.is_empty() && member.legs.iter().all(is_soon)
 }
 
 /// Judges the request as a whole, and notes what is left. What orders nothing passes, also where a

@@ -15,10 +15,14 @@ pub(crate) fn judge(question: &Question<'_>, cost: &Cost) -> Result<(), Denial> 
             return Err(Denial::DuplicateClientOrderId);
         }
     }
-    if let (Some(per), Some(key)) = (question.scope.duplicates.order, cost.order_key)
-        && history.has_order(key, per, clock)
-    {
-        return Err(Denial::DuplicateOrder);
+    if let Some(per) = question.scope.duplicates.order {
+        let keys = &cost.order_keys;
+        let comes_again = |(place, key): (usize, &u64)| {
+            history.has_order(*key, per, clock) || keys[..place].contains(key)
+        };
+        if keys.iter().enumerate().any(comes_again) {
+            return Err(Denial::DuplicateOrder);
+        }
     }
     Ok(())
 }

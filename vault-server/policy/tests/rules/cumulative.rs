@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use vault_model::{Class, OrderType, Side};
+use vault_model::{Class, Leg, OrderType, Side};
 use vault_policy::{Denial, NotionalCap, OrderCap, Reached, Remedy, execute_remedy, hint};
 
 use super::*;
@@ -24,6 +24,12 @@ fn orders(caps: &[(&str, u64)]) -> Bed {
 
 fn buy(notional: &str) -> Member {
     trade([limit(Side::Buy, "1", notional)])
+}
+
+/// The same, with its end so many microseconds after the bed's time.
+fn buy_until(notional: &str, micros: u64) -> Member {
+    let deadline = Some(Timestamp(micros as i64));
+    trade([Leg { deadline, ..limit(Side::Buy, "1", notional) }])
 }
 
 #[test]
@@ -211,7 +217,7 @@ fn a_cap_that_counts_holds_over_signatures_only_where_they_are_taken_once() {
     let sign = |bed: Bed, once| bed.with(|bed| (bed.mode, bed.once) = (Mode::Sign, once));
     for bed in [orders(&[("1d", 9)]), notional(&[("1d", "1000")])] {
         assert_eq!(sign(bed.clone(), false).code(buy("1")), "CAP_NOT_ENFORCEABLE");
-        assert_eq!(sign(bed.clone(), true).code(buy("1")), "ALLOW");
+        assert_eq!(sign(bed.clone(), true).code(buy_until("1", 60 * SECOND)), "ALLOW");
         assert_eq!(bed.code(buy("1")), "ALLOW");
         // What does not trade passes, alone.
         assert_eq!(sign(bed.clone(), false).code(member(Class::Read)), "ALLOW");
@@ -221,10 +227,62 @@ fn a_cap_that_counts_holds_over_signatures_only_where_they_are_taken_once() {
     }
     let open = bed().scoped(|scope| scope.cumulative.open_orders = Some(9));
     for once in [false, true] {
-        assert_eq!(sign(open.clone(), once).code(buy("1")), "CAP_NOT_ENFORCEABLE");
+        let own = sign(open.clone(), once);
+        assert_eq!(own.code(buy_until("1", SECOND)), "CAP_NOT_ENFORCEABLE");
         assert_eq!(sign(open.clone(), once).code(member(Class::Read)), "ALLOW");
     }
     assert_eq!(sign(bed(), false).code(buy("1")), "ALLOW");
+}
+
+#[test]
+fn it_holds_over_signatures_only_for_orders_that_end_soon() {
+    let sign = |bed: Bed| bed.with(|bed| (bed.mode, bed.once) = (Mode::Sign, true));
+    for bed in [orders(&[("1d", 9)]), notional(&[("1d", "1000")])].map(sign) {
+        assert_eq!(bed.code(buy("1")), "CAP_NOT_ENFORCEABLE");
+        assert_eq!(bed.code(buy_until("1", 60 * SECOND)), "ALLOW");
+        assert_eq!(bed.code(buy_until("1", 60 * SECOND + 1)), "CAP_NOT_ENFORCEABLE");
+        // Over before it is signed, by the vault's clock: the venue's may be behind.
+        assert_eq!(bed.code(buy_until("1", 0)), "CAP_NOT_ENFORCEABLE");
+        assert_eq!(bed.code(buy_until("1", 1)), "ALLOW");
+        // Each of a batch, and of all that the signature would authorise.
+        let [one] = &buy_until("1", SECOND).legs[..] else { panic!("one order") };
+        let kept = limit(Side::Buy, "1", "1");
+        assert_eq!(bed.code(trade([one.clone(), kept.clone()])), "CAP_NOT_ENFORCEABLE");
+        let closure = vec![buy_until("1", SECOND), trade([kept])];
+        assert_eq!(bed.code_of_all(closure), "CAP_NOT_ENFORCEABLE");
+        assert_eq!(bed.code(trade([])), "ORDER_UNKNOWN");
+    }
+}
+
+/// A clock that somebody puts forward by a day would make of a minute a day.
+#[test]
+fn a_wall_clock_that_was_put_forward_says_nothing_of_what_is_soon() {
+    let day = 86_400 * SECOND;
+    let bed = orders(&[("1d", 9)]).with(|bed| (bed.mode, bed.once) = (Mode::Sign, true));
+    let forward = bed.with(|bed| bed.now = Timestamp(day as i64));
+    assert_eq!(forward.code(buy_until("1", day + SECOND)), "CAP_NOT_ENFORCEABLE");
+    assert_eq!(forward.code(buy_until("1", SECOND)), "ALLOW");
+}
+
+#[test]
+fn a_signature_counts_until_its_orders_end() {
+    let mut bed = orders(&[("10s", 1)]).with(|bed| (bed.mode, bed.once) = (Mode::Sign, true));
+    assert_eq!(bed.cost(buy_until("1", 5 * SECOND)).lasts, Duration::from_secs(5));
+    bed.spend(buy_until("1", 5 * SECOND));
+    let at = |after: u64| bed.clone().with(|bed| bed.clock = ClockTime(CLOCK + after));
+    assert_eq!(at(15 * SECOND - 1).code(buy_until("1", SECOND)), "ORDER_RATE_REACHED");
+    assert_eq!(at(15 * SECOND).code(buy_until("1", SECOND)), "ALLOW");
+    assert_eq!(bed.denial(buy_until("1", SECOND)).retry_after(), Some(Duration::from_secs(15)));
+    // What the vault sends itself happens at once, and what is kept for long is under no cap.
+    bed.mode = Mode::Execute;
+    bed.clock = ClockTime(CLOCK + 15 * SECOND);
+    assert_eq!(bed.cost(buy_until("1", 5 * SECOND)).lasts, Duration::ZERO);
+    let free = self::bed().with(|bed| bed.mode = Mode::Sign);
+    assert_eq!(free.cost(buy_until("1", 61 * SECOND)).lasts, Duration::ZERO);
+    let both = trade(
+        [buy_until("1", SECOND), buy_until("1", 2 * SECOND)].map(|member| member.legs[0].clone()),
+    );
+    assert_eq!(free.cost(both).lasts, Duration::from_secs(2));
 }
 
 #[test]
@@ -234,7 +292,7 @@ fn execute_is_the_remedy_for_a_cap_that_signatures_would_pass() {
     assert_eq!(remedy(&bed), Some(Remedy::Execute { granted: true }));
     let denial = bed.denial(buy("1"));
     let words = hint(&denial, &[Remedy::Execute { granted: true }]);
-    assert!(words.starts_with("a cap that counts does not hold"), "{words}");
+    assert!(words.starts_with("a cap that counts holds over a signature only"), "{words}");
     assert!(words.ends_with("Execute may serve the request"), "{words}");
     // It is not where Execute would be denied for the cap, or for what it costs.
     let mut reached = bed.clone().with(|bed| bed.mode = Mode::Execute);
@@ -251,5 +309,6 @@ fn execute_counts_what_is_stated_alone() {
     let bed = notional(&[("1d", "1000")]);
     assert_eq!(bed.code_of_all(vec![buy("1000"), buy("5000")]), "ALLOW");
     let sign = bed.with(|bed| (bed.mode, bed.once) = (Mode::Sign, true));
-    assert_eq!(sign.code_of_all(vec![buy("1000"), buy("5000")]), "NOTIONAL_CAP_REACHED");
+    let signed = vec![buy_until("1000", SECOND), buy_until("5000", SECOND)];
+    assert_eq!(sign.code_of_all(signed), "NOTIONAL_CAP_REACHED");
 }

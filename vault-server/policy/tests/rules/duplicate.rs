@@ -57,14 +57,38 @@ fn the_same_order_comes_once_in_its_span() {
     let read = || member(vault_model::Class::Read);
     bed.spend(read());
     assert_eq!(bed.code(read()), "ALLOW");
-    assert_eq!(bed.cost(read()).order_key, None);
+    assert_eq!(bed.cost(read()).order_keys, Vec::<u64>::new());
+}
+
+#[test]
+fn an_order_of_a_batch_is_the_same_order() {
+    let bed = bed().scoped(|scope| scope.duplicates.order = Some(span("10s")));
+    let one = || limit(Side::Buy, "1", "100");
+    let other = || limit(Side::Buy, "2", "100");
+    assert_eq!(bed.code(trade([one(), other()])), "ALLOW");
+    assert_eq!(bed.code(trade([one(), other(), one()])), "DUPLICATE_ORDER");
+    let mut alone_first = bed.clone();
+    alone_first.spend(trade([one()]));
+    assert_eq!(alone_first.code(trade([other(), one()])), "DUPLICATE_ORDER");
+    let mut batch_first = bed;
+    batch_first.spend(trade([one(), other()]));
+    assert_eq!(batch_first.code(trade([other()])), "DUPLICATE_ORDER");
+}
+
+#[test]
+fn amendments_are_no_new_orders() {
+    let mut bed = bed().scoped(|scope| scope.duplicates.order = Some(span("10s")));
+    // Of two orders, it may be: which one is amended is no part of what it is.
+    let changed = || trade([amendment(Some("100"), Some("1"))]);
+    bed.spend(changed());
+    assert_eq!(bed.code(changed()), "ALLOW");
 }
 
 #[test]
 fn a_key_is_of_all_that_an_order_says_and_nothing_else() {
     let credential = name("okx-main");
     let leg = || limit(Side::Buy, "1", "100");
-    let key = |leg: Leg| order_key(&credential, "POST /trade", &[leg]);
+    let key = |leg: Leg| order_key(&credential, &leg);
     let own = key(leg());
     let text = |text: &str| Some(text.to_owned());
     for other in [
@@ -86,10 +110,11 @@ fn a_key_is_of_all_that_an_order_says_and_nothing_else() {
     // What an entry of the log does not have beside its orders.
     let logged = Leg { margin_mode: Some(MarginMode::Cross), amends: true, ..leg() };
     assert_eq!(key(logged), own);
-    assert_ne!(order_key(&credential, "POST /other", &[leg()]), own);
-    assert_ne!(order_key(&name("okx-two"), "POST /trade", &[leg()]), own);
-    assert_ne!(order_key(&credential, "POST /trade", &[leg(), leg()]), own);
-    assert_eq!(bed().cost(trade([leg()])).order_key, Some(own));
+    assert_ne!(order_key(&name("okx-two"), &leg()), own);
+    let changed = amendment(Some("1"), Some("1"));
+    let larger = limit(Side::Buy, "2", "100");
+    let cost = bed().cost(trade([leg(), changed, larger.clone()]));
+    assert_eq!(cost.order_keys, [own, key(larger)]);
 
     assert_eq!(bed().cost(ids(&["a"])).id_keys, [id_key(&credential, "a")]);
     assert_ne!(id_key(&credential, "a"), id_key(&credential, "b"));

@@ -36,11 +36,9 @@ fn withdrawal(scope: &mut ScopeDocument) {
 #[test]
 fn a_cap_that_counts_wants_signatures_that_are_taken_once() {
     type Change = fn(&mut ScopeDocument);
-    for (change, key, class) in [
-        (notional as Change, "cumulative.notional_usd", Class::Trade),
-        (orders, "cumulative.orders", Class::Trade),
-        (withdrawal, "withdrawal.per_day", Class::Withdraw),
-    ] {
+    for (change, key) in
+        [(notional as Change, "cumulative.notional_usd"), (orders, "cumulative.orders")]
+    {
         let scope = document(change);
         let refused = enforceable(&scope, venues_once).expect_err("refused");
         let credential = name("b-twice");
@@ -57,10 +55,27 @@ fn a_cap_that_counts_wants_signatures_that_are_taken_once() {
         assert_eq!(enforceable(&others, venues_once), Ok(()));
         // Where the cap is about nothing that is granted, it is idle.
         let mut idle = scope.clone();
-        idle.classes.remove(&class);
+        idle.classes.remove(&Class::Trade);
         assert_eq!(enforceable(&idle, venues_once), Ok(()));
     }
     assert_eq!(enforceable(&document(|_| {}), venues_once), Ok(()));
+}
+
+#[test]
+fn withdrawals_never_hold_over_signatures() {
+    let once = |scope: &mut ScopeDocument| {
+        withdrawal(scope);
+        scope.credentials = [name("a-once")].into();
+    };
+    let refused = enforceable(&document(once), venues_once).expect_err("refused");
+    assert_eq!(refused, NotEnforceable::Withdrawals);
+    assert!(refused.to_string().contains("grant mode execute alone"), "{refused}");
+    let mut execute = document(once);
+    execute.modes.remove(&Mode::Sign);
+    assert_eq!(enforceable(&execute, venues_once), Ok(()));
+    let mut idle = document(once);
+    idle.classes.remove(&Class::Withdraw);
+    assert_eq!(enforceable(&idle, venues_once), Ok(()));
 }
 
 #[test]

@@ -94,7 +94,7 @@ fn what_has_no_price_counts_as_orders_alone() {
 fn what_no_window_reaches_is_forgotten_and_still_rests() {
     const DAY: u64 = 86_400 * SECOND;
     let keyed = |at: u64, key: u64| Spend {
-        order_key: Some(key),
+        order_keys: vec![key],
         id_keys: vec![key + 100],
         withdrawn: vec![Withdrawn {
             venue: name(VENUE),
@@ -182,7 +182,7 @@ fn orders_rest_until_they_end() {
 #[test]
 fn keys_are_told_apart() {
     let history =
-        history([Spend { order_key: Some(1), id_keys: vec![2, 3], ..spend(10 * SECOND, 1, "1") }]);
+        history([Spend { order_keys: vec![1], id_keys: vec![2, 3], ..spend(10 * SECOND, 1, "1") }]);
     let (per, clock) = (span("10s"), |second| ClockTime(second * SECOND));
     assert!(history.has_order(1, per, clock(19)) && !history.has_order(1, per, clock(20)));
     assert!(history.has_id(3, per, clock(19)) && !history.has_id(3, per, clock(20)));
@@ -241,4 +241,33 @@ fn sums_agree_with_counting() {
             assert_eq!(history.notional_within(per, clock), notional, "{clock:?} {per}");
         }
     }
+}
+
+#[test]
+fn a_spend_that_is_moved_lasts_as_long() {
+    let spend = Spend { at: ClockTime(5), until: ClockTime(7), orders: 3, ..Spend::default() };
+    let moved = spend.clone().moved_to(ClockTime(100));
+    assert_eq!(moved, Spend { at: ClockTime(100), until: ClockTime(102), ..spend });
+}
+
+#[test]
+fn what_lasts_is_in_the_window_until_it_ends() {
+    let signed = Spend { until: ClockTime(CLOCK + 5 * SECOND), ..spend(CLOCK, 1, "10") };
+    let history = history([signed]);
+    let within = |after: u64| {
+        let at = ClockTime(CLOCK + after);
+        (history.orders_within(span("10s"), at), history.notional_within(span("10s"), at))
+    };
+    assert_eq!(within(15 * SECOND - 1), (1, money("10")));
+    assert_eq!(within(15 * SECOND), (0, Money::ZERO));
+}
+
+/// Of one kind, nothing leaves a window before what came earlier; of another, it may.
+#[test]
+fn what_is_counted_for_nothing_holds_nothing_in_a_window() {
+    let lasting = Spend { until: ClockTime(CLOCK + 100 * SECOND), ..spend(CLOCK, 0, "10") };
+    let history = history([lasting, spend(CLOCK + SECOND, 1, "1")]);
+    let at = ClockTime(CLOCK + 50 * SECOND);
+    assert_eq!(history.orders_within(span("10s"), at), 0);
+    assert_eq!(history.notional_within(span("10s"), at), money("11"));
 }
