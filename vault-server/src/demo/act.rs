@@ -58,9 +58,19 @@ pub async fn put_scope(admin: &Operator, scope: Scope) -> Result<(), Mismatch> {
 
 /// Invites a bot under a scope.
 pub async fn invite(admin: &Operator, name: &str, scope: &str) -> Result<Token, Mismatch> {
+    invite_as(admin, name, Role::Bot, scope).await
+}
+
+/// Invites somebody of this role; bots alone have a scope.
+pub async fn invite_as(
+    admin: &Operator,
+    name: &str,
+    role: Role,
+    scope: &str,
+) -> Result<Token, Mismatch> {
     let command = InviteClientCommand {
         name: name.to_owned(),
-        role: Role::Bot.into(),
+        role: role.into(),
         scope: scope.to_owned(),
         networks: vec!["127.0.0.1/32".to_owned()],
         invite: None,

@@ -9,6 +9,7 @@ mod binance;
 mod mismatch;
 mod relay;
 mod report;
+mod rules;
 mod story;
 mod vault;
 mod venue;

@@ -20,6 +20,7 @@ use super::binance;
 use super::mismatch::{Mismatch, instead_of};
 use super::relay::Relay;
 use super::report::{Done, Report, Stopped};
+use super::rules;
 use super::vault::{Place, Vault, init, unseal};
 use super::venue::Venues;
 
@@ -224,6 +225,9 @@ pub async fn set_up(stage: &mut Stage, report: &mut Report) -> Result<Cast, Stop
     let shown = {
         let enroll_address = &enroll_address;
         let stage = binance::Stage { place, venues, admin: &admin, enroll_address };
+        let ruled = rules::show(&stage, report).await?;
+        tally.signed += ruled.signed;
+        tally.denied += ruled.denied;
         binance::show(&stage, report).await?
     };
     tally.signed += shown.signed;
@@ -355,7 +359,7 @@ fn okx_order_id(answer: &Value) -> Result<String, Mismatch> {
 }
 
 /// The id in Kraken's answer to one order.
-fn kraken_order_id(answer: &Value) -> Result<String, Mismatch> {
+pub fn kraken_order_id(answer: &Value) -> Result<String, Mismatch> {
     let txid = answer["result"]["txid"][0].as_str();
     match (answer["error"].as_array().map(Vec::is_empty), txid) {
         (Some(true), Some(txid)) => Ok(txid.to_owned()),
