@@ -81,10 +81,11 @@ fn explain(ground: &Ground<'_>, judged: Judged<'_>) -> v1::ExplainResponse {
     for question in [execute, sign] {
         let mut failure = None;
         let decision = vault_policy::judge(&question);
-        if let Decision::Allow(cost) = &decision
-            && question.mode == judged.mode
-        {
-            add_cost(&mut response, cost);
+        if question.mode == judged.mode {
+            match &decision {
+                Decision::Allow(cost) => add_cost(&mut response, cost),
+                Decision::Deny(_) => add_cost(&mut response, &vault_policy::cost(&question)),
+            }
         }
         if let Decision::Deny(denial) = decision {
             let remedies =

@@ -306,7 +306,8 @@ impl Vault {
     }
 
     /// Says in the log where the shadow of a scope answers otherwise. It comes after the answer, and
-    /// within the client's budget for denials: nobody fills the disk with it.
+    /// within a budget of the client like that for denials, of its own: nobody fills the disk with
+    /// it, and no shadow takes room from what the live scope denies.
     fn record_shadow(
         &mut self,
         asked: Asked<'_>,
@@ -321,7 +322,7 @@ impl Vault {
         let Some(reason) = diverged else {
             return Ok(());
         };
-        if !self.denials.take(&asked.caller.name, asked.now) {
+        if !self.divergences.take(&asked.caller.name, asked.now) {
             return Ok(());
         }
         let mut entry = self.entry_by(EntryKind::ShadowDiverged, asked.caller, asked.now);

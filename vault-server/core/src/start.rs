@@ -368,6 +368,7 @@ pub fn start(
         config,
         countries,
         denials: Default::default(),
+        divergences: Default::default(),
         disk_full: false,
         disk_low: false,
         durable,

@@ -49,6 +49,8 @@ pub struct Vault {
     pub(crate) config: CoreConfig,
     pub(crate) countries: Countries,
     pub(crate) denials: DenialBudgets,
+    /// The same for what shadows say.
+    pub(crate) divergences: DenialBudgets,
     pub(crate) disk_full: bool,
     pub(crate) disk_low: bool,
     pub(crate) durable: Durable,

@@ -72,7 +72,7 @@ const CASES: &[Case] = &[
         product: Product::Spot,
         host: "api.kraken.com",
         path: "/0/private/AddOrder",
-        body: "ordertype=limit&pair=XBTUSD&price=60000&type=buy&volume=0.001&timeinforce=GTC&cl_ord_id=a1",
+        body: "ordertype=limit&pair=XBTUSD&price=60000&type=buy&volume=0.001&timeinforce=GTC&cl_ord_id=a1&deadline=2024-04-05T19:35:08Z",
     },
     Case {
         venue: "okx",

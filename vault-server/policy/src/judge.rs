@@ -236,6 +236,17 @@ pub fn judge(question: &Question<'_>) -> Decision {
     }
 }
 
+/// What a request would count for, whether it is allowed or not: best effort, since what a rule
+/// would deny need not be measurable. Nothing is said of what is left.
+pub fn cost(question: &Question<'_>) -> Cost {
+    let mut cost = Cost::nothing();
+    for member in question.members() {
+        cost.widen(question, member, &worth(question, member));
+    }
+    cost.close(question);
+    cost
+}
+
 /// Asks every rule but one.
 pub(crate) fn decide(question: &Question<'_>, but: Option<Rule>) -> Result<Cost, Denial> {
     let rules = || Rule::ALL.iter().filter(|rule| Some(**rule) != but);

@@ -34,7 +34,7 @@ pub use document::{
 pub use enforceable::{NotEnforceable, enforceable};
 pub use grant::{Grant, NotAGrant};
 pub use history::{History, Spend, Withdrawn};
-pub use judge::{Question, Rule, judge, judge_member};
+pub use judge::{Question, Rule, cost, judge, judge_member};
 pub use lattice::{Comparison, Dimension, compare, narrows, widens};
 pub use lint::{CredentialFacts, LintFacts, Warning, lint};
 pub use market::Market;

@@ -193,6 +193,7 @@ fn what_is_known_of_credentials_is_said() {
     for (expected, document, facts) in [
         ("API_KEY_DISCLOSED", &sign, CredentialFacts { disclosed: 5, ..once() }),
         ("CAP_NOT_ENFORCEABLE", &sign, main()),
+        ("DEADLINE_NEEDED", &sign, once()),
         ("CREDENTIAL_DISABLED", &sign, CredentialFacts { is_enabled: false, ..once() }),
         ("RIGHTS_UNSTATED", &sign, CredentialFacts { rights_stated: false, ..once() }),
         ("SIGN_SEVERAL_PRODUCTS", &two, CredentialFacts { signs_path: false, ..once() }),
@@ -206,9 +207,10 @@ fn what_is_known_of_credentials_is_said() {
         let warnings = lint(document, &knowing(&[facts]));
         assert!(codes(&warnings).contains(&expected), "{expected}: {warnings:?}");
     }
-    assert_eq!(lint(&two, &knowing(&[once()])), []);
+    assert_eq!(codes(&lint(&two, &knowing(&[once()]))), ["DEADLINE_NEEDED"]);
     assert_eq!(codes(&lint(&two, &LintFacts::default())), ["SIGN_SEVERAL_PRODUCTS"]);
     assert_eq!(codes(&lint(&sign, &knowing(&[]))), ["CREDENTIAL_UNKNOWN"]);
+    assert!(!codes(&lint(&scope(QUIET), &knowing(&[once()]))).contains(&"DEADLINE_NEEDED"));
 }
 
 #[test]

@@ -210,10 +210,21 @@ fn market(found: &mut Findings<'_>) {
         let wanted = pairs(document, instruments);
         let without = listed(wanted.into_iter().filter(|pair| !feeds.contains(pair)));
         if !without.is_empty() {
+            let orders = &document.orders;
+            let dimension = if orders.max_notional_usd.is_some() {
+                Dimension::OrdersMaxNotional
+            } else if orders.price_band.is_some() {
+                Dimension::OrdersPriceBand
+            } else {
+                Dimension::CumulativeNotional
+            };
             found.warn(
-                Dimension::OrdersMaxNotional,
+                dimension,
                 "FEED_MISSING",
-                format!("there is no feed of reference prices for {without}: orders are denied"),
+                format!(
+                    "there is no feed of reference prices for {without}: orders that need one are \
+                     denied"
+                ),
                 "a feed for it and a client of kind pricer, or pricing.usd_par for what is at par",
             );
         }

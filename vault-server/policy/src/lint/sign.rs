@@ -28,9 +28,37 @@ pub(super) fn look(found: &mut Findings<'_>) {
         found.warn(Dimension::Modes, "CAP_NOT_ENFORCEABLE", error.to_string(), remedy);
     }
     if found.signs() {
+        deadlines(found);
         reads(found);
         products(found);
         disclosed(found);
+    }
+}
+
+/// Orders under caps that hold over signatures.
+fn deadlines(found: &mut Findings<'_>) {
+    let caps = &found.document.cumulative;
+    if !found.grants(Class::Trade) || (caps.notional_usd.is_empty() && caps.orders.is_empty()) {
+        return;
+    }
+    let dimension = if caps.notional_usd.is_empty() {
+        Dimension::CumulativeOrders
+    } else {
+        Dimension::CumulativeNotional
+    };
+    let once = listed(
+        found.credentials().filter(|known| known.takes_signatures_once).map(|known| &known.name),
+    );
+    if !once.is_empty() {
+        found.warn(
+            dimension,
+            "DEADLINE_NEEDED",
+            format!(
+                "with {once} a cap over time holds for orders that state a deadline, at most 60 s \
+                 ahead: all others are denied in mode sign"
+            ),
+            "let the bot state a deadline in every order, or grant mode execute alone",
+        );
     }
 }
 

@@ -312,3 +312,14 @@ fn execute_counts_what_is_stated_alone() {
     let signed = vec![buy_until("1000", SECOND), buy_until("5000", SECOND)];
     assert_eq!(sign.code_of_all(signed), "NOTIONAL_CAP_REACHED");
 }
+
+/// For people who ask what an order that is denied would have been.
+#[test]
+fn a_denied_order_has_a_cost_too() {
+    let bed = notional(&[("1d", "1000")]);
+    assert_eq!(bed.code(buy("1001")), "NOTIONAL_CAP_REACHED");
+    let cost = bed.ask(vec![buy("1001")], vault_policy::cost);
+    assert_eq!((cost.orders, cost.notional_usd), (1, Some(money("1001"))));
+    assert_eq!(cost.order_keys.len(), 1);
+    assert!(cost.limits_left.is_empty());
+}

@@ -244,6 +244,17 @@ fn sums_agree_with_counting() {
 }
 
 #[test]
+fn within_a_day_no_minute_is_one() {
+    const DAY: u64 = 86_400 * SECOND;
+    let mut history = history([0, 30].map(|second| spend(second * SECOND, 1, "1")));
+    let clock = ClockTime(DAY + 20 * SECOND);
+    history.tidy(clock, span("1s"));
+    assert_eq!(history.orders_within(span("1d"), clock), 1);
+    history.tidy(ClockTime(DAY + 31 * SECOND), span("1s"));
+    assert_eq!(history.orders_within(span("1d"), clock), 2);
+}
+
+#[test]
 fn a_spend_that_is_moved_lasts_as_long() {
     let spend = Spend { at: ClockTime(5), until: ClockTime(7), orders: 3, ..Spend::default() };
     let moved = spend.clone().moved_to(ClockTime(100));
