@@ -323,3 +323,19 @@ fn a_denied_order_has_a_cost_too() {
     assert_eq!(cost.order_keys.len(), 1);
     assert!(cost.limits_left.is_empty());
 }
+
+/// Of many orders, the wait is for the last that has to leave the window.
+#[test]
+fn how_long_to_wait_is_exact_among_many() {
+    let mut bed = orders(&[("10s", 8)]);
+    for second in 0..8 {
+        bed.clock = ClockTime(CLOCK + second * SECOND);
+        bed.spend(buy("1"));
+    }
+    for count in 1..=8u64 {
+        let many = trade((0..count).map(|_| limit(Side::Buy, "1", "1")));
+        // The first leaves 10 s after it came, 3 s from now; the others a second later each.
+        let wait = Duration::from_secs(3 + count - 1);
+        assert_eq!(bed.denial(many).retry_after(), Some(wait), "{count}");
+    }
+}

@@ -60,3 +60,18 @@ fn countries_are_listed_known_and_true() {
     let any = bed.scoped(|scope| scope.network.countries = None);
     assert_eq!(any.code(member(vault_model::Class::Read)), "ALLOW");
 }
+
+#[test]
+fn rights_that_would_do_are_named() {
+    let words = |rights: &[&str]| {
+        let denial = Denial::CapNotEnforceable(vault_policy::Outside {
+            operation: "POST /trade".to_owned(),
+            class: vault_model::Class::Trade,
+            stated: true,
+        });
+        let rights = rights.iter().map(|&right| right.to_owned()).collect();
+        hint(&denial, &[vault_policy::Remedy::Rights(rights)])
+    };
+    assert!(words(&["reading", "spot"]).contains("the rights reading, spot at the venue"));
+    assert!(words(&[]).contains("none of the venue's rights"), "{}", words(&[]));
+}
