@@ -4,23 +4,28 @@
 mod binding;
 mod compile;
 mod head;
+mod index;
+mod intake;
 mod load;
 mod raw;
+mod set;
 mod shapes;
 mod table;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use rustc_hash::FxHashMap;
 use serde::Deserialize;
 use vault_model::{Class, Environment, MarginMode, OrderType, Product, TimeInForce};
 
-pub(crate) use binding::Binding;
+pub(crate) use intake::{BodyForms, Intake, Location};
 pub use load::Part;
 pub(crate) use load::venue_of;
-pub(crate) use table::{NameSet, Table};
+pub(crate) use set::Set;
+pub(crate) use table::Table;
 
 use crate::glob::Glob;
+use crate::json::Field;
 use crate::key::KeyType;
 
 /// Why a catalogue cannot be used. Catalogues are ours or the operator's own, so the words may
@@ -71,10 +76,10 @@ pub struct Catalog {
     pub(crate) products: Vec<ProductRule>,
     pub(crate) sizes: Vec<SizeRule>,
     /// By the venue's word.
-    margin_modes: HashMap<String, Vec<MarginModeWord>>,
-    pub(crate) order_types: HashMap<String, OrderTypeWord>,
-    pub(crate) tifs: HashMap<String, TifWord>,
-    environments: HashMap<Environment, Hosts>,
+    margin_modes: FxHashMap<String, Vec<MarginModeWord>>,
+    pub(crate) order_types: FxHashMap<String, OrderTypeWord>,
+    pub(crate) tifs: FxHashMap<String, TifWord>,
+    environments: FxHashMap<Environment, Hosts>,
     pub(crate) table: Table,
 }
 
@@ -236,10 +241,7 @@ pub struct Operation {
     pub(crate) binds: Option<Binds>,
     /// What is signed in one domain can never equal what is signed in another.
     pub(crate) domain: String,
-    pub(crate) location: Location,
-    pub(crate) body: BodyForms,
-    /// The body is a JSON array of at most this many shapes.
-    pub(crate) array_max: Option<usize>,
+    pub(crate) intake: Intake,
     pub(crate) shape: Option<usize>,
 }
 
@@ -260,27 +262,13 @@ impl Operation {
     }
 }
 
-/// Where a venue reads an operation's parameters.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Location {
-    Body,
-    /// Query or body.
-    Either,
-    Nowhere,
-    Query,
-}
-
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct BodyForms {
-    pub form: bool,
-    pub json: bool,
-}
-
 #[derive(Debug)]
 pub(crate) struct Shape {
     /// The key of its source.
     pub source: String,
-    pub params: FxHashMap<String, Param>,
+    pub params: Vec<Param>,
+    /// By the number of its name, the place of a parameter.
+    pub by_number: FxHashMap<usize, usize>,
     /// Names of the required ones, sorted.
     pub required: Vec<String>,
     /// At least one of each list.
@@ -288,9 +276,9 @@ pub(crate) struct Shape {
     /// At most one of each list.
     pub only_one: Vec<Vec<String>>,
     /// The required ones, among all names of the catalogue.
-    pub required_set: NameSet,
+    pub required_set: Set,
     /// All that it knows.
-    pub known_set: NameSet,
+    pub known_set: Set,
     /// It has lists or objects.
     pub is_composite: bool,
     /// It has parameters that name an instrument or an order.
@@ -299,9 +287,18 @@ pub(crate) struct Shape {
     pub may_refuse: bool,
 }
 
+impl Shape {
+    /// The parameter that a field is.
+    pub(crate) fn param(&self, field: &Field<'_>) -> Option<&Param> {
+        self.params.get(*self.by_number.get(&field.number?)?)
+    }
+}
+
 #[derive(Clone, Debug)]
 pub(crate) struct Param {
+    pub name: String,
     pub kind: Kind,
+    pub required: bool,
     pub role: Option<Role>,
     pub constant: Option<String>,
     /// Every element is an order of its own.
@@ -447,7 +444,12 @@ impl Catalog {
 
     /// The operation of this method and path.
     pub fn operation(&self, method: &str, path: &str) -> Option<&Operation> {
-        self.operations.get(self.table.named(&self.operations, method, path)?)
+        self.operations.get(self.number_of(method, path)?)
+    }
+
+    /// Its place among the operations.
+    pub(crate) fn number_of(&self, method: &str, path: &str) -> Option<usize> {
+        self.table.named(&self.operations, method, path)
     }
 
     /// The hosts of an environment; absent when the venue has no such environment.

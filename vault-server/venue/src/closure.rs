@@ -8,50 +8,74 @@
 //! out. Operations that take no signature are out too: it opens nothing there.
 //!
 //! It is asked for with every request, so what can be decided by sets of parameter names alone is
-//! decided by them, before any value is looked at.
+//! decided by them, for all operations that read alike at once, before any value is looked at.
 
 use std::borrow::Cow;
 
 use sha2::{Digest, Sha256};
 use vault_model::{Member, VenueRequest};
 
-use crate::catalog::{Binding, Binds, Catalog, Joined, Kind, Location, NameSet, Operation, Shape};
+use crate::catalog::{Binds, Catalog, Intake, Joined, Kind, Location, Operation, Set, Shape};
 use crate::content::{self, Content};
+use crate::json::Field;
 use crate::member;
 use crate::read::Standing;
 use crate::shape::{self, Strictness};
 
 /// Every operation that accepts what is signed for `request`, sorted by name, `stated` included.
-/// `content` are the parameters as they were written.
+/// `stated_number` is its place among the operations, `content` the parameters as they were written.
 pub(crate) fn closure(
     catalog: &Catalog,
-    stated_operation: &Operation,
+    stated_number: usize,
     stated: &Member,
-    content: &Content,
+    content: &Content<'_>,
     request: &VenueRequest,
     standing: &Standing<'_>,
 ) -> Vec<Member> {
-    if !stated_operation.signed {
+    let Some(stated_operation) =
+        catalog.operations.get(stated_number).filter(|operation| operation.signed)
+    else {
         return vec![stated.clone()];
-    }
+    };
     let signed = Signed::new(catalog, stated_operation, content, request, standing);
-    let binding = Binding { domain: stated_operation.domain.clone(), binds: signed.binds };
+    let (domain, binds) = (&stated_operation.domain, signed.binds);
+    let (method, path) = (&request.method, &request.path);
+    let mut others = catalog.table.candidates(&catalog.operations, domain, binds, method, path);
+    let is_candidate = others.remove(stated_number);
+    if is_candidate && others.is_empty() {
+        return vec![signed.stated(stated_operation, stated)];
+    }
+
+    // For each way to read the text: the operations that read it so, and what they find.
+    let names = Names::of(&signed, content);
+    let ways = catalog.table.index.by_intake.iter();
+    let ways: Vec<_> = ways
+        .filter(|(_, alike)| alike.meets(&others))
+        .map(|(intake, alike)| (alike, signed.found(*intake, &names)))
+        .collect();
+    let mut open: Vec<(usize, Option<&Found<'_>>)> = Vec::with_capacity(16);
+    for (alike, found) in &ways {
+        if let Some(possible) = signed.possible(alike, found) {
+            let numbers = Set::common([alike, &others, possible]);
+            open.extend(numbers.map(|number| (number, Some(found))));
+        }
+    }
+    open.extend(is_candidate.then_some((stated_number, None)));
+    open.sort_unstable_by_key(|(number, _)| *number);
+
     let hosts = catalog.hosts(standing.environment);
-    catalog
-        .table
-        .candidates(&catalog.operations, &binding, &request.method, &request.path)
-        .into_iter()
-        .filter_map(|index| {
-            let operation = catalog.operations.get(index)?;
-            if std::ptr::eq(operation, stated_operation) {
-                return Some(signed.stated(operation, stated));
-            }
-            let is_on_host =
-                || hosts.is_some_and(|hosts| hosts.of(operation).contains(&request.host));
-            let bound = operation.signed && (!signed.binds.host || is_on_host());
-            if bound { signed.accepted_as(operation) } else { None }
-        })
-        .collect()
+    let accept = |(number, found): (usize, Option<&Found<'_>>)| {
+        let operation = catalog.operations.get(number)?;
+        let Some(found) = found else {
+            return Some(signed.stated(operation, stated));
+        };
+        let is_on_host = || hosts.is_some_and(|hosts| hosts.of(operation).contains(&request.host));
+        let bound = operation.signed && (!binds.host || is_on_host());
+        if bound { signed.accepted_as(operation, found) } else { None }
+    };
+    let mut members = Vec::with_capacity(open.len());
+    members.extend(open.into_iter().filter_map(accept));
+    members
 }
 
 /// SHA-256 over the names of the operations, each followed by a line feed.
@@ -82,49 +106,63 @@ struct Signed<'s> {
     /// Its schema is sourced, so the caller had to choose its parameters among those it knows.
     is_sourced: bool,
     /// Its parameters, as they were written.
-    content: &'s Content,
-    names: Names,
+    content: &'s Content<'s>,
     /// The signed text of the query and of the body, where the stated operation is no `rpc`.
     query: &'s [u8],
     body: &'s [u8],
 }
 
-/// The names of the signed parameters.
+/// The names of some parameters.
+#[derive(Clone)]
 struct Names {
     /// Those that count as there.
-    present: NameSet,
+    present: Set,
     /// Those that are there.
-    written: NameSet,
+    written: Set,
     /// One of them is known to no operation.
     strangers: bool,
+    /// The numbers of all operations that could accept such names: some of them may not.
+    possible: Set,
 }
 
 impl Names {
-    fn of(catalog: &Catalog, content: &Content, cuttable: bool) -> Self {
-        let names = || content.objects.iter().flatten().map(|(name, _)| name.as_str());
-        let (written, strangers) = catalog.table.set(names());
-        let present = if cuttable { catalog.table.ends(names()) } else { written.clone() };
-        Self { present, written, strangers }
+    fn of(signed: &Signed<'_>, content: &Content<'_>) -> Self {
+        let table = &signed.catalog.table;
+        let fields = || content.objects.iter().flatten();
+        let written: Set = fields().filter_map(|field| field.number).collect();
+        let strangers = fields().any(|field| field.number.is_none());
+        let present = if signed.is_cuttable {
+            table.ends(fields().map(|field| field.name))
+        } else {
+            written.clone()
+        };
+        let mut possible = table.index.satisfied_by(&present);
+        // What can hide in a value is asked for one by one.
+        if signed.refuses() && !signed.is_rpc {
+            if strangers {
+                possible.clear();
+            }
+            table.index.keep_knowing(&mut possible, &written);
+        }
+        Self { present, written, strangers, possible }
     }
 }
 
-/// What an operation finds where it reads its parameters.
+/// What operations of one intake find where they read their parameters.
 enum Found<'s> {
     /// The place is not signed: anything at all.
     Anything,
-    /// The parameters as the stated operation wrote them, and whether more was signed.
-    Same { rest: bool },
-    /// Others, and whether there is signed text elsewhere that it does not know.
-    Other { content: Cow<'s, Content>, rest: bool },
-    /// A text that it cannot read at all.
+    /// A text that they cannot read at all.
     Nothing,
+    /// These parameters, and whether there is signed text that they do not know.
+    Parameters { content: Cow<'s, Content<'s>>, names: Cow<'s, Names>, rest: bool },
 }
 
 impl<'s> Signed<'s> {
     fn new(
         catalog: &'s Catalog,
         stated: &Operation,
-        content: &'s Content,
+        content: &'s Content<'s>,
         request: &'s VenueRequest,
         standing: &'s Standing<'s>,
     ) -> Self {
@@ -138,7 +176,6 @@ impl<'s> Signed<'s> {
             is_rpc: stated.rpc,
             is_sourced: stated.schema_sourced(),
             content,
-            names: Names::of(catalog, content, is_cuttable),
             // Text in a place that is not signed can be left out, so it does not count.
             query: if binds.query { request.query.as_bytes() } else { &[] },
             body: if binds.body { request.body.as_slice() } else { &[] },
@@ -147,7 +184,8 @@ impl<'s> Signed<'s> {
 
     /// The stated operation as the holder of the signature could call it.
     fn stated(&self, operation: &Operation, stated: &Member) -> Member {
-        let is_open = operation.location != Location::Nowhere && !self.is_bound(operation.location);
+        let location = operation.intake.location;
+        let is_open = location != Location::Nowhere && !self.is_bound(location);
         if is_open || (self.is_cuttable && operation.class.is_write()) {
             member::unread(self.catalog, operation)
         } else {
@@ -155,32 +193,35 @@ impl<'s> Signed<'s> {
         }
     }
 
-    fn accepted_as(&self, operation: &Operation) -> Option<Member> {
+    /// Of the operations that read alike, those that could accept what they find: nothing where none
+    /// can.
+    fn possible<'f>(&self, alike: &'f Set, found: &'f Found<'_>) -> Option<&'f Set> {
+        match found {
+            Found::Anything => Some(alike),
+            Found::Nothing => None,
+            Found::Parameters { rest: true, .. } if self.refuses() => None,
+            Found::Parameters { names, .. } => Some(&names.possible),
+        }
+    }
+
+    /// Whether what an operation does not know is refused: the venue checks. A caller could add a
+    /// name that nobody knows to a request that takes any, and so take every other operation out.
+    fn refuses(&self) -> bool {
+        self.standing.venue_checks && self.is_sourced
+    }
+
+    fn accepted_as(&self, operation: &Operation, found: &Found<'_>) -> Option<Member> {
         // The text for a WebSocket has the API key in it, which no caller's parameter may be.
         if (operation.rpc && !self.is_rpc) || !self.standing.opens(operation) {
             return None;
         }
-        let Some(shape) = operation.shape.and_then(|index| self.catalog.shapes.get(index)) else {
-            let takes_any =
-                !self.standing.venue_checks && !matches!(self.found(operation), Found::Nothing);
-            return takes_any.then(|| member::unread(self.catalog, operation));
-        };
-        // Most operations want a parameter that is not there.
-        let same = self.is_rpc || self.catalog.signature.joined == Some(Joined::Concatenated);
-        if same
-            && self.is_bound(operation.location)
-            && operation.array_max.is_none()
-            && !shape.required_set.is_within(&self.names.present)
-        {
-            return None;
-        }
-        match self.found(operation) {
-            Found::Anything => Some(member::unread(self.catalog, operation)),
-            Found::Nothing => None,
-            Found::Same { rest } => self.fits(operation, shape, self.content, &self.names, rest),
-            Found::Other { content, rest } => {
-                let names = Names::of(self.catalog, &content, self.is_cuttable);
-                self.fits(operation, shape, &content, &names, rest)
+        let shape = operation.shape.and_then(|index| self.catalog.shapes.get(index));
+        match (found, shape) {
+            (Found::Nothing, _) => None,
+            (_, None) if self.standing.venue_checks => None,
+            (_, None) | (Found::Anything, _) => Some(member::unread(self.catalog, operation)),
+            (Found::Parameters { content, names, rest }, Some(shape)) => {
+                self.fits(operation, shape, content, names, *rest)
             }
         }
     }
@@ -190,18 +231,16 @@ impl<'s> Signed<'s> {
         &self,
         operation: &Operation,
         shape: &Shape,
-        content: &Content,
+        content: &Content<'_>,
         names: &Names,
         rest: bool,
     ) -> Option<Member> {
         let checks = self.standing.venue_checks;
-        let several = operation.array_max.is_some();
+        let several = operation.intake.array_max.is_some();
         if !several && !shape.required_set.is_within(&names.present) {
             return None;
         }
-        // A caller could add a name that nobody knows to a request that takes any, and so take
-        // every other operation out.
-        let refuses = checks && self.is_sourced;
+        let refuses = self.refuses();
         let knows_names = refuses && !self.can_hide(operation, shape, content);
         let is_strange = names.strangers || !names.written.is_within(&shape.known_set);
         if (refuses && rest) || (knows_names && is_strange) {
@@ -213,7 +252,7 @@ impl<'s> Signed<'s> {
             stated: false,
             unknown: knows_names,
         };
-        let content = content.seen_by(shape);
+        let content = content.seen_by(&self.catalog.table, shape);
         let fits = |how| {
             several == content.is_array
                 && content
@@ -245,13 +284,12 @@ impl<'s> Signed<'s> {
 
     /// The text of a request over a WebSocket is not encoded, so in another message several
     /// parameters of this one can stand inside one value that takes any text.
-    fn can_hide(&self, operation: &Operation, shape: &Shape, content: &Content) -> bool {
-        let takes_any_text = |name: &String| {
-            let kind = shape.params.get(name).map(|param| &param.kind);
+    fn can_hide(&self, operation: &Operation, shape: &Shape, content: &Content<'_>) -> bool {
+        let takes_any_text = |field: &Field<'_>| {
+            let kind = shape.param(field).map(|param| &param.kind);
             matches!(kind, Some(Kind::String { .. } | Kind::Text { .. }))
         };
-        let names = || content.objects.iter().flatten().map(|(name, _)| name);
-        self.is_rpc && operation.rpc && names().any(takes_any_text)
+        self.is_rpc && operation.rpc && content.objects.iter().flatten().any(takes_any_text)
     }
 
     fn is_bound(&self, location: Location) -> bool {
@@ -263,19 +301,25 @@ impl<'s> Signed<'s> {
         }
     }
 
-    fn found(&self, operation: &Operation) -> Found<'s> {
-        if !self.is_bound(operation.location) {
+    fn found<'f>(&'f self, intake: Intake, stated: &'f Names) -> Found<'f> {
+        let Intake { body: forms, location, rpc, .. } = intake;
+        if !self.is_bound(location) {
             return Found::Anything;
         }
+        let same = |rest| Found::Parameters {
+            content: Cow::Borrowed(self.content),
+            names: Cow::Borrowed(stated),
+            rest,
+        };
         let joined = self.catalog.signature.joined;
         if self.is_rpc {
             // A REST operation finds the API key among the parameters.
-            return Found::Same { rest: !operation.rpc };
+            return same(!rpc);
         }
         let (query, body) = (self.query, self.body);
         // At most one of the two has text, since the stated operation reads one place.
         let either = if query.is_empty() { body } else { query };
-        let (own, rest) = match operation.location {
+        let (own, rest) = match location {
             Location::Nowhere => (&[][..], !query.is_empty() || !body.is_empty()),
             Location::Body | Location::Either | Location::Query if joined.is_some() => {
                 (either, false)
@@ -285,19 +329,19 @@ impl<'s> Signed<'s> {
             Location::Query => (query, !body.is_empty()),
         };
         let is_json = matches!(own.trim_ascii_start().first(), Some(b'{' | b'['));
-        let in_body = operation.location == Location::Body;
+        let in_body = location == Location::Body;
         // Who reads JSON refuses a body that is none: no text of `name=value` pairs is one.
-        if in_body && !operation.body.form && !own.is_empty() && !is_json {
+        if in_body && !forms.form && !own.is_empty() && !is_json {
             return Found::Nothing;
         }
-        let own_is_form = !in_body || (operation.body.form && !is_json);
+        let own_is_form = !in_body || (forms.form && !is_json);
         if own == either && !own.is_empty() && own_is_form == self.content.is_form {
-            return Found::Same { rest };
+            return same(rest);
         }
-        match content::parse(operation, own, true) {
-            Ok(content) => Found::Other { content: Cow::Owned(content), rest },
-            // Text that is none of its parameters.
-            Err(_) => Found::Other { content: Cow::Owned(Content::none()), rest: true },
-        }
+        // Else it is text that is none of its parameters.
+        let (content, rest) = content::parse(&self.catalog.table, intake, own, true)
+            .map_or_else(|_| (Content::none(), true), |content| (content, rest));
+        let names = Names::of(self, &content);
+        Found::Parameters { content: Cow::Owned(content), names: Cow::Owned(names), rest }
     }
 }

@@ -2,25 +2,25 @@
 
 use std::borrow::Cow;
 
-use crate::catalog::{BodyForms, Kind, Location, Operation, Shape};
+use crate::catalog::{BodyForms, Intake, Kind, Location, Shape, Table};
 use crate::error::ReadError;
 use crate::form::{self, FormError};
-use crate::json::{self, Value};
+use crate::json::{self, Field, Value};
 
 /// Named values of one object.
-pub(crate) type Fields = Vec<(String, Value)>;
+pub(crate) type Fields<'t> = Vec<Field<'t>>;
 
 /// Parameters: one object, or the objects of a top-level array.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub(crate) struct Content {
+pub(crate) struct Content<'t> {
     pub is_array: bool,
     /// Whether they were written as form text, where lists and objects are JSON text or repeated
     /// names.
     pub is_form: bool,
-    pub objects: Vec<Fields>,
+    pub objects: Vec<Fields<'t>>,
 }
 
-impl Content {
+impl<'t> Content<'t> {
     /// No parameters at all.
     pub(crate) fn none() -> Self {
         Self { is_array: false, is_form: true, objects: vec![Vec::new()] }
@@ -33,67 +33,70 @@ impl Content {
 
     /// Whether all names and texts are of plain form, however deep.
     pub(crate) fn is_plain(&self) -> bool {
-        self.objects
-            .iter()
-            .flatten()
-            .all(|(name, value)| form::is_plain_name(name) && is_plain(value))
+        self.objects.iter().all(|fields| are_plain(fields))
     }
 
     /// Takes out a parameter of the outermost objects.
-    pub(crate) fn take(&mut self, name: &str) -> Option<Value> {
+    pub(crate) fn take(&mut self, name: &str) -> Option<Value<'t>> {
         self.objects.iter_mut().find_map(|fields| {
-            let at = fields.iter().position(|(field, _)| field == name)?;
-            Some(fields.remove(at).1)
+            let at = fields.iter().position(|field| field.name == name)?;
+            Some(fields.remove(at).value)
         })
     }
 
     /// The parameters as an operation with this shape reads them: in form text, lists and objects
     /// are written as JSON or by repeating the name.
-    pub(crate) fn seen_by(&self, shape: &Shape) -> Cow<'_, Self> {
-        let is_written = |(name, value): &(String, Value)| {
-            let Some(param) = shape.params.get(name) else {
-                return false;
+    pub(crate) fn seen_by<'s>(&'s self, table: &Table, shape: &Shape) -> Cow<'s, Content<'s>> {
+        // Whether its value is such a text.
+        let is_written = |field: &Field<'_>| {
+            let is_composite = || {
+                let kind = shape.param(field).map(|param| &param.kind);
+                matches!(kind, Some(Kind::Array { .. } | Kind::Object(_)))
             };
-            let composite = matches!(param.kind, Kind::Array { .. } | Kind::Object(_));
-            composite && matches!(value, Value::Text(_))
+            matches!(field.value, Value::Text(_)) && is_composite()
         };
         if !self.is_form || !shape.is_composite || !self.objects.iter().flatten().any(is_written) {
             return Cow::Borrowed(self);
         }
-        let mut seen = self.clone();
-        for field in seen.objects.iter_mut().flatten() {
-            if !is_written(field) {
-                continue;
-            }
-            let repeats = shape.params.get(&field.0).is_some_and(|param| param.repeats);
-            if let Value::Text(text) = &field.1 {
-                if repeats {
-                    field.1 = Value::Array(vec![field.1.clone()]);
-                } else if let Ok(value) = json::parse(text.as_bytes()) {
-                    field.1 = value;
+        let see = |field: &'s Field<'t>| {
+            let value = match &field.value {
+                Value::Text(text) if is_written(field) => {
+                    if shape.param(field).is_some_and(|param| param.repeats) {
+                        Value::Array(vec![field.value.clone()])
+                    } else {
+                        let parsed = json::parse(text.as_bytes(), &|name| table.number(name));
+                        parsed.unwrap_or_else(|json::NotStrict| field.value.clone())
+                    }
                 }
-            }
-        }
-        Cow::Owned(seen)
+                other => other.clone(),
+            };
+            Field { name: field.name, number: field.number, value }
+        };
+        Cow::Owned(Content {
+            is_array: self.is_array,
+            is_form: self.is_form,
+            objects: self.objects.iter().map(|fields| fields.iter().map(see).collect()).collect(),
+        })
     }
 
     /// Whether a name was repeated that the shape does not take more than once.
     pub(crate) fn repeats_beyond(&self, shape: Option<&Shape>) -> bool {
         self.is_form
-            && self.objects.iter().flatten().any(|(name, value)| {
-                let taken = shape
-                    .and_then(|shape| shape.params.get(name))
-                    .is_some_and(|param| param.repeats);
-                matches!(value, Value::Array(_)) && !taken
+            && self.objects.iter().flatten().any(|field| {
+                let taken = || {
+                    let param = shape.and_then(|shape| shape.param(field));
+                    param.is_some_and(|param| param.repeats)
+                };
+                matches!(field.value, Value::Array(_)) && !taken()
             })
     }
 }
 
-fn has(fields: &[(String, Value)], name: &str) -> bool {
-    fields.iter().any(|(field, value)| field == name || value_has(value, name))
+fn has(fields: &[Field<'_>], name: &str) -> bool {
+    fields.iter().any(|field| field.name == name || value_has(&field.value, name))
 }
 
-fn value_has(value: &Value, name: &str) -> bool {
+fn value_has(value: &Value<'_>, name: &str) -> bool {
     match value {
         Value::Array(items) => items.iter().any(|item| value_has(item, name)),
         Value::Object(fields) => has(fields, name),
@@ -101,31 +104,34 @@ fn value_has(value: &Value, name: &str) -> bool {
     }
 }
 
-fn is_plain(value: &Value) -> bool {
+fn are_plain(fields: &[Field<'_>]) -> bool {
+    fields.iter().all(|field| form::is_plain_name(field.name) && is_plain(&field.value))
+}
+
+fn is_plain(value: &Value<'_>) -> bool {
     match value {
         Value::Array(items) => items.iter().all(is_plain),
-        Value::Object(fields) => {
-            fields.iter().all(|(name, value)| form::is_plain_name(name) && is_plain(value))
-        }
+        Value::Object(fields) => are_plain(fields),
         Value::Text(text) => form::is_plain_value(text),
         Value::Bool(_) | Value::Null | Value::Number(_) => true,
     }
 }
 
-/// Reads the text of the place where the operation reads its parameters. `in_body` says which
-/// place it is, where there are two.
-pub(crate) fn parse(
-    operation: &Operation,
-    text: &[u8],
+/// Reads the text of the place where an operation reads its parameters. `in_body` says which place
+/// it is, where there are two.
+pub(crate) fn parse<'t>(
+    table: &Table,
+    intake: Intake,
+    text: &'t [u8],
     in_body: bool,
-) -> Result<Content, ReadError> {
-    match operation.location {
+) -> Result<Content<'t>, ReadError> {
+    match intake.location {
         Location::Nowhere => Ok(Content::none()),
-        Location::Query => parse_form(text, false),
-        Location::Either => parse_form(text, in_body),
+        Location::Query => parse_form(table, text, false),
+        Location::Either => parse_form(table, text, in_body),
         Location::Body if text.is_empty() => Ok(Content::none()),
-        Location::Body if is_json(operation.body, text) => parse_json(operation, text),
-        Location::Body => parse_form(text, true),
+        Location::Body if is_json(intake.body, text) => parse_json(table, intake, text),
+        Location::Body => parse_form(table, text, true),
     }
 }
 
@@ -137,32 +143,33 @@ fn is_json(forms: BodyForms, text: &[u8]) -> bool {
 }
 
 /// Equal names become one array; whether the operation takes that is asked later.
-fn parse_form(text: &[u8], in_body: bool) -> Result<Content, ReadError> {
+fn parse_form<'t>(table: &Table, text: &'t [u8], in_body: bool) -> Result<Content<'t>, ReadError> {
     let malformed = if in_body { ReadError::BodyMalformed } else { ReadError::QueryMalformed };
     let Ok(text) = std::str::from_utf8(text) else {
         return Err(malformed);
     };
     let place = if in_body { form::Place::Body } else { form::Place::Query };
     let pairs = form::parse(text, place).map_err(|FormError| malformed)?;
-    let mut fields: Fields = Vec::with_capacity(pairs.len());
+    let mut fields: Fields<'_> = Vec::with_capacity(pairs.len());
     for (name, text) in pairs {
         let value = Value::Text(text);
-        match fields.iter_mut().find(|(field, _)| *field == name) {
-            None => fields.push((name, value)),
-            Some((_, Value::Array(values))) => values.push(value),
-            Some((_, first)) => *first = Value::Array(vec![first.clone(), value]),
+        match fields.iter_mut().find(|field| field.name == name).map(|field| &mut field.value) {
+            None => fields.push(Field { name, number: table.number(name), value }),
+            Some(Value::Array(values)) => values.push(value),
+            Some(first) => *first = Value::Array(vec![first.clone(), value]),
         }
     }
     Ok(Content { is_array: false, is_form: true, objects: vec![fields] })
 }
 
-fn parse_json(operation: &Operation, text: &[u8]) -> Result<Content, ReadError> {
-    let value = json::parse(text).map_err(|json::NotStrict| ReadError::BodyMalformed)?;
-    match (value, operation.array_max) {
+fn parse_json<'t>(table: &Table, intake: Intake, text: &'t [u8]) -> Result<Content<'t>, ReadError> {
+    let value = json::parse(text, &|name| table.number(name));
+    let value = value.map_err(|json::NotStrict| ReadError::BodyMalformed)?;
+    match (value, intake.array_max) {
         // Values of a request over a WebSocket become part of a text of `name=value` pairs.
-        (Value::Object(fields), None) if operation.rpc => {
-            let is_scalar = |(_, value): &(String, Value)| {
-                matches!(value, Value::Bool(_) | Value::Number(_) | Value::Text(_))
+        (Value::Object(fields), None) if intake.rpc => {
+            let is_scalar = |field: &Field<'_>| {
+                matches!(field.value, Value::Bool(_) | Value::Number(_) | Value::Text(_))
             };
             let scalars = fields.iter().all(is_scalar);
             let content = Content { is_array: false, is_form: false, objects: vec![fields] };
@@ -172,9 +179,7 @@ fn parse_json(operation: &Operation, text: &[u8]) -> Result<Content, ReadError> 
         (Value::Object(fields), None) => {
             Ok(Content { is_array: false, is_form: false, objects: vec![fields] })
         }
-        (Value::Array(items), max)
-            if !operation.rpc && (max.is_some() || operation.shape.is_none()) =>
-        {
+        (Value::Array(items), max) if !intake.rpc && (max.is_some() || !intake.has_shape) => {
             if max.is_some_and(|max| items.is_empty() || items.len() > max) {
                 return Err(ReadError::ArrayLength);
             }

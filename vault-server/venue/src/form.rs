@@ -6,6 +6,10 @@
 //! `& = % # +`, since several venues sign the *decoded* text, in which those would make new pairs.
 //! Equal names are for the operation to take or refuse.
 
+use std::borrow::Cow;
+
+use crate::json::has_control;
+
 /// The text is no strict form.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct FormError;
@@ -29,17 +33,17 @@ const PAIRS_MAX: usize = 256;
 /// # Errors
 ///
 /// [`FormError`].
-pub fn parse(text: &str, place: Place) -> Result<Vec<(String, String)>, FormError> {
+pub fn parse(text: &str, place: Place) -> Result<Vec<(&str, Cow<'_, str>)>, FormError> {
     if text.is_empty() {
         return Ok(Vec::new());
     }
-    let mut pairs = Vec::new();
+    let mut pairs = Vec::with_capacity(8);
     for pair in text.split('&') {
         let (name, raw) = pair.split_once('=').ok_or(FormError)?;
         if !is_plain_name(name) || pairs.len() == PAIRS_MAX {
             return Err(FormError);
         }
-        pairs.push((name.to_owned(), decode(raw, place).ok_or(FormError)?));
+        pairs.push((name, decode(raw, place).ok_or(FormError)?));
     }
     Ok(pairs)
 }
@@ -64,10 +68,19 @@ fn continues_a_number(name: &str) -> bool {
 
 /// Whether a decoded value is free of control characters and of `& = % # +`.
 pub fn is_plain_value(value: &str) -> bool {
-    !value.chars().any(|c| c.is_control() || matches!(c, '&' | '=' | '%' | '#' | '+'))
+    !has_control(value) && !value.bytes().any(|b| matches!(b, b'&' | b'=' | b'%' | b'#' | b'+'))
 }
 
-fn decode(raw: &str, place: Place) -> Option<String> {
+fn decode(raw: &str, place: Place) -> Option<Cow<'_, str>> {
+    let is_open = |b: u8| {
+        b.is_ascii_alphanumeric()
+            || b"-._~!*'(),:@/[]".contains(&b)
+            || (place == Place::Body && matches!(b, b'"' | b'{' | b'}'))
+    };
+    // None of the open bytes is one that a decoded value may not have.
+    if raw.bytes().all(is_open) {
+        return Some(Cow::Borrowed(raw));
+    }
     let mut bytes = Vec::with_capacity(raw.len());
     let mut rest = raw.as_bytes();
     while let Some((&first, tail)) = rest.split_first() {
@@ -80,13 +93,12 @@ fn decode(raw: &str, place: Place) -> Option<String> {
                 bytes.push(byte[0]);
                 rest = tail;
             }
-            b if b.is_ascii_alphanumeric() || b"-._~!*'(),:@/[]".contains(&b) => bytes.push(b),
-            b'"' | b'{' | b'}' if place == Place::Body => bytes.push(first),
+            open if is_open(open) => bytes.push(open),
             _ => return None,
         }
     }
     let value = String::from_utf8(bytes).ok()?;
-    is_plain_value(&value).then_some(value)
+    is_plain_value(&value).then_some(Cow::Owned(value))
 }
 
 #[cfg(test)]
@@ -99,7 +111,7 @@ mod tests {
         let pairs = parse(text, Place::Query).expect("plain");
 
         let expected = [("a", "BTC-USDT,ETH-USDT"), ("b", ""), ("c", "naïve x")];
-        assert_eq!(pairs, expected.map(|(n, v)| (n.to_owned(), v.to_owned())));
+        assert_eq!(pairs, expected.map(|(n, v)| (n, v.into())));
         assert_eq!(parse("", Place::Query), Ok(Vec::new()));
     }
 
@@ -107,7 +119,7 @@ mod tests {
     fn takes_json_unescaped_in_a_body_alone() {
         let text = r#"list=[{"symbol":"BTCUSDT"}]"#;
         let pairs = parse(text, Place::Body).expect("plain");
-        assert_eq!(pairs, [("list".to_owned(), r#"[{"symbol":"BTCUSDT"}]"#.to_owned())]);
+        assert_eq!(pairs, [("list", r#"[{"symbol":"BTCUSDT"}]"#.into())]);
         assert_eq!(parse(text, Place::Query), Err(FormError));
     }
 

@@ -6,22 +6,39 @@
 //! control characters, lone surrogates, invalid UTF-8, trailing data, more than
 //! [`DEPTH_MAX`] levels. Numbers keep their exact text.
 
-/// One JSON value. Numbers are kept as written.
+use std::borrow::Cow;
+use std::collections::HashSet;
+
+/// One JSON value. Numbers are kept as written. What needs no unescaping is borrowed from the text.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Value {
+pub enum Value<'t> {
     /// `[...]`
-    Array(Vec<Value>),
+    Array(Vec<Value<'t>>),
     /// `true` or `false`.
     Bool(bool),
     /// `null`.
     Null,
     /// A number's exact text.
-    Number(String),
+    Number(Cow<'t, str>),
     /// `{...}`, in the order of the text.
-    Object(Vec<(String, Value)>),
+    Object(Vec<Field<'t>>),
     /// A string, unescaped.
-    Text(String),
+    Text(Cow<'t, str>),
 }
+
+/// A named value.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Field<'t> {
+    /// Its name.
+    pub name: &'t str,
+    /// The number of the name, if it has one.
+    pub number: Option<usize>,
+    /// The value.
+    pub value: Value<'t>,
+}
+
+/// Numbers for names, so that a name is looked up once.
+pub type Numbers<'n> = &'n dyn Fn(&str) -> Option<usize>;
 
 /// The text is not JSON of the strict kind.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -30,38 +47,42 @@ pub struct NotStrict;
 /// The deepest nesting taken: the outermost object or array is the first level.
 pub const DEPTH_MAX: usize = 8;
 
-impl Value {
+/// Up to so many members of an object are compared with each other; of more, a set is made.
+const COMPARED_MAX: usize = 16;
+
+impl<'t> Value<'t> {
     /// The member of an object by its name.
-    pub fn member(&self, name: &str) -> Option<&Value> {
+    pub fn member(&self, name: &str) -> Option<&Value<'t>> {
         match self {
             Self::Object(members) => {
-                members.iter().find(|(key, _)| key == name).map(|(_, value)| value)
+                members.iter().find(|field| field.name == name).map(|field| &field.value)
             }
             _ => None,
         }
     }
 }
 
-/// Reads one JSON text, whitespace around it allowed.
+/// Reads one JSON text, whitespace around it allowed. Names get their `numbers`.
 ///
 /// # Errors
 ///
 /// [`NotStrict`] for anything else than one value of the strict kind.
-pub fn parse(bytes: &[u8]) -> Result<Value, NotStrict> {
+pub fn parse<'t>(bytes: &'t [u8], numbers: Numbers<'_>) -> Result<Value<'t>, NotStrict> {
     let text = std::str::from_utf8(bytes).map_err(|_| NotStrict)?;
-    let mut reader = Reader { text, at: 0 };
+    let mut reader = Reader { text, at: 0, numbers };
     let value = reader.value(0)?;
     reader.skip_space();
     if reader.at == text.len() { Ok(value) } else { Err(NotStrict) }
 }
 
-struct Reader<'t> {
+struct Reader<'t, 'n> {
     text: &'t str,
     /// Always on a character boundary.
     at: usize,
+    numbers: Numbers<'n>,
 }
 
-impl Reader<'_> {
+impl<'t> Reader<'t, '_> {
     fn peek(&self) -> Option<u8> {
         self.text.as_bytes().get(self.at).copied()
     }
@@ -81,12 +102,12 @@ impl Reader<'_> {
         }
     }
 
-    fn value(&mut self, depth: usize) -> Result<Value, NotStrict> {
+    fn value(&mut self, depth: usize) -> Result<Value<'t>, NotStrict> {
         self.skip_space();
         match self.peek().ok_or(NotStrict)? {
             b'{' => self.object(depth + 1),
             b'[' => self.array(depth + 1),
-            b'"' => self.string(true).map(Value::Text),
+            b'"' => self.string().map(Value::Text),
             b't' => self.expect("true").map(|()| Value::Bool(true)),
             b'f' => self.expect("false").map(|()| Value::Bool(false)),
             b'n' => self.expect("null").map(|()| Value::Null),
@@ -94,13 +115,13 @@ impl Reader<'_> {
         }
     }
 
-    fn object(&mut self, depth: usize) -> Result<Value, NotStrict> {
+    fn object(&mut self, depth: usize) -> Result<Value<'t>, NotStrict> {
         if depth > DEPTH_MAX {
             return Err(NotStrict);
         }
         self.expect("{")?;
-        let mut members: Vec<(String, Value)> = Vec::new();
-        let mut names = std::collections::HashSet::new();
+        let mut members: Vec<Field<'t>> = Vec::new();
+        let mut names = HashSet::new();
         self.skip_space();
         if self.peek() == Some(b'}') {
             self.at += 1;
@@ -108,13 +129,21 @@ impl Reader<'_> {
         }
         loop {
             self.skip_space();
-            let name = self.string(false)?;
-            if !names.insert(name.clone()) {
+            let name = self.name()?;
+            let is_new = if members.len() < COMPARED_MAX {
+                !members.iter().any(|known| known.name == name)
+            } else {
+                // What is compared one by one takes a caller's time squared.
+                names.extend(members.iter().skip(names.len()).map(|known| known.name));
+                !names.contains(name)
+            };
+            if !is_new {
                 return Err(NotStrict);
             }
             self.skip_space();
             self.expect(":")?;
-            members.push((name, self.value(depth)?));
+            let value = self.value(depth)?;
+            members.push(Field { name, number: (self.numbers)(name), value });
             self.skip_space();
             match self.peek() {
                 Some(b',') => self.at += 1,
@@ -127,7 +156,7 @@ impl Reader<'_> {
         }
     }
 
-    fn array(&mut self, depth: usize) -> Result<Value, NotStrict> {
+    fn array(&mut self, depth: usize) -> Result<Value<'t>, NotStrict> {
         if depth > DEPTH_MAX {
             return Err(NotStrict);
         }
@@ -152,21 +181,36 @@ impl Reader<'_> {
         }
     }
 
-    fn string(&mut self, escapes: bool) -> Result<String, NotStrict> {
+    /// A key, in which no escape is taken.
+    fn name(&mut self) -> Result<&'t str, NotStrict> {
         self.expect("\"")?;
-        let mut text = String::new();
-        loop {
-            let next = self.text[self.at..].chars().next().ok_or(NotStrict)?;
-            self.at += next.len_utf8();
-            match next {
-                '"' => return Ok(text),
-                '\\' if escapes => text.push(self.escape()?),
-                '\\' => return Err(NotStrict),
-                // Raw control characters are no JSON, U+007F and the C1 set are for us alike.
-                c if c.is_control() => return Err(NotStrict),
-                c => text.push(c),
-            }
+        let name = self.run()?;
+        self.expect("\"")?;
+        Ok(name)
+    }
+
+    fn string(&mut self) -> Result<Cow<'t, str>, NotStrict> {
+        self.expect("\"")?;
+        let mut text = Cow::Borrowed(self.run()?);
+        while self.peek() == Some(b'\\') {
+            self.at += 1;
+            let unescaped = self.escape()?;
+            let text = text.to_mut();
+            text.push(unescaped);
+            text.push_str(self.run()?);
         }
+        self.expect("\"")?;
+        Ok(text)
+    }
+
+    /// What stands before the next quotation mark or backslash.
+    fn run(&mut self) -> Result<&'t str, NotStrict> {
+        let rest = &self.text[self.at..];
+        let end = rest.bytes().position(|b| matches!(b, b'"' | b'\\')).ok_or(NotStrict)?;
+        self.at += end;
+        // Raw control characters are no JSON, U+007F and the C1 set are for us alike.
+        let run = &rest[..end];
+        if has_control(run) { Err(NotStrict) } else { Ok(run) }
     }
 
     fn escape(&mut self) -> Result<char, NotStrict> {
@@ -215,7 +259,7 @@ impl Reader<'_> {
         self.at - from
     }
 
-    fn number(&mut self) -> Result<Value, NotStrict> {
+    fn number(&mut self) -> Result<Value<'t>, NotStrict> {
         let from = self.at;
         if self.peek() == Some(b'-') {
             self.at += 1;
@@ -240,13 +284,26 @@ impl Reader<'_> {
                 return Err(NotStrict);
             }
         }
-        Ok(Value::Number(self.text[from..self.at].to_owned()))
+        Ok(Value::Number(Cow::Borrowed(&self.text[from..self.at])))
+    }
+}
+
+/// Whether a text has a control character.
+pub fn has_control(text: &str) -> bool {
+    if text.is_ascii() {
+        text.bytes().any(|b| b.is_ascii_control())
+    } else {
+        text.chars().any(char::is_control)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{NotStrict, Value, parse};
+    use super::{Field, NotStrict, Value};
+
+    fn parse(bytes: &[u8]) -> Result<Value<'_>, NotStrict> {
+        super::parse(bytes, &|name| name.len().checked_sub(2))
+    }
 
     #[test]
     fn keeps_numbers_as_written() {
@@ -260,7 +317,10 @@ mod tests {
             Value::Null,
             Value::Text("é😀".into()),
         ];
-        assert_eq!(value, Ok(Value::Object(vec![("a".into(), Value::Array(items))])));
+        assert_eq!(
+            value,
+            Ok(Value::Object(vec![Field { name: "a", number: None, value: Value::Array(items) }]))
+        );
     }
 
     #[test]
@@ -300,6 +360,34 @@ mod tests {
         ];
         for text in texts {
             assert_eq!(parse(text), Err(NotStrict), "{:?}", String::from_utf8_lossy(text));
+        }
+    }
+
+    #[test]
+    fn names_have_their_numbers_however_deep() {
+        let inner = |value| Value::Object(vec![Field { name: "abcd", number: Some(2), value }]);
+        assert_eq!(
+            parse(br#"{"abc":[{"abcd":null}]}"#),
+            Ok(Value::Object(vec![Field {
+                name: "abc",
+                number: Some(1),
+                value: Value::Array(vec![inner(Value::Null)])
+            }]))
+        );
+    }
+
+    #[test]
+    fn refuses_a_key_twice_among_many() {
+        for count in [1, 15, 16, 17, 40] {
+            let member = |number: usize| format!("\"k{number}\":0");
+            let text = |last: usize| {
+                let members: Vec<_> = (0..count).chain([last]).map(member).collect();
+                format!("{{{}}}", members.join(","))
+            };
+            assert!(parse(text(count).as_bytes()).is_ok(), "{count}");
+            for known in [0, count / 2, count - 1] {
+                assert_eq!(parse(text(known).as_bytes()), Err(NotStrict), "{count} {known}");
+            }
         }
     }
 

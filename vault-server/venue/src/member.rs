@@ -4,10 +4,10 @@ use vault_model::{
     Class, Leg, MarginMode, Member, OrderType, Product, Symbols, TimeInForce, Transfer,
 };
 
-use crate::catalog::{Catalog, Kind, Operation, Param, Role, Shape, SizeUnit, When};
+use crate::catalog::{Catalog, Items, Kind, Operation, Param, Role, Shape, SizeUnit, When};
 use crate::content::{Content, Fields};
 use crate::error::ReadError;
-use crate::json::Value;
+use crate::json::{Field, Value};
 use crate::value;
 
 /// Reads an operation with its own schema. The content has been checked against it.
@@ -19,7 +19,7 @@ use crate::value;
 pub(crate) fn read(
     catalog: &Catalog,
     operation: &Operation,
-    content: &Content,
+    content: &Content<'_>,
 ) -> Result<Member, ReadError> {
     let Some(shape) = operation.shape.and_then(|index| catalog.shapes.get(index)) else {
         return Ok(unread(catalog, operation));
@@ -63,7 +63,7 @@ pub(crate) fn unread(catalog: &Catalog, operation: &Operation) -> Member {
 struct Outer<'f> {
     leg: Leg,
     /// Every parameter further out, for the product rules.
-    fields: Vec<&'f Fields>,
+    fields: Vec<&'f Fields<'f>>,
 }
 
 #[derive(Default)]
@@ -86,10 +86,7 @@ struct Found {
 impl Found {
     fn member(self, operation: &Operation) -> Member {
         let is_write = operation.class.is_write();
-        let mut products: Vec<Product> = self.legs.iter().filter_map(|leg| leg.product).collect();
-        products.sort();
-        products.dedup();
-        let mut symbols: Vec<String> = Vec::new();
+        let mut symbols: Vec<String> = Vec::with_capacity(self.legs.len());
         for symbol in self.legs.iter().filter_map(|leg| leg.symbol.as_ref()) {
             if !symbols.contains(symbol) {
                 symbols.push(symbol.clone());
@@ -113,7 +110,13 @@ impl Found {
             products: match self.product {
                 // The operation is of one product, whatever it names.
                 Some(product) => Some(vec![product]),
-                None => (!self.product_open && !nothing_named).then_some(products),
+                None => (!self.product_open && !nothing_named).then(|| {
+                    let of_legs = self.legs.iter().filter_map(|leg| leg.product);
+                    let mut products: Vec<Product> = of_legs.collect();
+                    products.sort();
+                    products.dedup();
+                    products
+                }),
             },
             symbols: if is_write && (self.symbol_open || nothing_named) {
                 Symbols::Every
@@ -132,7 +135,7 @@ impl Found {
         catalog: &Catalog,
         mut leg: Leg,
         binding_on: &[Product],
-        fields: &[&Fields],
+        fields: &[&Fields<'_>],
     ) {
         leg.product = self.product.or_else(|| product(catalog, leg.symbol.as_deref(), fields));
         leg.margin_mode = leg.margin_mode.or(self.margin_mode);
@@ -173,9 +176,9 @@ struct Draft<'f> {
     /// What it moves: assets, amount, address.
     assets: Vec<String>,
     moved: Transfer,
-    nested: Vec<(&'f Shape, &'f Value)>,
+    nested: Vec<(&'f Shape, &'f Value<'f>)>,
     /// Its own fields and those merged into it.
-    fields: Vec<&'f Fields>,
+    fields: Vec<&'f Fields<'f>>,
 }
 
 impl<'f> Draft<'f> {
@@ -184,14 +187,15 @@ impl<'f> Draft<'f> {
         &mut self,
         catalog: &'f Catalog,
         shape: &'f Shape,
-        fields: &'f Fields,
+        fields: &'f Fields<'f>,
         ids: &mut Vec<String>,
     ) -> Result<(), ReadError> {
         self.fields.push(fields);
-        for (name, field) in fields {
-            let Some(param) = shape.params.get(name) else {
+        for field in fields {
+            let Some(param) = shape.param(field) else {
                 continue;
             };
+            let Field { name, value, .. } = field;
             if let Some(implied) = param.implies {
                 self.is_order = true;
                 self.leg.order_type = Some(implied.order_type);
@@ -199,16 +203,16 @@ impl<'f> Draft<'f> {
                 self.leg.post_only = either(self.leg.post_only, implied.post_only);
             }
             if let (true, Some(inner), Value::Object(fields)) =
-                (param.merge, shape_of(catalog, param), field)
+                (param.merge, shape_of(catalog, param), value)
             {
                 self.take(catalog, inner, fields, ids)?;
             } else if param.legs {
-                self.nested.extend(shape_of(catalog, param).map(|inner| (inner, field)));
+                self.nested.extend(shape_of(catalog, param).map(|inner| (inner, value)));
             } else if let Some(role) = param.role {
                 if role == Role::ReduceOnly {
                     self.binding_on = &param.products;
                 }
-                let said = Said { name, role, texts: texts(&param.kind, field) };
+                let said = Said { name, role, texts: Texts::of(&param.kind, value) };
                 self.say(catalog, said, ids)?;
             }
         }
@@ -223,13 +227,14 @@ impl<'f> Draft<'f> {
     ) -> Result<(), ReadError> {
         let Said { name, role, texts } = said;
         let leg = &mut self.leg;
-        let first = texts.first().cloned();
+        let first = texts.clone().next();
+        let owned = || first.map(str::to_owned);
         match role {
-            Role::Symbol => leg.symbol = first,
-            Role::Symbols => self.more_symbols.extend(texts),
-            Role::Side => leg.side = first.as_deref().and_then(value::side),
+            Role::Symbol => leg.symbol = owned(),
+            Role::Symbols => self.more_symbols.extend(texts.map(str::to_owned)),
+            Role::Side => leg.side = first.and_then(value::side),
             Role::Type => {
-                let word = first.as_ref().and_then(|word| catalog.order_types.get(word));
+                let word = first.and_then(|word| catalog.order_types.get(word));
                 let word = word.ok_or(ReadError::OrderTypeUnknown)?;
                 leg.order_type = Some(word.order_type);
                 leg.tif = leg.tif.or(word.tif);
@@ -238,36 +243,37 @@ impl<'f> Draft<'f> {
             // Its own parameter says more than what the order type implies.
             Role::Tif => {
                 let word = first.unwrap_or_default();
-                if let Some(meaning) = catalog.tifs.get(&word) {
+                if let Some(meaning) = catalog.tifs.get(word) {
                     leg.tif = Some(meaning.tif);
                     leg.post_only = either(leg.post_only, meaning.post_only);
                 } else {
-                    let tif = word.to_ascii_uppercase().parse::<TimeInForce>();
+                    let tif = word.parse::<TimeInForce>();
+                    let tif = tif.or_else(|_| word.to_ascii_uppercase().parse());
                     leg.tif = Some(tif.map_err(|_| ReadError::OrderTypeUnknown)?);
                 }
             }
-            Role::Quantity => leg.quantity = first,
-            Role::QuoteQuantity => leg.quote_quantity = first,
-            Role::Price => leg.price = first,
-            Role::TriggerPrice => leg.trigger_price = first,
+            Role::Quantity => leg.quantity = owned(),
+            Role::QuoteQuantity => leg.quote_quantity = owned(),
+            Role::Price => leg.price = owned(),
+            Role::TriggerPrice => leg.trigger_price = owned(),
             Role::ReduceOnly => leg.reduce_only = first.map(|text| text == "true"),
             // A flag of its own, or `post` among a list of flags.
             Role::PostOnly => {
-                let flag = texts.iter().any(|text| text == "true" || text == "post");
+                let flag = texts.clone().any(|text| matches!(text, "true" | "post"));
                 leg.post_only = either(leg.post_only, Some(flag));
             }
             // Two of them, one for each side: the larger counts.
-            Role::Leverage => leg.leverage = larger(leg.leverage.take(), first),
+            Role::Leverage => leg.leverage = larger(leg.leverage.take(), owned()),
             Role::MarginMode => {
-                let mode = first.as_deref().and_then(|word| catalog.margin_mode(name, word));
+                let mode = first.and_then(|word| catalog.margin_mode(name, word));
                 leg.margin_mode = Some(mode.ok_or(ReadError::MarginModeUnknown)?);
             }
             // What cannot be read is no deadline.
-            Role::Deadline => leg.deadline = first.as_deref().and_then(value::deadline),
-            Role::ClientOrderId => ids.extend(texts),
-            Role::Address => self.moved.address = first,
-            Role::Amount => self.moved.amount = first,
-            Role::Asset => self.assets.extend(texts),
+            Role::Deadline => leg.deadline = first.and_then(value::deadline),
+            Role::ClientOrderId => ids.extend(texts.map(str::to_owned)),
+            Role::Address => self.moved.address = owned(),
+            Role::Amount => self.moved.amount = owned(),
+            Role::Asset => self.assets.extend(texts.map(str::to_owned)),
             Role::OrderId => {}
         }
         self.is_setting |= matches!(role, Role::Leverage | Role::MarginMode);
@@ -301,13 +307,45 @@ impl Draft<'_> {
 struct Said<'n> {
     name: &'n str,
     role: Role,
-    texts: Vec<String>,
+    texts: Texts<'n>,
+}
+
+/// The texts of a value: one for a scalar, several for a list.
+#[derive(Clone)]
+enum Texts<'v> {
+    Items(&'v Kind, std::slice::Iter<'v, Value<'v>>),
+    Parts(std::str::Split<'v, char>),
+    Scalar(Option<&'v str>),
+}
+
+impl<'v> Texts<'v> {
+    fn of(kind: &'v Kind, value: &'v Value<'v>) -> Self {
+        match (kind, value) {
+            (Kind::Array { items: Items::Scalars(kind), .. }, Value::Array(items)) => {
+                Self::Items(kind, items.iter())
+            }
+            (Kind::Ids | Kind::Symbols, Value::Text(text)) => Self::Parts(text.split(',')),
+            _ => Self::Scalar(value::scalar(kind, value)),
+        }
+    }
+}
+
+impl<'v> Iterator for Texts<'v> {
+    type Item = &'v str;
+
+    fn next(&mut self) -> Option<&'v str> {
+        match self {
+            Self::Items(kind, items) => items.find_map(|item| value::scalar(kind, item)),
+            Self::Parts(parts) => parts.next(),
+            Self::Scalar(text) => text.take(),
+        }
+    }
 }
 
 fn collect<'f>(
     catalog: &'f Catalog,
     shape: &'f Shape,
-    fields: &'f Fields,
+    fields: &'f Fields<'f>,
     outer: &Outer<'f>,
     found: &mut Found,
 ) -> Result<(), ReadError> {
@@ -349,7 +387,7 @@ fn collect<'f>(
         leg.order_type = Some(OrderType::LimitMaker);
     }
 
-    let inner = Outer { leg: leg.clone(), fields: fields.clone() };
+    let inner = (!nested.is_empty()).then(|| Outer { leg: leg.clone(), fields: fields.clone() });
     // The object around a batch names the symbol for the orders in it and is no order itself. A write
     // that sets leverage or margin mode says so even where it names no symbol.
     let sets = is_setting && found.is_write;
@@ -363,6 +401,9 @@ fn collect<'f>(
             }
         }
     }
+    let Some(inner) = inner else {
+        return Ok(());
+    };
     for (inner_shape, value) in nested {
         let items = match value {
             Value::Array(items) => items.as_slice(),
@@ -399,46 +440,33 @@ fn either(one: Option<bool>, other: Option<bool>) -> Option<bool> {
 
 fn shape_of<'c>(catalog: &'c Catalog, param: &Param) -> Option<&'c Shape> {
     match &param.kind {
-        Kind::Array { items: crate::catalog::Items::Shape(index), .. } | Kind::Object(index) => {
+        Kind::Array { items: Items::Shape(index), .. } | Kind::Object(index) => {
             catalog.shapes.get(*index)
         }
         _ => None,
     }
 }
 
-/// The texts of a value: one for a scalar, several for a list.
-fn texts(kind: &Kind, value: &Value) -> Vec<String> {
-    match (kind, value) {
-        (Kind::Array { items: crate::catalog::Items::Scalars(kind), .. }, Value::Array(items)) => {
-            items.iter().filter_map(|item| value::scalar(kind, item)).map(str::to_owned).collect()
-        }
-        (Kind::Ids | Kind::Symbols, Value::Text(text)) => {
-            text.split(',').map(str::to_owned).collect()
-        }
-        _ => value::scalar(kind, value).map(str::to_owned).into_iter().collect(),
-    }
-}
-
 /// The product of a leg: that of the first rule which matches.
-fn product(catalog: &Catalog, symbol: Option<&str>, fields: &[&Fields]) -> Option<Product> {
+fn product(catalog: &Catalog, symbol: Option<&str>, fields: &[&Fields<'_>]) -> Option<Product> {
     catalog.products.iter().find(|rule| holds(&rule.when, symbol, fields)).map(|rule| rule.product)
 }
 
 /// The unit of a leg's quantity: that of the first rule which matches.
-fn size_unit(catalog: &Catalog, symbol: Option<&str>, fields: &[&Fields]) -> SizeUnit {
+fn size_unit(catalog: &Catalog, symbol: Option<&str>, fields: &[&Fields<'_>]) -> SizeUnit {
     let rule = catalog.sizes.iter().find(|rule| holds(&rule.when, symbol, fields));
     rule.map_or(SizeUnit::Base, |rule| rule.unit)
 }
 
 /// Whether a condition holds for a leg with these parameters in it and around it.
-fn holds(when: &When, symbol: Option<&str>, fields: &[&Fields]) -> bool {
+fn holds(when: &When, symbol: Option<&str>, fields: &[&Fields<'_>]) -> bool {
     let field = |name: &str| {
         fields.iter().find_map(|fields| {
-            fields.iter().find(|(field, _)| field == name).map(|(_, value)| value)
+            fields.iter().find(|field| field.name == name).map(|field| &field.value)
         })
     };
     let text = |name: &str| match field(name) {
-        Some(Value::Text(text) | Value::Number(text)) => Some(text.as_str()),
+        Some(Value::Text(text) | Value::Number(text)) => Some(&**text),
         Some(Value::Bool(true)) => Some("true"),
         Some(Value::Bool(false)) => Some("false"),
         _ => None,

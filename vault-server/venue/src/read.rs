@@ -2,9 +2,11 @@
 //!
 //! Nothing is normalised. A request is taken as it is, byte for byte, or refused.
 
+use std::borrow::Cow;
+
 use vault_model::{Environment, Reading, VenueRequest};
 
-use crate::catalog::{Catalog, Joined, Location, Operation, Signature};
+use crate::catalog::{Catalog, Joined, Location, Operation, Shape, Signature};
 use crate::closure;
 use crate::content::{self, Content};
 use crate::error::ReadError;
@@ -55,14 +57,15 @@ pub(crate) fn read(
     request: &VenueRequest,
     standing: &Standing<'_>,
 ) -> Result<Reading, ReadError> {
-    let operation = outer_parts(catalog, request, standing)?;
+    let (number, operation) = outer_parts(catalog, request, standing)?;
     if !standing.opens(operation) {
         return Err(ReadError::RightNotHeld);
     }
-    let parameters = parameters(catalog, operation, request)?;
-    let stated = member::read(catalog, operation, &parameters.seen)?;
-    let closure =
-        closure::closure(catalog, operation, &stated, &parameters.written, request, standing);
+    let shape = operation.shape.and_then(|index| catalog.shapes.get(index));
+    let written = parameters(catalog, operation, shape, request)?;
+    let seen = seen(catalog, operation, shape, &written)?;
+    let stated = member::read(catalog, operation, &seen)?;
+    let closure = closure::closure(catalog, number, &stated, &written, request, standing);
     Ok(Reading {
         venue,
         closure_hash: closure::hash(&closure),
@@ -72,12 +75,13 @@ pub(crate) fn read(
     })
 }
 
-/// Checks method, path, scheme, host and headers; returns the operation that is stated.
+/// Checks method, path, scheme, host and headers; returns the operation that is stated, and its place
+/// among the operations.
 fn outer_parts<'c>(
     catalog: &'c Catalog,
     request: &VenueRequest,
     standing: &Standing<'_>,
-) -> Result<&'c Operation, ReadError> {
+) -> Result<(usize, &'c Operation), ReadError> {
     if !plain::is_method(&request.method) {
         return Err(ReadError::MethodNotPlain);
     }
@@ -85,8 +89,9 @@ fn outer_parts<'c>(
         return Err(ReadError::PathNotPlain);
     }
     let hosts = catalog.hosts(standing.environment).ok_or(ReadError::EnvironmentUnknown)?;
-    let operation =
-        catalog.operation(&request.method, &request.path).ok_or(ReadError::OperationUnknown)?;
+    let number =
+        catalog.number_of(&request.method, &request.path).ok_or(ReadError::OperationUnknown)?;
+    let operation = catalog.operations.get(number).ok_or(ReadError::OperationUnknown)?;
 
     if request.scheme != if operation.is_socket() { "wss" } else { "https" } {
         return Err(ReadError::SchemeNotAllowed);
@@ -105,30 +110,24 @@ fn outer_parts<'c>(
             return Err(ReadError::HeaderNotAllowed);
         }
     }
-    Ok(operation)
+    Ok((number, operation))
 }
 
-/// The parameters of a request.
-struct Parameters {
-    /// As they were written, without what narrows the window.
-    written: Content,
-    /// As the operation reads them.
-    seen: Content,
-}
-
-/// Reads the parameters from the one place where the operation has them.
-fn parameters(
+/// Reads the parameters from the one place where the operation has them, as they were written,
+/// without what narrows the window.
+fn parameters<'r>(
     catalog: &Catalog,
     operation: &Operation,
-    request: &VenueRequest,
-) -> Result<Parameters, ReadError> {
+    shape: Option<&Shape>,
+    request: &'r VenueRequest,
+) -> Result<Content<'r>, ReadError> {
     if request.body.len() > BODY_BYTES_MAX {
         return Err(ReadError::BodyTooLarge);
     }
     if request.query.len() > QUERY_BYTES_MAX {
         return Err(ReadError::QueryMalformed);
     }
-    let location = operation.location;
+    let location = operation.intake.location;
     let takes_query = matches!(location, Location::Query | Location::Either);
     let takes_body = matches!(location, Location::Body | Location::Either);
     if !takes_query && !request.query.is_empty() {
@@ -141,7 +140,7 @@ fn parameters(
     }
     let in_body = !request.body.is_empty();
     let text = if in_body { request.body.as_slice() } else { request.query.as_bytes() };
-    let mut written = content::parse(operation, text, in_body)?;
+    let mut written = content::parse(&catalog.table, operation.intake, text, in_body)?;
 
     if let Some(name) = reserved(&catalog.signature, &written) {
         return Err(ReadError::ParameterReserved(name.clone()));
@@ -152,30 +151,39 @@ fn parameters(
     {
         return Err(ReadError::ParameterValue(window.name.clone()));
     }
-    let shape = operation.shape.and_then(|index| catalog.shapes.get(index));
     if written.repeats_beyond(shape) {
         return Err(ReadError::ParameterDuplicate);
     }
+    Ok(written)
+}
+
+/// The parameters as the operation reads them, checked against its shape.
+fn seen<'w>(
+    catalog: &Catalog,
+    operation: &Operation,
+    shape: Option<&Shape>,
+    written: &'w Content<'w>,
+) -> Result<Cow<'w, Content<'w>>, ReadError> {
     let Some(shape) = shape else {
         return if written.is_plain() {
-            Ok(Parameters { seen: written.clone(), written })
+            Ok(Cow::Borrowed(written))
         } else {
             Err(ReadError::BodyMalformed)
         };
     };
-    if operation.array_max.is_some() != written.is_array {
+    if operation.intake.array_max.is_some() != written.is_array {
         return Err(ReadError::BodyMalformed);
     }
-    let seen = written.seen_by(shape).into_owned();
+    let seen = written.seen_by(&catalog.table, shape);
     for fields in &seen.objects {
         shape::check(catalog, shape, fields, Strictness::STATED).map_err(misfit)?;
     }
-    Ok(Parameters { written, seen })
+    Ok(seen)
 }
 
 /// The reserved name that a caller has sent. Where the signed text can be cut inside a name, a name
 /// that ends with a reserved one, or with that of the window, becomes it.
-fn reserved<'c>(signature: &'c Signature, written: &Content) -> Option<&'c String> {
+fn reserved<'c>(signature: &'c Signature, written: &Content<'_>) -> Option<&'c String> {
     let cuttable = signature.joined == Some(Joined::Concatenated);
     let window = signature.window.as_ref().map(|window| &window.name);
     let ends_with = |name: &String| {
@@ -184,7 +192,7 @@ fn reserved<'c>(signature: &'c Signature, written: &Content) -> Option<&'c Strin
                 .objects
                 .iter()
                 .flatten()
-                .any(|(field, _)| field != name && field.ends_with(name.as_str()))
+                .any(|field| field.name != name.as_str() && field.name.ends_with(name.as_str()))
     };
     let names = &signature.reserved;
     names
@@ -194,7 +202,7 @@ fn reserved<'c>(signature: &'c Signature, written: &Content) -> Option<&'c Strin
 }
 
 /// Whether a value narrows the window: a whole number of milliseconds from 1 to the largest.
-fn is_window(value: &Value, max_ms: u64) -> bool {
+fn is_window(value: &Value<'_>, max_ms: u64) -> bool {
     let (Value::Text(text) | Value::Number(text)) = value else {
         return false;
     };
@@ -202,11 +210,12 @@ fn is_window(value: &Value, max_ms: u64) -> bool {
     is_number && text.parse::<u64>().is_ok_and(|ms| (1..=max_ms).contains(&ms))
 }
 
-fn misfit(misfit: Misfit) -> ReadError {
+fn misfit(misfit: Misfit<'_>) -> ReadError {
     match misfit {
-        Misfit::Missing(name) => ReadError::ParameterMissing(name),
-        Misfit::Refused(name) => ReadError::ParameterRefused(name),
+        Misfit::Missing(names) => ReadError::ParameterMissing(names.join(" or ")),
+        Misfit::Refused(name) => ReadError::ParameterRefused(name.to_owned()),
+        Misfit::Together(names) => ReadError::ParameterValue(names.join(" and ")),
         Misfit::Unknown => ReadError::ParameterUnknown,
-        Misfit::Value(name) => ReadError::ParameterValue(name),
+        Misfit::Value(name) => ReadError::ParameterValue(name.to_owned()),
     }
 }

@@ -1,20 +1,22 @@
 //! Whether an object of parameters fits a shape.
 
-use crate::catalog::{Catalog, Items, Kind, Shape};
-use crate::json::Value;
+use crate::catalog::{Catalog, Items, Kind, Param, Shape};
+use crate::json::{Field, Value};
 use crate::value;
 
 /// What does not fit. Names are those of the catalogue.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) enum Misfit {
-    /// This parameter, or one of these, is missing.
-    Missing(String),
+pub(crate) enum Misfit<'c> {
+    /// One of these parameters is missing.
+    Missing(&'c [String]),
     /// This parameter is known, and no rule could judge what it does.
-    Refused(String),
+    Refused(&'c str),
+    /// At most one of these parameters may be there.
+    Together(&'c [String]),
     /// A parameter that the shape does not know.
     Unknown,
     /// This parameter has a value that it does not take.
-    Value(String),
+    Value(&'c str),
 }
 
 /// How strictly a request is read.
@@ -42,64 +44,69 @@ impl Strictness {
         Self { cuttable: false, optional: true, stated: true, unknown: true };
 }
 
-pub(crate) fn check(
+pub(crate) fn check<'c>(
     catalog: &Catalog,
-    shape: &Shape,
-    fields: &[(String, Value)],
+    shape: &'c Shape,
+    fields: &[Field<'_>],
     how: Strictness,
-) -> Result<(), Misfit> {
+) -> Result<(), Misfit<'c>> {
     let is_there = |name: &String| {
-        fields
-            .iter()
-            .any(|(field, _)| field == name || (how.cuttable && field.ends_with(name.as_str())))
+        fields.iter().any(|field| {
+            field.name == name.as_str() || (how.cuttable && field.name.ends_with(name.as_str()))
+        })
     };
-    if let Some(name) = shape.required.iter().find(|name| !is_there(name)) {
-        return Err(Misfit::Missing(name.clone()));
+    // No name is there twice, so where as many are there as are required, all of them are.
+    let is_required = |field: &&Field<'_>| shape.param(field).is_some_and(|param| param.required);
+    if fields.iter().filter(is_required).count() < shape.required.len()
+        && let Some(name) = shape.required.iter().find(|name| !is_there(name))
+    {
+        return Err(Misfit::Missing(std::slice::from_ref(name)));
     }
     if let Some(names) = shape.one_of.iter().find(|names| !names.iter().any(is_there)) {
-        return Err(Misfit::Missing(names.join(" or ")));
+        return Err(Misfit::Missing(names));
     }
     if how.stated {
         let said = |names: &&Vec<String>| names.iter().filter(|name| is_there(name)).count();
         if let Some(names) = shape.only_one.iter().find(|names| said(names) > 1) {
-            return Err(Misfit::Value(names.join(" and ")));
+            return Err(Misfit::Together(names));
         }
     }
-    for (name, field) in fields {
-        let Some(param) = shape.params.get(name) else {
+    for field in fields {
+        let Some(param) = shape.param(field) else {
             if how.unknown {
                 return Err(Misfit::Unknown);
             }
             continue;
         };
         if how.stated && param.refused {
-            return Err(Misfit::Refused(name.clone()));
+            return Err(Misfit::Refused(&param.name));
         }
-        let counts = how.optional || shape.required.contains(name);
-        if counts && !value::is_legal(catalog, param, field, how) {
-            return Err(Misfit::Value(name.clone()));
+        let counts = how.optional || param.required;
+        if counts && !value::is_legal(catalog, param, &field.value, how) {
+            return Err(Misfit::Value(&param.name));
         }
     }
     Ok(())
 }
 
 /// Whether a parameter is there that the venue knows and no rule can judge, however deep.
-pub(crate) fn has_refused(catalog: &Catalog, shape: &Shape, fields: &[(String, Value)]) -> bool {
-    fields.iter().any(|(name, value)| {
-        shape.params.get(name).is_some_and(|param| {
+pub(crate) fn has_refused(catalog: &Catalog, shape: &Shape, fields: &[Field<'_>]) -> bool {
+    fields.iter().any(|field| {
+        let is_refused = |param: &Param| {
             param.refused
                 || match &param.kind {
                     Kind::Array { items: Items::Shape(index), .. } | Kind::Object(index) => catalog
                         .shapes
                         .get(*index)
-                        .is_some_and(|inner| any_refused(catalog, inner, value)),
+                        .is_some_and(|inner| any_refused(catalog, inner, &field.value)),
                     _ => false,
                 }
-        })
+        };
+        shape.param(field).is_some_and(is_refused)
     })
 }
 
-fn any_refused(catalog: &Catalog, shape: &Shape, value: &Value) -> bool {
+fn any_refused(catalog: &Catalog, shape: &Shape, value: &Value<'_>) -> bool {
     match value {
         Value::Array(items) => items.iter().any(|item| any_refused(catalog, shape, item)),
         Value::Object(fields) => has_refused(catalog, shape, fields),

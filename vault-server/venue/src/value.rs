@@ -22,14 +22,19 @@ pub(crate) fn deadline(text: &str) -> Option<Timestamp> {
 }
 
 /// Whether the value is legal for the parameter.
-pub(crate) fn is_legal(catalog: &Catalog, param: &Param, value: &Value, how: Strictness) -> bool {
+pub(crate) fn is_legal(
+    catalog: &Catalog,
+    param: &Param,
+    value: &Value<'_>,
+    how: Strictness,
+) -> bool {
     // A name that is there twice: a venue may read any of them.
     if let (Value::Array(values), false, false) =
         (value, how.stated, matches!(param.kind, Kind::Array { .. }))
     {
         return values.iter().any(|value| is_legal(catalog, param, value, how));
     }
-    let fits = |value: &Value| fits(catalog, &param.kind, value, how);
+    let fits = |value: &Value<'_>| fits(catalog, &param.kind, value, how);
     let constant_holds = |text: &str| {
         param.constant.as_ref().is_none_or(|constant| {
             constant == text || (how.accepting() && constant.eq_ignore_ascii_case(text.trim()))
@@ -46,8 +51,7 @@ pub(crate) fn is_legal(catalog: &Catalog, param: &Param, value: &Value, how: Str
             || text.split(',').all(|symbol| {
                 param.patterns.iter().any(|pattern| {
                     pattern.matches(symbol)
-                        || (how.accepting()
-                            && pattern.could_match(&symbol.trim().to_ascii_uppercase()))
+                        || (how.accepting() && pattern.could_match(symbol.trim()))
                 })
             })
     };
@@ -71,7 +75,7 @@ fn with_heads(text: &str, how: Strictness, legal: impl Fn(&str) -> bool) -> bool
 
 /// The text of a scalar. Of what an operation would accept nothing is assumed about JSON types: the
 /// signed text may not even have them.
-fn scalar_of<'v>(kind: &Kind, value: &'v Value, how: Strictness) -> Option<&'v str> {
+fn scalar_of<'v>(kind: &Kind, value: &'v Value<'_>, how: Strictness) -> Option<&'v str> {
     match (kind, value) {
         (Kind::Array { .. } | Kind::Object(_), _) => None,
         (_, Value::Number(text)) if how.accepting() => Some(text),
@@ -86,12 +90,13 @@ fn is_taken(kind: &Kind, text: &str, how: Strictness) -> bool {
     if !how.accepting() {
         return is_legal_text(kind, text);
     }
-    let text = text.trim();
+    let text = trimmed(text);
     match kind {
         // `01`, `1e0` and twenty digits are numbers to many parsers.
         Kind::Decimal | Kind::Integer | Kind::SignedDecimal | Kind::Timestamp => {
-            text.bytes().all(|b| b.is_ascii_digit() || b"+-.eE".contains(&b))
-                && text.parse::<f64>().is_ok()
+            is_decimal(text, true)
+                || (text.bytes().all(|b| b.is_ascii_digit() || b"+-.eE".contains(&b))
+                    && text.parse::<f64>().is_ok())
         }
         // Whatever form we hold them to, venues have others: symbols need not even be ASCII.
         Kind::Id { .. }
@@ -106,7 +111,15 @@ fn is_taken(kind: &Kind, text: &str, how: Strictness) -> bool {
     }
 }
 
-fn fits(catalog: &Catalog, kind: &Kind, value: &Value, how: Strictness) -> bool {
+/// A text without the space around it. Most have none, which one look at both ends tells.
+fn trimmed(text: &str) -> &str {
+    match text.as_bytes() {
+        [first, .., last] if first.is_ascii_graphic() && last.is_ascii_graphic() => text,
+        _ => text.trim(),
+    }
+}
+
+fn fits(catalog: &Catalog, kind: &Kind, value: &Value<'_>, how: Strictness) -> bool {
     match (kind, value) {
         // What our strict reader takes for no JSON, or what is left of it after a cut, may be JSON
         // to another.
@@ -115,7 +128,7 @@ fn fits(catalog: &Catalog, kind: &Kind, value: &Value, how: Strictness) -> bool 
         }
         (Kind::Array { .. } | Kind::Object(_), _) if how.accepting() && how.cuttable => true,
         (Kind::Array { items, max }, Value::Array(values)) => {
-            let fits_item = |value: &Value| match items {
+            let fits_item = |value: &Value<'_>| match items {
                 Items::Scalars(kind) => scalar_of(kind, value, how)
                     .is_some_and(|text| with_heads(text, how, |t| is_taken(kind, t, how))),
                 Items::Shape(index) => fits_shape(catalog, *index, value, how),
@@ -132,7 +145,7 @@ fn fits(catalog: &Catalog, kind: &Kind, value: &Value, how: Strictness) -> bool 
     }
 }
 
-fn fits_shape(catalog: &Catalog, index: usize, value: &Value, how: Strictness) -> bool {
+fn fits_shape(catalog: &Catalog, index: usize, value: &Value<'_>, how: Strictness) -> bool {
     // That a venue refuses parameters which it does not know says nothing about what is inside one.
     let how = Strictness { unknown: how.unknown && !how.accepting(), ..how };
     match (catalog.shapes.get(index), value) {
@@ -142,7 +155,7 @@ fn fits_shape(catalog: &Catalog, index: usize, value: &Value, how: Strictness) -
 }
 
 /// The text of a scalar, if its JSON type is one that the kind may be written in.
-pub(crate) fn scalar<'v>(kind: &Kind, value: &'v Value) -> Option<&'v str> {
+pub(crate) fn scalar<'v>(kind: &Kind, value: &'v Value<'_>) -> Option<&'v str> {
     match (kind, value) {
         (Kind::Array { .. } | Kind::Object(_), _) => None,
         (_, Value::Text(text)) => Some(text),
@@ -190,8 +203,8 @@ pub(crate) fn is_decimal(text: &str, signed: bool) -> bool {
     let digits =
         |part: &str| (1..=18).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit());
     let whole_fits = |whole: &str| digits(whole) && (whole == "0" || !whole.starts_with('0'));
-    match text.split_once('.') {
-        Some((whole, fraction)) => whole_fits(whole) && digits(fraction),
+    match text.bytes().position(|b| b == b'.') {
+        Some(at) => whole_fits(&text[..at]) && digits(&text[at + 1..]),
         None => whole_fits(text),
     }
 }

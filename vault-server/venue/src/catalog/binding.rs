@@ -1,8 +1,8 @@
 //! Which operations one signature could be for, as far as method and path go.
 
-use std::collections::HashMap;
+use rustc_hash::FxHashMap;
 
-use super::{Binds, Operation};
+use super::{Binds, Operation, Set};
 
 /// What the signature of a stated operation covers.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
@@ -11,59 +11,88 @@ pub(crate) struct Binding {
     pub binds: Binds,
 }
 
-type Key = (String, Option<String>, Option<String>);
+/// An operation whose path is a template.
+#[derive(Debug)]
+pub(super) struct Template {
+    /// What stands before its first place.
+    head: String,
+    pub number: usize,
+}
+
+impl Template {
+    /// Nothing for a path that is spelled out.
+    pub(super) fn of(number: usize, operation: &Operation) -> Option<Self> {
+        let (head, _) = operation.path.split_once('{')?;
+        Some(Self { head: head.to_owned(), number })
+    }
+
+    /// Whether a path is an instance of it, of this method where one counts.
+    pub(super) fn fits(&self, operations: &[Operation], method: Option<&str>, path: &str) -> bool {
+        path.starts_with(&self.head)
+            && operations.get(self.number).is_some_and(|operation| {
+                method.is_none_or(|method| operation.method == method)
+                    && fits_template(&operation.path, path)
+            })
+    }
+}
 
 /// Every operation under what a signature binds of its method and path.
 #[derive(Debug, Default)]
 pub(super) struct Candidates {
-    exact: HashMap<Key, Vec<usize>>,
+    /// By path, then by method; what is not bound is empty here.
+    exact: FxHashMap<String, Vec<(String, Set)>>,
     /// Operations whose path is a template, where the path is bound.
-    templates: Vec<usize>,
+    templates: Vec<Template>,
 }
 
 impl Candidates {
     pub(super) fn new(operations: &[Operation], binding: &Binding) -> Self {
         let mut found = Self::default();
-        for (index, operation) in operations.iter().enumerate() {
+        for (number, operation) in operations.iter().enumerate() {
             if operation.domain != binding.domain {
                 continue;
             }
-            if binding.binds.path && is_template(&operation.path) {
-                found.templates.push(index);
-            } else {
-                let key = key(binding, &operation.method, &operation.path);
-                found.exact.entry(key).or_default().push(index);
+            let template = Template::of(number, operation).filter(|_| binding.binds.path);
+            if let Some(template) = template {
+                found.templates.push(template);
+                continue;
+            }
+            let (method, path) = bound(binding.binds, &operation.method, &operation.path);
+            let methods = found.exact.entry(path.to_owned()).or_default();
+            match methods.iter_mut().find(|(known, _)| known == method) {
+                Some((_, numbers)) => numbers.insert(number),
+                None => methods.push((method.to_owned(), Set::from_iter([number]))),
             }
         }
         found
     }
 
-    /// Indices in the order of the operations.
+    /// The numbers of the operations that a signature of this method and path could be for.
     pub(super) fn of(
         &self,
         operations: &[Operation],
-        binding: &Binding,
+        binds: Binds,
         method: &str,
         path: &str,
-    ) -> Vec<usize> {
-        let mut found = self.exact.get(&key(binding, method, path)).cloned().unwrap_or_default();
-        found.extend(self.templates.iter().copied().filter(|&index| {
-            operations.get(index).is_some_and(|operation| {
-                (!binding.binds.method || operation.method == method)
-                    && fits_template(&operation.path, path)
-            })
-        }));
-        found.sort_unstable();
+    ) -> Set {
+        let (bound_method, bound_path) = bound(binds, method, path);
+        let exact = self.exact.get(bound_path).and_then(|methods| {
+            methods.iter().find(|(known, _)| known == bound_method).map(|(_, numbers)| numbers)
+        });
+        let mut found = exact.cloned().unwrap_or_default();
+        let method = binds.method.then_some(method);
+        for template in &self.templates {
+            if template.fits(operations, method, path) {
+                found.insert(template.number);
+            }
+        }
         found
     }
 }
 
-fn key(binding: &Binding, method: &str, path: &str) -> Key {
-    (
-        binding.domain.clone(),
-        binding.binds.method.then(|| method.to_owned()),
-        binding.binds.path.then(|| path.to_owned()),
-    )
+/// Method and path as far as they are bound.
+fn bound<'t>(binds: Binds, method: &'t str, path: &'t str) -> (&'t str, &'t str) {
+    (if binds.method { method } else { "" }, if binds.path { path } else { "" })
 }
 
 pub(super) fn is_template(path: &str) -> bool {

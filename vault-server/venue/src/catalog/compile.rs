@@ -10,7 +10,9 @@ use super::head::{Head, binds};
 use super::raw::{self, BodyForm, OneOrMany, ParamsIn};
 use super::shapes::{ITEMS_MAX, Shapes};
 use super::table::{Names, Table};
-use super::{Binds, BodyForms, Catalog, Items, Kind, Location, Operation, Role, Shape, When};
+use super::{
+    Binds, BodyForms, Catalog, Intake, Items, Kind, Location, Operation, Role, Shape, When,
+};
 use crate::plain;
 
 /// The domain of an operation that names none.
@@ -54,7 +56,7 @@ pub(super) fn catalog(
         .into_iter()
         .flat_map(|domain| rules.iter().map(|&binds| Binding { domain: domain.clone(), binds }))
         .collect();
-    let table = Table::new(&operations, bindings, names);
+    let table = Table::new(&operations, &shapes, bindings, names);
     Ok(Catalog {
         venue: name.to_owned(),
         title: head.title,
@@ -91,7 +93,9 @@ fn check_names<'n>(
     table: &str,
     shapes: &[Shape],
 ) -> Result<(), String> {
-    let is_known = |name: &String| shapes.iter().any(|shape| shape.params.contains_key(name));
+    let is_known = |name: &String| {
+        shapes.iter().any(|shape| shape.params.iter().any(|param| param.name == *name))
+    };
     match names.find(|name| !is_known(name)) {
         None => Ok(()),
         Some(name) => Err(format!("{table}: no shape has a parameter {name}")),
@@ -156,9 +160,13 @@ pub(super) fn operation(
         sensitive: raw.sensitive.clone(),
         binds: raw.binds.as_deref().map(binds),
         domain: raw.domain.clone().unwrap_or_else(|| DOMAIN.to_owned()),
-        location,
-        body,
-        array_max: raw.array.then(|| raw.items_max.unwrap_or(ITEMS_MAX)),
+        intake: Intake {
+            array_max: raw.array.then(|| raw.items_max.unwrap_or(ITEMS_MAX)),
+            body,
+            has_shape: shape.is_some(),
+            location,
+            rpc: raw.rpc,
+        },
         shape,
     })
 }
@@ -171,7 +179,7 @@ fn has_role(shapes: &Shapes, at: usize, role: Role) -> bool {
         let Some(shape) = shapes.done.get(at).filter(|_| seen.insert(at)) else {
             continue;
         };
-        for param in shape.params.values() {
+        for param in &shape.params {
             if param.role == Some(role) {
                 return true;
             }

@@ -1,7 +1,8 @@
 //! What concerns a venue as a whole: hosts, signature, rights, and its words.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
+use rustc_hash::FxHashMap;
 use vault_model::Environment;
 
 use super::compile::cited;
@@ -31,15 +32,15 @@ pub(super) struct RawHead {
 /// What concerns a venue as a whole.
 pub(super) struct Head {
     pub title: String,
-    pub environments: HashMap<Environment, Hosts>,
+    pub environments: FxHashMap<Environment, Hosts>,
     pub signature: Signature,
     pub rights: Vec<String>,
     pub defaults: Option<raw::Defaults>,
-    pub order_types: HashMap<String, OrderTypeWord>,
-    pub tifs: HashMap<String, TifWord>,
+    pub order_types: FxHashMap<String, OrderTypeWord>,
+    pub tifs: FxHashMap<String, TifWord>,
     pub products: Vec<ProductRule>,
     pub sizes: Vec<SizeRule>,
-    pub margin_modes: HashMap<String, Vec<MarginModeWord>>,
+    pub margin_modes: FxHashMap<String, Vec<MarginModeWord>>,
 }
 
 pub(super) fn head(raw: RawHead, sources: &BTreeMap<String, String>) -> Result<Head, String> {
@@ -132,8 +133,8 @@ pub(super) fn binds(parts: &[Bound]) -> Binds {
 
 fn environments(
     raw: BTreeMap<String, raw::Environment>,
-) -> Result<HashMap<Environment, Hosts>, String> {
-    let mut environments = HashMap::new();
+) -> Result<FxHashMap<Environment, Hosts>, String> {
+    let mut environments = FxHashMap::default();
     for (word, hosts) in raw {
         let environment = word.parse::<Environment>().map_err(|_| format!("environment {word}"))?;
         if hosts.hosts.is_empty() {
@@ -173,8 +174,8 @@ fn environments(
     }
 }
 
-fn order_types(raw: Vec<raw::OrderTypeWord>) -> Result<HashMap<String, OrderTypeWord>, String> {
-    let mut words = HashMap::new();
+fn order_types(raw: Vec<raw::OrderTypeWord>) -> Result<FxHashMap<String, OrderTypeWord>, String> {
+    let mut words = FxHashMap::default();
     for word in raw {
         let meaning =
             OrderTypeWord { order_type: word.order_type, tif: word.tif, post_only: word.post_only };
@@ -185,8 +186,8 @@ fn order_types(raw: Vec<raw::OrderTypeWord>) -> Result<HashMap<String, OrderType
     Ok(words)
 }
 
-fn tifs(raw: Vec<raw::TifWord>) -> Result<HashMap<String, TifWord>, String> {
-    let mut words = HashMap::new();
+fn tifs(raw: Vec<raw::TifWord>) -> Result<FxHashMap<String, TifWord>, String> {
+    let mut words = FxHashMap::default();
     for word in raw {
         let meaning = TifWord { tif: word.tif, post_only: word.post_only };
         if words.insert(word.venue.clone(), meaning).is_some() {
@@ -198,8 +199,8 @@ fn tifs(raw: Vec<raw::TifWord>) -> Result<HashMap<String, TifWord>, String> {
 
 fn margin_modes(
     raw: Vec<raw::MarginModeWord>,
-) -> Result<HashMap<String, Vec<MarginModeWord>>, String> {
-    let mut words: HashMap<String, Vec<MarginModeWord>> = HashMap::new();
+) -> Result<FxHashMap<String, Vec<MarginModeWord>>, String> {
+    let mut words: FxHashMap<String, Vec<MarginModeWord>> = FxHashMap::default();
     for raw::MarginModeWord { venue, mode, param } in raw {
         let meanings = words.entry(venue.clone()).or_default();
         if meanings.iter().any(|meaning| meaning.param == param) {

@@ -5,8 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use rustc_hash::FxHashMap;
 
 use super::raw::{self, OneOrMany};
-use super::table::NameSet;
-use super::{Items, Kind, Param, Role, Shape};
+use super::{Items, Kind, Param, Role, Set, Shape};
 use crate::form;
 use crate::glob::Glob;
 use crate::value;
@@ -81,7 +80,7 @@ fn compile_shape(
     index: &ShapeIndex,
     all: &BTreeMap<String, raw::Shape>,
 ) -> Result<Shape, String> {
-    let mut params = FxHashMap::default();
+    let mut params: Vec<Param> = Vec::new();
     let mut required = Vec::new();
     for param in &raw.params {
         let compiled =
@@ -89,29 +88,31 @@ fn compile_shape(
         if param.required {
             required.push(param.name.clone());
         }
-        if params.insert(param.name.clone(), compiled).is_some() {
+        if params.iter().any(|known| known.name == param.name) {
             return Err(format!("{}: stated twice", param.name));
         }
+        params.push(compiled);
     }
     required.sort();
     let mut listed = raw.one_of.iter().chain(&raw.only_one).flatten();
-    if let Some(absent) = listed.find(|name| !params.contains_key(*name)) {
+    if let Some(absent) = listed.find(|name| !params.iter().any(|param| param.name == **name)) {
         return Err(format!("one_of or only_one: {absent} is no parameter"));
     }
     let is_composite = |param: &Param| matches!(param.kind, Kind::Array { .. } | Kind::Object(_));
     Ok(Shape {
         source: raw.source.clone(),
-        is_composite: params.values().any(is_composite),
+        is_composite: params.iter().any(is_composite),
         has_legs: params
-            .values()
+            .iter()
             .any(|param| param.legs || param.merge || param.role.is_some_and(is_leg_role)),
-        may_refuse: params.values().any(|param| param.refused || is_composite(param)),
+        may_refuse: params.iter().any(|param| param.refused || is_composite(param)),
         params,
+        by_number: FxHashMap::default(),
         required,
         one_of: raw.one_of.clone(),
         only_one: raw.only_one.clone(),
-        required_set: NameSet::default(),
-        known_set: NameSet::default(),
+        required_set: Set::default(),
+        known_set: Set::default(),
     })
 }
 
@@ -222,7 +223,9 @@ fn compile_param(
         }
     }
     Ok(Param {
+        name: raw.name.clone(),
         kind,
+        required: raw.required,
         role: raw.role,
         constant: raw.constant.clone(),
         legs: raw.legs,

@@ -1,55 +1,43 @@
 //! Lookup tables that make a closure cheap: parameter names as numbers, sets of names as bits.
-
-use std::collections::HashMap;
+//!
+//! Their keys are those of a catalogue. What a caller sends is looked up and never put in, so he
+//! cannot fill them, and a hash that is merely fast will do.
 
 use rustc_hash::FxHashMap;
 
-use super::binding::{self, Binding, Candidates};
-use super::{Operation, Shape};
-
-/// A set of parameter names of one catalogue.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub(crate) struct NameSet(Vec<u64>);
-
-impl NameSet {
-    pub(crate) fn insert(&mut self, name: usize) {
-        let (word, bit) = (name / 64, name % 64);
-        if self.0.len() <= word {
-            self.0.resize(word + 1, 0);
-        }
-        self.0[word] |= 1 << bit;
-    }
-
-    /// Whether every name of this set is in the other one.
-    pub(crate) fn is_within(&self, other: &Self) -> bool {
-        self.0
-            .iter()
-            .enumerate()
-            .all(|(word, bits)| bits & !other.0.get(word).copied().unwrap_or(0) == 0)
-    }
-}
+use super::binding::{Binding, Candidates, Template};
+use super::index::Index;
+use super::{Binds, Operation, Set, Shape};
 
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Table {
-    /// Method and path to operation, templates left out.
-    by_name: HashMap<(String, String), usize>,
-    templates: Vec<usize>,
-    /// Per kind of signature, what it could be for.
-    by_binding: HashMap<Binding, Candidates>,
+    /// Path to method and operation, templates left out.
+    by_path: FxHashMap<String, Vec<(String, usize)>>,
+    templates: Vec<Template>,
+    /// Per kind of signature, what it could be for. There are few kinds.
+    by_binding: Vec<(Binding, Candidates)>,
     /// Parameter names to numbers.
     names: FxHashMap<String, usize>,
+    pub index: Index,
 }
 
 impl Table {
-    pub(super) fn new(operations: &[Operation], bindings: Vec<Binding>, names: Names) -> Self {
-        let mut by_name = HashMap::new();
+    pub(super) fn new(
+        operations: &[Operation],
+        shapes: &[Shape],
+        bindings: Vec<Binding>,
+        names: Names,
+    ) -> Self {
+        let mut by_path: FxHashMap<String, Vec<_>> = FxHashMap::default();
         let mut templates = Vec::new();
-        for (index, operation) in operations.iter().enumerate() {
-            if binding::is_template(&operation.path) {
-                templates.push(index);
-            } else {
-                by_name.insert((operation.method.clone(), operation.path.clone()), index);
+        for (number, operation) in operations.iter().enumerate() {
+            match Template::of(number, operation) {
+                Some(template) => templates.push(template),
+                None => by_path
+                    .entry(operation.path.clone())
+                    .or_default()
+                    .push((operation.method.clone(), number)),
             }
         }
         let by_binding = bindings
@@ -59,7 +47,8 @@ impl Table {
                 (binding, candidates)
             })
             .collect();
-        Self { by_name, templates, by_binding, names: names.0 }
+        let index = Index::new(operations, shapes, names.0.len());
+        Self { by_path, templates, by_binding, names: names.0, index }
     }
 
     /// The operation of a method and a path; one that is spelled out goes before a template.
@@ -69,53 +58,44 @@ impl Table {
         method: &str,
         path: &str,
     ) -> Option<usize> {
-        let exact = self.by_name.get(&(method.to_owned(), path.to_owned())).copied();
+        let exact = self.by_path.get(path).and_then(|methods| {
+            methods.iter().find(|(known, _)| known == method).map(|(_, number)| *number)
+        });
         exact.or_else(|| {
-            self.templates.iter().copied().find(|&index| {
-                operations.get(index).is_some_and(|operation| {
-                    operation.method == method && binding::fits_template(&operation.path, path)
-                })
-            })
+            let fits = |template: &&Template| template.fits(operations, Some(method), path);
+            self.templates.iter().find(fits).map(|template| template.number)
         })
     }
 
-    /// Every operation for which the signature of a method and path could be, in the order of
-    /// names.
+    /// Every operation for which the signature of a method and path could be.
     pub(crate) fn candidates(
         &self,
         operations: &[Operation],
-        binding: &Binding,
+        domain: &str,
+        binds: Binds,
         method: &str,
         path: &str,
-    ) -> Vec<usize> {
-        match self.by_binding.get(binding) {
-            Some(candidates) => candidates.of(operations, binding, method, path),
+    ) -> Set {
+        let of = |(binding, _): &&(Binding, _)| binding.binds == binds && binding.domain == domain;
+        match self.by_binding.iter().find(of) {
+            Some((_, candidates)) => candidates.of(operations, binds, method, path),
             // Every binding that an operation can have is there. Were one not, nothing would be
             // known of it, so it could be for anything.
             None => (0..operations.len()).collect(),
         }
     }
 
-    /// The set of some names. A name that no operation knows is in no set; the flag says that there
-    /// was one.
-    pub(crate) fn set<'n>(&self, names: impl Iterator<Item = &'n str>) -> (NameSet, bool) {
-        let mut set = NameSet::default();
-        let mut strangers = false;
-        for name in names {
-            match self.names.get(name) {
-                Some(&number) => set.insert(number),
-                None => strangers = true,
-            }
-        }
-        (set, strangers)
+    /// The number of a name; absent when no operation knows it.
+    pub(crate) fn number(&self, name: &str) -> Option<usize> {
+        self.names.get(name).copied()
     }
 
     /// The set of all names that are the end of one of these.
-    pub(crate) fn ends<'n>(&self, names: impl Iterator<Item = &'n str>) -> NameSet {
-        let mut set = NameSet::default();
+    pub(crate) fn ends<'n>(&self, names: impl Iterator<Item = &'n str>) -> Set {
+        let mut set = Set::default();
         for name in names {
             for start in name.char_indices().map(|(start, _)| start) {
-                if let Some(&number) = self.names.get(&name[start..]) {
+                if let Some(number) = self.number(&name[start..]) {
                     set.insert(number);
                 }
             }
@@ -148,10 +128,9 @@ impl Names {
             }
         }
         for shape in shapes {
-            let mut known: Vec<_> = shape.params.keys().collect();
-            known.sort();
-            for name in known {
-                let number = self.number(name);
+            for (at, param) in shape.params.iter().enumerate() {
+                let number = self.number(&param.name);
+                shape.by_number.insert(number, at);
                 shape.known_set.insert(number);
             }
         }
@@ -164,27 +143,7 @@ mod tests {
 
     use vault_model::Environment;
 
-    use super::{Binding, NameSet};
     use crate::registry::Registry;
-
-    #[test]
-    fn sets_of_names_are_sets() {
-        let set = |names: &[usize]| {
-            let mut set = NameSet::default();
-            names.iter().for_each(|&name| set.insert(name));
-            set
-        };
-        let some = set(&[0, 63, 64, 127]);
-        assert!(some.is_within(&some) && set(&[]).is_within(&set(&[])));
-        for name in [0, 63, 64, 127] {
-            assert!(set(&[name]).is_within(&some), "{name}");
-            assert!(!some.is_within(&set(&[name])), "{name}");
-        }
-        for name in [1, 62, 65, 126, 128, 191] {
-            assert!(!set(&[name]).is_within(&some), "{name}");
-        }
-        assert!(set(&[]).is_within(&some) && !some.is_within(&set(&[])));
-    }
 
     /// ccxt judges [`crate::Catalog::bound_alike`]; closures ask the table. They say the same.
     #[test]
@@ -198,12 +157,11 @@ mod tests {
             for &key_type in &catalog.signature.key_types {
                 for one in operations {
                     let binds = catalog.binds(one, key_type);
-                    let binding = Binding { domain: one.domain.clone(), binds };
                     let path = one.path.replace(['{', '}'], "");
                     let found: HashSet<usize> = catalog
                         .table
-                        .candidates(operations, &binding, &one.method, &path)
-                        .into_iter()
+                        .candidates(operations, &one.domain, binds, &one.method, &path)
+                        .numbers()
                         .collect();
                     for (index, other) in operations.iter().enumerate() {
                         let comparable = other.rpc == one.rpc

@@ -106,11 +106,11 @@ impl Scheme for Binance {
         if rpc.method == LOG_ON && key.key_type != KeyType::Ed25519 {
             return Err(VenueError::KeyTypeNotTaken);
         }
-        let timestamp = Value::Number(moment.at.millis().to_string());
+        let timestamp = Value::Number(moment.at.millis().to_string().into());
         let mut params = rpc.with(&[("apiKey", text(api_key(key)?)), ("timestamp", timestamp)])?;
         let string = sorted(&params)?.into_bytes();
         let signature = self.signature(key, &string)?;
-        params.push(("signature".to_owned(), text(&encode(key.key_type, &signature))));
+        params.push(("signature", Value::Text(encode(key.key_type, &signature).into())));
         rpc.message(request, &params, moment, signature)
     }
 

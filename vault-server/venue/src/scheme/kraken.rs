@@ -135,8 +135,8 @@ fn json_with_nonce(body: &[u8], nonce: u64) -> Result<Vec<u8>, VenueError> {
 /// The nonce that a body carries: the first `nonce` of a form, or that of a JSON object.
 fn nonce_of(body: &[u8]) -> Option<String> {
     let nonce = if is_json(body) {
-        match json::parse(body).ok()?.member("nonce")? {
-            Value::Number(text) | Value::Text(text) => text.clone(),
+        match json::parse(body, &|_| None).ok()?.member("nonce")? {
+            Value::Number(text) | Value::Text(text) => text.clone().into_owned(),
             _ => return None,
         }
     } else {

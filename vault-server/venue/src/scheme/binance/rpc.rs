@@ -14,7 +14,7 @@ pub(super) struct Rpc<'a> {
     /// `order.place`
     pub(super) method: &'a str,
     /// As the caller gave them.
-    parameters: Vec<(String, Value)>,
+    parameters: Vec<(&'a str, Value<'a>)>,
 }
 
 impl<'a> Rpc<'a> {
@@ -30,19 +30,21 @@ impl<'a> Rpc<'a> {
     }
 
     /// The caller's parameters and the vault's.
-    pub(super) fn with(&self, own: &[(&str, Value)]) -> Result<Vec<(String, Value)>, VenueError> {
+    pub(super) fn with(
+        &self,
+        own: &[(&'a str, Value<'a>)],
+    ) -> Result<Vec<(&'a str, Value<'a>)>, VenueError> {
         let reserved = ["apiKey", "signature", "timestamp"];
-        if self.parameters.iter().any(|(name, _)| reserved.contains(&name.as_str())) {
+        if self.parameters.iter().any(|(name, _)| reserved.contains(name)) {
             return Err(VenueError::RequestForm);
         }
-        let own = own.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
-        Ok(self.parameters.iter().cloned().chain(own).collect())
+        Ok(self.parameters.iter().chain(own).cloned().collect())
     }
 
     pub(super) fn message(
         &self,
         request: &VenueRequest,
-        params: &[(String, Value)],
+        params: &[(&str, Value<'_>)],
         moment: &Moment,
         signature: Vec<u8>,
     ) -> Result<SignedRequest, VenueError> {
@@ -72,23 +74,25 @@ impl<'a> Rpc<'a> {
     }
 }
 
-pub(super) fn text(value: &str) -> Value {
-    Value::Text(value.to_owned())
+pub(super) fn text(value: &str) -> Value<'_> {
+    Value::Text(value.into())
 }
 
 /// A JSON object of scalars; no body has none.
-pub(super) fn parameters(body: &[u8]) -> Result<Vec<(String, Value)>, VenueError> {
+pub(super) fn parameters(body: &[u8]) -> Result<Vec<(&str, Value<'_>)>, VenueError> {
     if body.is_empty() {
         return Ok(Vec::new());
     }
-    match json::parse(body) {
-        Ok(Value::Object(members)) => Ok(members),
+    match json::parse(body, &|_| None) {
+        Ok(Value::Object(members)) => {
+            Ok(members.into_iter().map(|field| (field.name, field.value)).collect())
+        }
         _ => Err(VenueError::RequestForm),
     }
 }
 
 /// The text of a scalar, as it is signed: numbers as they were written.
-fn plain(value: &Value) -> Result<&str, VenueError> {
+fn plain<'v>(value: &'v Value<'_>) -> Result<&'v str, VenueError> {
     match value {
         Value::Bool(true) => Ok("true"),
         Value::Bool(false) => Ok("false"),
@@ -98,10 +102,10 @@ fn plain(value: &Value) -> Result<&str, VenueError> {
 }
 
 /// The string-to-sign of a message.
-pub(super) fn sorted(params: &[(String, Value)]) -> Result<String, VenueError> {
+pub(super) fn sorted(params: &[(&str, Value<'_>)]) -> Result<String, VenueError> {
     let mut pairs = params
         .iter()
-        .map(|(name, value)| Ok((name.as_str(), plain(value)?)))
+        .map(|(name, value)| Ok((*name, plain(value)?)))
         .collect::<Result<Vec<_>, VenueError>>()?;
     // Nothing is encoded here: an `&` inside a value would be signed as if it were between two.
     let is_name = |name: &str| {
