@@ -177,8 +177,160 @@ def formats():
     write("scope", "wide", 'name = "wide"\ncredentials = ["a", "b"]\nclasses = ["public", "read", "trade", "cancel", "account", "transfer", "logon"]\noperations = ["POST /v5/x"]\nmodes = ["sign"]\nproducts = ["spot", "linear", "inverse"]\n[symbols]\nbinance = ["BTCUSDT"]\n[network]\nallow = ["10.0.0.0/8", "2001:db8::/32"]\ndeny = ["10.1.0.0/16"]\n')
 
 
+LIMITS = """name = "limits"
+credentials = ["a"]
+classes = ["read", "trade", "cancel", "withdraw"]
+modes = ["execute"]
+products = ["spot", "linear"]
+shadow = "next"
+[symbols]
+binance = ["BTCUSDT"]
+okx = "*"
+[network]
+allow = ["10.0.0.0/8"]
+countries = ["DE", "FR"]
+[orders]
+types = ["LIMIT", "MARKET"]
+time_in_force = ["GTC", "IOC"]
+reduce_only = true
+max_notional_usd = "50000.5"
+price_band = "0.05"
+max_leverage = "3"
+margin_modes = ["isolated"]
+[orders.max_quantity.binance]
+BTCUSDT = "1.5"
+[pricing]
+usd_par = ["USDT", "USDC"]
+slippage = "0.02"
+[[cumulative.notional_usd]]
+per = "1d"
+at_most = "250000"
+[[cumulative.orders]]
+per = "10s"
+at_most = 20
+[cumulative]
+open_orders = 40
+[hours]
+timezone = "Europe/Berlin"
+windows = ["mon-fri 09:00-17:30"]
+[duplicates]
+client_order_id = "1d"
+order = "5s"
+[[withdrawal.addresses]]
+venue = "okx"
+asset = "BTC"
+address = "bc1qexample"
+[withdrawal.per_day.okx]
+BTC = "0.5"
+"""
+
+
+def scopes():
+    page = (HERE.parents[1] / "docs" / "scopes.md").read_text()
+    for at, block in enumerate(page.split("```toml\n")[1:]):
+        write("scope", f"page-{at}", block.split("```", 1)[0])
+    write("scope", "limits", LIMITS)
+
+
+def message(*fields):
+    """A message of protobuf: pairs of number and text, number or list of either."""
+    made = b""
+    for number, value in fields:
+        for one in value if isinstance(value, list) else [value]:
+            if isinstance(one, int):
+                made += bytes([number << 3, one])
+            else:
+                one = one if isinstance(one, bytes) else one.encode()
+                # Field numbers below 16, so one byte; lengths below 16384.
+                length = bytes([len(one)]) if len(one) < 128 else bytes([len(one) & 127 | 128, len(one) >> 7])
+                made += bytes([number << 3 | 2]) + length + one
+    return made
+
+
+def wires():
+    names = [(1, "small"), (3, ["a"]), (4, ["read", "trade"]), (6, ["sign"]), (7, ["*"]), (9, message((1, "10.0.0.0/8")))]
+    write("wire", "small", message(*names, (8, message((1, "okx"), (2, ["BTC-USDT"])))))
+    orders = [(1, message((1, ["LIMIT", "MARKET"]))), (2, message((1, "GTC"))), (3, 1), (6, "50000.5"), (7, "0.05"), (8, "3")]
+    quantity = message((1, message((1, "okx"), (2, "BTC-USDT"), (3, "1.5"))))
+    write("wire", "orders", message(*names, (10, message(*orders, (5, quantity), (9, message((1, ["cash", "cross"])))))))
+    caps = message((1, message((1, "1d"), (2, "250000"))), (2, message((1, "10s"), (2, 20))))
+    write("wire", "caps", message(*names, (11, message((1, ["USDT"]), (2, "0.02"))), (12, caps), (14, message((1, "1d"), (2, "5s")))))
+    hours = message((1, "Europe/Berlin"), (2, ["mon-fri 09:00-17:30"]))
+    write("wire", "hours", message(*names, (13, hours)))
+    out = message((1, message((1, "okx"), (2, "BTC"), (3, "bc1qexample"))), (2, message((1, "okx"), (2, "BTC"), (3, "0.5"))))
+    moves = [(1, "moves"), (3, "a"), (4, ["read", "withdraw"]), (6, "execute"), (7, "*"), (9, message((1, "10.0.0.0/8")))]
+    write("wire", "withdrawal", message(*moves, (15, out)))
+    write("wire", "empty-lists", message((1, "none"), (10, message((1, b""))), (13, b"")))
+
+
+STEPS = [{"filterType": "PRICE_FILTER", "tickSize": "0.10"}, {"filterType": "LOT_SIZE", "stepSize": "0.001"}]
+
+
+def listings():
+    symbol = {"symbol": "BTCUSDT", "baseAsset": "BTC", "quoteAsset": "USDT", "filters": STEPS}
+    option = {"symbol": "BTC-261225-60000-C", "underlying": "BTCUSDT", "unit": 1, "quoteAsset": "USDT", "filters": STEPS}
+    contract = {"baseAsset": "BTC", "quoteAsset": "USDT", "underlying": "BTCUSDT"}
+    flags = {name: False for name in ("is_disabled", "trading_disabled", "cancel_only", "view_only")}
+    coin = {"base_currency_id": "BTC", "quote_currency_id": "USD", "price_increment": "0.01", "base_increment": "0.001"} | flags
+    future = {"contract_size": "0.01", "contract_root_unit": "BTC"}
+    swap = {"instType": "SWAP", "instId": "BTC-USDT-SWAP", "uly": "BTC-USDT", "ctType": "linear", "ctVal": "0.01", "ctMult": "1", "ctValCcy": "BTC", "settleCcy": "USDT", "tickSz": "0.1", "lotSz": "1", "state": "live"}
+    bybit = {"symbol": "BTCUSDT", "status": "Trading", "baseCoin": "BTC", "quoteCoin": "USDT", "contractType": "LinearPerpetual", "priceFilter": {"tickSize": "0.5"}, "lotSizeFilter": {"qtyStep": "1"}}
+    answers = {
+        "binance-spot": (0, {"symbols": [symbol | {"status": "TRADING"}]}),
+        "binance-linear": (0, {"symbols": [symbol | {"status": "TRADING", "contractType": "PERPETUAL"}]}),
+        "binance-inverse": (0, {"symbols": [symbol | {"contractStatus": "TRADING", "contractType": "PERPETUAL", "contractSize": 100}]}),
+        "binance-option": (0, {"optionContracts": [contract], "optionSymbols": [option]}),
+        "bybit-linear": (1, {"retCode": 0, "result": {"category": "linear", "nextPageCursor": "", "list": [bybit]}}),
+        "bybit-spot": (1, {"retCode": 0, "result": {"category": "spot", "list": [bybit]}}),
+        "coinbase-spot": (2, {"products": [coin | {"product_id": "BTC-USD", "product_type": "SPOT", "status": "online"}]}),
+        "coinbase-future": (2, {"products": [coin | {"product_id": "BIT-26APR24-CDE", "product_type": "FUTURE", "status": "", "future_product_details": future}]}),
+        "kraken": (3, {"error": [], "result": {"XXBTZUSD": {"altname": "XBTUSD", "wsname": "XBT/USD", "aclass_base": "currency", "base": "XXBT", "aclass_quote": "currency", "quote": "ZUSD", "lot": "unit", "lot_decimals": 8, "lot_multiplier": 1, "tick_size": "0.1", "status": "online"}}}),
+        "okx-swap": (4, {"code": "0", "data": [swap]}),
+        "okx-inverse": (4, {"code": "0", "data": [swap | {"instId": "BTC-USD-SWAP", "uly": "BTC-USD", "ctType": "inverse", "ctVal": "100", "ctValCcy": "USD"}]}),
+        "okx-spot": (4, {"code": "0", "data": [{"instType": "SPOT", "instId": "BTC-USDT", "baseCcy": "BTC", "quoteCcy": "USDT", "state": "live", "tickSz": "0.1", "lotSz": "0.01"}]}),
+        "okx-error": (4, {"code": "51000", "data": []}),
+    }
+    for name, (venue, answer) in answers.items():
+        write("listing", name, bytes([venue]) + json.dumps(answer, separators=(",", ":")).encode())
+
+
+def prices():
+    """`who, later (2), price (2)`: little-endian; the price is in hundredths, from 60,000 on."""
+    put = lambda who, later, cents: bytes([who]) + later.to_bytes(2, "little") + cents.to_bytes(2, "little", signed=True)
+    write("price", "steps", b"\0" + b"".join(put(0, 2100, 5000 * at) for at in range(1, 7)))
+    write("price", "too-far", b"\0" + put(0, 9, 6000) + put(0, 9, 6001) + put(0, 9, -6000))
+    write("price", "agree", b"\1" + b"".join(put(at % 3, 60_000, 900 * at) for at in range(12)))
+    write("price", "agree-late", b"\1" + put(0, 1, 0) + put(1, 5100, 0) + put(3, 1, 0))
+    write("price", "both", b"\2" + b"".join(put(at % 2 | 64, 3000, 400 * at) for at in range(20)))
+    write("price", "none", b"\0" + put(128, 1, 0) + put(2, 1, 0))
+
+
+def countries():
+    """Small databases: a tree of one node, and one of 33 that leads to a network."""
+    text = lambda value: bytes([2 << 5 | len(value)]) + value.encode()
+    country = bytes([7 << 5 | 1]) + text("country") + bytes([7 << 5 | 1]) + text("iso_code") + text("DE")
+    head = b"\xab\xcd\xefMaxMind.com" + bytes([7 << 5 | 9])
+    for name, number in [("binary_format_major_version", 2), ("binary_format_minor_version", 0), ("ip_version", 4), ("record_size", 24)]:
+        head += text(name) + bytes([5 << 5 | 2, 0, number])
+    for name, nodes in [("all", 1), ("deep", 8)]:
+        tree = b""
+        for node in range(nodes):
+            # The last record holds the value: `node count + 16 + offset`.
+            last = (nodes + 16).to_bytes(3, "big")
+            tree += (last if node + 1 == nodes else (node + 1).to_bytes(3, "big")) + last
+        count = text("node_count") + bytes([6 << 5 | 4]) + nodes.to_bytes(4, "big") + text("build_epoch") + bytes([1, 2, 1])
+        rest = text("database_type") + text("Test") + text("languages") + bytes([0, 4])
+        rest += text("description") + bytes([7 << 5 | 1]) + text("en") + text("a seed")
+        write("geoip", name, tree + bytes(16) + country + head + count + rest)
+
+
 requests()
 secrets(keys())
 catalogs()
 readers()
 formats()
+scopes()
+wires()
+listings()
+prices()
+countries()

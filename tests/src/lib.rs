@@ -20,7 +20,7 @@
 //! - [`TestVault::admin`], [`TestVault::auditor`] and [`TestVault::guard`] are
 //!   [`vault_client::Operator`]s; [`TestVault::bot`] gives a [`vault_client::Client`].
 //! - [`TestVault::restart`], [`TestVault::stop`], [`TestVault::kill_core`],
-//!   [`TestVault::kill_all`], [`TestVault::run`], [`TestVault::try_run`],
+//!   [`TestVault::kill_all`], [`TestVault::kill_while_starting`], [`TestVault::run`], [`TestVault::try_run`],
 //!   [`TestVault::run_and_unseal`], [`TestVault::restarted`]. Ports stay the same.
 //! - [`TestVault::log_entries`] and [`TestVault::verify`] work on the files, whether the vault runs
 //!   or not.
@@ -45,8 +45,8 @@ pub use server::{Launch, NotStarted, Ready, Server};
 pub use vault::{Builder, Made, PASSPHRASE, TestVault, order, receipt, scope};
 pub use venue::{
     KRAKEN_KEY, KRAKEN_SCOPE, KRAKEN_SECRET, Mocks, OKX_KEY, OKX_PASSPHRASE, OKX_SCOPE, OKX_SECRET,
-    kraken_balance, kraken_metadata, kraken_order, kraken_post, kraken_secret, okx_balance,
-    okx_batch, okx_cancel, okx_metadata, okx_order, okx_order_body, okx_post, okx_secret,
-    okx_withdrawal,
+    kraken_balance, kraken_deadline, kraken_metadata, kraken_moment, kraken_order,
+    kraken_order_until, kraken_post, kraken_secret, okx_balance, okx_batch, okx_cancel,
+    okx_metadata, okx_order, okx_order_body, okx_post, okx_secret, okx_withdrawal,
 };
 pub use wire::{Refused, reason};

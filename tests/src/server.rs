@@ -156,6 +156,17 @@ impl Server {
         }
     }
 
+    /// Starts one and kills it with all its children after a while, however far it came.
+    pub async fn start_and_kill(launch: &Launch, arguments: &[OsString], after: Duration) {
+        let mut command = launch.command(arguments);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.process_group(0);
+        let mut child = command.spawn().expect("the server's command line starts");
+        tokio::time::sleep(after).await;
+        kill_group(&child);
+        child.wait().expect("waited for");
+    }
+
     /// Waits for the next line on stdout, which says that the processes were started anew.
     ///
     /// # Panics

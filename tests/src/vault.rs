@@ -239,6 +239,19 @@ impl TestVault {
         assert!(self.server.take().is_some(), "the vault does not run");
     }
 
+    /// Starts the processes and kills all of them with SIGKILL after a while, however far they are.
+    ///
+    /// # Panics
+    ///
+    /// If they run already.
+    pub async fn kill_while_starting(&mut self, after: Duration) {
+        assert!(self.server.is_none(), "the vault runs already");
+        self.write_config();
+        self.operators().clear();
+        let arguments = ["run".into(), "--data".into(), self.data().into()];
+        Server::start_and_kill(&self.launch, &arguments, after).await;
+    }
+
     /// Waits until the processes have ended by themselves.
     ///
     /// # Panics

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use chrono::{DateTime, SecondsFormat};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -144,6 +145,26 @@ pub fn kraken_post(method: &str, body: impl Into<Vec<u8>>) -> VenueRequest {
 pub fn kraken_order(pair: &str, volume: &str) -> VenueRequest {
     let body = format!("pair={pair}&type=buy&ordertype=limit&price=60000&volume={volume}");
     kraken_post("AddOrder", body)
+}
+
+/// A limit order at Kraken that it takes until `deadline` only: a cap that counts asks for one, at
+/// most 60 s ahead by the vault's clock ([`TestVault::now`](crate::TestVault::now)).
+pub fn kraken_order_until(pair: &str, volume: &str, deadline: SystemTime) -> VenueRequest {
+    let end = kraken_deadline(deadline);
+    let body = format!("pair={pair}&type=buy&ordertype=limit&price=60000&volume={volume}&{end}");
+    kraken_post("AddOrder", body)
+}
+
+/// The parameter `deadline` as a form has it.
+pub fn kraken_deadline(at: SystemTime) -> String {
+    format!("deadline={}", kraken_moment(at).replace(':', "%3A"))
+}
+
+/// A moment as Kraken reads it: RFC 3339, UTC, milliseconds.
+pub fn kraken_moment(at: SystemTime) -> String {
+    let millis = at.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
+    let moment = i64::try_from(millis).ok().and_then(DateTime::from_timestamp_millis);
+    moment.unwrap_or_default().to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
 /// Reads the balance at Kraken.

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Barrier;
 use vault_client::v1;
-use vault_tests::{OKX_SCOPE, TestVault, okx_order, order};
+use vault_tests::{OKX_SCOPE, TestVault, okx_order, okx_post, order};
 
 const TASKS: usize = 8;
 /// How late a task may notice a reply that was there before the acknowledgement.
@@ -27,12 +27,13 @@ struct Seen {
 /// Bots that sign until they are refused; `stop_at` lets them run into the act.
 async fn sign_until_refused(
     client: Arc<vault_client::Client>,
+    wanted: v1::VenueRequest,
     start: Arc<Barrier>,
 ) -> (Seen, String) {
     let mut seen = Seen::default();
     start.wait().await;
     loop {
-        match client.sign(order("okx-main", okx_order("BTC-USDT", "0.001"))).await {
+        match client.sign(order("okx-main", wanted.clone())).await {
             Ok(signed) => {
                 seen.highest_seq = seen.highest_seq.max(signed.seq);
                 seen.last_at = Some(Instant::now());
@@ -78,11 +79,24 @@ async fn race<F>(clients: &[Arc<vault_client::Client>], pause: Duration, act: F)
 where
     F: Future<Output = u64>,
 {
+    race_with(clients, okx_order("BTC-USDT", "0.001"), pause, act).await
+}
+
+/// As [`race`], with another order.
+async fn race_with<F>(
+    clients: &[Arc<vault_client::Client>],
+    wanted: v1::VenueRequest,
+    pause: Duration,
+    act: F,
+) -> Race
+where
+    F: Future<Output = u64>,
+{
     let start = Arc::new(Barrier::new(TASKS + 1));
     let tasks: Vec<_> = (0..TASKS)
         .map(|task| {
             let client = Arc::clone(&clients[task % clients.len()]);
-            tokio::spawn(sign_until_refused(client, Arc::clone(&start)))
+            tokio::spawn(sign_until_refused(client, wanted.clone(), Arc::clone(&start)))
         })
         .collect();
     start.wait().await;
@@ -114,7 +128,8 @@ async fn halts_win_every_race() {
     let admin = vault.admin().await;
     let bot = Arc::new(vault.bot("halted", OKX_SCOPE, &[]).await);
     let mut signed = 0;
-    let targets = ["all", "venue:okx", "credential:okx-main", "client:halted"];
+    let targets =
+        ["all", "venue:okx", "credential:okx-main", "client:halted", "symbol:okx/BTC-USDT"];
 
     for round in 0..ROUNDS {
         let target = targets[round % targets.len()];
@@ -162,5 +177,59 @@ async fn revocations_win_every_race() {
         signed += race.seen.iter().map(|(seen, _)| seen.count).sum::<u64>();
     }
     assert!(signed > ROUNDS as u64, "the bots signed {signed} times before they were revoked");
+    vault.verify();
+}
+
+/// Without a feed nobody knows what a sale could bring: after the act nothing is signed by its price.
+#[tokio::test(flavor = "multi_thread")]
+async fn feeds_that_are_deleted_win_every_race() {
+    const ROUNDS: usize = 100;
+    let vault = TestVault::start().await;
+    vault.import_okx("okx-main").await;
+    let admin = vault.admin().await;
+    let priced = "[orders]\nmax_notional_usd = \"100000\"\n[pricing]\nusd_par = [\"USDT\"]\n";
+    let bot = Arc::new(vault.bot("bot", &format!("{OKX_SCOPE}\n{priced}"), &[]).await);
+    let pricer = vault_client::Client::connect(vault.pricer("pricer").await).await;
+    let pricer = pricer.expect("connected");
+    let instrument = v1::Instrument {
+        venue: "okx".to_owned(),
+        product: "spot".to_owned(),
+        symbol: "BTC-USDT".to_owned(),
+        base: "BTC".to_owned(),
+        quote: "USDT".to_owned(),
+        contract_size: "1".to_owned(),
+        size_unit: "base".to_owned(),
+        reference: "BTC/USDT".to_owned(),
+        ..v1::Instrument::default()
+    };
+    let import = v1::ImportInstrumentsCommand { instruments: vec![instrument] };
+    admin.import_instruments(import).await.expect("imported");
+    let sale = r#"{"instId":"BTC-USDT","tdMode":"cash","side":"sell","ordType":"limit","px":"1","sz":"1"}"#;
+    let sale = okx_post("/api/v5/trade/order", sale);
+    let mut signed = 0;
+
+    for round in 0..ROUNDS {
+        let feed = v1::Feed {
+            pair: "BTC/USDT".to_owned(),
+            pricers: vec!["pricer".to_owned()],
+            max_age: "1h".to_owned(),
+            max_step: "0.1".to_owned(),
+            anchor: "60000".to_owned(),
+            ..v1::Feed::default()
+        };
+        admin.put_feed(v1::PutFeedCommand { feed: Some(feed) }).await.expect("a feed");
+        let quote = v1::Quote { pair: "BTC/USDT".to_owned(), price: "60000".to_owned() };
+        let answers = pricer.put_prices(vec![quote]).await.expect("answered");
+        assert!(answers[0].accepted, "{answers:?}");
+        let delete = async {
+            let command = v1::DeleteFeedCommand { pair: "BTC/USDT".to_owned() };
+            seq(admin.delete_feed(command).await.expect("deleted").change)
+        };
+        let clients = [Arc::clone(&bot)];
+        let race = race_with(&clients, sale.clone(), pause(round), delete).await;
+        race.check(round, &["PRICE_STALE"]);
+        signed += race.seen.iter().map(|(seen, _)| seen.count).sum::<u64>();
+    }
+    assert!(signed > ROUNDS as u64, "the bot signed {signed} times by prices of these feeds");
     vault.verify();
 }

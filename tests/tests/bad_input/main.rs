@@ -5,6 +5,7 @@ mod act;
 mod command;
 mod disk;
 mod identity;
+mod market;
 mod request;
 mod stream;
 

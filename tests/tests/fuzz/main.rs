@@ -127,8 +127,8 @@ macro_rules! tests {
 }
 
 tests! {
-    addition binance bybit catalog coinbase csr entry frame key kraken note okx reader scope token
-    venue
+    addition binance bybit catalog coinbase csr entry frame geoip key kraken listing note okx price
+    reader scope token venue wire
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod log;
 mod people;
 mod policy;
 mod price;
+mod replay;
 mod sign;
 
 use vault_audit::{Entry, EntryKind};

@@ -1,12 +1,13 @@
-//! Reference prices and instruments: who puts them, how far they move, how long they hold.
+//! Reference prices and instruments: who puts them, how far they move, how long they hold, and what
+//! an order is worth by them.
 
 use std::time::Duration;
 
 use vault_audit::EntryKind;
 use vault_client::{Client, v1};
-use vault_tests::{OKX_SCOPE, TestVault, reason};
+use vault_tests::{OKX_SCOPE, TestVault, okx_post, reason};
 
-use crate::of_kind;
+use crate::{of_kind, sign_anew};
 
 fn feed(pricers: &[&str], max_age: &str) -> v1::Feed {
     v1::Feed {
@@ -202,5 +203,124 @@ async fn instruments_are_approved_all_or_none() {
     vault.restart().await;
     let admin = vault.admin().await;
     assert_eq!(list(&admin, "").await, [swap("A", "0.01"), swap("B", "2")]);
+    vault.verify();
+}
+
+/// Swaps worth 10,000 USDT at most, in one order.
+const SWAPS: &str = r#"
+name = "swaps"
+credentials = ["okx-main"]
+classes = ["read", "trade"]
+modes = ["sign"]
+products = ["linear"]
+
+[symbols]
+okx = ["BTC-USDT-SWAP"]
+
+[network]
+allow = ["127.0.0.0/8"]
+
+[orders]
+max_notional_usd = "10000"
+
+[pricing]
+usd_par = ["USDT"]
+slippage = "0.05"
+"#;
+
+/// Asks for a market order of so many contracts; the reason of a denial, empty if there was none.
+async fn buy(bot: &Client, contracts: u32) -> String {
+    let body = format!(
+        r#"{{"instId":"BTC-USDT-SWAP","tdMode":"isolated","side":"buy","ordType":"market","sz":"{contracts}"}}"#
+    );
+    let order = okx_post("/api/v5/trade/order", body);
+    match sign_anew(bot, "okx-main", order).await {
+        Ok(_) => String::new(),
+        refused => reason(refused),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_is_worth_its_contracts_and_a_pricer_who_lies_moves_that_by_a_step() {
+    let mut vault = TestVault::start().await;
+    vault.import_okx("okx-main").await;
+    let bot = vault.bot("bot", SWAPS, &[]).await;
+    let pricer = connect_pricer(&vault, "pricer").await;
+    let usdt =
+        |max_age: &str| v1::Feed { pair: "BTC/USDT".to_owned(), ..feed(&["pricer"], max_age) };
+    let import = async |vault: &TestVault, size: &str| {
+        let instruments = vec![swap("BTC-USDT-SWAP", size)];
+        let command = v1::ImportInstrumentsCommand { instruments };
+        vault.admin().await.import_instruments(command).await.expect("imported");
+    };
+    assert_eq!(buy(&bot, 1).await, "INSTRUMENT_UNKNOWN");
+    import(&vault, "0.01").await;
+    assert_eq!(buy(&bot, 1).await, "PRICE_STALE", "there is no feed");
+    put_feed(&vault, usdt("1d")).await;
+    assert_eq!(buy(&bot, 1).await, "PRICE_STALE", "an anchor is no price");
+    assert_eq!(put(&pricer, "BTC/USDT", "60000").await, "");
+
+    // 60,000 and 5 %, 0.01 each: 630 for a contract.
+    assert_eq!(buy(&bot, 15).await, "");
+    assert_eq!(buy(&bot, 16).await, "NOTIONAL_TOO_LARGE");
+    // Ten times as large, by the next import.
+    import(&vault, "0.1").await;
+    assert_eq!(buy(&bot, 1).await, "");
+    assert_eq!(buy(&bot, 2).await, "NOTIONAL_TOO_LARGE");
+    import(&vault, "0.01").await;
+
+    // Downward: 2 % is all that can be had, whatever is said next.
+    assert_eq!(put(&pricer, "BTC/USDT", "58800").await, "");
+    for lie in ["58799", "30000", "1", "0.000000000000000001"] {
+        assert_ne!(put(&pricer, "BTC/USDT", lie).await, "", "{lie}");
+    }
+    assert_eq!(buy(&bot, 16).await, "", "at 617.4 each");
+    assert_eq!(buy(&bot, 17).await, "NOTIONAL_TOO_LARGE");
+    // Upward: so much less is allowed.
+    for lie in ["61200", "600000", "999999999999999999"] {
+        assert_eq!(put(&pricer, "BTC/USDT", lie).await, "PRICE_STEP_TOO_LARGE", "{lie}");
+    }
+    assert_eq!(put(&pricer, "BTC/USDT", "59976").await, "", "2 % of the lowest");
+    assert_eq!(buy(&bot, 16).await, "NOTIONAL_TOO_LARGE");
+
+    // A price is of one life of the vault.
+    vault.restart().await;
+    let bot = vault.connect_bot("bot").await;
+    assert_eq!(buy(&bot, 1).await, "PRICE_STALE");
+    let pricer = Client::connect(vault.identity("pricer")).await.expect("connected");
+    assert_eq!(put(&pricer, "BTC/USDT", "60000").await, "");
+    assert_eq!(buy(&bot, 15).await, "");
+
+    // Who stops says nothing any more.
+    put_feed(&vault, usdt("1s")).await;
+    assert_eq!(put(&pricer, "BTC/USDT", "60000").await, "");
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    assert_eq!(buy(&bot, 1).await, "PRICE_STALE");
+
+    // Who is revoked is nobody; and what an admin takes away is gone.
+    put_feed(&vault, usdt("1d")).await;
+    assert_eq!(put(&pricer, "BTC/USDT", "60000").await, "");
+    let admin = vault.admin().await;
+    let revoke = v1::RevokeClientCommand { name: "pricer".to_owned(), reason: "lies".to_owned() };
+    admin.revoke_client(revoke).await.expect("revoked");
+    let quote = v1::Quote { pair: "BTC/USDT".to_owned(), price: "60000".to_owned() };
+    let mut refused = pricer.put_prices(vec![quote.clone()]).await;
+    // Its connection was cut; a new one is made for the call.
+    if refused.as_ref().is_err_and(|error| error.refusal().is_none()) {
+        refused = pricer.put_prices(vec![quote]).await;
+    }
+    assert_eq!(reason(refused), "CERTIFICATE_REVOKED");
+    assert_eq!(buy(&bot, 15).await, "", "what it said last stands until it is too old");
+    let delete = v1::DeleteFeedCommand { pair: "BTC/USDT".to_owned() };
+    admin.delete_feed(delete).await.expect("deleted");
+    assert_eq!(buy(&bot, 1).await, "PRICE_STALE");
+    let key = v1::InstrumentKey {
+        venue: "okx".to_owned(),
+        product: "linear".to_owned(),
+        symbol: "BTC-USDT-SWAP".to_owned(),
+    };
+    let delete = v1::DeleteInstrumentsCommand { keys: vec![key] };
+    admin.delete_instruments(delete).await.expect("deleted");
+    assert_eq!(buy(&bot, 1).await, "INSTRUMENT_UNKNOWN");
     vault.verify();
 }

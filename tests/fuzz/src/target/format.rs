@@ -2,16 +2,50 @@
 
 use std::sync::OnceLock;
 
+use prost::Message as _;
+use vault_policy::ScopeDocument;
+use vault_proto::v1;
+
 /// Scopes as operators write them.
 pub fn scope(data: &[u8]) {
     if let Ok(text) = std::str::from_utf8(data)
-        && let Ok(scope) = vault_policy::ScopeDocument::from_toml(text)
+        && let Ok(scope) = ScopeDocument::from_toml(text)
     {
         super::take();
-        let again = vault_policy::ScopeDocument::from_toml(&scope.to_toml()).expect("its own text");
-        assert_eq!(again, scope);
-        let _ = vault_policy::Scope::compile(&scope);
+        same_everywhere(&scope);
+        let wire = vault_wire::scope_to_wire(&scope);
+        assert_eq!(vault_wire::scope_from_wire(&wire).as_ref(), Ok(&scope));
     }
+}
+
+/// Scopes as they cross the wire.
+pub fn wire(data: &[u8]) {
+    if let Ok(wire) = v1::Scope::decode(data)
+        && let Ok(scope) = vault_wire::scope_from_wire(&wire)
+    {
+        super::take();
+        same_everywhere(&scope);
+        // What an operator approves is the document, not the message: both say one thing.
+        let again = vault_wire::scope_from_wire(&vault_wire::scope_to_wire(&scope));
+        assert_eq!(again.as_ref(), Ok(&scope));
+        assert_eq!(
+            vault_wire::scope_hash(&again.expect("just read")),
+            vault_wire::scope_hash(&scope)
+        );
+    }
+}
+
+/// A scope that was taken is the same after being written as text or stored, allows what it allows,
+/// and can be judged by.
+fn same_everywhere(scope: &ScopeDocument) {
+    let again = ScopeDocument::from_toml(&scope.to_toml()).expect("its own text");
+    assert_eq!(&again, scope);
+    let stored = serde_json::to_value(scope).expect("JSON");
+    let again: ScopeDocument = serde_json::from_value(stored).expect("as it was stored");
+    assert_eq!(&again, scope);
+    assert!(!vault_policy::widens(scope, &again) && !vault_policy::narrows(scope, &again));
+    let _ = vault_policy::Scope::compile(scope);
+    let _ = vault_policy::lint(scope, &vault_policy::LintFacts::default());
 }
 
 /// Lines of a log.
@@ -79,7 +113,12 @@ pub fn scope_words() -> &'static [String] {
     WORDS.get_or_init(|| {
         let text = "credentials classes modes products symbols operations network allow deny orders \
                     withdrawals sign execute read trade cancel account transfer withdraw keys logon \
-                    other public spot margin linear inverse option [] = [ ] \"\" true";
+                    other public spot margin linear inverse option [] = [ ] \"\" true types \
+                    time_in_force reduce_only post_only max_quantity max_notional_usd price_band \
+                    max_leverage margin_modes pricing usd_par slippage cumulative notional_usd per \
+                    at_most open_orders hours timezone windows mon-fri 08:00-17:30 Europe/Berlin \
+                    countries duplicates client_order_id order withdrawal addresses per_day shadow \
+                    31d 24h 60s 0.01 1e30 -1 NaN 999999999999999999 limit market gtc isolated cross";
         text.split_whitespace().map(str::to_owned).collect()
     })
 }

@@ -10,6 +10,7 @@ mod catalog;
 mod format;
 mod input;
 mod key;
+mod market;
 pub mod mutate;
 mod reader;
 mod request;
@@ -44,14 +45,18 @@ pub const TARGETS: &[Target] = &[
     target("csr", format::csr, no_words, 30_000),
     target("entry", format::entry, format::entry_words, 50_000),
     target("frame", format::frame, no_words, 100_000),
+    target("geoip", market::geoip, no_words, 20_000),
     target("key", key::secret, key::words, 300),
     target("kraken", |data| request::stated("kraken", data), || input::words("kraken"), 8_000),
+    target("listing", market::listing, market::listing_words, 60_000),
     target("note", format::note, no_words, 100_000),
     target("okx", |data| request::stated("okx", data), || input::words("okx"), 8_000),
+    target("price", market::price, no_words, 20_000),
     target("reader", reader::text, reader::words, 50_000),
     target("scope", format::scope, format::scope_words, 20_000),
     target("token", format::token, no_words, 100_000),
     target("venue", request::any, || input::words("binance"), 3_000),
+    target("wire", format::wire, format::scope_words, 60_000),
 ];
 
 const fn target(

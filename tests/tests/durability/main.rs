@@ -1,6 +1,9 @@
 //! No signature leaves before its entry is on disk: shown by the order of system calls, by disks
 //! that fail or forget, and by killing the core under load.
 
+mod caps;
+mod market;
+
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,0 +1,5 @@
+//! Databases of countries.
+
+#![no_main]
+
+vault_fuzz::fuzz!("geoip");

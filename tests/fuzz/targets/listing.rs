@@ -1,0 +1,5 @@
+//! Listings of venues that an admin fetched.
+
+#![no_main]
+
+vault_fuzz::fuzz!("listing");
