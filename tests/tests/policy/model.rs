@@ -370,10 +370,12 @@ fn size_objections(case: &Case, leg: &Leg) -> Vec<&'static str> {
     if leg.symbol.is_none() {
         found.push("QUANTITY_UNKNOWN");
     }
-    let [quantity, quote, price] =
-        [&leg.quantity, &leg.quote_quantity, &leg.price].map(|it| it.as_deref().map(fraction));
+    let [quantity, quote, price, trigger] =
+        [&leg.quantity, &leg.quote_quantity, &leg.price, &leg.trigger_price]
+            .map(|it| it.as_deref().map(fraction));
     let is_unsized = quantity.is_none() && quote.is_none();
-    if is_unsized || [&quantity, &quote].into_iter().flatten().any(|it| !is_positive(it)) {
+    let numbers = [&quantity, &quote, &price, &trigger];
+    if is_unsized || numbers.into_iter().flatten().any(|it| !is_positive(it)) {
         found.push("QUANTITY_UNKNOWN");
     }
     let Some(traded) = worth::traded(case, leg) else {
@@ -386,19 +388,21 @@ fn size_objections(case: &Case, leg: &Leg) -> Vec<&'static str> {
     if reference.is_none() && (is_inverse && quantity.is_some() || quote.is_some()) {
         found.push("PRICE_STALE");
     }
+    if leg.amends && price.is_none() && (is_inverse && quantity.is_some() || quote.is_some()) {
+        // It keeps a price that nobody here knows.
+        found.push("QUANTITY_UNKNOWN");
+    }
+    // What may be, in the quote asset: at the lowest price that is known of it.
+    let lowest = reference.map(|it| [Some(it), price, trigger].into_iter().flatten().min());
+    let in_quote = lowest.flatten().map(|it| it * &limit);
     // Pairs of what is asked and what may be, in the same asset.
     let mut pairs = Vec::new();
     if let Some(quantity) = quantity {
-        let most =
-            if is_inverse { reference.clone().map(|it| it * &limit) } else { Some(limit.clone()) };
+        let most = if is_inverse { in_quote.clone() } else { Some(limit) };
         pairs.push((quantity * traded.contract_size(), most));
     }
     if let Some(quote) = quote {
-        if price.as_ref().is_some_and(|it| !is_positive(it)) {
-            found.push("QUANTITY_UNKNOWN");
-        }
-        let lowest = reference.into_iter().chain(price).min();
-        pairs.push((quote, lowest.map(|it| it * limit)));
+        pairs.push((quote, in_quote));
     }
     for (asked, most) in pairs {
         match (sayable(asked), most.map(sayable)) {
@@ -498,7 +502,7 @@ pub fn worst_of_all(case: &Case) -> Worst {
 }
 
 /// What was there in a window that ends now, its beginning left out.
-fn within<'c>(case: &'c Case, micros: u64) -> impl Iterator<Item = &'c Past> {
+fn within(case: &Case, micros: u64) -> impl Iterator<Item = &Past> {
     let now = i128::from(case.clock.0);
     case.past.iter().filter(move |past| i128::from(past.at.0) > now - i128::from(micros))
 }

@@ -136,6 +136,15 @@ fn quote_quantities_are_amounts_of_money() {
                 r#"coinbase-main execute POST api.coinbase.com/api/v3/brokerage/orders {"client_order_id":"1","product_id":"BTC-USD","side":"BUY","order_configuration":{"market_market_ioc":{"quote_size":"1000.01"}}}"#,
                 deny("NOTIONAL_TOO_LARGE"),
             ),
+            // At a limit it is a size in the base asset: 90000 BTC at 0.01.
+            (
+                r#"coinbase-main execute POST api.coinbase.com/api/v3/brokerage/orders {"client_order_id":"2","product_id":"BTC-USD","side":"SELL","order_configuration":{"limit_limit_gtc":{"quote_size":"900","limit_price":"0.01"}}}"#,
+                deny("NOTIONAL_UNKNOWN"),
+            ),
+            (
+                r#"coinbase-main execute POST api.coinbase.com/api/v3/brokerage/orders {"client_order_id":"3","product_id":"BTC-USD","side":"BUY","order_configuration":{"limit_limit_gtc":{"quote_size":"900","limit_price":"0.01"}}}"#,
+                worth("900"),
+            ),
         ],
     );
     // 0.01 BTC at the reference price of 60000.

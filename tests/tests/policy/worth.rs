@@ -88,7 +88,7 @@ pub fn notional(case: &Case, leg: &Leg) -> Option<Fraction> {
             } else if is_option {
                 sayable(amount * sayable(traded.reference()? * beyond(case))?)?
             } else {
-                sayable(amount * worst_price(case, &traded, leg, limit, trigger)?)?
+                sayable(amount * worst_price(case, &traded, leg, limit.clone(), trigger.clone())?)?
             };
             Some(traded.in_usd(amount, is_option)?)
         }
@@ -97,7 +97,17 @@ pub fn notional(case: &Case, leg: &Leg) -> Option<Fraction> {
         None => None,
         // What is paid for an option says nothing of what it is on.
         Some(_) if traded.instrument.product == Product::Option => None,
-        Some(quote) => Some(traded.in_usd(quote, false)?),
+        Some(quote) => {
+            // At a limit it is a size in the base asset, and a better fill is worth more.
+            let names_limit = leg.order_type.is_some_and(|it| it.as_str().contains("LIMIT"));
+            if names_limit || leg.amends || limit.is_some() {
+                let own = limit.clone()?;
+                if own < worst_price(case, &traded, leg, limit, trigger)? {
+                    return None;
+                }
+            }
+            Some(traded.in_usd(quote, false)?)
+        }
     };
     by_quantity.into_iter().chain(by_quote).max()
 }

@@ -50,7 +50,7 @@ impl Cost {
             until: ClockTime(at.0.saturating_add(lasts)),
             orders: self.orders,
             resting: self.resting,
-            notional_usd: self.notional_usd,
+            notional_usd: self.notional_usd.filter(|_| self.orders > 0),
             order_keys: self.order_keys.clone(),
             id_keys: self.id_keys.clone(),
             withdrawn: self.withdrawn.clone(),

@@ -123,16 +123,17 @@ impl History {
         self.id_keys.has(key, per, clock)
     }
 
-    /// Makes room: drops what no window reaches any more, joins what was spent more than a day ago by
-    /// the minute, which makes windows of more than a day longer by a minute at most, and drops keys
-    /// that are older than `keys`. What rests still rests.
+    /// Makes room: drops what no window reaches any more; joins what was spent more than an hour ago
+    /// by the second and more than a day ago by the minute, by which windows that reach so far get
+    /// longer at most, and none gets shorter; drops keys that are older than `keys`. What rests still
+    /// rests.
     pub fn tidy(&mut self, clock: ClockTime, keys: Span) {
         let ago = |micros: u64| ClockTime(clock.0.saturating_sub(micros));
-        let (oldest, old) = (ago(Span::MAX.as_micros()), ago(DAY_US));
+        let oldest = ago(Span::MAX.as_micros());
         self.orders.forget_before(oldest);
-        self.orders.join_before(old);
+        self.orders.join(clock);
         self.notional.forget_before(oldest);
-        self.notional.join_before(old);
+        self.notional.join(clock);
         for assets in self.withdrawn.values_mut() {
             assets.values_mut().for_each(|series| series.forget_before(oldest));
             assets.retain(|_, series| !series.is_empty());
@@ -208,9 +209,9 @@ impl Amount for Money {
 /// Amounts in the order of their times, with their running sum.
 #[derive(Clone, Debug, Default)]
 struct Series<T> {
-    /// Points of more than a day ago, at most one a minute: what was spent in it, at its last moment.
-    old: VecDeque<Point<T>>,
-    points: VecDeque<Point<T>>,
+    /// The oldest first: those of more than a day ago by the minute, those of more than an hour ago by
+    /// the second, and all later ones. A minute or second is what was spent in it, at its last moment.
+    levels: [VecDeque<Point<T>>; 3],
     /// The sum of the points of this epoch.
     total: T,
     /// A new one begins where the sum would not fit.
@@ -227,7 +228,7 @@ struct Point<T> {
 
 impl<T: Amount> Series<T> {
     fn push(&mut self, at: ClockTime, amount: T) {
-        let last = self.points.back().or(self.old.back());
+        let last = self.levels.iter().rev().find_map(VecDeque::back);
         let at = last.map_or(at, |last| last.at.max(at));
         let (before, total) = match self.total.plus(amount) {
             Some(total) => (self.total, total),
@@ -236,7 +237,7 @@ impl<T: Amount> Series<T> {
                 (T::default(), amount)
             }
         };
-        self.points.push_back(Point { at, before, epoch: self.epoch });
+        self.levels[EXACT].push_back(Point { at, before, epoch: self.epoch });
         self.total = total;
     }
 
@@ -245,19 +246,24 @@ impl<T: Amount> Series<T> {
             return self.from(0);
         };
         let left = |point: &Point<T>| point.at <= begin;
-        let first = if self.old.back().is_some_and(|last| !left(last)) {
-            self.old.partition_point(left)
-        } else {
-            self.old.len() + self.points.partition_point(left)
-        };
+        let mut first = 0;
+        for points in &self.levels {
+            first += points.partition_point(left);
+            if points.back().is_some_and(|last| !left(last)) {
+                break;
+            }
+        }
         self.from(first)
     }
 
-    fn point(&self, place: usize) -> Option<&Point<T>> {
-        match place.checked_sub(self.old.len()) {
-            None => self.old.get(place),
-            Some(place) => self.points.get(place),
+    fn point(&self, mut place: usize) -> Option<&Point<T>> {
+        for points in &self.levels {
+            match place.checked_sub(points.len()) {
+                None => return points.get(place),
+                Some(rest) => place = rest,
+            }
         }
+        None
     }
 
     /// The sum of the points from this one on.
@@ -274,7 +280,7 @@ impl<T: Amount> Series<T> {
 
     /// When the window has left behind enough for the rest to be at most `room`.
     fn free_at(&self, room: T, per: Span) -> Option<ClockTime> {
-        let (mut low, mut high) = (0, self.old.len() + self.points.len());
+        let (mut low, mut high) = (0, self.levels.iter().map(VecDeque::len).sum::<usize>());
         while low < high {
             let middle = low + (high - low) / 2;
             if self.from(middle) <= room { high = middle } else { low = middle + 1 }
@@ -284,34 +290,45 @@ impl<T: Amount> Series<T> {
     }
 
     fn is_empty(&self) -> bool {
-        self.old.is_empty() && self.points.is_empty()
+        self.levels.iter().all(VecDeque::is_empty)
     }
 
     fn forget_before(&mut self, clock: ClockTime) {
-        for points in [&mut self.old, &mut self.points] {
+        for points in &mut self.levels {
             let gone = points.partition_point(|point| point.at < clock);
             points.drain(..gone);
         }
     }
 
-    /// Joins the points of each minute before a moment. A window that begins inside of a minute then
-    /// has all of it: never less than was spent.
-    fn join_before(&mut self, clock: ClockTime) {
-        let minute = |at: ClockTime| at.0 / MINUTE_US;
-        while let Some(point) = self.points.front().copied().filter(|point| point.at < clock) {
-            self.points.pop_front();
-            match self.old.back_mut() {
-                Some(last) if minute(last.at) == minute(point.at) && last.epoch == point.epoch => {
-                    last.at = point.at;
+    /// Joins old points: what is later in a second or minute is then taken for all of it, so that a
+    /// window that begins inside has all of it too: never less than was spent.
+    fn join(&mut self, clock: ClockTime) {
+        for (level, width, age) in [(EXACT, SECOND_US, HOUR_US), (EXACT - 1, MINUTE_US, DAY_US)] {
+            let before = ClockTime(clock.0.saturating_sub(age));
+            let (joined, points) = self.levels.split_at_mut(level);
+            let (Some(joined), Some(points)) = (joined.last_mut(), points.first_mut()) else {
+                continue;
+            };
+            let of = |at: ClockTime| at.0 / width;
+            while let Some(point) = points.front().copied().filter(|point| point.at < before) {
+                points.pop_front();
+                match joined.back_mut() {
+                    Some(last) if of(last.at) == of(point.at) && last.epoch == point.epoch => {
+                        last.at = point.at;
+                    }
+                    _ => joined.push_back(point),
                 }
-                _ => self.old.push_back(point),
             }
         }
     }
 }
 
-const MINUTE_US: u64 = 60_000_000;
-const DAY_US: u64 = 24 * 60 * MINUTE_US;
+/// The level of points that are not joined.
+const EXACT: usize = 2;
+const SECOND_US: u64 = 1_000_000;
+const MINUTE_US: u64 = 60 * SECOND_US;
+const HOUR_US: u64 = 60 * MINUTE_US;
+const DAY_US: u64 = 24 * HOUR_US;
 
 /// When keys were seen last.
 #[derive(Clone, Debug, Default)]

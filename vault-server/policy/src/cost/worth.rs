@@ -175,7 +175,8 @@ impl<'q> Pricer<'q> {
             }
         });
         let by_quote = stated.quote_quantity.filter(|_| !is_option);
-        let amount = match (by_quantity.transpose()?, by_quote) {
+        let by_quote = by_quote.map(|quantity| self.paid(leg, &stated, look, quantity));
+        let amount = match (by_quantity.transpose()?, by_quote.transpose()?) {
             (Some(one), Some(other)) => one.max(other),
             (Some(only), None) | (None, Some(only)) => only,
             (None, None) => return Err(Unpriced::Unknown),
@@ -189,6 +190,29 @@ impl<'q> Pricer<'q> {
             Some(price) => exact(amount.checked_mul(price)),
             None => Err(Unpriced::Price(pair)),
         }
+    }
+
+    /// What an order is worth that is sized in the quote asset. At a limit that is a size in the base
+    /// asset, which may fill at a better price: it is worth the stated size only where the limit is
+    /// the worst price already.
+    fn paid(
+        &self,
+        leg: &Leg,
+        stated: &Stated,
+        look: &Look<'_>,
+        quantity: Money,
+    ) -> Result<Money, Unpriced> {
+        use OrderType::{Limit, LimitMaker, StopLimit, TakeProfitLimit};
+
+        let has_limit = leg.amends
+            || stated.price.is_some()
+            || matches!(leg.order_type, Some(Limit | LimitMaker | StopLimit | TakeProfitLimit));
+        if !has_limit {
+            return Ok(quantity);
+        }
+        let worst = self.worst_price(leg, stated, look)?;
+        let is_worst = stated.price.is_some_and(|limit| limit >= worst);
+        if is_worst { Ok(quantity) } else { Err(Unpriced::Unknown) }
     }
 
     /// Notes the reference prices that an order's instrument has.

@@ -55,7 +55,8 @@ fn deadlines(found: &mut Findings<'_>) {
             "DEADLINE_NEEDED",
             format!(
                 "with {once} a cap over time holds for orders that state a deadline, at most 60 s \
-                 ahead: all others are denied in mode sign"
+                 ahead: all others are denied in mode sign, and an order counts until its deadline \
+                 and then for the whole window"
             ),
             "let the bot state a deadline in every order, or grant mode execute alone",
         );

@@ -1,7 +1,8 @@
 //! The rule of quantities: no order is larger than the scope says for its symbol, in the base asset.
 //!
 //! A size in the quote asset becomes one in the base asset by a division, which is not exact; so the
-//! limit is turned into the quote asset instead, at the reference price.
+//! limit is turned into the quote asset instead, at the lowest of the reference price and what the
+//! order states.
 
 use std::collections::HashMap;
 
@@ -50,24 +51,28 @@ fn fits(
         return Err(Unpriced::Unknown);
     }
     let instrument = look.instrument()?;
-    let at = |price: Money| exact(limit.checked_mul(price));
+    let prices = [positive(leg.price.as_deref())?, positive(leg.trigger_price.as_deref())?];
+    // The lower the price, the more of the base asset a size in the quote asset is.
+    let in_quote = || {
+        if leg.amends && leg.price.is_none() {
+            // It keeps a price that nobody here knows.
+            return Err(Unpriced::Unknown);
+        }
+        let lowest = prices.into_iter().flatten().fold(look.reference()?, Money::min);
+        exact(limit.checked_mul(lowest))
+    };
     if let Some(quantity) = quantity {
         let amount = look.amount(quantity)?;
         let limit = match instrument.size_unit {
             SizeUnit::Base => limit,
-            SizeUnit::Quote => at(look.reference()?)?,
+            SizeUnit::Quote => in_quote()?,
         };
         if amount > limit {
             return Ok(false);
         }
     }
-    if let Some(quote_quantity) = quote_quantity {
-        // The lower the price, the more of the base asset it is.
-        let reference = look.reference()?;
-        let price = positive(leg.price.as_deref())?;
-        if quote_quantity > at(price.map_or(reference, |price| price.min(reference)))? {
-            return Ok(false);
-        }
+    match quote_quantity {
+        Some(quote_quantity) => Ok(quote_quantity <= in_quote()?),
+        None => Ok(true),
     }
-    Ok(true)
 }

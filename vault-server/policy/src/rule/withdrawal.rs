@@ -33,9 +33,10 @@ pub(crate) fn judge_member(question: &Question<'_>, member: &Member) -> Result<(
 
 /// Judges the request as a whole, and notes what is left.
 pub(crate) fn judge(question: &Question<'_>, cost: &mut Cost) -> Result<(), Denial> {
-    let (Some(withdrawal), Some(per)) = (&question.scope.withdrawal, Span::seconds(86_400)) else {
+    let Some(withdrawal) = &question.scope.withdrawal else {
         return Ok(());
     };
+    let per = Span::DAY;
     for leaving in &cost.withdrawn {
         let (venue, asset) = (leaving.venue.as_str(), leaving.asset.as_str());
         let at_most = withdrawal.at_most(venue, asset).unwrap_or(Money::ZERO);

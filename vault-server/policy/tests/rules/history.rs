@@ -244,6 +244,35 @@ fn sums_agree_with_counting() {
 }
 
 #[test]
+fn after_an_hour_a_second_is_one_and_counts_until_its_end() {
+    const HOUR: u64 = 3_600 * SECOND;
+    let times = [0, 400_000, 900_000, SECOND, SECOND + 1];
+    let plain = history(times.map(|at| spend(at, 1, "0.1")));
+    let mut tidied = plain.clone();
+    // All but the last are more than an hour old.
+    tidied.tidy(ClockTime(HOUR + SECOND + 1), span("1s"));
+    let within = |history: &History, at: u64| {
+        let clock = ClockTime(2 * HOUR + at);
+        (history.orders_within(span("2h"), clock), history.notional_within(span("2h"), clock))
+    };
+    // (a moment, what is counted from the points, what from the seconds)
+    for (at, exact, joined) in
+        [(0, 4, 5), (899_999, 3, 5), (900_000, 2, 2), (SECOND, 1, 1), (SECOND + 1, 0, 0)]
+    {
+        let sum = |orders: u64| (orders, money("0.1").checked_mul(Money::whole(orders)).unwrap());
+        assert_eq!(within(&plain, at), sum(exact), "{at}");
+        assert_eq!(within(&tidied, at), sum(joined), "{at}");
+    }
+    // Within the hour nothing is joined.
+    let mut young = plain.clone();
+    young.tidy(ClockTime(HOUR), span("1s"));
+    assert_eq!(within(&young, 500_000), within(&plain, 500_000));
+    // Later the next second is one as well.
+    tidied.tidy(ClockTime(HOUR + 9 * SECOND), span("1s"));
+    assert_eq!(within(&tidied, SECOND).0, 2);
+}
+
+#[test]
 fn within_a_day_no_minute_is_one() {
     const DAY: u64 = 86_400 * SECOND;
     let mut history = history([0, 30].map(|second| spend(second * SECOND, 1, "1")));

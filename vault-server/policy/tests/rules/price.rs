@@ -223,6 +223,35 @@ fn options_are_worth_what_they_are_on() {
     assert_unpriced(&in_quote, &leg, "NOTIONAL_UNKNOWN");
 }
 
+/// A sale of 900 dollars' worth at 0.01 is one of 90000 bitcoin.
+#[test]
+fn a_quote_quantity_at_a_limit_is_a_size_in_the_base_asset() {
+    let quote = |order_type, side: Option<Side>, price: Option<&str>| Leg {
+        quantity: None,
+        quote_quantity: Some("900".to_owned()),
+        price: price.map(str::to_owned),
+        side,
+        ..order(order_type, Side::Sell, "1")
+    };
+    let (buy, sell) = (Some(Side::Buy), Some(Side::Sell));
+    for (leg, expected) in [
+        (quote(OrderType::Limit, sell, Some("0.01")), "-"),
+        (quote(OrderType::LimitMaker, sell, Some("62999.99")), "-"),
+        (quote(OrderType::Limit, sell, Some("63000")), "900"),
+        (quote(OrderType::Limit, sell, None), "-"),
+        (quote(OrderType::Limit, buy, Some("0.01")), "900"),
+        (quote(OrderType::Limit, buy, None), "-"),
+        (quote(OrderType::Limit, None, Some("0.01")), "-"),
+        (quote(OrderType::Market, sell, Some("0.01")), "-"),
+        (quote(OrderType::Market, sell, None), "900"),
+        (quote(OrderType::Stop, sell, None), "900"),
+        (Leg { amends: true, ..quote(OrderType::Market, sell, None) }, "-"),
+        (Leg { order_type: None, ..quote(OrderType::Market, sell, None) }, "900"),
+    ] {
+        assert_eq!(bed().worth(leg.clone()), expected, "{leg:?}");
+    }
+}
+
 #[test]
 fn a_quote_quantity_is_the_notional() {
     let quote = |quantity: Option<&str>, quote: &str| Leg {

@@ -51,7 +51,7 @@ fn a_symbol_that_is_not_listed_gets_none() {
 #[test]
 fn dollars_are_held_against_the_limit_at_the_reference_price() {
     // 2 BTC are 120000 USD, 1200 contracts.
-    let inverse = |quantity| at(INVERSE, Product::Inverse, limit(Side::Buy, quantity, "1"));
+    let inverse = |quantity| at(INVERSE, Product::Inverse, limit(Side::Buy, quantity, "60000"));
     assert_eq!(code(inverse("1200")), "ALLOW");
     assert_eq!(code(inverse("1201")), "QUANTITY_TOO_LARGE");
     let stale = limited().with(|bed| bed.market.forget_price(&pair("BTC/USD")));
@@ -83,6 +83,41 @@ fn a_quote_quantity_is_held_against_the_lower_price() {
     assert_eq!(code(both("2", "120000")), "ALLOW");
     assert_eq!(code(both("3", "120000")), "QUANTITY_TOO_LARGE");
     assert_eq!(code(both("2", "120001")), "QUANTITY_TOO_LARGE");
+}
+
+/// At 600 a contract of 100 dollars is a hundred times what it is at 60000.
+#[test]
+fn a_low_limit_makes_more_of_inverse_contracts_and_of_quote_sizes() {
+    let inverse = |quantity: &str, price: &str| {
+        at(INVERSE, Product::Inverse, limit(Side::Buy, quantity, price))
+    };
+    let bed = bed().scoped(|scope| {
+        let limits = [(INVERSE, "1"), (SPOT, "1")]
+            .map(|(symbol, most)| (symbol.parse().expect("a symbol"), money(most)));
+        scope.orders.max_quantity = Some([(name(VENUE), limits.into())].into());
+    });
+    assert_eq!(bed.code(trade([inverse("600", "60000")])), "ALLOW");
+    assert_eq!(bed.code(trade([inverse("600", "59999")])), "QUANTITY_TOO_LARGE");
+    assert_eq!(bed.code(trade([inverse("6", "600")])), "ALLOW");
+    assert_eq!(bed.code(trade([inverse("600", "600")])), "QUANTITY_TOO_LARGE");
+    // The same below a trigger, and for a size in the quote asset.
+    let stop = |order_type| Leg {
+        trigger_price: Some("600".to_owned()),
+        ..at(INVERSE, Product::Inverse, order(order_type, Side::Sell, "600"))
+    };
+    assert_eq!(bed.code(trade([stop(OrderType::Stop)])), "QUANTITY_TOO_LARGE");
+    let quote = |quantity: &str| Leg {
+        quantity: None,
+        quote_quantity: Some(quantity.to_owned()),
+        trigger_price: Some("600".to_owned()),
+        ..order(OrderType::Stop, Side::Sell, "1")
+    };
+    assert_eq!(bed.code(trade([quote("600")])), "ALLOW");
+    assert_eq!(bed.code(trade([quote("601")])), "QUANTITY_TOO_LARGE");
+    // An amendment keeps a price that nobody here knows.
+    let amended = |price: Option<&str>| at(INVERSE, Product::Inverse, amendment(price, Some("6")));
+    assert_eq!(bed.code(trade([amended(None)])), "QUANTITY_UNKNOWN");
+    assert_eq!(bed.code(trade([amended(Some("600"))])), "ALLOW");
 }
 
 #[test]
