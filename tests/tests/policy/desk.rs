@@ -40,8 +40,9 @@ bybit     BTCUSDT         spot     1    base   BTC/USDT
 bybit     BTCUSDT         linear   1    base   BTC/USDT
 bybit     BTCUSD          inverse  1    quote  BTC/USD
 coinbase  BTC-USD         spot     1    base   BTC/USD
-kraken    XBTUSD          spot     1    base   BTC/USD
+kraken    XBTUSD          spot     1    base   XBT/USD
 price     BTC/USD         60000
+price     XBT/USD         60000
 price     BTC/USDT        60000
 price     ETH/USDT        3000
 ";

@@ -269,7 +269,12 @@ fn has_caps(case: &Case) -> bool {
 
 /// A log-on lets orders go that nobody signs.
 fn about_log_ons(case: &Case, member: &Member, found: &mut Objections) {
-    let has_limits = has_order_rules(case) || has_caps(case) || case.document.withdrawal.is_some();
+    let document = &case.document;
+    let has_limits = has_order_rules(case)
+        || has_caps(case)
+        || document.withdrawal.is_some()
+        || document.hours.is_some()
+        || document.duplicates != Default::default();
     if member.class == Class::Logon && has_limits {
         found.insert("LOGON_BYPASSES_CAPS");
     }
@@ -312,7 +317,9 @@ fn about_orders(case: &Case, member: &Member, found: &mut Objections) {
             || leg.tif == Some(TimeInForce::Gtx);
         // An amendment that says nothing of it keeps what the order was.
         let keeps = leg.amends && leg.post_only.is_none();
-        if rules.post_only && !rests_only && !keeps {
+        // What has no limit takes, whatever it says.
+        let takes = leg.order_type.map_or(!leg.amends, |it| !is_limit(it));
+        if rules.post_only && (takes || (!rests_only && !keeps)) {
             found.insert("POST_ONLY_REQUIRED");
         }
         if rules.max_quantity.is_some() {
@@ -460,7 +467,10 @@ fn about_settings(case: &Case, member: &Member, found: &mut Objections) {
         {
             found.insert("LEVERAGE_TOO_HIGH");
         }
-        let mode: Option<MarginMode> = leg.margin_mode;
+        let mut mode: Option<MarginMode> = leg.margin_mode;
+        if leg.product == Some(Product::Margin) && mode.is_none() {
+            mode = Some(MarginMode::Cross);
+        }
         if let (Some(mode), Some(listed)) = (mode, &rules.margin_modes)
             && !listed.contains(&mode)
         {
@@ -475,9 +485,11 @@ pub fn worst(case: &Case, member: &Member) -> Worst {
         return Worst { orders: 0, resting: 0, notional: Some(whole(0)) };
     }
     let is_gone_at_once = |leg: &&Leg| {
-        leg.amends
-            || leg.order_type == Some(OrderType::Market)
-            || matches!(leg.tif, Some(TimeInForce::Ioc | TimeInForce::Fok))
+        let is_plain = matches!(leg.order_type, Some(OrderType::Limit | OrderType::LimitMaker));
+        let fills_now = leg.order_type == Some(OrderType::Market)
+            || (is_plain && matches!(leg.tif, Some(TimeInForce::Ioc | TimeInForce::Fok)));
+        // What waits for a trigger is there until then.
+        leg.amends || (fills_now && leg.trigger_price.is_none())
     };
     let all = member.legs.len() as u64;
     let gone = member.legs.iter().filter(is_gone_at_once).count() as u64;
@@ -614,7 +626,16 @@ fn about_repetition(case: &Case, found: &mut Objections) {
 
 /// The same order, whatever its end and its margin.
 fn is_same(one: &Leg, other: &Leg) -> bool {
-    let plain = |leg: &Leg| Leg { deadline: None, margin_mode: None, ..leg.clone() };
+    let plain = |leg: &Leg| {
+        let number = |text: &Option<String>| text.as_deref().map(fraction);
+        let stays = leg.order_type != Some(OrderType::Market);
+        (
+            (leg.product, leg.symbol.clone(), leg.side, leg.order_type),
+            (leg.tif.or(stays.then_some(TimeInForce::Gtc)), leg.reduce_only, leg.post_only),
+            [&leg.quantity, &leg.quote_quantity, &leg.price, &leg.trigger_price, &leg.leverage]
+                .map(number),
+        )
+    };
     plain(one) == plain(other)
 }
 

@@ -575,3 +575,72 @@ fn a_halt_to_no_new_risk_passes_what_reduces() {
         desk.halts.halt("symbol:binance/ETHUSDT".parse().expect("a target"), HaltLevel::Nothing);
     check(&mut desk, &[(&order(""), worth("630"))]);
 }
+
+/// Bybit makes a conditional order of any order that states a trigger.
+#[test]
+fn an_order_behind_a_trigger_is_judged_as_one() {
+    let order = |more: &str| {
+        format!(
+            r#"bybit-main execute POST api.bybit.com/v5/order/create {{"category":"linear","symbol":"BTCUSDT","side":"Buy","qty":"0.01"{more}}}"#
+        )
+    };
+    let market = order(r#","orderType":"Market""#);
+    let behind = order(r#","orderType":"Market","triggerPrice":"600000","triggerDirection":1"#);
+    check(&mut desk(CAP_1000), &[(&market, worth("630")), (&behind, deny("NOTIONAL_TOO_LARGE"))]);
+    check(
+        &mut desk("[orders]\ntypes = [\"MARKET\", \"LIMIT\"]\n"),
+        &[(&market, worth("630")), (&behind, deny("ORDER_TYPE_NOT_ALLOWED"))],
+    );
+    check(
+        &mut desk("[cumulative]\nopen_orders = 1\n"),
+        &[
+            (&behind, worth("6300")),
+            (&behind, deny("OPEN_ORDERS_REACHED")),
+            (&market, worth("630")),
+        ],
+    );
+}
+
+/// A tag names the recipient behind an address that many share: a list of addresses says nothing of
+/// it.
+#[test]
+fn a_withdrawal_states_no_tag_beside_its_address() {
+    let rules = r#"
+[withdrawal]
+addresses = [{ venue = "binance", asset = "XRP", address = "rShared" }, { venue = "bybit", asset = "XRP", address = "rShared" }]
+per_day = [{ venue = "binance", asset = "XRP", at_most = "1000" }, { venue = "bybit", asset = "XRP", at_most = "1000" }]
+"#;
+    let binance = "binance-main execute POST api.binance.com/sapi/v1/capital/withdraw/apply?coin=XRP&address=rShared&amount=10";
+    let tagged = format!("{binance}&addressTag=666");
+    let bybit = |more: &str| {
+        format!(
+            r#"bybit-main execute POST api.bybit.com/v5/asset/withdraw/create {{"coin":"XRP","chain":"XRP","address":"rShared"{more},"amount":"10","timestamp":1772445600000,"accountType":"FUND"}}"#
+        )
+    };
+    let tagged_bybit = bybit(r#","tag":"666""#);
+    let mut desk = desk(rules);
+    for line in [tagged.as_str(), tagged_bybit.as_str()] {
+        let answer = desk.ask(line);
+        assert!(
+            matches!(answer, Answer::Deny(code) if code.starts_with("PARAMETER")),
+            "{answer:?}"
+        );
+    }
+}
+
+/// At Kraken an edit that does not say post-only takes it away, and so, for all that is known, does an
+/// amendment.
+#[test]
+fn an_edit_that_drops_post_only_is_denied() {
+    let mut desk = desk("[orders]\npost_only = true\n");
+    let edit = "kraken-main execute POST api.kraken.com/0/private/EditOrder pair=XBTUSD&txid=O1&volume=1&price=60000";
+    let amend = "kraken-main execute POST api.kraken.com/0/private/AmendOrder txid=O1&limit_price=60000&order_qty=1";
+    let order = "kraken-main execute POST api.kraken.com/0/private/AddOrder pair=XBTUSD&type=buy&ordertype=limit&price=60000&volume=0.01";
+    for (line, flag) in
+        [(edit, "&oflags=post"), (amend, "&post_only=true"), (order, "&oflags=fcib,post")]
+    {
+        assert_eq!(desk.ask(line), deny("POST_ONLY_REQUIRED"), "{line}");
+        let flagged = desk.ask(&format!("{line}{}", flag.replace(',', "%2C")));
+        assert!(matches!(flagged, Answer::Allow(_)), "{line}: {flagged:?}");
+    }
+}

@@ -138,7 +138,10 @@ fn worst_price(
             vec![limit?, trigger?, reference()?]
         }
         (Some(Market), Some(_)) => vec![reference()?],
-        (Some(Stop | TakeProfit), Some(_)) => vec![sayable(trigger? * beyond(case))?, reference()?],
+        (Some(Stop | TakeProfit), Some(_)) => {
+            let own = [sayable(trigger? * beyond(case))?, reference()?];
+            own.into_iter().chain(limit).collect()
+        }
         (None, _) | (_, None) => {
             if let Some(Limit | LimitMaker | StopLimit | TakeProfitLimit) = leg.order_type {
                 limit.as_ref()?;

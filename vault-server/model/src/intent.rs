@@ -42,6 +42,13 @@ words! {
     }
 }
 
+impl OrderType {
+    /// Whether it fills at its limit or better, sooner or later.
+    pub fn has_limit(self) -> bool {
+        matches!(self, Self::Limit | Self::LimitMaker | Self::StopLimit | Self::TakeProfitLimit)
+    }
+}
+
 words! {
     /// How long an order stays.
     TimeInForce {

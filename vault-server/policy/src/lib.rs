@@ -39,7 +39,10 @@ pub use lattice::{Comparison, Dimension, compare, narrows, widens};
 pub use lint::{CredentialFacts, LintFacts, Warning, lint};
 pub use market::Market;
 pub use parse::{Fault, ScopeError};
-pub use price::{Feed, FeedDocument, FeedState, NotAFeed, PriceBook, PriceRefused};
+pub use price::{
+    Feed, FeedDocument, FeedState, NotAFeed, NotAWindow, PriceBook, PriceRefused,
+    Window as PriceWindow,
+};
 pub use remedy::{Remedy, execute_remedy, hint};
 pub use rule::country::admits_country;
 pub use rule::halt::Halts;

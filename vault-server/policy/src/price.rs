@@ -4,14 +4,18 @@
 //! those in force within the last `step_every`, so many small steps are no further than a large one.
 //! What is further away needs a second pricer that says about the same.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Deref;
 
 use serde::{Deserialize, Serialize};
 use vault_model::{ClockTime, Money, Name, Pair};
 
+use self::window::is_near;
+pub use self::window::{NotAWindow, Window};
 use crate::document::Span;
+
+mod window;
 
 /// A feed as people write it and as it is stored.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -230,6 +234,8 @@ struct Line {
     feed: Feed,
     /// What each pricer said last, accepted or not.
     heard: BTreeMap<Name, (Money, ClockTime)>,
+    /// How often two who agree have moved the price further than a step.
+    jumps: u64,
     last: Option<(Money, ClockTime)>,
     refused: u64,
     revision: u64,
@@ -248,6 +254,7 @@ impl PriceBook {
         let line = Line {
             accepted: known.map_or(0, |line| line.accepted),
             heard: BTreeMap::new(),
+            jumps: 0,
             last: None,
             refused: known.map_or(0, |line| line.refused),
             revision,
@@ -262,17 +269,19 @@ impl PriceBook {
         self.lines.retain(|pair, _| keep(pair));
     }
 
-    /// Goes on from a price that the feed of this revision accepted before a restart. It is what the
-    /// next one is held against; it does not count as fresh.
-    pub fn resume(&mut self, pair: &Pair, revision: u64, price: Money) {
+    /// Goes on from what the feed of this revision had accepted before a restart: its last price, or
+    /// its window, if that is known. It is what the next price is held against; it does not count as
+    /// fresh.
+    pub fn resume(&mut self, pair: &Pair, revision: u64, price: Money, window: Option<&Window>) {
         let line = self.lines.get_mut(pair).filter(|line| line.revision == revision);
         if let Some(line) = line
             && line.last.is_none()
             && line.feed.max_step.is_some()
-            && price > Money::ZERO
-            && line.feed.is_exact(price)
         {
-            line.window = Window::from(Some(price));
+            let window = window.cloned().unwrap_or_else(|| Window::from(Some(price)));
+            if window.prices().all(|price| price > Money::ZERO && line.feed.is_exact(price)) {
+                line.window = window;
+            }
         }
     }
 
@@ -316,6 +325,20 @@ impl PriceBook {
         Some(self.lines.get(pair)?.revision)
     }
 
+    /// What the next price of a pair is held against, made coarser: never is less held against it than
+    /// here, and by about an eighth of `step_every` longer at most. `None` for a feed without steps.
+    pub fn window(&self, pair: &Pair) -> Option<Window> {
+        let line = self.lines.get(pair)?;
+        line.feed.max_step?;
+        Some(line.window.coarse(line.feed.step_every.as_micros()))
+    }
+
+    /// How often since the start, or since its feed was put, two who agree have moved the price of a
+    /// pair further than a step. Nothing is a jump in a feed without steps.
+    pub fn jumps(&self, pair: &Pair) -> u64 {
+        self.lines.get(pair).map_or(0, |line| line.jumps)
+    }
+
     /// All feeds, by pair.
     pub fn feeds(&self) -> impl Iterator<Item = FeedState<'_>> {
         self.lines.values().map(|line| FeedState {
@@ -347,6 +370,7 @@ impl Line {
         } else if self.is_confirmed(pricer, price, at) {
             // Two agree that the market is here: steps begin here, too.
             self.window = Window::from(self.feed.max_step.map(|_| price));
+            self.jumps += u64::from(self.feed.max_step.is_some());
         } else {
             return Err(match self.feed.agree_within {
                 Some(_) => PriceRefused::NotConfirmed,
@@ -374,78 +398,7 @@ impl Line {
     }
 }
 
-/// Whether `high` is above `low` by no more than a fraction of `base`.
-fn is_near(low: Money, high: Money, base: Money, fraction: Money) -> bool {
-    let (apart, most) = (high.checked_sub(low), base.checked_mul(fraction));
-    // What cannot be computed is not near.
-    apart.zip(most).is_some_and(|(apart, most)| apart <= most)
-}
-
-/// The prices in force within the last `step_every`, as few numbers: those put within the same short
-/// while share an entry.
-#[derive(Clone, Debug, Default)]
-struct Window(VecDeque<Few>);
-
-/// Prices put within one [`PARTS`]th of a window.
-#[derive(Clone, Copy, Debug)]
-struct Few {
-    first_at: ClockTime,
-    high: Money,
-    last: Money,
-    last_at: ClockTime,
-    low: Money,
-}
-
-impl Few {
-    fn one(price: Money, at: ClockTime) -> Self {
-        Self { first_at: at, high: price, last: price, last_at: at, low: price }
-    }
-}
-
-impl Window {
-    /// In which one price has always been in force.
-    fn from(price: Option<Money>) -> Self {
-        Self(price.map(|price| Few::one(price, ClockTime::default())).into_iter().collect())
-    }
-
-    /// Whether a price is at most a step from all that were in force since `at - every`.
-    fn is_within(&mut self, price: Money, step: Money, at: ClockTime, every: u64) -> bool {
-        // In the first moments of a clock, everything is within the window.
-        if let Some(begin) = at.0.checked_sub(every).map(ClockTime) {
-            // A price ends when the next one is put: what was followed by then is outside.
-            while self.0.get(1).is_some_and(|next| next.first_at <= begin) {
-                self.0.pop_front();
-            }
-            if let Some(oldest) = self.0.front_mut()
-                && oldest.last_at <= begin
-            {
-                *oldest = Few::one(oldest.last, oldest.last_at);
-            }
-        }
-        let low = self.0.iter().map(|few| few.low).min();
-        let high = self.0.iter().map(|few| few.high).max();
-        low.zip(high).is_some_and(|(low, high)| {
-            is_near(low, price.max(low), low, step) && is_near(price.min(high), high, high, step)
-        })
-    }
-
-    fn add(&mut self, price: Money, at: ClockTime, every: u64) {
-        let part = (every / PARTS).max(1);
-        // The oldest entry may have been there always: it takes nobody in.
-        let is_alone = self.0.len() == 1;
-        match self.0.back_mut() {
-            Some(few) if !is_alone && at.0 / part == few.first_at.0 / part => {
-                few.low = few.low.min(price);
-                few.high = few.high.max(price);
-                (few.last, few.last_at) = (price, at);
-            }
-            _ => self.0.push_back(Few::one(price, at)),
-        }
-    }
-}
-
 const PRICERS_MAX: usize = 16;
-const PARTS: u64 = 64;
 
 #[cfg(test)]
 mod tests;

@@ -10,6 +10,7 @@ use crate::document::{
     OrdersDocument, ScopeDocument, WithdrawalDocument,
 };
 use crate::grant::Grant;
+use crate::lattice::forbids_logons;
 
 /// A scope, compiled. See [`ScopeDocument`] for what it means.
 #[derive(Clone, Debug)]
@@ -29,6 +30,8 @@ pub struct Scope {
     pub(crate) withdrawal: Option<Withdrawal>,
     /// It says something of orders, or of how many there may be.
     pub(crate) judges_orders: bool,
+    /// It says something that a log-on would pass.
+    pub(crate) forbids_logons: bool,
     /// Absent: every product.
     products: Option<Vec<Product>>,
     symbols: HashMap<Name, Words>,
@@ -155,6 +158,7 @@ impl Scope {
             hours: document.hours.clone(),
             duplicates: document.duplicates.clone(),
             withdrawal: document.withdrawal.as_ref().map(Withdrawal::compile),
+            forbids_logons: forbids_logons(document),
             judges_orders: document.orders != OrdersDocument::default()
                 || document.cumulative != CumulativeDocument::default(),
             products: match &document.products {

@@ -263,6 +263,72 @@ fn caps_are_sixteen_of_a_kind() {
 }
 
 #[test]
+fn lists_are_as_long_as_people_need_them() {
+    let texts = |count: usize, item: fn(usize) -> String| -> String {
+        let items: Vec<String> = (0..count).map(|number| format!("{:?}", item(number))).collect();
+        format!("[{}]", items.join(", "))
+    };
+    let table = |count: usize, head: &str, item: fn(usize) -> String| -> String {
+        let lines: Vec<String> = (0..count).map(item).collect();
+        format!("{head}\n{}", lines.join("\n"))
+    };
+    let network = |number: usize| format!("10.{}.{}.0/24", number / 256, number % 256);
+    type Make<'a> = &'a dyn Fn(usize) -> String;
+    let lists: [(&str, usize, Make<'_>); 12] = [
+        ("credentials", 1_000, &|n| format!("credentials = {}", texts(n, |i| format!("c{i}")))),
+        ("operations", 500, &|n| format!("operations = {}", texts(n, |i| format!("GET /{i}")))),
+        ("symbols", 1_000, &|n| table(n, "[symbols]", |i| format!("v{i} = [\"*\"]"))),
+        ("symbols", 10_000, &|n| format!("[symbols]\nokx = {}", texts(n, |i| format!("A{i}")))),
+        ("network.allow", 1_000, &|n| format!("[network]\nallow = {}", texts(n, network))),
+        ("network.deny", 1_000, &|n| format!("[network]\ndeny = {}", texts(n, network))),
+        ("orders.max_quantity", 1_000, &|n| {
+            table(n, "[orders.max_quantity]", |i| format!("v{i} = {{ A = 1 }}"))
+        }),
+        ("orders.max_quantity", 10_000, &|n| {
+            table(n, "[orders.max_quantity.okx]", |i| format!("A{i} = 1"))
+        }),
+        ("pricing.usd_par", 1_000, &|n| {
+            format!("[pricing]\nusd_par = {}", texts(n, |i| format!("A{i}")))
+        }),
+        ("hours.windows", 100, &|n| {
+            let windows = texts(n, |i| format!("mon 0{}:{:02}-23:00", i / 60, i % 60));
+            format!("[hours]\ntimezone = \"UTC\"\nwindows = {windows}")
+        }),
+        ("withdrawal.addresses", 1_000, &|n| {
+            table(n, "", |i| {
+                format!(
+                    "[[withdrawal.addresses]]\nvenue = \"kraken\"\nasset = \"XBT\"\naddress = \"a{i}\""
+                )
+            })
+        }),
+        ("withdrawal.per_day", 1_000, &|n| {
+            table(n, "", |i| {
+                format!("[[withdrawal.per_day]]\nvenue = \"kraken\"\nasset = \"A{i}\"\nat_most = 1")
+            })
+        }),
+    ];
+    for (dimension, at_most, make) in lists {
+        let read = |count| ScopeDocument::from_toml(&format!("name = \"a\"\n{}", make(count)));
+        let longest = read(at_most).unwrap_or_else(|error| panic!("{dimension}: {error}"));
+        assert_eq!(longest.check(), Ok(()), "{dimension}");
+        let error = read(at_most + 1).expect_err(dimension);
+        assert_eq!(error.fault, Fault::Value(NotADocument::TooMany { at_most }), "{dimension}");
+        assert!(error.to_string().contains(&format!("at most {at_most} in this list")), "{error}");
+        assert!(error.line > 0, "{dimension}: {error}");
+    }
+}
+
+/// A vault that was given more by an older version must open with it.
+#[test]
+fn a_stored_scope_may_have_longer_lists() {
+    let credentials: Vec<String> = (0..1_001).map(|number| format!("c{number}")).collect();
+    let stored = serde_json::json!({ "name": "a", "credentials": credentials });
+    let scope: ScopeDocument = serde_json::from_value(stored).expect("it reads");
+    let fault = NotADocument::TooMany { at_most: 1_000 };
+    assert_eq!(scope.check(), Err(Misfit { dimension: "credentials", fault }));
+}
+
+#[test]
 fn the_ends_of_every_range_belong_to_it() {
     for line in [
         "[orders]\nprice_band = 0",

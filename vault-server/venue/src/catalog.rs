@@ -292,6 +292,11 @@ impl Shape {
     pub(crate) fn param(&self, field: &Field<'_>) -> Option<&Param> {
         self.params.get(*self.by_number.get(&field.number?)?)
     }
+
+    /// Whether one of its parameters has this role.
+    pub(crate) fn says(&self, role: Role) -> bool {
+        self.params.iter().any(|param| param.role == Some(role))
+    }
 }
 
 #[derive(Clone, Debug)]

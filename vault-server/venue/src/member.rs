@@ -259,7 +259,8 @@ impl<'f> Draft<'f> {
             Role::ReduceOnly => leg.reduce_only = first.map(|text| text == "true"),
             // A flag of its own, or `post` among a list of flags.
             Role::PostOnly => {
-                let flag = texts.clone().any(|text| matches!(text, "true" | "post"));
+                let flags = texts.clone().flat_map(|text| text.split(','));
+                let flag = flags.into_iter().any(|flag| matches!(flag, "true" | "post"));
                 leg.post_only = either(leg.post_only, Some(flag));
             }
             // Two of them, one for each side: the larger counts.
@@ -342,6 +343,14 @@ impl<'v> Iterator for Texts<'v> {
     }
 }
 
+fn behind_trigger(order_type: OrderType) -> OrderType {
+    match order_type {
+        OrderType::Market => OrderType::Stop,
+        OrderType::Limit | OrderType::LimitMaker => OrderType::StopLimit,
+        other => other,
+    }
+}
+
 fn collect<'f>(
     catalog: &'f Catalog,
     shape: &'f Shape,
@@ -383,8 +392,16 @@ fn collect<'f>(
         fields,
         ..
     } = draft;
+    if found.amends && shape.says(Role::PostOnly) {
+        // A flag that the amendment could have stated is taken away by one that does not.
+        leg.post_only = leg.post_only.or(Some(false));
+    }
     if leg.order_type == Some(OrderType::Limit) && leg.post_only == Some(true) {
         leg.order_type = Some(OrderType::LimitMaker);
+    }
+    if leg.trigger_price.is_some() {
+        // Behind a trigger it waits, and fills at another price.
+        leg.order_type = leg.order_type.map(behind_trigger);
     }
 
     let inner = (!nested.is_empty()).then(|| Outer { leg: leg.clone(), fields: fields.clone() });

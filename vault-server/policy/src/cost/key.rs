@@ -5,7 +5,9 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use vault_model::{Leg, Name};
+use vault_model::{Leg, Money, Name};
+
+use crate::rule::order::stay;
 
 /// Names an order: by the credential and what it says, whether it comes alone or in a batch. Margin
 /// modes are left out, as the log keeps them apart from the orders; client order ids and deadlines
@@ -19,7 +21,7 @@ pub fn order_key(credential: &Name, leg: &Leg) -> u64 {
         symbol,
         side,
         order_type,
-        tif,
+        tif: _,
         quantity,
         quote_quantity,
         price,
@@ -31,8 +33,15 @@ pub fn order_key(credential: &Name, leg: &Leg) -> u64 {
         amends: _,
         deadline: _,
     } = leg;
-    (product, side, order_type, tif, reduce_only, post_only).hash(&mut hasher);
-    (symbol, quantity, quote_quantity, price, trigger_price, leverage).hash(&mut hasher);
+    (symbol, product, side, order_type, reduce_only, post_only).hash(&mut hasher);
+    stay(leg).hash(&mut hasher);
+    for text in [quantity, quote_quantity, price, trigger_price, leverage] {
+        // As a number where it is one: 0.10 is 0.1.
+        match text.as_deref().map(str::parse::<Money>) {
+            Some(Ok(number)) => number.hash(&mut hasher),
+            _ => text.hash(&mut hasher),
+        }
+    }
     hasher.finish()
 }
 

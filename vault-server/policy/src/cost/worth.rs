@@ -74,8 +74,15 @@ fn count(number: usize) -> u64 {
 
 /// Whether an order may be at the venue after it was taken, where none was before.
 fn may_rest(leg: &Leg) -> bool {
-    let at_once = leg.order_type == Some(OrderType::Market)
-        || matches!(leg.tif, Some(TimeInForce::Fok | TimeInForce::Ioc));
+    // What waits for a trigger rests until then, whatever becomes of it after.
+    let at_once = leg.trigger_price.is_none()
+        && match leg.order_type {
+            Some(OrderType::Market) => true,
+            Some(OrderType::Limit | OrderType::LimitMaker) => {
+                matches!(leg.tif, Some(TimeInForce::Fok | TimeInForce::Ioc))
+            }
+            _ => false,
+        };
     !leg.amends && !at_once
 }
 
@@ -202,11 +209,9 @@ impl<'q> Pricer<'q> {
         look: &Look<'_>,
         quantity: Money,
     ) -> Result<Money, Unpriced> {
-        use OrderType::{Limit, LimitMaker, StopLimit, TakeProfitLimit};
-
         let has_limit = leg.amends
             || stated.price.is_some()
-            || matches!(leg.order_type, Some(Limit | LimitMaker | StopLimit | TakeProfitLimit));
+            || leg.order_type.is_some_and(OrderType::has_limit);
         if !has_limit {
             return Ok(quantity);
         }
@@ -268,9 +273,13 @@ impl<'q> Pricer<'q> {
                 Ok(limit()?.max(triggered_at()?).max(beyond()?))
             }
             (Some(Market), Some(_)) => beyond(),
-            (Some(Stop | TakeProfit), Some(_)) => Ok(self.slipped(triggered_at()?)?.max(beyond()?)),
+            (Some(Stop | TakeProfit), Some(_)) => {
+                // Some venues let such an order state a limit as well.
+                let worst = self.slipped(triggered_at()?)?.max(beyond()?);
+                Ok(price.map_or(worst, |price| worst.max(price)))
+            }
             (order_type, _) => {
-                if matches!(order_type, Some(Limit | LimitMaker | StopLimit | TakeProfitLimit)) {
+                if order_type.is_some_and(OrderType::has_limit) {
                     limit()?;
                 }
                 if matches!(order_type, Some(Stop | TakeProfit)) {

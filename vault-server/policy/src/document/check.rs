@@ -1,10 +1,11 @@
 //! What holds for every scope, however it came: as TOML, from a stored row, over the wire.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use vault_model::{Asset, Class, Money};
 
 use super::{NotADocument, OrderCap, ScopeDocument, Span};
+use crate::grant::Grant;
 use crate::rule::network::check_network;
 
 /// What of a scope is not as it has to be. It says where by our own keys, and nothing of the scope.
@@ -46,6 +47,49 @@ impl ScopeDocument {
 
     /// The same, for those who can point at the place.
     pub(crate) fn check_places(&self) -> Checked {
+        self.check_sizes()?;
+        self.check_sense()
+    }
+
+    /// The same for one that is stored: an older version may have taken longer lists, and a vault that
+    /// has them must open.
+    pub(super) fn check_stored(&self) -> Result<(), Misfit> {
+        self.check_sense().map_err(|(misfit, _)| misfit)
+    }
+
+    /// Checks that every list is one that can be judged and looked through. Lists of words, and of
+    /// countries, are as long as there are such.
+    fn check_sizes(&self) -> Checked {
+        let withdrawal = self.withdrawal.as_ref();
+        let limits = self.orders.max_quantity.as_ref();
+        for (dimension, count, at_most) in [
+            ("credentials", self.credentials.len(), ITEMS_MAX),
+            ("operations", self.operations.len(), OPERATIONS_MAX),
+            ("symbols", self.symbols.len(), ITEMS_MAX),
+            ("network.allow", self.network.allow.len(), ITEMS_MAX),
+            ("network.deny", self.network.deny.len(), ITEMS_MAX),
+            ("orders.max_quantity", limits.map_or(0, BTreeMap::len), ITEMS_MAX),
+            ("pricing.usd_par", self.pricing.usd_par.len(), ITEMS_MAX),
+            ("hours.windows", self.hours.as_ref().map_or(0, |h| h.windows.len()), WINDOWS_MAX),
+            ("withdrawal.addresses", withdrawal.map_or(0, |w| w.addresses.len()), ITEMS_MAX),
+            ("withdrawal.per_day", withdrawal.map_or(0, |w| w.per_day.len()), ITEMS_MAX),
+        ] {
+            at_most_items(dimension, count, at_most, Vec::new())?;
+        }
+        for (venue, granted) in &self.symbols {
+            if let Grant::Only(symbols) = granted {
+                let at = vec![Step::Key(venue.to_string())];
+                at_most_items("symbols", symbols.len(), SYMBOLS_MAX, at)?;
+            }
+        }
+        for (venue, limits) in limits.into_iter().flatten() {
+            let at = vec![Step::Key(venue.to_string())];
+            at_most_items("orders.max_quantity", limits.len(), SYMBOLS_MAX, at)?;
+        }
+        Ok(())
+    }
+
+    fn check_sense(&self) -> Checked {
         self.check_classes()?;
         for operation in &self.operations {
             if !is_operation(operation) {
@@ -165,6 +209,10 @@ impl ScopeDocument {
     }
 }
 
+fn at_most_items(dimension: &'static str, count: usize, at_most: usize, at: Vec<Step>) -> Checked {
+    if count > at_most { misfit(dimension, NotADocument::TooMany { at_most }, at) } else { Ok(()) }
+}
+
 fn fraction(dimension: &'static str, value: Option<Money>) -> Checked {
     match value {
         Some(value) if value.is_negative() || value > Money::ONE => {
@@ -220,6 +268,14 @@ fn is_address(text: &str) -> bool {
     (1..=200).contains(&text.len()) && !text.contains(char::is_control) && text.trim() == text
 }
 
+/// Of a list that has no limit of its own.
+const ITEMS_MAX: usize = 1_000;
+/// Each is granted by its name: far more than anybody looks through.
+const OPERATIONS_MAX: usize = 500;
+/// Of one venue: those that list everything write `*`.
+const SYMBOLS_MAX: usize = 10_000;
+/// Every write asks all of them.
+const WINDOWS_MAX: usize = 100;
 /// Caps of one kind: judging asks each of them.
 const CAPS_MAX: usize = 16;
 /// Far below 2^53, up to which canonical JSON has whole numbers.

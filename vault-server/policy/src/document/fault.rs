@@ -61,6 +61,12 @@ pub enum NotADocument {
     /// A span for which nobody keeps what was there.
     #[error("duplicates are found again for 24h at most")]
     SpanTooLong,
+    /// More than anybody needs.
+    #[error("at most {at_most} in this list")]
+    TooMany {
+        /// So many may stand there.
+        at_most: usize,
+    },
     /// Not a time zone.
     #[error("a time zone is a name of the IANA database, such as Europe/Berlin or UTC")]
     Timezone,

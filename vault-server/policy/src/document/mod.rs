@@ -28,8 +28,8 @@ use crate::rule::symbol::Symbol;
 
 /// One scope. Everything that is not in it is denied.
 ///
-/// Whether it comes as TOML, from a stored row or over the wire, it is one that
-/// [`ScopeDocument::check`] lets pass.
+/// Whether it comes as TOML or over the wire, it is one that [`ScopeDocument::check`] lets pass; from
+/// a stored row, too, but for the length of its lists.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(deny_unknown_fields, remote = "Self")]
 pub struct ScopeDocument {
@@ -91,7 +91,7 @@ impl<'de> Deserialize<'de> for ScopeDocument {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         // What is derived is an inherent function of the same name: `remote = "Self"`.
         let document = Self::deserialize(deserializer)?;
-        document.check().map_err(serde::de::Error::custom)?;
+        document.check_stored().map_err(serde::de::Error::custom)?;
         Ok(document)
     }
 }

@@ -1,6 +1,6 @@
 //! The dimensions of scopes, and what denies along each.
 
-use crate::document::{CumulativeDocument, OrdersDocument, ScopeDocument};
+use crate::document::{CumulativeDocument, DuplicatesDocument, OrdersDocument, ScopeDocument};
 
 macro_rules! dimensions {
     ($($(#[$doc:meta])* $variant:ident = $key:literal,)+) => {
@@ -188,6 +188,8 @@ pub(crate) fn forbids_logons(scope: &ScopeDocument) -> bool {
     scope.orders != OrdersDocument::default()
         || scope.cumulative != CumulativeDocument::default()
         || scope.withdrawal.is_some()
+        || scope.hours.is_some()
+        || scope.duplicates != DuplicatesDocument::default()
 }
 
 /// What is about orders and nothing else.
@@ -213,6 +215,9 @@ const LOGONS: &[Dimension] = &[
     Dimension::CumulativeNotional,
     Dimension::CumulativeOpenOrders,
     Dimension::CumulativeOrders,
+    Dimension::DuplicatesClientOrderId,
+    Dimension::DuplicatesOrder,
+    Dimension::Hours,
     Dimension::OrdersMarginModes,
     Dimension::OrdersMaxLeverage,
     Dimension::OrdersMaxNotional,

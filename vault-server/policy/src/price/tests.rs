@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 use vault_model::{ClockTime, Money, Name, Pair};
 
-use super::{Feed, FeedDocument, NotAFeed, PriceBook, PriceRefused};
+use super::{Feed, FeedDocument, NotAFeed, NotAWindow, PriceBook, PriceRefused, Window};
 
 const SECOND: u64 = 1_000_000;
 const EVERY: u64 = 10 * SECOND;
@@ -201,15 +201,71 @@ fn a_new_revision_begins_from_its_anchor_and_the_same_changes_nothing() {
 #[test]
 fn after_a_restart_the_last_price_is_the_base_but_stale() {
     let mut book = book(STEPS);
-    book.resume(&btc(), 2, money("80000"));
+    book.resume(&btc(), 2, money("80000"), None);
     assert_eq!(put(&mut book, "a", "80000", 1), Err(PriceRefused::StepTooLarge), "another feed's");
-    book.resume(&btc(), 1, money("-1"));
-    book.resume(&btc(), 1, money("80000"));
+    book.resume(&btc(), 1, money("-1"), None);
+    book.resume(&btc(), 1, money("80000"), None);
     assert_eq!(price(&book, 1), None);
     assert_eq!(put(&mut book, "a", "81601", 1), Err(PriceRefused::StepTooLarge));
     assert_eq!(put(&mut book, "a", "81600", 1), Ok(()));
-    book.resume(&btc(), 1, money("60000"));
+    book.resume(&btc(), 1, money("60000"), None);
     assert_eq!(put(&mut book, "a", "60000", 2), Err(PriceRefused::StepTooLarge), "too late");
+}
+
+/// As a restart makes it, from what was written down last.
+fn restarted(book: &PriceBook, text: &str) -> PriceBook {
+    let written = book.window(&btc()).expect("steps").to_string();
+    let mut again = self::book(text);
+    again.resume(&btc(), 1, money("1"), Some(&written.parse().expect("a window")));
+    again
+}
+
+#[test]
+fn after_a_restart_a_window_goes_on_where_it_was() {
+    let mut book = book(STEPS);
+    put(&mut book, "a", "60600", 21).expect("a step");
+    put(&mut book, "a", "61200", 24).expect("a step");
+    let mut again = restarted(&book, STEPS);
+    for seconds in [24, 30] {
+        assert_eq!(put(&mut again, "a", "61201", seconds), Err(PriceRefused::StepTooLarge));
+    }
+    assert_eq!(put(&mut again, "a", "61812", 31), Ok(()), "the anchor ended 10 s ago");
+    assert_eq!(put(&mut again, "a", "61813", 31), Err(PriceRefused::StepTooLarge));
+    // What two agreed on is written down as such.
+    let mut book = self::book(BOTH);
+    assert_eq!(book.jumps(&btc()), 0);
+    assert_eq!(put(&mut book, "a", "70000", 21), Err(PriceRefused::NotConfirmed));
+    assert_eq!(put(&mut book, "b", "70000", 22), Ok(()));
+    assert_eq!(book.jumps(&btc()), 1);
+    let mut again = restarted(&book, BOTH);
+    assert_eq!(put(&mut again, "a", "60000", 23), Err(PriceRefused::NotConfirmed));
+    assert_eq!(put(&mut again, "a", "71400", 23), Ok(()));
+    assert_eq!(self::book(AGREE).window(&btc()), None);
+}
+
+#[test]
+fn what_is_no_window_is_not_read_as_one() {
+    let sound = "0:60000:60000:60000:0,5:60100:60300.5:60200:9";
+    let window: Window = sound.parse().expect("a window");
+    assert_eq!(window.to_string(), sound);
+    for wrong in [
+        "",
+        ",",
+        "60000",
+        "0:60000:60000:60000",
+        "0:60000:60000:60000:0:0",
+        "0:60000:60000:60000:0,",
+        "5:60000:60000:60000:4",
+        "0:60001:60000:60000:0",
+        "0:60000:60001:60002:0",
+        "0:0:60000:60000:0",
+        "0:-1:60000:60000:0",
+        "-1:60000:60000:60000:0",
+        "0:x:60000:60000:0",
+        "0:60000:60000:60000:7,5:60000:60000:60000:9",
+    ] {
+        assert_eq!(wrong.parse::<Window>(), Err(NotAWindow), "{wrong}");
+    }
 }
 
 #[test]
@@ -279,27 +335,34 @@ proptest! {
 
     #[test]
     fn a_single_liar_moves_a_price_by_one_step_at_most(
-        puts in prop::collection::vec((gaps(), moves()), 1..80),
+        puts in prop::collection::vec((gaps(), moves(), prop::bool::weighted(0.2)), 1..80),
         has_silent_second in any::<bool>(),
+        restarts in any::<bool>(),
     ) {
-        let mut book = book(if has_silent_second { BOTH } else { STEPS });
+        let text = if has_silent_second { BOTH } else { STEPS };
+        let mut book = book(text);
         let mut in_force = InForce(vec![(None, 6_000_000)]);
         let mut now = 0u64;
-        for (gap, thousandths) in puts {
+        // What is written down is coarser.
+        let shared = EVERY / 64 + if restarts { EVERY / 8 } else { 0 };
+        for (gap, thousandths, is_restart) in puts {
             now += gap;
+            if restarts && is_restart {
+                book = restarted(&book, text);
+            }
             let last = in_force.0.last().expect("an anchor").1;
             let price = cents(thousandths, last);
             let taken = book.put(&btc(), &name("a"), of_cents(price), ClockTime(now)).is_ok();
             let within = in_force.is_a_step(price, now.checked_sub(EVERY));
             // Prices of about the same moment share an entry: those just before may count, too.
-            let well_within = in_force.is_a_step(price, now.checked_sub(EVERY + EVERY / 64));
+            let well_within = in_force.is_a_step(price, now.checked_sub(EVERY + shared));
             prop_assert!(!taken || within, "{price} at {now} against {:?}", in_force.0);
             prop_assert!(taken || !well_within, "{price} at {now} against {:?}", in_force.0);
             if taken {
                 in_force.0.push((Some(now), price));
             }
             let line = book.lines.get(&btc()).expect("a feed");
-            prop_assert!(line.window.0.len() <= 68, "{}", line.window.0.len());
+            prop_assert!(line.window.parts() <= 78, "{}", line.window.parts());
         }
     }
 

@@ -1,7 +1,7 @@
 //! The rule of price bands: what an order may fill at is near the reference price. Only a limit
 //! price bounds that.
 
-use vault_model::{Leg, Member, Money, OrderType, Product};
+use vault_model::{Leg, Member, Money, Product};
 
 use super::order::orders;
 use crate::cost::{Look, Unpriced, Worth, exact};
@@ -43,19 +43,7 @@ pub(crate) fn judge(
 
 fn place(band: Money, leg: &Leg, look: &Look<'_>) -> Result<Place, Unpriced> {
     let is_bounded = match leg.order_type {
-        Some(
-            OrderType::Limit
-            | OrderType::LimitMaker
-            | OrderType::StopLimit
-            | OrderType::TakeProfitLimit,
-        ) => leg.price.is_some() || leg.amends,
-        Some(
-            OrderType::Market
-            | OrderType::Other
-            | OrderType::Stop
-            | OrderType::TakeProfit
-            | OrderType::TrailingStop,
-        ) => false,
+        Some(order_type) => order_type.has_limit() && (leg.price.is_some() || leg.amends),
         // It keeps its type and, if it states no other, its price.
         None => leg.amends,
     };

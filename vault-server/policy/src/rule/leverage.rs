@@ -1,7 +1,7 @@
 //! The rules of leverage and margin modes: no order or setting states more than the scope allows.
-//! One that states none says nothing.
+//! One that states none says nothing, but that what is bought on margin is on cross margin.
 
-use vault_model::{Leg, Member, Money};
+use vault_model::{Leg, MarginMode, Member, Money, Product};
 
 use crate::denial::Denial;
 use crate::judge::Question;
@@ -26,7 +26,11 @@ pub(crate) fn judge_margin_mode(question: &Question<'_>, member: &Member) -> Res
     let Some(listed) = &question.scope.orders.margin_modes else {
         return Ok(());
     };
-    let fits = |leg: &Leg| leg.margin_mode.is_none_or(|mode| listed.contains(&mode));
+    // Venues take an order on margin that names no mode as one on cross margin.
+    let tacit = |leg: &Leg| (leg.product == Some(Product::Margin)).then_some(MarginMode::Cross);
+    let fits = |leg: &Leg| {
+        leg.margin_mode.or_else(|| tacit(leg)).is_none_or(|mode| listed.contains(&mode))
+    };
     if !member.class.is_write() || member.legs.iter().all(fits) {
         Ok(())
     } else {

@@ -7,8 +7,7 @@ use crate::denial::Denial;
 use crate::judge::Question;
 
 pub(crate) fn judge(question: &Question<'_>, member: &Member) -> Result<(), Denial> {
-    let has_rules = question.scope.judges_orders || question.scope.withdrawal.is_some();
-    if member.class == Class::Logon && has_rules {
+    if member.class == Class::Logon && question.scope.forbids_logons {
         Err(Denial::LogonBypassesCaps(question.outside(member)))
     } else {
         Ok(())

@@ -42,17 +42,19 @@ pub(crate) fn judge_type(question: &Question<'_>, member: &Member) -> Result<(),
     }
 }
 
-/// Every order stays as long as is listed. One that does not say so stays until it is cancelled,
-/// unless it goes at once; an order that is there stays as long as it would have.
+/// How long an order stays. One that does not say so stays until it is cancelled, unless it goes at
+/// once; an order that is there stays as long as it would have.
+pub(crate) fn stay(leg: &Leg) -> Option<TimeInForce> {
+    let goes = leg.amends || leg.order_type == Some(OrderType::Market);
+    leg.tif.or((!goes).then_some(TimeInForce::Gtc))
+}
+
+/// Every order stays as long as is listed.
 pub(crate) fn judge_time_in_force(question: &Question<'_>, member: &Member) -> Result<(), Denial> {
     let Some(listed) = &question.scope.orders.time_in_force else {
         return Ok(());
     };
-    let fits = |leg: &Leg| match leg.tif {
-        Some(tif) => listed.contains(&tif),
-        None if leg.amends || leg.order_type == Some(OrderType::Market) => true,
-        None => listed.contains(&TimeInForce::Gtc),
-    };
+    let fits = |leg: &Leg| stay(leg).is_none_or(|tif| listed.contains(&tif));
     if orders(member).iter().all(fits) {
         Ok(())
     } else {
@@ -74,15 +76,17 @@ pub(crate) fn judge_reduce_only(question: &Question<'_>, member: &Member) -> Res
     }
 }
 
-/// Every order never takes, if the scope wants that. An order that is there stays what it was, if
-/// the amendment does not say otherwise.
+/// Every order never takes, if the scope wants that: one with a limit that says so, since venues let
+/// a market order say it too. An order that is there stays what it was, if the amendment does not say
+/// otherwise.
 pub(crate) fn judge_post_only(question: &Question<'_>, member: &Member) -> Result<(), Denial> {
-    let fits = |leg: &Leg| {
+    let says_so = |leg: &Leg| {
         leg.post_only == Some(true)
             || leg.order_type == Some(OrderType::LimitMaker)
             || leg.tif == Some(TimeInForce::Gtx)
             || (leg.amends && leg.post_only.is_none())
     };
+    let fits = |leg: &Leg| leg.order_type.map_or(leg.amends, OrderType::has_limit) && says_so(leg);
     if !question.scope.orders.post_only || orders(member).iter().all(fits) {
         Ok(())
     } else {

@@ -96,7 +96,7 @@ fn a_key_is_of_all_that_an_order_says_and_nothing_else() {
         Leg { symbol: text("ETH-USDT"), ..leg() },
         Leg { side: Some(Side::Sell), ..leg() },
         Leg { order_type: Some(OrderType::LimitMaker), ..leg() },
-        Leg { tif: Some(TimeInForce::Gtc), ..leg() },
+        Leg { tif: Some(TimeInForce::Ioc), ..leg() },
         Leg { quantity: text("2"), ..leg() },
         Leg { quantity: None, quote_quantity: text("1"), ..leg() },
         Leg { price: text("101"), ..leg() },
@@ -107,8 +107,16 @@ fn a_key_is_of_all_that_an_order_says_and_nothing_else() {
     ] {
         assert_ne!(key(other.clone()), own, "{other:?}");
     }
+    // The same number and the same stay, said otherwise.
+    for same in [
+        Leg { quantity: text("1.0"), ..leg() },
+        Leg { price: text("100.000"), ..leg() },
+        Leg { tif: Some(TimeInForce::Gtc), ..leg() },
+    ] {
+        assert_eq!(key(same.clone()), own, "{same:?}");
+    }
     // What an entry of the log does not have beside its orders.
-    let logged = Leg { margin_mode: Some(MarginMode::Cross), amends: true, ..leg() };
+    let logged = Leg { margin_mode: Some(MarginMode::Cross), ..leg() };
     assert_eq!(key(logged), own);
     assert_ne!(order_key(&name("okx-two"), &leg()), own);
     let changed = amendment(Some("1"), Some("1"));

@@ -199,3 +199,49 @@ fn a_log_on_is_denied_beside_any_rule_on_orders() {
     let pricing = bed().scoped(|scope| scope.pricing.slippage = Some(money("0.1")));
     assert_eq!(pricing.code(member(Class::Logon)), "ALLOW");
 }
+
+/// Venues let a market order say that it never takes; it takes all the same.
+#[test]
+fn a_market_order_is_never_post_only() {
+    let bed = bed().scoped(|scope| scope.orders.post_only = true);
+    for order_type in [OrderType::Market, OrderType::Stop, OrderType::TakeProfit, OrderType::Other]
+    {
+        let flagged = Leg { post_only: Some(true), ..order(order_type, Side::Buy, "1") };
+        assert_eq!(bed.code(trade([flagged])), "POST_ONLY_REQUIRED", "{order_type}");
+        let timed = Leg { tif: Some(TimeInForce::Gtx), ..order(order_type, Side::Buy, "1") };
+        assert_eq!(bed.code(trade([timed])), "POST_ONLY_REQUIRED", "{order_type}");
+    }
+    let untyped = Leg { order_type: None, post_only: Some(true), ..limit(Side::Buy, "1", "1") };
+    assert_eq!(bed.code(trade([untyped])), "POST_ONLY_REQUIRED");
+    let kept = Leg { post_only: Some(false), ..amendment(Some("1"), Some("1")) };
+    assert_eq!(bed.code(trade([kept])), "POST_ONLY_REQUIRED");
+}
+
+#[test]
+fn what_waits_for_a_trigger_rests_until_then() {
+    let resting = |leg: Leg| bed().cost(trade([leg])).resting;
+    let ioc = |order_type| Leg {
+        tif: Some(TimeInForce::Ioc),
+        price: Some("1".to_owned()),
+        ..order(order_type, Side::Buy, "1")
+    };
+    assert_eq!(resting(ioc(OrderType::Limit)), 0);
+    assert_eq!(resting(ioc(OrderType::StopLimit)), 1);
+    let triggered = |leg: Leg| Leg { trigger_price: Some("1".to_owned()), ..leg };
+    assert_eq!(resting(triggered(ioc(OrderType::Limit))), 1);
+    assert_eq!(resting(triggered(order(OrderType::Market, Side::Buy, "1"))), 1);
+    assert_eq!(resting(order(OrderType::Market, Side::Buy, "1")), 0);
+    assert_eq!(resting(order(OrderType::Stop, Side::Buy, "1")), 1);
+}
+
+#[test]
+fn what_is_bought_on_margin_is_on_cross_margin_unless_it_says_otherwise() {
+    let bed = bed().scoped(|scope| {
+        scope.orders.margin_modes = Some([vault_model::MarginMode::Isolated].into());
+    });
+    let margin = at(SPOT, Product::Margin, limit(Side::Buy, "1", "1"));
+    assert_eq!(bed.code(trade([margin.clone()])), "MARGIN_MODE_NOT_ALLOWED");
+    let isolated = Leg { margin_mode: Some(vault_model::MarginMode::Isolated), ..margin };
+    assert_eq!(bed.code(trade([isolated])), "ALLOW");
+    assert_eq!(bed.code(trade([limit(Side::Buy, "1", "1")])), "ALLOW");
+}

@@ -417,3 +417,16 @@ fn the_prices_of_its_instruments_are_noted() {
     assert_eq!(prices(cross), ["BTC/USD=60000", "ETH/BTC=0.05"]);
     assert!(prices(at("DOGE-USDT", Product::Spot, limit(Side::Buy, "1", "1"))).is_empty());
 }
+
+/// Binance takes a limit beside the trigger of a take-profit order.
+#[test]
+fn a_limit_beside_a_trigger_counts() {
+    let take_profit = |price: Option<&str>| Leg {
+        price: price.map(str::to_owned),
+        trigger_price: Some("60000".to_owned()),
+        ..order(OrderType::TakeProfit, Side::Sell, "1")
+    };
+    assert_eq!(bed().worth(take_profit(None)), "63000");
+    assert_eq!(bed().worth(take_profit(Some("600000"))), "600000");
+    assert_eq!(bed().worth(take_profit(Some("1"))), "63000");
+}

@@ -138,7 +138,8 @@ fn every_role_has_its_place_in_the_leg() {
         product: Some(Product::Linear),
         symbol: Some("BTCUSD".to_owned()),
         side: Some(Side::Sell),
-        order_type: Some(OrderType::Limit),
+        // It waits for its trigger.
+        order_type: Some(OrderType::StopLimit),
         tif: Some(TimeInForce::Fok),
         quantity: Some("1".to_owned()),
         quote_quantity: Some("2".to_owned()),
