@@ -209,6 +209,16 @@ async fn instruments() {
     case("a quote with a slash", &|one| one.quote = "U/D".to_owned());
     case("a reference to itself", &|one| one.reference = "BTC/BTC".to_owned());
     case("no reference", &|one| one.reference.clear());
+    for reference in ["BTC/USDT", "ETH/USD", "USD/BTC"] {
+        case(&format!("reference {reference}"), &|one| one.reference = reference.to_owned());
+        for product in ["spot", "linear", "spread"] {
+            case(&format!("{product} by {reference}"), &|one| {
+                one.product = product.to_owned();
+                one.size_unit = "base".to_owned();
+                one.reference = reference.to_owned();
+            });
+        }
+    }
     case("another venue", &|one| one.venue = "nowhere".to_owned());
     for (what, wrong) in wrong {
         // A sound one beside it is not taken either.

@@ -1,5 +1,6 @@
 //! The life of the product, through the real binary.
 
+mod approval;
 mod caps;
 mod life;
 mod log;

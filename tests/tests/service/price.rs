@@ -92,6 +92,9 @@ async fn a_pricer_puts_prices_and_they_grow_old() {
     let accepted = of_kind(&entries, EntryKind::PriceAccepted);
     let [entry] = accepted.as_slice() else { panic!("the first of a minute: {accepted:?}") };
     assert_eq!(entry.detail["price"], "60600.5");
+    let window =
+        format!("0:60000:60000:60000:0,{0}:60600.5:60600.5:60600.5:{0}", entry.detail["clock"]);
+    assert_eq!(entry.detail["window"], window);
     assert_eq!((entry.detail["pair"].as_str(), entry.client.is_some()), ("BTC/USD", true));
     // One for the pair, and one for all that are no feed.
     assert_eq!(of_kind(&entries, EntryKind::PriceRefused).len(), 2);
@@ -116,6 +119,13 @@ async fn two_who_agree_move_a_price_and_a_restart_does_not() {
     let first = Client::connect(vault.identity("first")).await.expect("connected");
     assert_eq!(put(&first, "BTC/USD", "60000").await, "PRICE_NOT_CONFIRMED", "the anchor is past");
     assert_eq!(put(&first, "BTC/USD", "81702").await, "");
+    for _ in 0..2 {
+        vault.restart().await;
+        let first = Client::connect(vault.identity("first")).await.expect("connected");
+        assert_eq!(put(&first, "BTC/USD", "81703").await, "PRICE_NOT_CONFIRMED", "no step more");
+        assert_eq!(put(&first, "BTC/USD", "81702").await, "");
+    }
+    let first = Client::connect(vault.identity("first")).await.expect("connected");
 
     // A new anchor is an act, and holds over what the log says.
     put_feed(&vault, feed(&["first", "second"], "1m")).await;

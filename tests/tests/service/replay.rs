@@ -7,7 +7,7 @@ use vault_audit::EntryKind;
 use vault_client::{Client, SignOrder, v1};
 use vault_tests::{
     KRAKEN_SCOPE, OKX_SCOPE, TestVault, kraken_balance, kraken_order_until, okx_balance, okx_batch,
-    okx_cancel, okx_order, okx_withdrawal, order, reason, scope,
+    okx_cancel, okx_order, okx_post, okx_withdrawal, order, reason, scope,
 };
 
 use crate::{of_kind, sign, sign_anew};
@@ -213,6 +213,105 @@ async fn caps_count_what_the_candidate_would_have_allowed() {
     let found = replay(&vault, &notional, &[]).await;
     assert_eq!((found.judged, found.same), (9, 5), "{found:?}");
     assert_eq!(changes(&found), [("denied", "NOTIONAL_CAP_REACHED", add, 4, indexes[2])]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_refused_is_judged_by_the_prices_of_then() {
+    let vault = TestVault::start().await;
+    vault.import_okx("okx-main").await;
+    let instrument = v1::Instrument {
+        venue: "okx".to_owned(),
+        product: "spot".to_owned(),
+        symbol: "BTC-USDT".to_owned(),
+        base: "BTC".to_owned(),
+        quote: "USDT".to_owned(),
+        contract_size: "1".to_owned(),
+        size_unit: "base".to_owned(),
+        reference: "BTC/USDT".to_owned(),
+        ..v1::Instrument::default()
+    };
+    let import = v1::ImportInstrumentsCommand { instruments: vec![instrument] };
+    let admin = vault.admin().await;
+    admin.import_instruments(import).await.expect("imported");
+    let feed = v1::Feed {
+        pair: "BTC/USDT".to_owned(),
+        pricers: vec!["pricer".to_owned()],
+        max_age: "1d".to_owned(),
+        max_step: "0.5".to_owned(),
+        step_every: "1s".to_owned(),
+        anchor: "60000".to_owned(),
+        ..v1::Feed::default()
+    };
+    admin.put_feed(v1::PutFeedCommand { feed: Some(feed) }).await.expect("a feed");
+    let pricer = Client::connect(vault.pricer("pricer").await).await.expect("connected");
+    let put = async |price: &str| {
+        let quote = v1::Quote { pair: "BTC/USDT".to_owned(), price: price.to_owned() };
+        let answers = pricer.put_prices(vec![quote]).await.expect("answered");
+        assert!(answers[0].accepted, "{answers:?}");
+    };
+
+    let capped = |cap: u32| {
+        let rules = "[pricing]\nusd_par = [\"USDT\"]\nslippage = \"0.05\"\n";
+        format!("{OKX_SCOPE}\n[orders]\nmax_notional_usd = \"{cap}\"\n{rules}")
+    };
+    let bot = vault.bot("bot", &capped(10_000), &[]).await;
+    let body = r#"{"instId":"BTC-USDT","tdMode":"cash","side":"sell","ordType":"market","sz":"1"}"#;
+    let market = || okx_post("/api/v5/trade/order", body.to_owned());
+    let stale = refused(&bot, "okx-main", market(), "PRICE_STALE").await;
+    put("60000").await;
+    let large = refused(&bot, "okx-main", market(), "NOTIONAL_TOO_LARGE").await;
+    put("50000").await;
+
+    let entries = vault.log_entries();
+    let entry = |index: u64| &entries[usize::try_from(index).expect("small")];
+    assert!(entry(stale).prices.is_empty());
+    assert_eq!(entry(large).prices["BTC/USDT"], "60000");
+    assert!(entry(large).notional.is_none() && !entry(large).detail.contains_key("clock"));
+
+    let found = replay(&vault, &capped(10_000), &[]).await;
+    assert_eq!((found.judged, found.same), (2, 2), "{found:?}");
+    // 60,000 and 5 %, and not the price of now.
+    let found = replay(&vault, &capped(62_999), &[]).await;
+    assert_eq!(changes(&found), [("unknown", "PRICE_NOT_RECORDED", ORDER, 1, stale)]);
+    let found = replay(&vault, &capped(63_000), &[]).await;
+    assert_eq!(
+        changes(&found),
+        [
+            ("allowed", "NOTIONAL_TOO_LARGE", ORDER, 1, large),
+            ("unknown", "PRICE_NOT_RECORDED", ORDER, 1, stale),
+        ]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_amends_an_order_is_recorded_also_of_a_refusal() {
+    let vault = TestVault::start().await;
+    vault.import_okx("okx-main").await;
+    // The product of an order that is there is not stated.
+    let every = OKX_SCOPE.replace(r#"["spot"]"#, r#"["*"]"#);
+    let bot = vault.bot("bot", &every, &[]).await;
+    let path = "/api/v5/trade/amend-order";
+    let amend = |symbol: &str| {
+        okx_post(path, format!(r#"{{"instId":"{symbol}","ordId":"1","newPx":"60000"}}"#))
+    };
+    let signed = sign(&bot, "okx-main", amend("BTC-USDT")).await.expect("signed").receipt.index;
+    let denied = refused(&bot, "okx-main", amend("XRP-USDT"), "SYMBOL_NOT_GRANTED").await;
+    let placed = sign(&bot, "okx-main", okx_order("BTC-USDT", "1")).await.expect("signed");
+    let entries = vault.log_entries();
+    let amends = |index: u64| {
+        let detail = &entries[usize::try_from(index).expect("small")].detail;
+        detail.get("amends").map(String::as_str)
+    };
+    assert_eq!((amends(signed), amends(denied)), (Some("yes"), Some("yes")));
+    assert_eq!(amends(placed.receipt.index), None);
+
+    // No type is stated: only what amends passes.
+    let wide = every.replace(r#""ETH-USDT""#, r#""ETH-USDT", "XRP-USDT""#);
+    let typed = format!("{wide}\n[orders]\ntypes = [\"LIMIT\"]\n");
+    let found = replay(&vault, &typed, &[]).await;
+    let operation = format!("POST {path}");
+    assert_eq!(changes(&found), [("allowed", "SYMBOL_NOT_GRANTED", &*operation, 1, denied)]);
+    assert_eq!(found.same, 2, "{found:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -14,6 +14,7 @@ use vault_ipc::proto::v1;
 use vault_ipc::{Barrier, CommandCall, EnrollCall, LocalCall};
 use vault_model::{Name, Serial, Timestamp};
 
+use crate::approval::Approved;
 use crate::caller::{Caller, Origin};
 use crate::error::VaultError;
 use crate::journal::Channel;
@@ -57,7 +58,7 @@ pub struct Plan {
     /// Facts for the log.
     pub detail: BTreeMap<String, String>,
     /// Of others than the asker; verified.
-    pub approvals: Vec<Approval>,
+    pub approvals: Vec<Approved>,
     /// The credential or scope it is about, for the log.
     pub credential: Option<Name>,
     /// The scope it is about, for the log.
@@ -237,7 +238,7 @@ impl Vault {
             audit_root: Hex(self.journal.root()),
             audit_size: self.journal.size(),
             change_id: Some(change_id.clone()),
-            nonce: asker.nonce.clone(),
+            nonces: asker.nonce.iter().chain(marks(&plan)).cloned().collect(),
         };
         let commit = applied
             .clone()
@@ -276,7 +277,7 @@ impl Vault {
             audit_root: Hex(self.journal.root()),
             audit_size: size,
             change_id: self.change_id.clone(),
-            nonce: None,
+            nonces: Vec::new(),
         };
         let commit = open
             .state
@@ -335,6 +336,7 @@ impl Vault {
             open.state = next;
         }
         open.recompile()?;
+        self.commands.use_up(marks(&current.plan), now);
         self.change_id = Some(current.change_id.clone());
         if current.plan.barrier.is_some() {
             // An old answer could release what is forbidden from now on.
@@ -413,9 +415,14 @@ impl Vault {
         entry.credential = plan.credential.clone();
         entry.scope = plan.scope.clone();
         entry.detail = plan.detail.clone();
-        entry.approvals = plan.approvals.clone();
+        entry.approvals = plan.approvals.iter().map(|approved| approved.entry.clone()).collect();
         entry
     }
+}
+
+/// What keeps the approvals of a plan from being used again.
+fn marks(plan: &Plan) -> impl Iterator<Item = &CommandNonce> {
+    plan.approvals.iter().map(|approved| &approved.mark)
 }
 
 /// SHA-256 over the rows: for each `put` or `delete`, table, key and document, a zero byte after each.

@@ -1,5 +1,5 @@
-//! Approvals: another admin's word for one exact change. Nothing of them is kept; they come with
-//! the change, and the log names them.
+//! Approvals: another admin's word for one exact change. They come with the change, and the log names
+//! them. One is good once: a mark of it is kept from the change that it was used for until it expires.
 
 use std::collections::BTreeSet;
 
@@ -10,8 +10,9 @@ use vault_model::{Name, Role, Timestamp};
 
 use crate::caller::still_allowed;
 use crate::certificate::SubjectKey;
+use crate::command::Nonces;
 use crate::error::{ApprovalProblem, VaultError};
-use crate::storage::{Holder, HolderState, Tables};
+use crate::storage::{CommandNonce, Holder, HolderState, Tables};
 
 /// The change that is to be approved.
 pub struct Proposal<'a> {
@@ -27,9 +28,18 @@ pub struct Proposal<'a> {
     pub revision: u64,
 }
 
+/// An approval that holds.
+#[derive(Clone, Debug)]
+pub struct Approved {
+    /// How the log has it.
+    pub entry: Approval,
+    /// What keeps it from being used again; kept with the change.
+    pub mark: CommandNonce,
+}
+
 impl Proposal<'_> {
-    /// Verifies approvals: each is of another active admin, is not over, and signs this very change
-    /// with the key of a certificate that is still good.
+    /// Verifies approvals: each is of another active admin, is not over, was not used, and signs this
+    /// very change with the key of a certificate that is still good. Nothing is used up by this.
     ///
     /// # Errors
     ///
@@ -37,24 +47,24 @@ impl Proposal<'_> {
     pub fn verify(
         &self,
         tables: &Tables,
+        used: &Nonces,
         approvals: &[v1::Approval],
         now: Timestamp,
-    ) -> Result<Vec<Approval>, VaultError> {
+    ) -> Result<Vec<Approved>, VaultError> {
         if approvals.len() > APPROVALS_MAX {
             return Err(VaultError::Field("approvals are 4 at most"));
         }
         let mut approvers = BTreeSet::new();
         let mut verified = Vec::with_capacity(approvals.len());
         for approval in approvals {
-            let approver = self.verify_one(tables, approval, now)?;
-            if !approvers.insert(approver.clone()) {
+            let approved = self.verify_one(tables, approval, now)?;
+            if !approvers.insert(approved.entry.approver.clone()) {
                 return Err(VaultError::Approval(ApprovalProblem::Approver));
             }
-            verified.push(Approval {
-                approver,
-                method: SIGNED.to_owned(),
-                sig_sha256: Some(Sha256::digest(&approval.signature).into()),
-            });
+            if used.is_used_up(&approved.mark.nonce) {
+                return Err(VaultError::Approval(ApprovalProblem::Used));
+            }
+            verified.push(approved);
         }
         Ok(verified)
     }
@@ -64,7 +74,7 @@ impl Proposal<'_> {
         tables: &Tables,
         given: &v1::Approval,
         now: Timestamp,
-    ) -> Result<Name, VaultError> {
+    ) -> Result<Approved, VaultError> {
         let operator = tables
             .operators
             .get(given.operator.as_str())
@@ -91,12 +101,28 @@ impl Proposal<'_> {
                 && SubjectKey::from_spki(&certificate.public_key.0)
                     .is_ok_and(|key| key.verifies(&signed, &given.signature))
         });
-        if verifies {
-            Ok(operator.name.clone())
-        } else {
-            Err(VaultError::Approval(ApprovalProblem::Signature))
+        if !verifies {
+            return Err(VaultError::Approval(ApprovalProblem::Signature));
         }
+        Ok(Approved {
+            entry: Approval {
+                approver: operator.name.clone(),
+                method: SIGNED.to_owned(),
+                sig_sha256: Some(Sha256::digest(&given.signature).into()),
+            },
+            mark: CommandNonce { expires_at, nonce: mark(&operator.name, &signed) },
+        })
     }
+}
+
+/// By what an approval is known again: who approved what. Not by its signature, of which ECDSA lets
+/// anybody make a second one from the first.
+fn mark(approver: &Name, signed: &[u8]) -> Vec<u8> {
+    let mut hash = Sha256::new();
+    hash.update(approver.as_str());
+    hash.update([0]);
+    hash.update(signed);
+    hash.finalize().to_vec()
 }
 
 /// How the log calls an approval that is a signature of its own.
@@ -158,6 +184,7 @@ mod tests {
     /// Three admins and an auditor; `ada` asks.
     struct Sample {
         tables: Tables,
+        used: Nonces,
         ada: Name,
         keys: Vec<(&'static str, Key)>,
     }
@@ -198,7 +225,8 @@ mod tests {
                     },
                 );
             }
-            Self { tables, ada: "ada".parse().expect("a name"), keys }
+            let (used, ada) = (Nonces::default(), "ada".parse().expect("a name"));
+            Self { tables, used, ada, keys }
         }
 
         fn proposal(&self) -> Proposal<'_> {
@@ -228,9 +256,13 @@ mod tests {
             self.sign(who, &self.proposal(), NOW.millis() + HOUR_MS)
         }
 
+        fn verify(&self, approvals: &[v1::Approval]) -> Result<Vec<Approved>, VaultError> {
+            self.proposal().verify(&self.tables, &self.used, approvals, NOW)
+        }
+
         /// The problem with one approval, or none.
         fn problem(&self, approval: v1::Approval) -> Option<ApprovalProblem> {
-            match self.proposal().verify(&self.tables, &[approval], NOW) {
+            match self.verify(&[approval]) {
                 Ok(verified) => {
                     assert_eq!(verified.len(), 1);
                     None
@@ -245,16 +277,17 @@ mod tests {
     fn another_admins_signature_is_taken_and_written_down() {
         let sample = Sample::new();
         let approvals = [sample.approve("bob"), sample.approve("eve")];
-        let verified = sample.proposal().verify(&sample.tables, &approvals, NOW).expect("verify");
+        let verified = sample.verify(&approvals).expect("verify");
 
         for (approval, (verified, name)) in
             approvals.iter().zip(verified.iter().zip(["bob", "eve"]))
         {
-            assert_eq!(verified.approver.as_str(), name);
-            assert_eq!(verified.method, "signed");
-            assert_eq!(verified.sig_sha256, Some(Sha256::digest(&approval.signature).into()));
+            assert_eq!(verified.entry.approver.as_str(), name);
+            assert_eq!(verified.entry.method, "signed");
+            let hash = Sha256::digest(&approval.signature).into();
+            assert_eq!(verified.entry.sig_sha256, Some(hash));
         }
-        assert!(sample.proposal().verify(&sample.tables, &[], NOW).expect("none").is_empty());
+        assert!(sample.verify(&[]).expect("none").is_empty());
     }
 
     #[test]
@@ -273,10 +306,10 @@ mod tests {
         assert_eq!(sample.problem(borrowed), Some(ApprovalProblem::Signature));
 
         let twice = [sample.approve("bob"), sample.approve("bob")];
-        let refused = sample.proposal().verify(&sample.tables, &twice, NOW);
+        let refused = sample.verify(&twice);
         assert!(matches!(refused, Err(VaultError::Approval(ApprovalProblem::Approver))));
         let many = vec![sample.approve("bob"); 5];
-        let refused = sample.proposal().verify(&sample.tables, &many, NOW);
+        let refused = sample.verify(&many);
         assert!(matches!(refused, Err(VaultError::Field(_))));
     }
 
@@ -313,6 +346,45 @@ mod tests {
             let approval = sample.sign("bob", other, NOW.millis() + HOUR_MS);
             assert_eq!(sample.problem(approval), Some(ApprovalProblem::Signature), "{number}");
         }
+    }
+
+    #[test]
+    fn an_approval_is_good_once() {
+        let mut sample = Sample::new();
+        let approval = sample.approve("bob");
+        let both = [approval.clone(), sample.approve("eve")];
+        let marks = |approved: Vec<Approved>| -> Vec<CommandNonce> {
+            approved.into_iter().map(|approved| approved.mark).collect()
+        };
+        let first = marks(sample.verify(&both).expect("verify"));
+        assert_eq!(marks(sample.verify(&both).expect("looking uses nothing up")), first);
+        assert_ne!(first[0].nonce, first[1].nonce);
+        let in_an_hour = Timestamp::from_millis(NOW.millis() + HOUR_MS);
+        assert!(first.iter().all(|mark| mark.nonce.len() == 32 && mark.expires_at == in_an_hour));
+
+        sample.used.use_up(&first[..1], NOW);
+        assert_eq!(sample.problem(approval.clone()), Some(ApprovalProblem::Used));
+        // Another signature of the same word by the same admin: ECDSA makes a new one each time.
+        let resigned = sample.approve("bob");
+        assert_ne!(resigned.signature, approval.signature);
+        assert_eq!(sample.problem(resigned), Some(ApprovalProblem::Used));
+        assert!(matches!(sample.verify(&both), Err(VaultError::Approval(ApprovalProblem::Used))));
+        // Another admin's word, and another word of the same admin.
+        assert_eq!(sample.problem(both[1].clone()), None);
+        let later = sample.sign("bob", &sample.proposal(), NOW.millis() + HOUR_MS + 1);
+        assert_eq!(sample.problem(later), None);
+
+        // A start goes on with what the database has.
+        let kept = first.iter().take(1).map(|mark| (mark.nonce.clone(), mark.expires_at));
+        sample.used = Nonces::resume(kept);
+        assert_eq!(sample.problem(approval.clone()), Some(ApprovalProblem::Used));
+        sample.used.use_up(&[], Timestamp::from_millis(NOW.millis() + HOUR_MS - 1));
+        assert_eq!(sample.problem(approval.clone()), Some(ApprovalProblem::Used));
+        // Over: the mark may go, since the approval has.
+        sample.used.use_up(&[], in_an_hour);
+        assert!(!sample.used.is_used_up(&first[0].nonce));
+        let over = sample.proposal().verify(&sample.tables, &sample.used, &[approval], in_an_hour);
+        assert!(matches!(over, Err(VaultError::Approval(ApprovalProblem::Expired))));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use vault_model::{Role, Timestamp};
 use crate::caller::Caller;
 use crate::certificate::SubjectKey;
 use crate::error::{CommandProblem, VaultError};
+use crate::storage::CommandNonce;
 
 macro_rules! methods {
     ($($(#[$doc:meta])* $method:ident = $name:literal, $roles:expr;)+) => {
@@ -184,10 +185,12 @@ pub fn body<M: Message + Default>(command: &v1::SignedCommand) -> Result<M, Vaul
     M::decode(command.body.as_slice()).map_err(|_| VaultError::Command(CommandProblem::Body))
 }
 
-/// Nonces of commands that were taken and have not expired. Those of acts are in the database too.
-/// Operators have a table of their own: whatever bots send, an operator's command is heard.
+/// Nonces of commands that were taken and have not expired, and marks of approvals that were used.
+/// Those of acts are in the database too. Operators have a table of their own: whatever bots send,
+/// an operator's command is heard.
 #[derive(Default)]
 pub struct Nonces {
+    approvals: Table,
     clients: Table,
     operators: Table,
 }
@@ -201,6 +204,22 @@ struct Table {
 impl Table {
     /// Takes a nonce; `false` if it was there, or there is no room.
     fn take(&mut self, nonce: &[u8], expires_at: Timestamp, now: Timestamp) -> bool {
+        self.forget_expired(now);
+        if self.nonces.len() >= NONCES_MAX {
+            return false;
+        }
+        self.add(nonce, expires_at)
+    }
+
+    fn add(&mut self, nonce: &[u8], expires_at: Timestamp) -> bool {
+        let is_new = self.nonces.insert(nonce.to_vec());
+        if is_new {
+            self.by_end.insert((expires_at, nonce.to_vec()));
+        }
+        is_new
+    }
+
+    fn forget_expired(&mut self, now: Timestamp) {
         while let Some((end, _)) = self.by_end.first()
             && *end <= now
         {
@@ -208,24 +227,39 @@ impl Table {
                 self.nonces.remove(&expired);
             }
         }
-        if self.nonces.len() >= NONCES_MAX || !self.nonces.insert(nonce.to_vec()) {
-            return false;
-        }
-        self.by_end.insert((expires_at, nonce.to_vec()));
-        true
     }
 }
 
 impl Nonces {
-    /// Goes on with the nonces that the database has kept.
+    /// Goes on with what the database has kept. It does not say whose a nonce was: each stands in
+    /// every table, where those of others meet nothing.
     pub fn resume(nonces: impl IntoIterator<Item = (Vec<u8>, Timestamp)>) -> Self {
         let mut resumed = Self::default();
         for (nonce, expires_at) in nonces {
+            resumed.approvals.add(&nonce, expires_at);
             for table in [&mut resumed.clients, &mut resumed.operators] {
                 table.take(&nonce, expires_at, Timestamp::default());
             }
         }
         resumed
+    }
+
+    /// Whether an approval with this mark was used, and has not expired.
+    pub fn is_used_up(&self, mark: &[u8]) -> bool {
+        self.approvals.nonces.contains(mark)
+    }
+
+    /// Remembers approvals of a change that is in the database, and their marks with it.
+    pub fn use_up<'a>(
+        &mut self,
+        marks: impl IntoIterator<Item = &'a CommandNonce>,
+        now: Timestamp,
+    ) {
+        self.approvals.forget_expired(now);
+        for mark in marks {
+            // However many there are: each took an act, and one that is forgotten could be replayed.
+            self.approvals.add(&mark.nonce, mark.expires_at);
+        }
     }
 
     /// Checks that the command was made for `method` by the holder of `key`, now and for the first

@@ -140,6 +140,8 @@ problems! {
         Required = ("APPROVAL_REQUIRED", "this change of withdrawals wants the approval of another admin"),
         /// Not signed by him for this change.
         Signature = ("APPROVAL_SIGNATURE", "an approval is not for this document at this revision, or not signed with its admin's certificate key"),
+        /// Good once, and it was.
+        Used = ("APPROVAL_USED", "an approval was used before"),
     }
 }
 
@@ -301,6 +303,9 @@ impl VaultError {
             }
             Self::Approval(ApprovalProblem::Signature) => {
                 "approve the very file that is put, with --expect of the revision that it replaces"
+            }
+            Self::Approval(ApprovalProblem::Used) => {
+                "an approval is good for one change: have it approved again with vaultctl scope approve"
             }
             Self::Certificate(CertificateProblem::Expired) => {
                 "renew it within 7 days of its end (vaultctl renew), or have it invited anew"

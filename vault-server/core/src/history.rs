@@ -97,8 +97,7 @@ const TIDY_AFTER_US: u64 = 3_600_000_000;
 pub fn write(entry: &mut Entry, reading: &Reading, cost: &Cost, clock: ClockTime) {
     let stated = &reading.stated;
     entry.notional = cost.notional_usd.filter(|_| cost.orders > 0).map(|sum| sum.to_string());
-    entry.prices =
-        cost.prices.iter().map(|(pair, price)| (pair.to_string(), price.to_string())).collect();
+    write_prices(entry, cost);
     entry.limits_left.clone_from(&cost.limits_left);
     let mut say = |name: &str, value: String| entry.detail.insert(name.to_owned(), value);
     say("clock", clock.0.to_string());
@@ -111,10 +110,6 @@ pub fn write(entry: &mut Entry, reading: &Reading, cost: &Cost, clock: ClockTime
     let until = cost.spend(clock).until;
     if until != clock {
         say("until", until.0.to_string());
-    }
-    if stated.legs.iter().any(|leg| leg.amends) {
-        let word = |leg: &Leg| if leg.amends { "yes" } else { "no" }.to_owned();
-        say("amends", list(stated.legs.iter().map(word)));
     }
     let ids = client_order_ids(reading);
     if ids != entry.client_order_id.iter().map(String::as_str).collect::<Vec<_>>() {
@@ -132,12 +127,31 @@ pub fn write(entry: &mut Entry, reading: &Reading, cost: &Cost, clock: ClockTime
     }
 }
 
-/// Says by when the venue has to have the orders of an entry, if all of them state that.
-pub fn write_deadline(entry: &mut Entry) {
+/// Says of the orders of an entry what they do not say themselves: which of them change one that is
+/// there, if any does, and by when the venue has to have them, if all of them state that.
+pub fn write_legs(entry: &mut Entry) {
+    if entry.legs.iter().any(|leg| leg.amends) {
+        let word = |leg: &Leg| if leg.amends { "yes" } else { "no" }.to_owned();
+        let words = list(entry.legs.iter().map(word));
+        entry.detail.insert("amends".to_owned(), words);
+    }
     let deadlines: Option<Vec<_>> = entry.legs.iter().map(|leg| leg.deadline).collect();
     if let Some(latest) = deadlines.and_then(|deadlines| deadlines.into_iter().max()) {
         entry.detail.insert("deadline".to_owned(), latest.micros().to_string());
     }
+}
+
+/// Takes back what an entry says of its orders, and them.
+pub fn forget_legs(entry: &mut Entry) {
+    entry.legs.clear();
+    entry.prices.clear();
+    entry.detail.remove("amends");
+}
+
+/// Says in an entry which reference prices its orders were held against.
+pub fn write_prices(entry: &mut Entry, cost: &Cost) {
+    entry.prices =
+        cost.prices.iter().map(|(pair, price)| (pair.to_string(), price.to_string())).collect();
 }
 
 /// Every client order id of what a signature authorises, each once.
@@ -176,7 +190,7 @@ pub fn parts(list: &str) -> Vec<String> {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Noted<'a> {
-    /// `sign`: a list of yes and no, if any order is an amendment.
+    /// `sign`, `sign.denied`: a list of yes and no, if any order is an amendment.
     #[serde(borrow)]
     pub amends: Option<Cow<'a, str>>,
     /// `log.started`.
@@ -218,6 +232,26 @@ pub struct Noted<'a> {
     /// `sign`: a list.
     #[serde(borrow)]
     pub withdrawn: Option<Cow<'a, str>>,
+    /// `price.accepted`: what the next price is held against.
+    #[serde(borrow)]
+    pub window: Option<Cow<'a, str>>,
+}
+
+impl Noted<'_> {
+    /// Which orders change one that is there; nothing if none does.
+    ///
+    /// # Errors
+    ///
+    /// [`Foreign`] for another word than `yes` and `no`.
+    pub fn amends(&self) -> Result<Vec<bool>, Foreign> {
+        let words = self.amends.as_deref().map(parts).unwrap_or_default();
+        let word = |word: &String| match word.as_str() {
+            "yes" => Ok(true),
+            "no" => Ok(false),
+            _ => Err(Foreign("amends")),
+        };
+        words.iter().map(word).collect()
+    }
 }
 
 /// What the entry of a signature says of what was counted.
@@ -246,12 +280,7 @@ impl Signed<'_, '_> {
             Some(orders) => number(orders)?,
             None => legs.len() as u64,
         };
-        let amends = match noted.amends.as_deref().map(parts) {
-            Some(words) if words.iter().all(|word| word == "yes" || word == "no") => words,
-            Some(_) => return Err(Foreign("amends")),
-            None => Vec::new(),
-        };
-        let amends = amends.iter().map(|word| word == "yes").chain(std::iter::repeat(false));
+        let amends = noted.amends()?.into_iter().chain(std::iter::repeat(false));
         let ids = match (&noted.client_order_ids, client_order_id) {
             (Some(list), _) => parts(list),
             (None, Some(id)) => vec![id.to_owned()],

@@ -342,7 +342,7 @@ fn write_first_change(
         audit_root: Hex(intent.root),
         audit_size: intent.size,
         change_id: Some(change_id.clone()),
-        nonce: None,
+        nonces: Vec::new(),
     };
     let commit =
         applied.clone().into_commit(stamp, state_mac).map_err(|_| InitError::Other("database"))?;

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use prost::Message;
 use vault_ipc::proto::v1;
-use vault_model::{Instrument, Money, Name, Product, SizeUnit, Timestamp};
-use vault_policy::Symbol;
+use vault_model::{Instrument, Name, Product, Timestamp};
+use vault_wire::{instrument_from_wire, instrument_to_wire};
 
 use crate::act::{Asker, Plan};
 use crate::command::{self, Method};
@@ -34,7 +34,8 @@ impl Vault {
         let (mut added, mut changed, mut same) = (Vec::new(), Vec::new(), 0u32);
         let mut plan_changes = Changes::new();
         for wire in &command.instruments {
-            let instrument = model_instrument(wire)?;
+            let instrument =
+                instrument_from_wire(wire).map_err(|error| VaultError::Field(error.words()))?;
             if self.registry.venue(instrument.venue.as_str()).is_none() {
                 return Err(VaultError::Field(
                     "an instrument is of a venue that the vault does not know",
@@ -138,7 +139,7 @@ impl Vault {
         let instruments = rows
             .map(|row| &row.instrument)
             .filter(|instrument| venue.is_empty() || instrument.venue.as_str() == venue)
-            .map(wire_instrument)
+            .map(instrument_to_wire)
             .collect();
         Ok(v1::ListInstrumentsResponse { instruments })
     }
@@ -177,138 +178,6 @@ fn first_keys(keys: &[RowKey]) -> String {
     texts.join(",")
 }
 
-fn model_instrument(wire: &v1::Instrument) -> Result<Instrument, VaultError> {
-    let field = VaultError::Field;
-    let above_zero = |text: &str| text.parse().ok().filter(|size: &Money| *size > Money::ZERO);
-    let step = |text: &str| match text {
-        "" => Ok(None),
-        text => above_zero(text)
-            .map(Some)
-            .ok_or(field("price_tick and quantity_step are decimals above 0, or empty")),
-    };
-    let asset =
-        |text: &str| text.parse().map_err(|_| field("base and quote are assets, such as BTC"));
-    let product: Product = wire
-        .product
-        .parse()
-        .ok()
-        .filter(|product| *product != Product::Margin)
-        .ok_or(field("product is spot, linear, inverse, option or spread"))?;
-    let size_unit = match wire.size_unit.as_str() {
-        "base" => SizeUnit::Base,
-        "quote" if product == Product::Inverse => SizeUnit::Quote,
-        "quote" => return Err(field("only inverse contracts have their size in the quote asset")),
-        _ => return Err(field("size_unit is base or quote")),
-    };
-    let instrument = Instrument {
-        base: asset(&wire.base)?,
-        contract_size: above_zero(&wire.contract_size)
-            .ok_or(field("contract_size is a decimal above 0"))?,
-        price_tick: step(&wire.price_tick)?,
-        product,
-        quantity_step: step(&wire.quantity_step)?,
-        quote: asset(&wire.quote)?,
-        reference: wire
-            .reference
-            .parse()
-            .map_err(|_| field("reference is BASE/QUOTE, such as BTC/USD"))?,
-        size_unit,
-        symbol: wire
-            .symbol
-            .parse::<Symbol>()
-            .map_err(|_| field("symbol is 1 to 40 of letters, digits, '-', '/', '_' and '.'"))?
-            .to_string(),
-        venue: wire.venue.parse().map_err(|_| field("venue is the name of one"))?,
-    };
-    Ok(instrument)
-}
-
-fn wire_instrument(instrument: &Instrument) -> v1::Instrument {
-    let text = |step: Option<Money>| step.map(|step| step.to_string()).unwrap_or_default();
-    v1::Instrument {
-        venue: instrument.venue.to_string(),
-        product: instrument.product.to_string(),
-        symbol: instrument.symbol.clone(),
-        base: instrument.base.to_string(),
-        quote: instrument.quote.to_string(),
-        contract_size: instrument.contract_size.to_string(),
-        size_unit: match instrument.size_unit {
-            SizeUnit::Base => "base",
-            SizeUnit::Quote => "quote",
-        }
-        .to_owned(),
-        reference: instrument.reference.to_string(),
-        price_tick: text(instrument.price_tick),
-        quantity_step: text(instrument.quantity_step),
-    }
-}
-
 const IMPORT_MAX: usize = 2_000;
 const KEYS_LOGGED_MAX: usize = 20;
 const OF_VENUE_MAX: usize = 4_000;
-
-#[cfg(test)]
-mod tests {
-    use vault_ipc::proto::v1;
-    use vault_model::{Product, SizeUnit};
-
-    use super::{model_instrument, wire_instrument};
-
-    fn swap() -> v1::Instrument {
-        v1::Instrument {
-            venue: "okx".to_owned(),
-            product: "linear".to_owned(),
-            symbol: "BTC-USDT-SWAP".to_owned(),
-            base: "BTC".to_owned(),
-            quote: "USDT".to_owned(),
-            contract_size: "0.01".to_owned(),
-            size_unit: "base".to_owned(),
-            reference: "BTC/USDT".to_owned(),
-            price_tick: "0.1".to_owned(),
-            quantity_step: String::new(),
-        }
-    }
-
-    #[test]
-    fn instruments_cross_the_wire_unchanged() {
-        let inverse = v1::Instrument {
-            product: "inverse".to_owned(),
-            size_unit: "quote".to_owned(),
-            contract_size: "100".to_owned(),
-            ..swap()
-        };
-        for wire in [swap(), inverse] {
-            let instrument = model_instrument(&wire).expect("an instrument");
-            assert_eq!(wire_instrument(&instrument), wire);
-        }
-        let instrument = model_instrument(&swap()).expect("an instrument");
-        assert_eq!((instrument.product, instrument.size_unit), (Product::Linear, SizeUnit::Base));
-    }
-
-    #[test]
-    fn what_is_no_instrument_is_refused() {
-        let spoiled: &[(&str, fn(&mut v1::Instrument))] = &[
-            ("size", |wire| wire.contract_size = "0".to_owned()),
-            ("size", |wire| wire.contract_size = "-1".to_owned()),
-            ("size", |wire| wire.contract_size = String::new()),
-            ("size", |wire| wire.contract_size = "1e3".to_owned()),
-            ("unit", |wire| wire.size_unit = "quote".to_owned()),
-            ("unit", |wire| wire.size_unit = String::new()),
-            ("tick", |wire| wire.price_tick = "0".to_owned()),
-            ("step", |wire| wire.quantity_step = "x".to_owned()),
-            ("product", |wire| wire.product = "margin".to_owned()),
-            ("product", |wire| wire.product = String::new()),
-            ("symbol", |wire| wire.symbol = "BTC USDT".to_owned()),
-            ("symbol", |wire| wire.symbol = "B".repeat(41)),
-            ("base", |wire| wire.base = String::new()),
-            ("quote", |wire| wire.quote = "a/b".to_owned()),
-            ("reference", |wire| wire.reference = "BTC".to_owned()),
-            ("venue", |wire| wire.venue = "O K X".to_owned()),
-        ];
-        for (what, spoil) in spoiled {
-            let mut wire = swap();
-            spoil(&mut wire);
-            assert!(model_instrument(&wire).is_err(), "{what}");
-        }
-    }
-}

@@ -2,7 +2,8 @@
 //! they come from.
 //!
 //! Putting a price is no act: nothing of it is in the database, and of the prices only few are in
-//! the log. What a restart goes on from is the last one there.
+//! the log. What a restart goes on from is the last one there, with the window that it was held
+//! against: no restart gives a pricer a step more.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -10,7 +11,7 @@ use prost::Message;
 use vault_audit::{EntryKind, Outcome};
 use vault_ipc::proto::v1;
 use vault_model::{ClockTime, Money, Pair, Timestamp};
-use vault_policy::{Feed, FeedDocument, FeedState, Market, PriceBook, PriceRefused};
+use vault_policy::{Feed, FeedDocument, FeedState, Market, PriceBook, PriceRefused, PriceWindow};
 
 use crate::act::{Asker, Plan};
 use crate::caller::Caller;
@@ -20,14 +21,18 @@ use crate::storage::{Changes, FeedRow, RowKey};
 use crate::vault::{Vault, detail};
 
 /// A price that the log has.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct LoggedPrice {
     /// When it was accepted.
     pub at: ClockTime,
+    /// How often until then, since the start, two pricers had moved the price further than a step.
+    pub jumps: u64,
     /// The price.
     pub price: Money,
     /// The revision of the feed that accepted it.
     pub revision: u64,
+    /// What the next one is held against; absent in a feed without steps.
+    pub window: Option<PriceWindow>,
 }
 
 /// The newest of each pair.
@@ -70,7 +75,8 @@ impl Prices {
                 .ok_or(VaultError::Internal("a stored feed does not read"))?;
             self.book.set(feed, row.revision);
             if let Some(logged) = self.logged.get(pair) {
-                self.book.resume(pair, logged.revision, logged.price);
+                let window = logged.window.as_ref();
+                self.book.resume(pair, logged.revision, logged.price, window);
             }
         }
         self.stale_at = None;
@@ -113,21 +119,27 @@ impl Prices {
         Ok(())
     }
 
-    /// Whether an accepted price is to be logged: the first, then one a minute, and whenever it is
-    /// more than a tenth away from the last that was.
-    fn logs(&mut self, pair: &Pair, price: Money, clock: ClockTime) -> Option<u64> {
-        let revision = self.book.revision(pair)?;
+    /// What to log of an accepted price, if it is to be: the first, then one a minute, and if it is
+    /// more than a tenth away from the last that was, or where two have agreed on another place,
+    /// one a second.
+    fn logs(&mut self, pair: &Pair, price: Money, clock: ClockTime) -> Option<&LoggedPrice> {
+        let (revision, jumps) = (self.book.revision(pair)?, self.book.jumps(pair));
         let is_due = self.logged.get(pair).is_none_or(|logged| {
+            let passed = clock.0.saturating_sub(logged.at.0);
             let apart = logged.price.max(price).checked_sub(logged.price.min(price));
             let apart = apart.and_then(|apart| apart.checked_mul(Money::whole(10)));
+            let is_elsewhere =
+                jumps != logged.jumps || apart.is_none_or(|ten_times| ten_times > logged.price);
             logged.revision != revision
-                || clock.0.saturating_sub(logged.at.0) >= LOG_EVERY_US
-                || apart.is_none_or(|ten_times| ten_times > logged.price)
+                || passed >= LOG_EVERY_US
+                || (is_elsewhere && passed >= LOG_ELSEWHERE_EVERY_US)
         });
-        is_due.then(|| {
-            self.logged.insert(pair.clone(), LoggedPrice { at: clock, price, revision });
-            revision
-        })
+        if !is_due {
+            return None;
+        }
+        let window = self.book.window(pair);
+        let logged = LoggedPrice { at: clock, jumps, price, revision, window };
+        Some(self.logged.entry(pair.clone()).insert_entry(logged).into_mut())
     }
 
     /// Whether a refusal is to be logged: one a minute for each pair.
@@ -202,12 +214,15 @@ impl Vault {
         let facts = [("clock", clock.0.to_string()), ("price", price.to_string())];
         match outcome {
             Ok(()) => {
-                if let Some(revision) = open.prices.logs(&pair, price, clock) {
+                if let Some(logged) = open.prices.logs(&pair, price, clock) {
+                    let revision = logged.revision.to_string();
+                    let window = logged.window.as_ref().map(ToString::to_string);
                     let mut entry = self.entry_by(EntryKind::PriceAccepted, caller, now);
                     entry.operation = Some(Method::PricePut.name().to_owned());
                     entry.detail = detail(facts);
                     entry.detail.insert("pair".to_owned(), pair.to_string());
-                    entry.detail.insert("revision".to_owned(), revision.to_string());
+                    entry.detail.insert("revision".to_owned(), revision);
+                    entry.detail.extend(window.map(|window| ("window".to_owned(), window)));
                     self.journal.record(entry)?;
                 }
                 Ok(Ok(()))
@@ -377,6 +392,8 @@ const FEEDS_MAX: usize = 1_000;
 const QUOTES_MAX: usize = 200;
 /// How often a price, and how often a refusal, of one pair is logged.
 const LOG_EVERY_US: u64 = 60_000_000;
+/// How often a price that is far from the one logged last is logged.
+const LOG_ELSEWHERE_EVERY_US: u64 = 1_000_000;
 
 #[cfg(test)]
 mod tests;

@@ -1,14 +1,13 @@
 //! Scopes: put, get, list, delete.
 
 use prost::Message;
-use vault_audit::Approval;
 use vault_ipc::proto::v1;
 use vault_model::{Class, Name, Timestamp};
 use vault_policy::{Dimension, ScopeDocument};
 use vault_wire::{scope_from_wire, scope_hash, scope_to_wire};
 
 use crate::act::{Asker, Plan};
-use crate::approval::Proposal;
+use crate::approval::{Approved, Proposal};
 use crate::command::{self, Method};
 use crate::error::{ApprovalProblem, Conflict, VaultError};
 use crate::storage::{Changes, RowKey, ScopeRow};
@@ -119,7 +118,8 @@ impl Vault {
         })
     }
 
-    /// The approvals of a change, verified; those that it does not need, too.
+    /// The approvals of a change, verified; those that it does not need, too. A change that is carried
+    /// out uses all of them up, one that is refused none.
     fn approvals(
         &self,
         command: &v1::PutScopeCommand,
@@ -127,7 +127,7 @@ impl Vault {
         old: Option<&CompiledScope>,
         asker: &Asker,
         now: Timestamp,
-    ) -> Result<Vec<Approval>, VaultError> {
+    ) -> Result<Vec<Approved>, VaultError> {
         let required = wants_approval(old.map(|old| &old.document), document);
         if command.approvals.is_empty() {
             return match required {
@@ -149,7 +149,7 @@ impl Vault {
                 .ok_or(VaultError::Internal("a scope has no canonical form"))?,
             revision,
         };
-        proposal.verify(self.tables(), &command.approvals, now)
+        proposal.verify(self.tables(), &self.commands, &command.approvals, now)
     }
 
     /// Deletes a scope that no active client holds and no other scope has as its shadow.

@@ -283,12 +283,17 @@ impl Vault {
             self.journal.refuse(Channel::Front, asked.correlation, error, None);
             return Ok(());
         }
-        let entry = self.sign_entry(EntryKind::SignDenied, asked, order, facts);
+        let mut entry = self.sign_entry(EntryKind::SignDenied, asked, order, facts);
+        if let (VaultError::Deny(_), Some(order), Some(reading)) = (error, order, &facts.reading)
+            && let Some(cost) = self.cost(asked, order, reading)
+        {
+            history::write_prices(&mut entry, &cost);
+        }
         let place = match self.record_denied(entry, error) {
             Err(VaultError::EntryTooLong) => {
                 // The legs do not fit: the refusal is logged without them.
                 let mut bare = self.sign_entry(EntryKind::SignDenied, asked, order, facts);
-                bare.legs = Vec::new();
+                history::forget_legs(&mut bare);
                 self.record_denied(bare, error)?
             }
             other => other?,
@@ -346,6 +351,14 @@ impl Vault {
         }
     }
 
+    /// What a denied request would have counted for.
+    fn cost(&self, asked: Asked<'_>, order: &Order, reading: &Reading) -> Option<Cost> {
+        let client = self.tables().clients.get(&asked.caller.name)?;
+        let judged = order.judged(client, asked.caller.origin.address?, asked);
+        let ground = self.ground(judged).ok()?;
+        Some(vault_policy::cost(&ground.question(judged, reading)))
+    }
+
     /// What would change a denial, for the hint.
     fn remedies(
         &self,
@@ -395,7 +408,7 @@ impl Vault {
                 _ => None,
             };
             entry.legs = stated.legs.clone();
-            history::write_deadline(&mut entry);
+            history::write_legs(&mut entry);
             entry.client_order_id = stated.client_order_id.clone();
             entry.closure_hash = Some(reading.closure_hash);
             entry.closure_widest = Some(reading.widest().operation.to_string());

@@ -191,7 +191,9 @@ impl Past {
         let at = ClockTime(number(clock)?);
         let revision = noted.revision.as_deref().map_or(Ok(0), number)?;
         self.clock.seen(at);
-        self.prices.insert(pair.parse()?, LoggedPrice { at, price: price.parse()?, revision });
+        let window = noted.window.as_deref().map(str::parse).transpose()?;
+        let logged = LoggedPrice { at, jumps: 0, price: price.parse()?, revision, window };
+        self.prices.insert(pair.parse()?, logged);
         Ok(())
     }
 

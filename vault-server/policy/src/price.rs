@@ -367,10 +367,14 @@ impl Line {
             self.feed.max_step.is_some_and(|step| self.window.is_within(price, step, at, every));
         if is_step {
             self.window.add(price, at, every);
-        } else if self.is_confirmed(pricer, price, at) {
-            // Two agree that the market is here: steps begin here, too.
-            self.window = Window::from(self.feed.max_step.map(|_| price));
-            self.jumps += u64::from(self.feed.max_step.is_some());
+        } else if let Some(heard) = self.confirmation(pricer, price, at) {
+            // Two agree that the market is here: steps begin here, too. They are steps from both
+            // prices, or a liar had a step beyond what the other confirmed.
+            if self.feed.max_step.is_some() {
+                self.window = Window::from(Some(heard));
+                self.window.add(price, at, every);
+                self.jumps += 1;
+            }
         } else {
             return Err(match self.feed.agree_within {
                 Some(_) => PriceRefused::NotConfirmed,
@@ -381,16 +385,14 @@ impl Line {
         Ok(price)
     }
 
-    /// Whether somebody else has said about the same a short while ago.
-    fn is_confirmed(&self, pricer: &Name, price: Money, at: ClockTime) -> bool {
-        let Some(within) = self.feed.agree_within else {
-            return false;
+    /// What somebody else has said a short while ago, if it is about the same.
+    fn confirmation(&self, pricer: &Name, price: Money, at: ClockTime) -> Option<Money> {
+        let within = self.feed.agree_within?;
+        let confirms = |(other, &(heard, heard_at)): (&Name, &(Money, ClockTime))| {
+            let is_near = is_near(price.min(heard), price.max(heard), price.min(heard), within);
+            (other != pricer && self.is_fresh(heard_at, at) && is_near).then_some(heard)
         };
-        self.heard.iter().any(|(other, &(heard, heard_at))| {
-            other != pricer
-                && self.is_fresh(heard_at, at)
-                && is_near(price.min(heard), price.max(heard), price.min(heard), within)
-        })
+        self.heard.iter().find_map(confirms)
     }
 
     fn is_fresh(&self, put_at: ClockTime, at: ClockTime) -> bool {

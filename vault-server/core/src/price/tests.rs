@@ -4,7 +4,9 @@ use serde_json::json;
 use vault_model::{ClockTime, Money, Name, Pair, Timestamp};
 use vault_policy::{Market, PriceRefused};
 
-use super::{LOG_EVERY_US, LoggedPrice, LoggedPrices, Prices, model_feed, wire_feed};
+use super::{
+    LOG_ELSEWHERE_EVERY_US, LOG_EVERY_US, LoggedPrice, LoggedPrices, Prices, model_feed, wire_feed,
+};
 use crate::error::VaultError;
 use crate::storage::FeedRow;
 
@@ -110,7 +112,7 @@ fn an_act_keeps_prices_of_feeds_that_stay_as_they_are() {
 fn a_restart_goes_on_from_the_log_with_a_stale_price() {
     let at = ClockTime(5 * SECOND);
     let logged = |revision| {
-        let price = LoggedPrice { at, price: money("300"), revision };
+        let price = LoggedPrice { at, jumps: 0, price: money("300"), revision, window: None };
         LoggedPrices::from([(pair("BTC/USD"), price)])
     };
     let mut bench = Bench::new(logged(1), [feed("BTC/USD", "10s", 1)]);
@@ -124,20 +126,121 @@ fn a_restart_goes_on_from_the_log_with_a_stale_price() {
     assert_eq!(bench.put("BTC/USD", "150", 6), Ok(()));
 }
 
+/// A feed of one pricer who may move the price by 2 % in an hour, or further with another.
+fn slow_feed() -> FeedRow {
+    let mut feed = feed("BTC/USD", "1h", 1);
+    feed.document["anchor"] = json!("60000");
+    feed.document["max_step"] = json!("0.02");
+    feed.document["step_every"] = json!("1h");
+    feed
+}
+
+/// What a start finds in the log.
+fn reread(logged: &LoggedPrices) -> LoggedPrices {
+    let reread = |logged: &LoggedPrice| {
+        let window = logged.window.as_ref().map(|window| window.to_string());
+        let window = window.map(|window| window.parse().expect("a window"));
+        LoggedPrice { jumps: 0, window, ..logged.clone() }
+    };
+    logged.iter().map(|(pair, logged)| (pair.clone(), reread(logged))).collect()
+}
+
+impl Bench {
+    /// Puts a price, and writes down of it what the log would have.
+    fn put_and_log(&mut self, price: &str, seconds: u64) -> Result<(), PriceRefused> {
+        self.put("BTC/USD", price, seconds)?;
+        self.prices.logs(&pair("BTC/USD"), money(price), ClockTime(seconds * SECOND));
+        Ok(())
+    }
+
+    fn restart(&mut self) {
+        let rows: Vec<FeedRow> = self.feeds.values().cloned().collect();
+        *self = Self::new(reread(&self.prices.logged), rows);
+    }
+}
+
+#[test]
+fn restarts_give_a_pricer_no_step_more() {
+    // Once as far as it goes at each restart, and once in many small steps.
+    for per_minute in [1, 50] {
+        let mut bench = Bench::new(LoggedPrices::new(), [slow_feed()]);
+        bench.put_and_log("60000", 40_000).expect("the anchor");
+        let (mut price, mut now, mut refused) = (60_000, 40_000, 0);
+        for _restart in 0..5 {
+            bench.restart();
+            for _ in 0..per_minute {
+                now += 60 / per_minute;
+                let next = price + 1_200 / per_minute;
+                match bench.put_and_log(&next.to_string(), now) {
+                    Ok(()) => price = next,
+                    Err(error) => {
+                        assert_eq!(error, PriceRefused::StepTooLarge);
+                        refused += 1;
+                    }
+                }
+                assert!(price <= 61_200, "{price}");
+            }
+        }
+        assert_eq!((price, refused), (61_200, 4 * per_minute));
+    }
+
+    let mut bench = Bench::new(LoggedPrices::new(), [slow_feed()]);
+    bench.put_and_log("60000", 40_000).expect("the anchor");
+    bench.put_and_log("61200", 40_060).expect("a step");
+    bench.restart();
+    assert_eq!(bench.put_and_log("59975", 40_061), Err(PriceRefused::StepTooLarge));
+    assert_eq!(bench.put_and_log("61201", 40_061), Err(PriceRefused::StepTooLarge));
+    // The next step is open when the base ended an hour ago, as it would be without a restart.
+    let end = 40_060 + 3_600;
+    assert_eq!(bench.put_and_log("61201", end - 1), Err(PriceRefused::StepTooLarge));
+    assert_eq!(bench.put_and_log("62424", end), Ok(()));
+}
+
+#[test]
+fn where_two_agree_is_where_a_restart_goes_on() {
+    let mut feed = slow_feed();
+    feed.document["pricers"] = json!(["p", "q"]);
+    feed.document["agree_within"] = json!("0.001");
+    let mut bench = Bench::new(LoggedPrices::new(), [feed]);
+    bench.put_and_log("60000", 40_000).expect("the anchor");
+    let agree = |bench: &mut Bench, price: &str, seconds: u64| {
+        let (at, btc) = (ClockTime(seconds * SECOND), pair("BTC/USD"));
+        let other: Name = "q".parse().expect("a name");
+        let _ = bench.prices.put(&mut bench.market, &other, (&btc, money(price)), at);
+        bench.put_and_log(price, seconds)
+    };
+    // Less than a tenth away, and within a minute: logged nevertheless.
+    assert_eq!(agree(&mut bench, "63000", 40_002), Ok(()));
+    bench.restart();
+    assert_eq!(bench.put_and_log("60000", 40_003), Err(PriceRefused::NotConfirmed));
+    assert_eq!(bench.put_and_log("64260", 40_003), Ok(()));
+}
+
 #[test]
 fn few_prices_are_logged() {
     let mut bench = Bench::new(LoggedPrices::new(), [feed("BTC/USD", "10s", 7)]);
     let btc = pair("BTC/USD");
-    let mut logs = |price: &str, at: u64| bench.prices.logs(&btc, money(price), ClockTime(at));
+    let mut logs = |price: &str, at: u64| {
+        let logged = bench.prices.logs(&btc, money(price), ClockTime(at));
+        logged.map(|logged| logged.revision)
+    };
+    const FAR: u64 = LOG_ELSEWHERE_EVERY_US;
     assert_eq!(logs("100", 0), Some(7), "the first");
-    assert_eq!(logs("110", 1), None);
-    assert_eq!(logs("90", 1), None);
-    assert_eq!(logs("110.01", 1), Some(7), "a tenth and more");
-    assert_eq!(logs("99.1", 2), None);
-    assert_eq!(logs("99", 2), Some(7));
-    assert_eq!(logs("99", LOG_EVERY_US + 1), None);
-    assert_eq!(logs("99", LOG_EVERY_US + 2), Some(7));
-    assert_eq!(bench.prices.logs(&pair("ETH/USD"), money("1"), ClockTime(0)), None);
+    assert_eq!(logs("110", FAR), None);
+    assert_eq!(logs("90", FAR), None);
+    assert_eq!(logs("110.01", FAR - 1), None, "once a second at most");
+    assert_eq!(logs("110.01", FAR), Some(7), "a tenth and more");
+    assert_eq!(logs("99.1", 2 * FAR), None);
+    assert_eq!(logs("99", 2 * FAR), Some(7));
+    assert_eq!(logs("99", 2 * FAR + LOG_EVERY_US - 1), None);
+    assert_eq!(logs("99", 2 * FAR + LOG_EVERY_US), Some(7));
+    // A pricer who leaps about all the time.
+    let from = 2 * FAR + LOG_EVERY_US;
+    let leaps = (1..=10_000).filter(|leap| {
+        logs(if leap % 3 == 0 { "50" } else { "100" }, from + leap * 1_000).is_some()
+    });
+    assert!((5..=10).contains(&leaps.count()));
+    assert!(bench.prices.logs(&pair("ETH/USD"), money("1"), ClockTime(0)).is_none());
 
     let prices = &mut bench.prices;
     assert!(prices.logs_refusal(&btc, ClockTime(0)));

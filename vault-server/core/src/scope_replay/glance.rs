@@ -5,14 +5,15 @@ use std::fmt;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
-use vault_model::{Class, Leg, Mode, Product};
+use vault_model::Leg;
 
 use crate::history::Noted;
 
 /// The fields of a `sign` or `sign.denied` entry that a replay needs.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 pub struct Glance<'a> {
-    pub class: Option<Class>,
+    #[serde(borrow)]
+    pub class: Option<Text<'a>>,
     #[serde(borrow)]
     pub client: Option<Text<'a>>,
     #[serde(borrow)]
@@ -27,16 +28,21 @@ pub struct Glance<'a> {
     pub detail: Noted<'a>,
     #[serde(borrow)]
     pub ip: Option<Text<'a>>,
+    /// It has fields that are not as this build writes them: the rest of it was left unread.
+    #[serde(skip)]
+    pub is_foreign: bool,
     #[serde(default)]
     pub legs: Vec<Leg>,
-    pub mode: Option<Mode>,
+    #[serde(borrow)]
+    pub mode: Option<Text<'a>>,
     #[serde(borrow)]
     pub notional: Option<Text<'a>>,
     #[serde(borrow)]
     pub operation: Option<Text<'a>>,
     #[serde(borrow, default)]
     pub prices: Pairs<'a>,
-    pub product: Option<Product>,
+    #[serde(borrow)]
+    pub product: Option<Text<'a>>,
     #[serde(borrow)]
     pub reason: Option<Text<'a>>,
     #[serde(borrow)]
@@ -52,13 +58,44 @@ pub struct Glance<'a> {
 impl<'a> Glance<'a> {
     /// Reads a line; `None` for what is neither of the two kinds, or no entry.
     pub fn read(line: &'a [u8]) -> Option<Self> {
-        let glance: Self = is_sign(line).then(|| serde_json::from_slice(line).ok())??;
+        if !is_sign(line) {
+            return None;
+        }
+        let glance: Self =
+            serde_json::from_slice(line).ok().or_else(|| Outline::read(line).map(Self::from))?;
         (glance.is_allowed() || glance.kind.as_str() == "sign.denied").then_some(glance)
     }
 
     /// Whether a signature came of it.
     pub fn is_allowed(&self) -> bool {
         self.kind.as_str() == "sign"
+    }
+}
+
+/// What there is to say of a request that cannot be read otherwise.
+#[derive(Deserialize)]
+struct Outline<'a> {
+    #[serde(borrow)]
+    client: Option<Text<'a>>,
+    #[serde(borrow, rename = "type")]
+    kind: Text<'a>,
+    #[serde(borrow)]
+    operation: Option<Text<'a>>,
+    #[serde(borrow)]
+    reason: Option<Text<'a>>,
+    ts: i64,
+}
+
+impl<'a> Outline<'a> {
+    fn read(line: &'a [u8]) -> Option<Self> {
+        serde_json::from_slice(line).ok()
+    }
+}
+
+impl<'a> From<Outline<'a>> for Glance<'a> {
+    fn from(outline: Outline<'a>) -> Self {
+        let Outline { client, kind, operation, reason, ts } = outline;
+        Self { client, is_foreign: true, kind, operation, reason, ts, ..Self::default() }
     }
 }
 
@@ -80,7 +117,7 @@ fn is_sign(line: &[u8]) -> bool {
 const MARK: &[u8] = br#""type":"sign"#;
 
 /// A text of a line.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Text<'a>(Cow<'a, str>);
 
 impl Text<'_> {
@@ -162,6 +199,16 @@ mod tests {
         ] {
             assert!(Glance::read(line).is_none());
         }
+    }
+
+    #[test]
+    fn of_a_request_that_another_build_wrote_there_is_an_outline() {
+        let line = br#"{"client":"mm","legs":"none","operation":"POST /x","ts":5,"type":"sign.denied","v":1}"#;
+        let glance = Glance::read(line).expect("a request");
+        assert!(glance.is_foreign && !glance.is_allowed());
+        assert_eq!(glance.operation.as_ref().map(Text::as_str), Some("POST /x"));
+        let line = br#"{"class":"magic","client":"mm","ts":5,"type":"sign","v":1}"#;
+        assert!(Glance::read(line).is_some_and(|glance| !glance.is_foreign));
     }
 
     #[test]

@@ -139,6 +139,7 @@ impl Recorded {
             scope: scope.zip(glance.scope_rev),
             spent,
             request: match text(&glance.operation) {
+                operation if glance.is_foreign => Content::Foreign(operation.unwrap_or_default()),
                 None => Content::Nothing,
                 Some(operation) => match request(glance, operations) {
                     Some(request) if is_readable => Content::Request(Box::new(request)),
@@ -155,7 +156,12 @@ fn request(mut glance: Glance<'_>, operations: &Operations<'_>) -> Option<Reques
     let (venue, known) = operations.0.get_key_value(glance.venue.as_ref()?.as_str())?;
     let stated = known.by_name.get(glance.operation.as_ref()?.as_str())?;
     let credential: Name = glance.credential.as_ref()?.as_str().parse().ok()?;
-    let (class, mode) = (glance.class?, glance.mode?);
+    let class: Class = glance.class.as_ref()?.as_str().parse().ok()?;
+    let mode: Mode = glance.mode.as_ref()?.as_str().parse().ok()?;
+    let product: Option<Product> = match &glance.product {
+        Some(word) => Some(word.as_str().parse().ok()?),
+        None => None,
+    };
     let mut prices = Vec::with_capacity(glance.prices.0.len());
     for (pair, price) in &glance.prices.0 {
         prices.push((pair.as_str().parse().ok()?, price.as_str().parse().ok()?));
@@ -164,8 +170,9 @@ fn request(mut glance: Glance<'_>, operations: &Operations<'_>) -> Option<Reques
     let mut legs = std::mem::take(&mut glance.legs);
     let deadline = glance.detail.deadline.as_deref().and_then(|text| text.parse().ok());
     let deadline = deadline.map(Timestamp);
-    for leg in &mut legs {
-        leg.amends = stated.operation.amends;
+    let amends = glance.detail.amends().ok()?;
+    for (leg, amends) in legs.iter_mut().zip(amends.into_iter().chain(std::iter::repeat(false))) {
+        leg.amends = amends;
         leg.deadline = deadline;
     }
     if let Some(modes) = &glance.detail.margin_modes {
@@ -179,7 +186,7 @@ fn request(mut glance: Glance<'_>, operations: &Operations<'_>) -> Option<Reques
         settings: !allowed && class.is_write(),
         addresses: class == Class::Withdraw,
         products: !class.is_write()
-            && glance.product.is_none()
+            && product.is_none()
             && stated.operation.product.is_none()
             && stated.operation.schema_sourced(),
         ..Missing::default()
@@ -188,7 +195,7 @@ fn request(mut glance: Glance<'_>, operations: &Operations<'_>) -> Option<Reques
         let hash = glance.closure_hash.as_ref().map(Text::as_str);
         missing.closure = hash != Some(stated.alone.as_str());
     }
-    let stated = member(class, stated.operation, glance.product, legs, &glance);
+    let stated = member(class, stated.operation, product, legs, &glance);
     if missing.closure
         && let Some(widest) = &glance.closure_widest
         && widest.as_str() != &*stated.operation

@@ -119,7 +119,7 @@ impl Written {
         entry.kind = EntryKind::SignDenied;
         entry.outcome = Outcome::Denied;
         entry.reason = Some(reason.to_owned());
-        entry.detail.retain(|key, _| key == "deadline");
+        entry.detail.retain(|key, _| key == "amends" || key == "deadline");
     }
 
     /// Writes the log, and makes the plan of a replay that judges all of it.
@@ -246,6 +246,78 @@ fn without_a_recorded_price_a_rule_that_needs_one_is_unknown() {
     let mut plan = log.plan(&with("[orders]\nmax_notional_usd = \"30000\""));
     plan.instruments = vec![instrument("okx", "BTC-USDT")];
     assert_eq!(changes(&run(&plan)), [(Becomes::Unknown, "PRICE_NOT_RECORDED", 1)]);
+}
+
+#[test]
+fn a_wider_cap_allows_what_was_refused_at_the_recorded_price() {
+    let mut log = Written::new();
+    let order = log.order(after(1), "BTC-USDT", "60000");
+    order.prices = BTreeMap::from([("BTC/USD".to_owned(), "60000".to_owned())]);
+    order.legs[0].order_type = Some(OrderType::Market);
+    order.legs[0].price = None;
+    Written::refused(order, "NOTIONAL_TOO_LARGE");
+    let capped = |cap: &str| {
+        let rules = format!("[orders]\nmax_notional_usd = \"{cap}\"");
+        ScopeDocument::from_toml(&with(&rules)).expect("a scope")
+    };
+    let mut plan = log.plan(SCOPE);
+    plan.instruments = vec![instrument("okx", "BTC-USDT")];
+    plan.candidate = capped("20000");
+    assert_eq!(run(&plan).same, 1);
+    plan.candidate = capped("100000");
+    assert_eq!(changes(&run(&plan)), [(Becomes::Allowed, "NOTIONAL_TOO_LARGE", 1)]);
+}
+
+#[test]
+fn what_an_order_amends_is_what_the_entry_says() {
+    let amend = "POST /api/v5/trade/amend-order";
+    let mut log = Written::new();
+    for amends in [Some("yes"), Some("no"), None, Some("perhaps")] {
+        let entry = log.order(after(1), "BTC-USDT", "60000");
+        entry.operation = Some(amend.to_owned());
+        entry.closure_hash = Some(closure_hash(&[amend]));
+        entry.legs[0].order_type = None;
+        entry.detail.extend(amends.map(|word| ("amends".to_owned(), word.to_owned())));
+    }
+    // An order that states no type passes a list of types only where it changes one that is there.
+    let limits = with("[orders]\ntypes = [\"LIMIT\"]");
+    let report = log.replay(&limits);
+    assert_eq!(report.same, 1);
+    assert_eq!(
+        changes(&report),
+        [
+            (Becomes::Denied, "ORDER_TYPE_NOT_ALLOWED", 2),
+            (Becomes::Unknown, "OPERATION_NOT_KNOWN", 1)
+        ]
+    );
+    assert_eq!(report.changes[0].first_index, 1);
+}
+
+#[test]
+fn words_of_another_build_are_unknown_and_do_not_vanish() {
+    let mut log = Written::new();
+    for second in 0..6 {
+        log.order(after(second), "BTC-USDT", "60000");
+    }
+    Written::refused(&mut log.entries[5], "SYMBOL_NOT_GRANTED");
+    let mut lines: Vec<_> =
+        log.entries.iter().map(|entry| entry.to_line().expect("an entry")).collect();
+    for (line, (old, new)) in lines.iter_mut().zip([
+        (r#""class":"trade""#, r#""class":"magic""#),
+        (r#""mode":"sign""#, r#""mode":"telepathy""#),
+        (r#""product":"spot","scope""#, r#""product":"art","scope""#),
+        (r#""type":"LIMIT""#, r#""type":"UNLIMITED""#),
+        (r#""scope_rev":3"#, r#""scope_rev":"three""#),
+        (r#""class":"trade""#, r#""class":7"#),
+    ]) {
+        let text = String::from_utf8(line.clone()).expect("a text");
+        assert!(text.contains(old), "{text}");
+        *line = text.replace(old, new).into_bytes();
+    }
+    log.log.append(&lines).expect("appends");
+    let report = run(&plan(log.folder.path(), 6, SCOPE));
+    assert_eq!(changes(&report), [(Becomes::Unknown, "OPERATION_NOT_KNOWN", 6)]);
+    assert_eq!((report.judged, report.changes[0].operation.as_str()), (6, ORDER));
 }
 
 #[test]

@@ -153,6 +153,7 @@ fn line(signature: &Signature, at: Option<ClockTime>) -> Vec<u8> {
     entry.operation = Some(stated.operation.to_string());
     entry.legs = stated.legs.clone();
     entry.client_order_id = stated.client_order_id.clone();
+    history::write_legs(&mut entry);
     history::write(&mut entry, reading, cost, at.unwrap_or_default());
     if at.is_none() {
         entry.detail.remove("clock");
@@ -328,12 +329,24 @@ fn prices_are_remembered_with_their_time() {
     let past =
         read(&[price("BTC/USD", "1", 5), price("ETH/USD", "2", 6), price("BTC/USD", "3", 7)]);
     let of = |pair: &str| {
-        let logged = past.prices[&pair.parse().expect("a pair")];
+        let logged = &past.prices[&pair.parse().expect("a pair")];
         (logged.price, logged.at, logged.revision)
     };
     assert_eq!(of("BTC/USD"), (money("3"), ClockTime(7), 8));
     assert_eq!(of("ETH/USD"), (money("2"), ClockTime(6), 7));
     assert_eq!(past.clock.newest, Some(ClockTime(7)));
+    assert!(past.prices.values().all(|logged| logged.window.is_none()));
+
+    let mut entry = Entry::from_line(&price("BTC/USD", "3", 8)).expect("an entry");
+    let mut with = |window: &str| {
+        entry.detail.insert("window".to_owned(), window.to_owned());
+        entry.to_line().expect("short enough")
+    };
+    let past = read(&[with("0:2:2:2:0,8:3:3:3:8")]);
+    let logged = &past.prices[&"BTC/USD".parse().expect("a pair")];
+    let window = logged.window.as_ref().map(ToString::to_string);
+    assert_eq!(window.as_deref(), Some("0:2:2:2:0,8:3:3:3:8"));
+    assert!(Past::new(Span::MAX).visit(0, &with("8")).is_err());
 }
 
 #[test]

@@ -68,8 +68,8 @@ pub struct Stamp {
     pub audit_size: u64,
     /// The change's id.
     pub change_id: Option<String>,
-    /// The command that this carries out.
-    pub nonce: Option<CommandNonce>,
+    /// What the commit uses up: the command that it carries out, and approvals.
+    pub nonces: Vec<CommandNonce>,
 }
 
 impl Applied {
@@ -91,7 +91,7 @@ impl Applied {
             head: head.seal(state_mac)?,
             instance: None,
             keyring: None,
-            nonce: stamp.nonce,
+            nonces: stamp.nonces,
             ops: self.ops,
             previous_rev: self.previous_rev,
             slots: None,

@@ -61,7 +61,7 @@ pub enum StoreError {
         /// The newest that is known here.
         known: u32,
     },
-    /// The command was carried out before.
+    /// The command was carried out before, or an approval was used before.
     #[error("command nonce was used before")]
     NonceUsed,
     /// A database, but not a vault's; or its making was cut short.
@@ -112,12 +112,12 @@ pub enum Op {
     Put(StoredRow),
 }
 
-/// The nonce of a signed command, so that it is carried out once.
+/// What serves once: the nonce of a signed command, or the mark of an approval.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct CommandNonce {
-    /// When the command expires, and its nonce with it.
+    /// When the command or approval expires, and this with it.
     pub expires_at: Timestamp,
-    /// As the command has it.
+    /// 16 bytes as the command has them, or 32 of an approval: they cannot meet.
     pub nonce: Vec<u8>,
 }
 
@@ -132,8 +132,8 @@ pub struct Commit {
     pub instance: Option<Sealed>,
     /// The whole keyring, if it changes.
     pub keyring: Option<Vec<KeyringRecord>>,
-    /// The command that this carries out.
-    pub nonce: Option<CommandNonce>,
+    /// What it uses up: the command that it carries out, and approvals.
+    pub nonces: Vec<CommandNonce>,
     /// What changes in the policy tables.
     pub ops: Vec<Op>,
     /// The `state_rev` that this change was made upon.
@@ -198,7 +198,7 @@ pub trait Store: Send {
     /// [`StoreError::Corrupt`], [`StoreError::Backend`].
     fn slots(&self) -> Result<Vec<SlotRecord>, StoreError>;
 
-    /// Nonces of commands that have not expired.
+    /// Nonces and marks that have not expired.
     ///
     /// # Errors
     ///

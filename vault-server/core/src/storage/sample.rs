@@ -81,7 +81,7 @@ pub fn stamp() -> Stamp {
         audit_root: Hex([9; 32]),
         audit_size: 12,
         change_id: Some("chg-1".to_owned()),
-        nonce: None,
+        nonces: Vec::new(),
     }
 }
 

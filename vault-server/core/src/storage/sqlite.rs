@@ -133,7 +133,7 @@ impl Store for Sqlite {
 
         transaction
             .execute("DELETE FROM command_nonce WHERE expires_at < ?1", [commit.at.micros()])?;
-        if let Some(CommandNonce { expires_at, nonce }) = &commit.nonce {
+        for CommandNonce { expires_at, nonce } in &commit.nonces {
             let inserted = transaction.execute(
                 "INSERT INTO command_nonce (nonce, expires_at) VALUES (?1, ?2) \
                  ON CONFLICT (nonce) DO NOTHING",

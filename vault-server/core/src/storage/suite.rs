@@ -23,6 +23,7 @@ pub fn run(bed: &mut dyn Bed) {
     a_stale_commit_changes_nothing(bed);
     a_commit_is_whole_or_not_at_all(bed);
     a_nonce_serves_once_and_is_forgotten_when_expired(bed);
+    nonces_are_used_up_together_or_not_at_all(bed);
     replaces_slots_keyring_and_instance(bed);
 }
 
@@ -115,7 +116,7 @@ fn a_commit_is_whole_or_not_at_all(bed: &mut dyn Bed) {
     let mut changes = Changes::new();
     changes.put(row);
     let nonce = CommandNonce { expires_at: NOW, nonce: vec![1; 16] };
-    let stamp = Stamp { nonce: Some(nonce), ..stamp() };
+    let stamp = Stamp { nonces: vec![nonce], ..stamp() };
     let applied = ahead.apply(&changes, &state_mac()).expect("applies");
     let mut commit = applied.into_commit(stamp, &state_mac()).expect("a commit");
     let slots = store.slots().expect("slots");
@@ -141,7 +142,7 @@ fn a_nonce_serves_once_and_is_forgotten_when_expired(bed: &mut dyn Bed) {
     };
     let commit = |nonce: CommandNonce, seconds| {
         let at = NOW.plus(Duration::from_secs(seconds));
-        let stamp = Stamp { at, nonce: Some(nonce), ..stamp() };
+        let stamp = Stamp { at, nonces: vec![nonce], ..stamp() };
         state.unchanged().into_commit(stamp, &state_mac()).expect("a commit")
     };
 
@@ -154,6 +155,27 @@ fn a_nonce_serves_once_and_is_forgotten_when_expired(bed: &mut dyn Bed) {
     assert_eq!(store.nonces(later).expect("nonces"), [nonce(2, 90)]);
     store.commit(&commit(nonce(3, 120), 61)).expect("a third");
     assert_eq!(store.nonces(NOW).expect("nonces"), [nonce(2, 90), nonce(3, 120)]);
+    assert_holds(&*store, &state);
+}
+
+fn nonces_are_used_up_together_or_not_at_all(bed: &mut dyn Bed) {
+    let (mut store, state) = filled(bed);
+    let command = |byte| CommandNonce { expires_at: NOW, nonce: vec![byte; 16] };
+    let approval = |byte| CommandNonce { expires_at: NOW, nonce: vec![byte; 32] };
+    let commit = |nonces: &[CommandNonce]| {
+        let stamp = Stamp { nonces: nonces.to_vec(), ..stamp() };
+        state.unchanged().into_commit(stamp, &state_mac()).expect("a commit")
+    };
+
+    // A command and an approval of the same first bytes are two.
+    store.commit(&commit(&[command(1), approval(1)])).expect("the first time");
+    let mut store = bed.reopen(store);
+    let again = store.commit(&commit(&[command(2), approval(2), approval(1)]));
+    assert!(matches!(again, Err(StoreError::NonceUsed)));
+    assert_eq!(store.nonces(NOW).expect("nonces"), [command(1), approval(1)]);
+    store.commit(&commit(&[command(2), approval(2)])).expect("nothing of it was used up");
+    let used = [command(1), approval(1), command(2), approval(2)];
+    assert_eq!(store.nonces(NOW).expect("nonces"), used);
     assert_holds(&*store, &state);
 }
 

@@ -148,7 +148,11 @@ fn beyond_a_step_two_must_agree() {
     assert_eq!(put(&mut book, "b", "69300", 3), Err(PriceRefused::NotConfirmed));
     assert_eq!(put(&mut book, "b", "70700", 3), Ok(()));
     assert_eq!(price(&book, 4).as_deref(), Some("70700"));
-    assert_eq!(put(&mut book, "a", "72000", 4), Ok(()), "a step from where they agreed");
+    // A step from what each of them said: otherwise the second of them, lying within the agreement,
+    // would have one more, and the first, who is honest, would be outside from then on.
+    assert_eq!(put(&mut book, "b", "71401", 4), Err(PriceRefused::NotConfirmed));
+    assert_eq!(put(&mut book, "a", "71400", 4), Ok(()), "a step from where they agreed");
+    assert_eq!(put(&mut book, "a", "70000", 4), Ok(()));
 
     let mut book = self::book(AGREE);
     assert_eq!(put(&mut book, "a", "60000", 1), Err(PriceRefused::NotConfirmed));

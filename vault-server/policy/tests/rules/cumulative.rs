@@ -339,3 +339,11 @@ fn how_long_to_wait_is_exact_among_many() {
         assert_eq!(bed.denial(many).retry_after(), Some(wait), "{count}");
     }
 }
+
+/// A read is not kept in any history: it says nothing that counts.
+#[test]
+fn what_orders_nothing_spends_nothing() {
+    let spend = bed().cost(member(Class::Read)).spend(ClockTime(CLOCK));
+    let at = ClockTime(CLOCK);
+    assert_eq!(spend, vault_policy::Spend { at, until: at, ..Default::default() });
+}

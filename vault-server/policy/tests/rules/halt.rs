@@ -106,3 +106,12 @@ fn the_strictest_of_several_halts_holds() {
     assert_eq!(resumed.code(trade([limit(Side::Buy, "1", "1")])), "HALT_NO_NEW_RISK");
     assert_eq!(resumed.code(member(Class::Cancel)), "ALLOW");
 }
+
+#[test]
+fn halts_can_be_listed() {
+    let mut halts = Halts::default();
+    assert_eq!(halts.iter().count(), 0);
+    halts.halt("venue:okx".parse().expect("a target"), HaltLevel::NoNewRisk);
+    let listed: Vec<_> = halts.iter().map(|(target, level)| (target.to_string(), level)).collect();
+    assert_eq!(listed, [("venue:okx".to_owned(), HaltLevel::NoNewRisk)]);
+}

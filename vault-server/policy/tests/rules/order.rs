@@ -245,3 +245,23 @@ fn what_is_bought_on_margin_is_on_cross_margin_unless_it_says_otherwise() {
     assert_eq!(bed.code(trade([isolated])), "ALLOW");
     assert_eq!(bed.code(trade([limit(Side::Buy, "1", "1")])), "ALLOW");
 }
+
+/// What names symbols beside its orders, or has no orders, is judged by every one of them.
+#[test]
+fn every_symbol_that_is_named_is_asked_for() {
+    let bed = bed().scoped(|scope| {
+        let granted = [SPOT.parse().expect("a symbol")].into();
+        scope.symbols.insert(name(VENUE), Grant::Only(granted));
+    });
+    let naming = |symbols: &[&str], member: Member| Member {
+        symbols: Symbols::Named(symbols.iter().map(|&symbol| symbol.to_owned()).collect()),
+        ..member
+    };
+    assert_eq!(bed.code(naming(&[SPOT], member(Class::Cancel))), "ALLOW");
+    assert_eq!(bed.code(naming(&[SPOT, SWAP], member(Class::Cancel))), "SYMBOL_NOT_GRANTED");
+    assert_eq!(bed.code(naming(&[SPOT, SWAP], trade([leg()]))), "SYMBOL_NOT_GRANTED");
+    assert_eq!(
+        bed.code(naming(&[SPOT], trade([leg(), at(SWAP, Product::Spot, leg())]))),
+        "SYMBOL_NOT_GRANTED"
+    );
+}

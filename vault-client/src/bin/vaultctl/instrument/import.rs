@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use vault_client::Operator;
 use vault_client::v1::{self, GetScopeCommand, ImportInstrumentsCommand};
-use vault_model::{Instrument, Name, Product, SizeUnit};
+use vault_model::{Instrument, Name, Product};
 use vault_venue::listing::{self, Listing};
+use vault_wire::instrument_to_wire;
 
 use super::{HEAD, cells, counted, known, list_of, value};
 use crate::context::Context;
@@ -227,7 +228,7 @@ fn choose(
             continue;
         }
         let key = (instrument.product, instrument.symbol.clone());
-        let message = to_message(&instrument);
+        let message = instrument_to_wire(&instrument);
         if chosen.insert(key, message.clone()).is_some_and(|other| other != message) {
             let symbol = message.symbol;
             return Err(Fault::other(format!("the listings do not agree about {symbol}")));
@@ -307,27 +308,6 @@ impl Difference {
             text += &format!("and {more} more (--json shows all)\n");
         }
         text + &format!("{} are there as they are", self.same.len())
-    }
-}
-
-fn to_message(instrument: &Instrument) -> v1::Instrument {
-    let text =
-        |step: Option<vault_model::Money>| step.map(|step| step.to_string()).unwrap_or_default();
-    v1::Instrument {
-        venue: instrument.venue.to_string(),
-        product: instrument.product.to_string(),
-        symbol: instrument.symbol.clone(),
-        base: instrument.base.to_string(),
-        quote: instrument.quote.to_string(),
-        contract_size: instrument.contract_size.to_string(),
-        size_unit: match instrument.size_unit {
-            SizeUnit::Base => "base",
-            SizeUnit::Quote => "quote",
-        }
-        .to_owned(),
-        reference: instrument.reference.to_string(),
-        price_tick: text(instrument.price_tick),
-        quantity_step: text(instrument.quantity_step),
     }
 }
 
