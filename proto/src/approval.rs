@@ -1,4 +1,4 @@
-//! What the signature of an [`Approval`](crate::v1::Approval) covers, and how it travels as text.
+//! What the signature of an [`Approval`] covers, and how it travels as text.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
