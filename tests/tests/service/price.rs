@@ -118,12 +118,13 @@ async fn two_who_agree_move_a_price_and_a_restart_does_not() {
     assert_eq!((info.price.as_str(), info.age_ms), ("", None), "no price is fresh after a restart");
     let first = Client::connect(vault.identity("first")).await.expect("connected");
     assert_eq!(put(&first, "BTC/USD", "60000").await, "PRICE_NOT_CONFIRMED", "the anchor is past");
-    assert_eq!(put(&first, "BTC/USD", "81702").await, "");
+    // A step from both: 2 % of 80000.
+    assert_eq!(put(&first, "BTC/USD", "81600").await, "");
     for _ in 0..2 {
         vault.restart().await;
         let first = Client::connect(vault.identity("first")).await.expect("connected");
-        assert_eq!(put(&first, "BTC/USD", "81703").await, "PRICE_NOT_CONFIRMED", "no step more");
-        assert_eq!(put(&first, "BTC/USD", "81702").await, "");
+        assert_eq!(put(&first, "BTC/USD", "81601").await, "PRICE_NOT_CONFIRMED", "no step more");
+        assert_eq!(put(&first, "BTC/USD", "81600").await, "");
     }
     let first = Client::connect(vault.identity("first")).await.expect("connected");
 
