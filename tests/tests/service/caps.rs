@@ -10,7 +10,7 @@ use vault_tests::{
     kraken_order_until, kraken_post, order, reason, wire,
 };
 
-use crate::{of_kind, sign, sign_anew};
+use crate::{approve_xbtusd, of_kind, sign, sign_anew};
 
 /// The Kraken scope with more in it.
 fn capped(more: &str) -> String {
@@ -164,20 +164,7 @@ async fn a_cap_on_notional_counts_at_the_worst_price_and_survives_a_restart() {
     let bot = vault.bot("bot", &scope, &[]).await;
     assert_eq!(reason(buy(&vault, &bot, "1").await), "INSTRUMENT_UNKNOWN");
 
-    let instrument = v1::Instrument {
-        venue: "kraken".to_owned(),
-        product: "spot".to_owned(),
-        symbol: "XBTUSD".to_owned(),
-        base: "BTC".to_owned(),
-        quote: "USD".to_owned(),
-        contract_size: "1".to_owned(),
-        size_unit: "base".to_owned(),
-        reference: "BTC/USD".to_owned(),
-        ..v1::Instrument::default()
-    };
-    let import = v1::ImportInstrumentsCommand { instruments: vec![instrument] };
-    let _: v1::ImportInstrumentsResponse =
-        vault.command("vault.v1.InstrumentService/Import", &import).await;
+    approve_xbtusd(&vault).await;
     let feed = v1::Feed {
         pair: "BTC/USD".to_owned(),
         pricers: vec!["pricer".to_owned()],

@@ -12,7 +12,7 @@ mod sign;
 
 use vault_audit::{Entry, EntryKind};
 use vault_client::{Client, ClientError, Signed, v1};
-use vault_tests::order;
+use vault_tests::{TestVault, order};
 
 const DAY_S: i64 = 24 * 3_600;
 
@@ -34,6 +34,24 @@ async fn sign_anew(
         Err(error) if error.refusal().is_none() => sign(bot, credential, request).await,
         other => other,
     }
+}
+
+/// Has Kraken's XBTUSD approved, priced by BTC/USD.
+async fn approve_xbtusd(vault: &TestVault) {
+    let instrument = v1::Instrument {
+        venue: "kraken".to_owned(),
+        product: "spot".to_owned(),
+        symbol: "XBTUSD".to_owned(),
+        base: "BTC".to_owned(),
+        quote: "USD".to_owned(),
+        contract_size: "1".to_owned(),
+        size_unit: "base".to_owned(),
+        reference: "BTC/USD".to_owned(),
+        ..v1::Instrument::default()
+    };
+    let import = v1::ImportInstrumentsCommand { instruments: vec![instrument] };
+    let _: v1::ImportInstrumentsResponse =
+        vault.command("vault.v1.InstrumentService/Import", &import).await;
 }
 
 fn halt_on(target: &str, level: v1::HaltLevel) -> v1::HaltCommand {

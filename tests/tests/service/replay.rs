@@ -10,7 +10,7 @@ use vault_tests::{
     okx_cancel, okx_order, okx_post, okx_withdrawal, order, reason, scope,
 };
 
-use crate::{of_kind, sign, sign_anew};
+use crate::{approve_xbtusd, of_kind, sign, sign_anew};
 
 const ORDER: &str = "POST /api/v5/trade/order";
 
@@ -161,20 +161,7 @@ async fn a_candidate_judges_what_was_recorded_and_nothing_happens() {
 async fn caps_count_what_the_candidate_would_have_allowed() {
     let mut vault = TestVault::start().await;
     vault.import_kraken("kraken-main").await;
-    let instrument = v1::Instrument {
-        venue: "kraken".to_owned(),
-        product: "spot".to_owned(),
-        symbol: "XBTUSD".to_owned(),
-        base: "BTC".to_owned(),
-        quote: "USD".to_owned(),
-        contract_size: "1".to_owned(),
-        size_unit: "base".to_owned(),
-        reference: "BTC/USD".to_owned(),
-        ..v1::Instrument::default()
-    };
-    let import = v1::ImportInstrumentsCommand { instruments: vec![instrument] };
-    let _: v1::ImportInstrumentsResponse =
-        vault.command("vault.v1.InstrumentService/Import", &import).await;
+    approve_xbtusd(&vault).await;
 
     let at_most = |orders: u32| {
         format!("{KRAKEN_SCOPE}\n[[cumulative.orders]]\nper = \"6h\"\nat_most = {orders}\n")

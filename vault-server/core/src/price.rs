@@ -12,6 +12,7 @@ use vault_audit::{EntryKind, Outcome};
 use vault_ipc::proto::v1;
 use vault_model::{ClockTime, Money, Pair, Timestamp};
 use vault_policy::{Feed, FeedDocument, FeedState, Market, PriceBook, PriceRefused, PriceWindow};
+use vault_wire::feed_to_wire;
 
 use crate::act::{Asker, Plan};
 use crate::caller::Caller;
@@ -323,7 +324,7 @@ impl Vault {
         let feeds = book
             .feeds()
             .map(|state| v1::FeedInfo {
-                feed: Some(wire_feed(state.feed)),
+                feed: Some(feed_to_wire(state.feed)),
                 price: text(book.price(&state.feed.pair, clock)),
                 age_ms: state.last.map(|(_, at)| clock.0.saturating_sub(at.0) / 1_000),
                 accepted: state.accepted,
@@ -365,18 +366,6 @@ fn model_feed(wire: &v1::Feed) -> Result<Feed, VaultError> {
         },
     };
     Feed::new(document).map_err(|error| VaultError::Field(error.words()))
-}
-
-fn wire_feed(feed: &Feed) -> v1::Feed {
-    v1::Feed {
-        pair: feed.pair.to_string(),
-        pricers: feed.pricers.iter().map(ToString::to_string).collect(),
-        max_age: feed.max_age.to_string(),
-        max_step: text(feed.max_step),
-        step_every: feed.step_every.to_string(),
-        agree_within: text(feed.agree_within),
-        anchor: text(feed.anchor),
-    }
 }
 
 fn text(money: Option<Money>) -> String {

@@ -12,6 +12,7 @@ use vault_client::v1::{
 use vault_client::{Client, Operator};
 use vault_model::{Money, Name, Pair};
 use vault_policy::{Feed, FeedDocument, Span};
+use vault_wire::feed_to_wire;
 
 use crate::context::{Context, wrong_role};
 use crate::fault::{Exit, Fault, file};
@@ -231,7 +232,7 @@ async fn put_feed(context: &Context, arguments: FeedArguments) -> Result<(), Fau
     let operator = context.operator().await?;
     warn_of_strangers(context, &operator, &feed.pricers).await?;
     let pair = feed.pair.to_string();
-    let command = PutFeedCommand { feed: Some(to_message(&feed)) };
+    let command = PutFeedCommand { feed: Some(feed_to_wire(&feed)) };
     let answer = operator.put_feed(command).await?;
     let value = json!({ "pair": pair, "change": json::change(answer.change.as_ref()) });
     context
@@ -306,19 +307,6 @@ impl FeedArguments {
             pricers: self.pricers.into_iter().collect(),
             step_every: self.step_every.unwrap_or_else(FeedDocument::step_every_unstated),
         })
-    }
-}
-
-fn to_message(feed: &Feed) -> v1::Feed {
-    let text = |money: Option<Money>| money.map(|money| money.to_string()).unwrap_or_default();
-    v1::Feed {
-        pair: feed.pair.to_string(),
-        pricers: feed.pricers.iter().map(ToString::to_string).collect(),
-        max_age: feed.max_age.to_string(),
-        max_step: text(feed.max_step),
-        step_every: feed.step_every.to_string(),
-        agree_within: text(feed.agree_within),
-        anchor: text(feed.anchor),
     }
 }
 

@@ -41,11 +41,9 @@ impl From<Leg> for LegLine {
         // Every field by name: a new one does not compile until the format has its place.
         let Leg {
             leverage,
-            // In the entry's `detail`.
+            // These three are in the entry's `detail`.
             margin_mode: _,
-            // Said by the entry's operation.
             amends: _,
-            // Of no use later.
             deadline: _,
             post_only,
             price,

@@ -5,7 +5,8 @@ use vault_model::{ClockTime, Money, Name, Pair, Timestamp};
 use vault_policy::{Market, PriceRefused};
 
 use super::{
-    LOG_ELSEWHERE_EVERY_US, LOG_EVERY_US, LoggedPrice, LoggedPrices, Prices, model_feed, wire_feed,
+    LOG_ELSEWHERE_EVERY_US, LOG_EVERY_US, LoggedPrice, LoggedPrices, Prices, feed_to_wire,
+    model_feed,
 };
 use crate::error::VaultError;
 use crate::storage::FeedRow;
@@ -262,9 +263,9 @@ fn feeds_cross_the_wire_unchanged() {
         agree_within: "0.005".to_owned(),
         anchor: "60000".to_owned(),
     };
-    assert_eq!(wire_feed(&model_feed(&wire).expect("a feed")), wire);
+    assert_eq!(feed_to_wire(&model_feed(&wire).expect("a feed")), wire);
     let unstated = vault_ipc::proto::v1::Feed { step_every: String::new(), ..wire.clone() };
-    assert_eq!(wire_feed(&model_feed(&unstated).expect("a feed")), wire);
+    assert_eq!(feed_to_wire(&model_feed(&unstated).expect("a feed")), wire);
     let spoiled: [fn(&mut vault_ipc::proto::v1::Feed); 8] = [
         |wire| wire.pair = "BTC".to_owned(),
         |wire| wire.pricers = vec!["A b".to_owned()],

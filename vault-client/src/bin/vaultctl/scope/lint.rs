@@ -6,12 +6,13 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 use vault_client::v1::{
-    self, CredentialInfo, ListCredentialsCommand, ListInstrumentsCommand, ListPricesCommand,
+    CredentialInfo, ListCredentialsCommand, ListInstrumentsCommand, ListPricesCommand,
 };
 use vault_client::{ClientError, Operator};
-use vault_model::{Instrument, Name, Pair};
+use vault_model::{Name, Pair};
 use vault_policy::{CredentialFacts, LintFacts, Warning, lint};
 use vault_venue::{KeyType, Registry};
+use vault_wire::instrument_from_wire;
 
 use super::diff::Source;
 use crate::context::Context;
@@ -103,9 +104,11 @@ async fn stored(operator: &Operator, registry: &Registry) -> Result<LintFacts, C
     let prices = operator.list_prices(ListPricesCommand {}).await;
     Ok(LintFacts {
         credentials: Some(credentials),
-        instruments: instruments
-            .ok()
-            .map(|answer| answer.instruments.iter().filter_map(instrument).collect()),
+        instruments: instruments.ok().map(|answer| {
+            // One that this version does not understand prices nothing here.
+            let known = |message| instrument_from_wire(message).ok();
+            answer.instruments.iter().filter_map(known).collect()
+        }),
         feeds: prices.ok().map(|answer| {
             let feeds = answer.feeds.iter().filter_map(|info| info.feed.as_ref());
             feeds.filter_map(|feed| feed.pair.parse().ok()).collect::<BTreeSet<Pair>>()
@@ -166,27 +169,6 @@ fn stated(registry: &Registry, name: &Name, at: &Name) -> Result<CredentialFacts
     };
     venue::add(&mut facts, venue, &standing);
     Ok(facts)
-}
-
-/// `None` for one that this version does not understand: it prices nothing here.
-fn instrument(message: &v1::Instrument) -> Option<Instrument> {
-    let decimal = |text: &str| (!text.is_empty()).then(|| text.parse().ok()).flatten();
-    Some(Instrument {
-        base: message.base.parse().ok()?,
-        contract_size: message.contract_size.parse().ok()?,
-        price_tick: decimal(&message.price_tick),
-        product: message.product.parse().ok()?,
-        quantity_step: decimal(&message.quantity_step),
-        quote: message.quote.parse().ok()?,
-        reference: message.reference.parse().ok()?,
-        size_unit: match message.size_unit.as_str() {
-            "base" => vault_model::SizeUnit::Base,
-            "quote" => vault_model::SizeUnit::Quote,
-            _ => return None,
-        },
-        symbol: message.symbol.clone(),
-        venue: message.venue.parse().ok()?,
-    })
 }
 
 fn people(name: &Name, warnings: &[Warning]) -> String {
