@@ -11,6 +11,8 @@ mod fault;
 mod hours;
 mod orders;
 mod span;
+#[cfg(test)]
+mod tests;
 
 pub use check::Misfit;
 pub(crate) use check::{Step, is_grantable};

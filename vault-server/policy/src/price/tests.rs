@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
 use vault_model::{ClockTime, Money, Name, Pair};
 
@@ -282,9 +284,54 @@ fn codes_are_distinct() {
         PriceRefused::PricerNotListed,
         PriceRefused::StepTooLarge,
     ];
-    let codes: std::collections::BTreeSet<&str> = all.iter().map(|why| why.code()).collect();
+    let codes: BTreeSet<&str> = all.iter().map(|why| why.code()).collect();
     assert_eq!(codes.len(), all.len());
-    assert!(all.iter().all(|why| !why.hint().is_empty()));
+    let hints: BTreeSet<&str> = all.iter().map(|why| why.hint()).collect();
+    assert_eq!(hints.len(), all.len());
+    assert!(!codes.contains("") && !hints.contains(""));
+}
+
+#[test]
+fn every_fault_of_a_feed_has_words_of_its_own() {
+    let all = [
+        NotAFeed::Alone,
+        NotAFeed::Anchor,
+        NotAFeed::Closed,
+        NotAFeed::Fraction,
+        NotAFeed::NotAPrice,
+        NotAFeed::Pricers,
+    ];
+    let words: BTreeSet<String> = all.iter().map(ToString::to_string).collect();
+    assert_eq!(words.len(), all.len());
+    assert!(all.iter().all(|fault| words.contains(fault.words()) && !fault.words().is_empty()));
+}
+
+#[test]
+fn a_feed_is_known_by_its_revision() {
+    let mut book = book(BOTH);
+    assert_eq!(book.revision(&btc()), Some(1));
+    book.set(Feed::new(document(STEPS)).expect("a feed"), 7);
+    assert_eq!(book.revision(&btc()), Some(7));
+    assert_eq!(book.feeds().count(), 1);
+    let other = "ETH/USD".parse().expect("a pair");
+    assert_eq!((book.revision(&other), book.stale_at(&other)), (None, None));
+    assert_eq!((book.window(&other), book.jumps(&other)), (None, 0));
+    assert_eq!(book.stale_at(&btc()), None, "nothing was put");
+}
+
+#[test]
+fn a_feed_goes_on_from_no_price_that_it_would_not_take() {
+    for wrong in ["0", "-1", "60000.000000000000000001"] {
+        let mut book = book(STEPS);
+        book.resume(&btc(), 1, money(wrong), None);
+        assert_eq!(put(&mut book, "a", "61201", 1), Err(PriceRefused::StepTooLarge), "{wrong}");
+        assert_eq!(put(&mut book, "a", "61200", 1), Ok(()), "{wrong}");
+    }
+    // One such price among others is enough.
+    let mut book = book(STEPS);
+    let window = "0:1:1:1:0,5:1:1.000000000000000001:1:5".parse().expect("a window");
+    book.resume(&btc(), 1, money("1"), Some(&window));
+    assert_eq!(put(&mut book, "a", "61200", 1), Ok(()));
 }
 
 /// How long until the next put, in microseconds: much at once, and around the window's ends.

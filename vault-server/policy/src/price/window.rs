@@ -159,3 +159,6 @@ impl FromStr for Window {
 const PARTS: u64 = 64;
 /// Of a window that is written down.
 const PARTS_COARSE: u64 = 8;
+
+#[cfg(test)]
+mod tests;
