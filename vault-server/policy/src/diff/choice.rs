@@ -296,3 +296,207 @@ const TYPES: &[OrderType] = &[
     OrderType::TrailingStop,
     OrderType::Other,
 ];
+
+#[cfg(test)]
+mod tests {
+    use vault_model::{Class, MarginMode, Mode, OrderType, Product, TimeInForce};
+
+    use super::{COUNTRIES, Contrast, Touched};
+    use crate::diff::tests::scope;
+    use crate::document::ScopeDocument;
+    use crate::lattice::Dimension;
+
+    fn between<'a>(
+        dimension: Dimension,
+        more: &'a ScopeDocument,
+        less: &'a ScopeDocument,
+    ) -> Contrast<'a> {
+        Contrast { dimension, more, less }
+    }
+
+    /// The products of an example: by their words, and `*` for one that touches every product.
+    fn products(dimension: Dimension, more: &str, less: &str) -> Vec<String> {
+        let of = |list: &str| scope(&format!("products = [{list}]"));
+        let (more, less) = (of(more), of(less));
+        let touched = between(dimension, &more, &less).products().into_iter();
+        touched.map(|one: Touched<Product>| word(&one)).collect()
+    }
+
+    fn word<T: std::fmt::Display>(touched: &Touched<T>) -> String {
+        match touched {
+            Touched::Every => "*".to_owned(),
+            Touched::One(one) => one.to_string(),
+        }
+    }
+
+    /// The symbols of an example at okx, of scopes with these tables.
+    fn symbols(dimension: Dimension, more: &str, less: &str) -> Vec<String> {
+        let (more, less) = (scope(more), scope(less));
+        let okx = "okx".parse().expect("a name");
+        let touched = between(dimension, &more, &less).symbols(&okx).into_iter();
+        touched.map(|one| word(&one)).collect()
+    }
+
+    #[test]
+    fn lists_are_what_one_has_alone_or_what_both_have() {
+        let more = scope("credentials = [\"a\", \"b\"]\nmodes = [\"execute\", \"sign\"]");
+        let less = scope("credentials = [\"b\", \"c\"]\nmodes = [\"execute\", \"sign\"]");
+        let of = |dimension| {
+            let names = between(dimension, &more, &less).credentials();
+            names.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(of(Dimension::Credentials), ["a"]);
+        assert_eq!(of(Dimension::Modes), ["b"]);
+        let modes = between(Dimension::Credentials, &more, &less).modes();
+        assert_eq!(modes, [Mode::Sign, Mode::Execute]);
+    }
+
+    #[test]
+    fn every_product_is_touched_where_every_product_is_granted() {
+        let about = |more, less| products(Dimension::Products, more, less);
+        assert_eq!(about("\"option\", \"spot\"", "\"spot\""), ["option"]);
+        assert_eq!(
+            about("\"*\"", "\"spot\""),
+            ["linear", "inverse", "margin", "option", "spread", "*"]
+        );
+        assert!(about("\"*\"", "\"*\"").is_empty() && about("\"spot\"", "\"*\"").is_empty());
+
+        let beside = |more, less| products(Dimension::Symbols, more, less);
+        assert_eq!(beside("\"spot\", \"linear\"", "\"linear\", \"option\""), ["linear"]);
+        assert_eq!(beside("\"*\"", "\"spot\""), ["spot"]);
+        assert_eq!(beside("\"spot\"", "\"*\""), ["spot"]);
+        assert_eq!(
+            beside("\"*\"", "\"*\""),
+            ["spot", "linear", "inverse", "margin", "option", "spread", "*"]
+        );
+    }
+
+    #[test]
+    fn symbols_with_limits_come_first() {
+        let list = |symbols: &str| format!("[symbols]\nokx = [{symbols}]\n");
+        let limits = |limits: &str| format!("[orders.max_quantity]\nokx = {{ {limits} }}\n");
+        let three = list("\"A-B\", \"C-D\", \"E-F\"");
+
+        let about = |more: &str, less: &str| symbols(Dimension::Symbols, more, less);
+        assert_eq!(about(&three, &list("\"C-D\"")), ["A-B", "E-F"]);
+        assert_eq!(
+            about(&list("\"*\""), &list("\"BTC-USDT\"")),
+            ["ETH-USDT", "SOL-USDT", "XRP-USDT", "DOGE-USDT", "*"]
+        );
+        assert!(about(&three, &list("\"*\"")).is_empty());
+        let seven = list("\"A\", \"B\", \"C\", \"D\", \"E\", \"F\", \"G\"");
+        assert_eq!(about(&seven, ""), ["A", "B", "C", "D", "E"]);
+
+        let limited = limits("E-F = \"1\"");
+        let beside = |more: String, less: String| symbols(Dimension::Modes, &more, &less);
+        let both = format!("{three}{limited}");
+        assert_eq!(beside(both.clone(), both.clone()), ["E-F", "A-B", "C-D"]);
+        assert_eq!(beside(both.clone(), list("\"*\"")), ["E-F", "A-B", "C-D"]);
+        assert_eq!(beside(list("\"*\""), both.clone()), ["E-F", "A-B", "C-D"]);
+        let every = format!("{}{limited}", list("\"*\""));
+        assert_eq!(beside(every.clone(), every)[..3], ["E-F", "BTC-USDT", "ETH-USDT"]);
+    }
+
+    /// In the dimension of quantities those of which one scope lets through more, in another one
+    /// those that both limit: what one does not list, it denies.
+    #[test]
+    fn limited_symbols_are_those_that_an_order_can_be_for() {
+        let of = |limits: &str| scope(&format!("[orders.max_quantity]\nokx = {{ {limits} }}"));
+        let (more, less) = (
+            of("A = \"1\", B = \"5\", C = \"2\", D = \"1\""),
+            of("A = \"1\", B = \"3\", D = \"4\""),
+        );
+        let okx = "okx".parse().expect("a name");
+        let limited = |dimension, more: &ScopeDocument, less: &ScopeDocument| -> Vec<String> {
+            let symbols = between(dimension, more, less).limited(&okx);
+            symbols.iter().map(ToString::to_string).collect()
+        };
+        assert_eq!(limited(Dimension::OrdersMaxQuantity, &more, &less), ["B", "C"]);
+        assert_eq!(limited(Dimension::Modes, &more, &less), ["A", "B", "D"]);
+        assert_eq!(limited(Dimension::Modes, &scope(""), &less), ["A", "B", "D"]);
+        assert_eq!(limited(Dimension::OrdersMaxQuantity, &scope(""), &less), ["A", "B", "D"]);
+    }
+
+    #[test]
+    fn an_absent_list_has_everything() {
+        let of = |lists: &str| scope(&format!("[orders]\n{lists}"));
+        let (some, one, none) = (
+            of("types = [\"LIMIT\", \"MARKET\"]\ntime_in_force = [\"GTC\", \"IOC\"]"),
+            of("types = [\"LIMIT\"]\ntime_in_force = [\"IOC\"]\nmargin_modes = [\"cash\"]"),
+            of(""),
+        );
+        let types = |more, less| between(Dimension::OrdersTypes, more, less).types();
+        assert_eq!(types(&some, &one), [OrderType::Market]);
+        assert!(types(&one, &some).is_empty());
+        let beyond = types(&none, &some);
+        assert!(!beyond.contains(&OrderType::Limit) && !beyond.contains(&OrderType::Market));
+        assert_eq!(beyond.len(), OrderType::ALL.len() - 2);
+
+        let beside = between(Dimension::Modes, &none, &one);
+        assert_eq!(beside.types(), [OrderType::Limit]);
+        assert_eq!(beside.times_in_force(), [TimeInForce::Ioc]);
+        assert_eq!(beside.margin_modes(), [MarginMode::Cash]);
+        let about = between(Dimension::OrdersTimeInForce, &some, &one);
+        assert_eq!(
+            (about.times_in_force(), about.types()),
+            (vec![TimeInForce::Gtc], vec![OrderType::Limit])
+        );
+    }
+
+    #[test]
+    fn withdrawals_need_a_table_of_the_wider_scope_alone() {
+        let table = "[withdrawal]\naddresses = []\nper_day = []";
+        let withdraws = scope(&format!("classes = [\"read\", \"withdraw\"]\n{table}"));
+        let reads = scope("classes = [\"cancel\", \"read\"]");
+        let lists = scope(&format!("classes = [\"read\"]\n{table}"));
+        let classes = |dimension, more, less| between(dimension, more, less).classes();
+        assert_eq!(classes(Dimension::Classes, &withdraws, &reads), [Class::Withdraw]);
+        let about = Dimension::WithdrawalAddresses;
+        assert_eq!(classes(about, &withdraws, &reads), [Class::Read, Class::Withdraw]);
+        // Here the class is closed, table or not.
+        assert_eq!(classes(about, &withdraws, &lists), [Class::Read]);
+        assert_eq!(classes(about, &lists, &reads), [Class::Read]);
+        assert_eq!(classes(Dimension::Classes, &reads, &withdraws), [Class::Cancel]);
+    }
+
+    #[test]
+    fn a_country_is_one_that_lets_in_where_the_other_does_not() {
+        let of = |countries: &str| format!("[network]\ncountries = [{countries}]");
+        let country = |dimension, more: &str, less: &str| {
+            let country = between(dimension, &scope(more), &scope(less)).country();
+            country.map(|country| country.map_or_else(String::new, |one| one.to_string()))
+        };
+        let (swiss, both, any) = (of("\"CH\""), of("\"CH\", \"SG\""), String::new());
+
+        let about = |more: &str, less: &str| country(Dimension::NetworkCountries, more, less);
+        assert_eq!(about(&both, &swiss).as_deref(), Some("SG"));
+        assert_eq!(about(&any, &of("\"DE\", \"US\"")).as_deref(), Some("SG"));
+        let named =
+            of(&COUNTRIES.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(", "));
+        assert_eq!(about(&any, &named).as_deref(), Some(""));
+        assert_eq!(about(&swiss, &any), None);
+
+        let beside = |more: &str, less: &str| country(Dimension::Modes, more, less);
+        assert_eq!(beside(&both, &of("\"SG\", \"US\"")).as_deref(), Some("SG"));
+        assert_eq!(beside(&swiss, &any).as_deref(), Some("CH"));
+        assert_eq!(beside(&any, &swiss).as_deref(), Some("CH"));
+        assert_eq!(beside(&any, &any).as_deref(), Some(""));
+        assert_eq!(beside(&swiss, &of("\"SG\"")), None);
+    }
+
+    #[test]
+    fn a_moment_is_in_the_hours_of_one_and_as_wanted_in_those_of_the_other() {
+        let (always, week) =
+            (scope(""), scope("[hours]\ntimezone = \"UTC\"\nwindows = [\"mon-fri 00:00-17:00\"]"));
+        let moment = |dimension, more, less| {
+            between(dimension, more, less).moment().map(|at| at.to_string())
+        };
+        let at = |text: &str| Some(text.to_owned());
+        assert_eq!(moment(Dimension::Hours, &always, &week), at("2026-01-05T17:00:00.000Z"));
+        assert_eq!(moment(Dimension::Hours, &week, &always), None);
+        assert_eq!(moment(Dimension::Modes, &always, &week), at("2026-01-05T00:00:00.000Z"));
+        assert_eq!(moment(Dimension::Modes, &week, &always), at("2026-01-05T00:00:00.000Z"));
+        // Where nobody asks, it is in the middle of the day.
+        assert_eq!(moment(Dimension::Modes, &always, &always), at("2026-01-05T10:00:00.000Z"));
+    }
+}

@@ -5,8 +5,8 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use vault_model::{
-    Asset, Class, Instrument, Leg, Member, Mode, Money, Name, OrderType, Pair, Product, Side,
-    SizeUnit, TimeInForce, Timestamp, Transfer,
+    Asset, Class, Instrument, Intent, Leg, Member, Mode, Money, Name, OrderType, Pair, Product,
+    Side, SizeUnit, TimeInForce, Timestamp, Transfer,
 };
 
 use super::choice::Contrast;
@@ -293,12 +293,15 @@ impl Draft<'_> {
                 operation: operation.into(),
                 class,
                 schema_sourced: true,
-                products: self.touch.products.clone(),
-                symbols: self.touch.symbols.clone(),
-                legs,
-                client_order_id: None,
-                client_order_ids: Vec::new(),
-                transfers: Vec::new(),
+                intent: Intent {
+                    products: self.touch.products.clone(),
+                    symbols: self.touch.symbols.clone(),
+                    legs,
+                    client_order_id: None,
+                    client_order_ids: Vec::new(),
+                    transfers: Vec::new(),
+                }
+                .into(),
             },
             instrument: None,
             prices: Vec::new(),

@@ -6,6 +6,8 @@ mod draft;
 mod example;
 mod search;
 mod terms;
+#[cfg(test)]
+mod tests;
 mod words;
 
 use std::collections::BTreeMap;

@@ -326,3 +326,41 @@ fn places(
 
 /// So many pairs of credential and venue are tried.
 const PLACES_MAX: usize = 12;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use vault_model::Class;
+
+    use super::{ControlFlow, Search, TRIES_MAX};
+    use crate::diff::choice::Contrast;
+    use crate::diff::tests::Sketch;
+    use crate::lattice::Dimension;
+    use crate::scope::Scope;
+
+    /// Both scopes deny everything, so that one request after the other is no example.
+    #[test]
+    fn a_search_ends_and_counts_what_stood_in_the_way() {
+        let sketch = Sketch::new(Dimension::Credentials, "", "");
+        let (more, less) = (Scope::compile(&sketch.more), Scope::compile(&sketch.less));
+        let mut search = Search {
+            contrast: Contrast {
+                dimension: sketch.dimension,
+                more: &sketch.more,
+                less: &sketch.less,
+            },
+            more: &more,
+            less: &less,
+            tried: 0,
+            codes: BTreeMap::new(),
+        };
+        let mut ask =
+            || search.ask(sketch.draw(|draft| draft.example("GET /a", Class::Read, Vec::new())));
+        for _ in 1..TRIES_MAX {
+            assert!(matches!(ask(), ControlFlow::Continue(())));
+        }
+        assert!(matches!(ask(), ControlFlow::Break(None)));
+        assert_eq!(search.codes, [("NETWORK_NOT_ALLOWED", TRIES_MAX)].into());
+    }
+}

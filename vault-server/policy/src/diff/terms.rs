@@ -294,3 +294,194 @@ fn converted(
     }
     all
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Earlier, terms};
+    use crate::diff::tests::Sketch;
+    use crate::lattice::Dimension;
+
+    /// Each of the terms in a line: quantity at price, the reference if it is another, what is said
+    /// beside them, and what was before.
+    fn lines(dimension: Dimension, more: &str, less: &str) -> Vec<String> {
+        let all = Sketch::new(dimension, more, less).draw(terms);
+        let line = all.iter().map(|terms| {
+            let mut line = format!("{} at {}", terms.quantity, terms.price);
+            if terms.reference != terms.price {
+                line += &format!(" of {}", terms.reference);
+            }
+            if let Some((asset, price)) = &terms.quote {
+                let price = price.map_or_else(|| "par".to_owned(), |price| price.to_string());
+                line += &format!(" {asset} {price}");
+            }
+            if let Some(leverage) = terms.leverage {
+                line += &format!(" leverage {leverage}");
+            }
+            if let Some(mode) = terms.margin_mode {
+                line += &format!(" {mode}");
+            }
+            line + &match &terms.earlier {
+                Earlier::Nothing => String::new(),
+                Earlier::Given(before) => format!("; {} ago {}", before.ago, before.words),
+                Earlier::SameId(ago) => format!("; {ago} ago the id"),
+                Earlier::SameOrder(ago) => format!("; {ago} ago the order"),
+            }
+        });
+        line.collect()
+    }
+
+    const PLAIN: [&str; 4] = ["1 at 100", "0.01 at 100", "0.000001 at 100", "1 at 0.000001"];
+
+    fn plain_with(beside: &str) -> Vec<String> {
+        PLAIN.iter().map(|line| format!("{line}{beside}")).collect()
+    }
+
+    #[test]
+    fn plain_terms_are_small_and_within_the_lower_limit() {
+        assert_eq!(lines(Dimension::Credentials, "", ""), PLAIN);
+        let of = |limit: &str| format!("[orders.max_quantity]\nokx = {{ BTC-USDT = \"{limit}\" }}");
+        let limited =
+            ["0.5 at 100", "1 at 100", "0.01 at 100", "0.000001 at 100", "0.5 at 0.000001"];
+        assert_eq!(lines(Dimension::Credentials, &of("0.5"), &of("2")), limited);
+        assert_eq!(lines(Dimension::Credentials, &of("2"), &of("0.5")), limited);
+        // A limit of another symbol or venue is none of this one.
+        let others = "[orders.max_quantity]\nokx = { A = \"3\" }\nkraken = { BTC-USDT = \"3\" }";
+        assert_eq!(lines(Dimension::Credentials, others, ""), PLAIN);
+    }
+
+    #[test]
+    fn orders_that_rest_were_there_before() {
+        let open = |count: u32| format!("[cumulative]\nopen_orders = {count}");
+        let before = "; 1m ago 3 orders that still rest";
+        assert_eq!(lines(Dimension::CumulativeOpenOrders, &open(4), &open(3)), plain_with(before));
+        assert_eq!(lines(Dimension::CumulativeOpenOrders, "", &open(3)), plain_with(before));
+        assert_eq!(lines(Dimension::CumulativeOpenOrders, &open(4), &open(0)), PLAIN);
+    }
+
+    #[test]
+    fn a_cap_that_the_other_keeps_too_is_not_used_up() {
+        let orders = |caps: &str| format!("[cumulative]\norders = [{caps}]");
+        let hour = "{ per = \"1h\", at_most = 9 }";
+        let minute = "{ per = \"1m\", at_most = 5 }";
+        let found = lines(
+            Dimension::CumulativeOrders,
+            &orders(hour),
+            &orders(&format!("{hour}, {minute}")),
+        );
+        let expected =
+            [plain_with("; 59s ago 5 orders"), plain_with("; 1s ago 5 orders"), plain_with("")];
+        assert_eq!(found, expected.concat());
+        let notional = |most: &str| {
+            format!("[cumulative]\nnotional_usd = [{{ per = \"1h\", at_most = \"{most}\" }}]")
+        };
+        let found = lines(Dimension::CumulativeNotional, &notional("900"), &notional("500"));
+        assert_eq!(found[..4], plain_with("; 3599s ago orders for 500 USD"));
+        assert_eq!(found[4..8], plain_with("; 1s ago orders for 500 USD"));
+        // And orders for all of either cap, where nothing may be spent before.
+        for line in ["9 at 100", "1 at 900", "5 at 100", "1 at 500", "10 at 100", "1 at 501"] {
+            assert!(found[12..].contains(&line.to_owned()), "{line}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn what_may_not_come_again_comes_at_the_last_second() {
+        let again = |what: &str, span: &str| format!("[duplicates]\n{what} = \"{span}\"");
+        let found = lines(Dimension::DuplicatesClientOrderId, "", &again("client_order_id", "1m"));
+        assert_eq!(found, plain_with("; 59s ago the id"));
+        let found = lines(Dimension::DuplicatesOrder, "", &again("order", "1s"));
+        assert_eq!(found, plain_with("; 1s ago the order"));
+        assert!(lines(Dimension::DuplicatesOrder, "", "").is_empty());
+    }
+
+    #[test]
+    fn leverage_and_margin_modes_are_those_of_the_wider() {
+        let most = |most: &str| format!("[orders]\nmax_leverage = \"{most}\"");
+        let leveraged = |more: &str, less: &str| lines(Dimension::OrdersMaxLeverage, more, less);
+        assert_eq!(leveraged(&most("5"), &most("3")), plain_with(" leverage 5"));
+        assert_eq!(leveraged("", &most("3")), plain_with(" leverage 4"));
+        let modes = |modes: &str| format!("[orders]\nmargin_modes = [{modes}]");
+        let found =
+            lines(Dimension::OrdersMarginModes, &modes("\"cash\", \"cross\""), &modes("\"cash\""));
+        assert_eq!(found, plain_with(" cross"));
+    }
+
+    #[test]
+    fn sizes_are_over_one_limit_and_within_the_other() {
+        let most = |most: &str| format!("[orders]\nmax_notional_usd = \"{most}\"");
+        let found = lines(Dimension::OrdersMaxNotional, &most("300"), &most("100"));
+        // All of the wider, the middle, and over the narrower by 1 and by as much again.
+        let worth = |notional: &str, hundredth: &str, high: &str, higher: &str| {
+            [
+                format!("{hundredth} at 100"),
+                format!("1 at {notional}"),
+                format!("0.001 at {high}"),
+                format!("0.000001 at {higher}"),
+            ]
+        };
+        let expected = [
+            worth("300", "3", "300000", "300000000"),
+            worth("200", "2", "200000", "200000000"),
+            worth("101", "1.01", "101000", "101000000"),
+            worth("200", "2", "200000", "200000000"),
+            worth("100", "1", "100000", "100000000"),
+        ];
+        assert_eq!(found, expected.concat());
+        let unlimited = lines(Dimension::OrdersMaxNotional, "", &most("100"));
+        assert_eq!(unlimited, expected[2..].concat());
+
+        let of = |limit: &str| format!("[orders.max_quantity]\nokx = {{ BTC-USDT = \"{limit}\" }}");
+        let at = |quantity: &str| {
+            ["100", "1", "0.001", "0.000001", "0.000000001"]
+                .map(|price| format!("{quantity} at {price}"))
+        };
+        let found = lines(Dimension::OrdersMaxQuantity, &of("7.5"), &of("5"));
+        assert_eq!(found, [at("7.5"), at("6"), at("1")].concat());
+    }
+
+    #[test]
+    fn prices_are_at_the_edge_of_the_band_and_never_nothing() {
+        let band = |band: &str| format!("[orders]\nprice_band = \"{band}\"");
+        let about = |more: &str, less: &str| lines(Dimension::OrdersPriceBand, more, less);
+        let found = about(&band("0.05"), &band("0.01"));
+        assert_eq!(found[..2], ["1 at 105 of 100", "1 at 95 of 100"]);
+        assert_eq!(found.len(), 2 * PLAIN.len());
+        let found = about("", &band("0.01"));
+        assert_eq!(found[..2], ["1 at 102 of 100", "1 at 98 of 100"]);
+        // At a band of all of the price the lower edge is no price.
+        let found = about(&band("1"), &band("0.01"));
+        assert_eq!(found[..2], ["1 at 200 of 100", "0.01 at 200 of 100"]);
+        assert_eq!(found.len(), PLAIN.len());
+    }
+
+    #[test]
+    fn slippage_shows_in_orders_just_under_a_limit() {
+        let priced = |slippage: &str| {
+            format!("[orders]\nmax_notional_usd = \"1000\"\n[pricing]\nslippage = \"{slippage}\"")
+        };
+        let found = lines(Dimension::PricingSlippage, &priced("0.02"), &priced("0.1"));
+        assert_eq!(found, ["9.8 at 100", "9.79 at 100"]);
+        // What comes to the limit itself is not over it.
+        let found = lines(Dimension::PricingSlippage, &priced("0.2484"), &priced("0.25"));
+        assert_eq!(found, ["8.01 at 100"]);
+        let found = lines(Dimension::PricingSlippage, &priced("0.25"), &priced("0.3"));
+        assert_eq!(found, ["8 at 100", "7.99 at 100"]);
+        // Dearer prices alone let nothing more pass under a limit.
+        assert!(lines(Dimension::PricingSlippage, &priced("0.1"), &priced("0.02")).is_empty());
+    }
+
+    #[test]
+    fn assets_at_par_are_dearer_or_cheaper_by_the_day() {
+        let par = |assets: &str| {
+            format!("[orders]\nmax_notional_usd = \"1000\"\n[pricing]\nusd_par = [{assets}]")
+        };
+        let cheaper = lines(Dimension::PricingUsdPar, &par("\"USDT\""), &par(""));
+        assert!(cheaper.contains(&"10 at 100 USDT 2".to_owned()), "{cheaper:?}");
+        assert!(cheaper.contains(&"1 at 2000 USDT 1.01".to_owned()), "{cheaper:?}");
+        assert_eq!(cheaper[cheaper.len() - 2..], ["1 at 100 USDT par", "1 at 1 USDT par"]);
+        assert!(cheaper.iter().all(|line| line.contains(" USDT ")), "{cheaper:?}");
+        let dearer = lines(Dimension::PricingUsdPar, &par(""), &par("\"USDT\""));
+        assert!(dearer.contains(&"20 at 100 USDT 0.5".to_owned()), "{dearer:?}");
+        assert!(dearer.contains(&"1 at 1000 USDT 0.99".to_owned()), "{dearer:?}");
+        assert!(lines(Dimension::PricingUsdPar, &par("\"USDT\""), &par("\"USDT\"")).is_empty());
+    }
+}

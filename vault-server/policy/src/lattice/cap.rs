@@ -101,8 +101,8 @@ pub(crate) fn amounts_within(
 
 #[cfg(test)]
 mod tests {
-    use super::{caps_within, is_at_most};
-    use crate::document::OrderCap;
+    use super::{Quantities, amounts_within, caps_within, is_at_most, quantities_within};
+    use crate::document::{AmountCap, OrderCap, ScopeDocument, WithdrawalDocument};
 
     fn cap(per: &str, at_most: u64) -> OrderCap {
         OrderCap { per: per.parse().expect("a span"), at_most }
@@ -124,5 +124,44 @@ mod tests {
         assert!(!caps_within(&[cap("1h", 11)], &[cap("1h", 10)]));
         assert!(!caps_within(&[], &[cap("1h", 10)]));
         assert!(caps_within(&[cap("1h", 10)], &[]));
+    }
+
+    #[test]
+    fn a_symbol_that_is_not_listed_has_nothing() {
+        let of = |limits: &str| {
+            let text = format!("name = \"s\"\n[orders.max_quantity]\nokx = {{ {limits} }}");
+            ScopeDocument::from_toml(&text).expect("a scope").orders.max_quantity
+        };
+        let within = |one: &Option<Quantities>, other: &Option<Quantities>| {
+            quantities_within(one.as_ref(), other.as_ref())
+        };
+        let (less, more) = (of("A = \"1\", B = \"2\""), of("A = \"1\", B = \"2.5\""));
+        assert!(within(&less, &more) && !within(&more, &less) && within(&more, &more));
+        let (one, another) = (of("A = \"1\""), of("C = \"1\""));
+        assert!(within(&one, &less) && !within(&less, &one) && !within(&one, &another));
+        assert!(within(&one, &None) && within(&None, &None) && !within(&None, &one));
+    }
+
+    #[test]
+    fn of_two_amounts_of_an_asset_the_smaller_holds() {
+        let table = |amounts: &[(&str, &str, &str)]| {
+            let cap = |(venue, asset, at_most): &(&str, &str, &str)| AmountCap {
+                venue: venue.parse().expect("a name"),
+                asset: (*asset).to_owned(),
+                at_most: at_most.parse().expect("a decimal"),
+            };
+            let per_day = amounts.iter().map(cap).collect();
+            Some(WithdrawalDocument { per_day, ..WithdrawalDocument::default() })
+        };
+        let within = |one: &Option<WithdrawalDocument>, other: &Option<WithdrawalDocument>| {
+            amounts_within(one.as_ref(), other.as_ref())
+        };
+        let two = table(&[("okx", "BTC", "3"), ("okx", "BTC", "2"), ("okx", "BTC", "4")]);
+        let (less, more) = (table(&[("okx", "BTC", "2")]), table(&[("okx", "BTC", "2.5")]));
+        assert!(within(&two, &less) && within(&less, &two));
+        assert!(within(&two, &more) && !within(&more, &two));
+        let elsewhere = table(&[("kraken", "BTC", "9"), ("okx", "ETH", "9")]);
+        assert!(!within(&less, &elsewhere) && !within(&less, &None));
+        assert!(within(&None, &less) && within(&None, &None));
     }
 }

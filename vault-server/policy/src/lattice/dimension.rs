@@ -250,7 +250,7 @@ const PRICED: &[Dimension] = &[
 
 #[cfg(test)]
 mod tests {
-    use super::Dimension;
+    use super::{Dimension, LOGONS};
     use crate::document::ScopeDocument;
 
     #[test]
@@ -269,5 +269,120 @@ mod tests {
         assert!(!super::forbids_logons(&scope) && !super::caps_notional(&scope));
         assert!(Dimension::Classes.restricts(&scope) && !Dimension::Hours.restricts(&scope));
         assert_eq!(Dimension::of_code("HALT_NOTHING"), []);
+    }
+
+    fn scope(text: &str) -> ScopeDocument {
+        ScopeDocument::from_toml(&format!("name = \"s\"\n{text}")).expect("a scope")
+    }
+
+    /// Each restriction alone: what it restricts beside what is granted, whether orders need prices
+    /// for it, and whether a log-on would go past it.
+    #[test]
+    fn a_restriction_is_one_of_its_own_dimension() {
+        let empty = scope("");
+        let priced = [Dimension::PricingSlippage, Dimension::PricingUsdPar];
+        for (dimension, text) in [
+            (
+                Dimension::CumulativeNotional,
+                "[cumulative]\nnotional_usd = [{ per = \"1h\", at_most = \"1\" }]",
+            ),
+            (Dimension::CumulativeOpenOrders, "[cumulative]\nopen_orders = 1"),
+            (Dimension::CumulativeOrders, "[cumulative]\norders = [{ per = \"1h\", at_most = 1 }]"),
+            (Dimension::DuplicatesClientOrderId, "[duplicates]\nclient_order_id = \"1h\""),
+            (Dimension::DuplicatesOrder, "[duplicates]\norder = \"1h\""),
+            (Dimension::Hours, "[hours]\ntimezone = \"UTC\"\nwindows = []"),
+            (Dimension::NetworkCountries, "[network]\ncountries = []"),
+            (Dimension::OrdersMarginModes, "[orders]\nmargin_modes = []"),
+            (Dimension::OrdersMaxLeverage, "[orders]\nmax_leverage = \"1\""),
+            (Dimension::OrdersMaxNotional, "[orders]\nmax_notional_usd = \"1\""),
+            (Dimension::OrdersMaxQuantity, "[orders.max_quantity]\nokx = { A = \"1\" }"),
+            (Dimension::OrdersPostOnly, "[orders]\npost_only = true"),
+            (Dimension::OrdersPriceBand, "[orders]\nprice_band = \"0.1\""),
+            (Dimension::OrdersReduceOnly, "[orders]\nreduce_only = true"),
+            (Dimension::OrdersTimeInForce, "[orders]\ntime_in_force = []"),
+            (Dimension::OrdersTypes, "[orders]\ntypes = []"),
+        ] {
+            let scope = scope(text);
+            let mut restricted: Vec<Dimension> = Dimension::ALL
+                .iter()
+                .copied()
+                .filter(|dimension| dimension.restricts(&scope) && !dimension.restricts(&empty))
+                .collect();
+            let asks_cost =
+                matches!(dimension, Dimension::CumulativeNotional | Dimension::OrdersMaxNotional);
+            assert_eq!(super::caps_notional(&scope), asks_cost, "{dimension}");
+            if asks_cost {
+                assert_eq!(restricted.split_off(1), priced, "{dimension}");
+            }
+            assert_eq!(restricted, [dimension]);
+            let stays_out = dimension != Dimension::NetworkCountries;
+            assert_eq!(super::forbids_logons(&scope), stays_out, "{dimension}");
+            assert_eq!(LOGONS.contains(&dimension), stays_out, "{dimension}");
+        }
+        let table = scope("[withdrawal]\naddresses = []\nper_day = []");
+        assert!(super::forbids_logons(&table) && LOGONS.contains(&Dimension::WithdrawalAddresses));
+    }
+
+    /// A dimension from which no denial came could have no example.
+    #[test]
+    fn every_dimension_denies_with_a_code() {
+        for (dimension, codes) in [
+            (Dimension::Classes, ["CLASS_NOT_GRANTABLE", "CLASS_NOT_GRANTED"].as_slice()),
+            (Dimension::Credentials, &["CREDENTIAL_NOT_GRANTED"]),
+            (
+                Dimension::CumulativeNotional,
+                &[
+                    "CAP_NOT_ENFORCEABLE",
+                    "INSTRUMENT_UNKNOWN",
+                    "NOTIONAL_CAP_REACHED",
+                    "NOTIONAL_UNKNOWN",
+                    "PRICE_STALE",
+                ],
+            ),
+            (Dimension::CumulativeOpenOrders, &["CAP_NOT_ENFORCEABLE", "OPEN_ORDERS_REACHED"]),
+            (Dimension::CumulativeOrders, &["CAP_NOT_ENFORCEABLE", "ORDER_RATE_REACHED"]),
+            (Dimension::DuplicatesClientOrderId, &["DUPLICATE_CLIENT_ORDER_ID"]),
+            (Dimension::DuplicatesOrder, &["DUPLICATE_ORDER"]),
+            (Dimension::Hours, &["HOURS_CLOSED"]),
+            (Dimension::Modes, &["MODE_NOT_GRANTED"]),
+            (Dimension::Network, &["NETWORK_DENIED", "NETWORK_NOT_ALLOWED"]),
+            (Dimension::NetworkCountries, &["COUNTRY_NOT_ALLOWED", "COUNTRY_UNKNOWN"]),
+            (Dimension::Operations, &["OPERATION_NOT_GRANTED"]),
+            (Dimension::OrdersMarginModes, &["MARGIN_MODE_NOT_ALLOWED"]),
+            (Dimension::OrdersMaxLeverage, &["LEVERAGE_TOO_HIGH"]),
+            (Dimension::OrdersMaxNotional, &["NOTIONAL_TOO_LARGE", "PRICE_STALE"]),
+            (Dimension::OrdersMaxQuantity, &["QUANTITY_TOO_LARGE", "QUANTITY_UNKNOWN"]),
+            (Dimension::OrdersPostOnly, &["POST_ONLY_REQUIRED"]),
+            (Dimension::OrdersPriceBand, &["PRICE_BAND_UNBOUNDED", "PRICE_OUTSIDE_BAND"]),
+            (Dimension::OrdersReduceOnly, &["REDUCE_ONLY_REQUIRED"]),
+            (Dimension::OrdersTimeInForce, &["TIME_IN_FORCE_NOT_ALLOWED"]),
+            (Dimension::OrdersTypes, &["ORDER_TYPE_NOT_ALLOWED", "ORDER_UNKNOWN"]),
+            (Dimension::PricingSlippage, &["NOTIONAL_CAP_REACHED", "NOTIONAL_TOO_LARGE"]),
+            (Dimension::PricingUsdPar, &["NOTIONAL_CAP_REACHED", "NOTIONAL_TOO_LARGE"]),
+            (Dimension::Products, &["EVERY_PRODUCT_NOT_GRANTED", "PRODUCT_NOT_GRANTED"]),
+            (Dimension::Symbols, &["EVERY_SYMBOL_NOT_GRANTED", "SYMBOL_NOT_GRANTED"]),
+            (Dimension::WithdrawalAddresses, &["ADDRESS_NOT_ALLOWED", "WITHDRAWAL_UNKNOWN"]),
+            (Dimension::WithdrawalPerDay, &["AMOUNT_CAP_REACHED", "WITHDRAWAL_UNKNOWN"]),
+        ] {
+            for code in codes {
+                assert!(dimension.denies_with(code), "{dimension} {code}");
+            }
+        }
+        // What a log-on would go past.
+        for dimension in LOGONS {
+            assert!(dimension.denies_with("LOGON_BYPASSES_CAPS"), "{dimension}");
+        }
+        assert!(!Dimension::Classes.denies_with("CREDENTIAL_NOT_GRANTED"));
+        assert!(!Dimension::Network.denies_with("HALT_NOTHING"));
+    }
+
+    #[test]
+    fn only_orders_show_what_is_about_orders() {
+        assert!(Dimension::OrdersTypes.is_about_orders());
+        assert!(Dimension::CumulativeOrders.is_about_orders());
+        assert!(Dimension::PricingSlippage.is_about_orders());
+        assert!(Dimension::PricingUsdPar.is_about_orders());
+        assert!(!Dimension::Symbols.is_about_orders());
+        assert_eq!(Dimension::OrdersTypes.to_string(), "orders.types");
     }
 }

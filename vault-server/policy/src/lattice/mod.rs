@@ -161,3 +161,45 @@ pub(crate) fn symbols_of<'s>(scope: &'s ScopeDocument, venue: &Name) -> &'s Gran
 pub(crate) fn addresses_of(scope: &ScopeDocument) -> impl Iterator<Item = &WithdrawalAddress> {
     scope.withdrawal.iter().flat_map(|table| &table.addresses)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Dimension, compare};
+    use crate::document::ScopeDocument;
+
+    fn scope(text: &str) -> ScopeDocument {
+        ScopeDocument::from_toml(&format!("name = \"s\"\n{text}")).expect("a scope")
+    }
+
+    fn widened(old: &str, new: &str) -> Vec<Dimension> {
+        compare(&scope(old), &scope(new)).widened
+    }
+
+    /// Where one of the two does not ask what orders cost, the cap itself says what it opens.
+    #[test]
+    fn how_orders_are_priced_matters_where_both_ask_for_it() {
+        let capped = "[orders]\nmax_notional_usd = \"1000\"\n";
+        let counted = "[cumulative]\nnotional_usd = [{ per = \"1h\", at_most = \"1000\" }]\n";
+        let priced = "[pricing]\nslippage = \"0.02\"\nusd_par = [\"USDT\"]\n";
+        assert_eq!(widened("", priced), []);
+        assert_eq!(widened("", &format!("{priced}{capped}")), []);
+        assert_eq!(widened(capped, priced), [Dimension::OrdersMaxNotional]);
+        let both = [Dimension::PricingSlippage, Dimension::PricingUsdPar];
+        assert_eq!(widened(capped, &format!("{priced}{capped}")), both);
+        assert_eq!(widened(counted, &format!("{priced}{counted}")), both);
+        let same = format!("{priced}{capped}");
+        assert_eq!(widened(&same, &same), []);
+    }
+
+    #[test]
+    fn a_table_of_withdrawals_keeps_logons_out() {
+        let table = "[withdrawal]\naddresses = []\nper_day = []\n";
+        let (logs_on, reads) = ("classes = [\"logon\"]\n", "classes = [\"read\"]\n");
+        let (beside, without) = (format!("{logs_on}{table}"), logs_on);
+        assert_eq!(widened(&beside, without), [Dimension::WithdrawalAddresses]);
+        assert_eq!(widened(without, &beside), []);
+        assert_eq!(widened(&beside, &beside), []);
+        assert_eq!(widened(without, without), []);
+        assert_eq!(widened(&format!("{reads}{table}"), reads), []);
+    }
+}

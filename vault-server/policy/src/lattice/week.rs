@@ -130,6 +130,17 @@ mod tests {
     }
 
     #[test]
+    fn windows_on_one_clock_are_compared_minute_by_minute() {
+        let berlin = |windows: &[&str]| hours("Europe/Berlin", windows);
+        let (short, long) = (berlin(&["mon 10:00-11:00"]), berlin(&["mon-tue 09:00-11:00"]));
+        assert!(is_within(Some(&short), Some(&long)) && !is_within(Some(&long), Some(&short)));
+        let parts = berlin(&["mon 09:00-10:01", "mon-tue 10:01-11:00"]);
+        assert!(is_within(Some(&short), Some(&parts)) && is_within(Some(&parts), Some(&long)));
+        assert!(!is_within(Some(&short), Some(&berlin(&["mon 10:01-11:00"]))));
+        assert!(!is_within(Some(&short), Some(&berlin(&["mon 10:00-10:59"]))));
+    }
+
+    #[test]
     fn moments_are_where_they_are_said_to_be() {
         let (wide, narrow) = (
             hours("Europe/Berlin", &["mon-sat 09:00-17:30"]),

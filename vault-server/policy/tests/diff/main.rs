@@ -9,6 +9,9 @@ use vault_policy::{
     VenueFacts, compare, diff, testing,
 };
 
+mod finding;
+mod words;
+
 fn context() -> DiffContext {
     DiffContext {
         venues: vec![
