@@ -197,7 +197,7 @@ impl Mocks {
             let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             i64::try_from(since.as_millis()).unwrap_or(i64::MAX) + clock_offset_s * 1_000
         });
-        Self(MockVenues::start(MockConfig { accounts, clock }).expect("mock venues"))
+        Self(MockVenues::start(MockConfig::new(accounts, clock)).expect("mock venues"))
     }
 
     /// What they have accepted and refused.

@@ -1,4 +1,4 @@
-//! API keys as a venue sees them, and the open orders behind each.
+//! API keys as a venue sees them, and the account behind each.
 
 use std::fmt;
 
@@ -7,6 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
+use crate::book::Book;
 use crate::key::{Algorithm, PublicKey};
 
 /// The venues that the mock plays.
@@ -51,7 +52,7 @@ impl fmt::Debug for Account {
     }
 }
 
-/// An account at work: its key in raw bytes, its last nonce, its open orders.
+/// An account at work: its key in raw bytes, its last nonce, its orders and balances.
 pub(crate) struct Seat {
     pub(crate) venue: Venue,
     pub(crate) api_key: String,
@@ -62,41 +63,6 @@ pub(crate) struct Seat {
     pub(crate) demo: bool,
     pub(crate) last_nonce: Option<u64>,
     pub(crate) book: Book,
-}
-
-/// The open orders of one account, oldest first.
-#[derive(Default)]
-pub(crate) struct Book {
-    pub(crate) open: Vec<Order>,
-    serial: u64,
-}
-
-/// One open order: the venue's id and the parameters it was placed with.
-pub(crate) struct Order {
-    pub(crate) id: String,
-    /// Which of the venue's markets it rests in; empty where the venue has one.
-    pub(crate) market: &'static str,
-    pub(crate) fields: Map<String, Value>,
-    pub(crate) placed_ms: i64,
-}
-
-impl Order {
-    pub(crate) fn text(&self, name: &str) -> &str {
-        text(&self.fields, name)
-    }
-}
-
-impl Book {
-    /// Returns a number that no other account of this server gets.
-    pub(crate) fn next_serial(&mut self) -> u64 {
-        self.serial += 1;
-        self.serial
-    }
-
-    /// Finds the one open order that `matches`.
-    pub(crate) fn position(&self, matches: impl Fn(&Order) -> bool) -> Option<usize> {
-        self.open.iter().position(matches)
-    }
 }
 
 /// The text of a field; empty if it is absent or not text.
@@ -148,7 +114,7 @@ pub(crate) fn seats(accounts: Vec<Account>) -> Result<Vec<Seat>, &'static str> {
             passphrase,
             demo: account.demo,
             last_nonce: None,
-            book: Book { serial, ..Book::default() },
+            book: Book::new(serial),
         });
     }
     Ok(seats)

@@ -21,7 +21,8 @@ use serde_json::{Map, Value, json};
 use crate::account::{self, Seat, Venue};
 use crate::field::{Fault, check};
 use crate::http::{Header, Incoming};
-use crate::{Moment, Outcome, parse};
+use crate::ledger::{Moment, Outcome};
+use crate::parse;
 use endpoint::ENDPOINTS;
 
 const RECV_WINDOW_MS: &str = "5000";

@@ -25,8 +25,9 @@ use crate::account::{self, Seat, Venue};
 use crate::field::{Fault, check};
 use crate::http::{Header, Incoming};
 use crate::key::Algorithm;
-use crate::{Moment, Outcome, parse};
-use endpoint::{ENDPOINTS, Endpoint};
+use crate::ledger::{Moment, Outcome};
+use crate::parse;
+use endpoint::{ENDPOINTS, Endpoint, PATH_ID};
 
 const HOST: &str = "api.coinbase.com";
 const JWT_SECONDS_MAX: i64 = 120;
@@ -40,13 +41,13 @@ struct Refusal {
     reason: &'static str,
 }
 
-/// Judges a request under `/api/v3/brokerage/`.
+/// Judges a request under `/api/v3/brokerage/` or `/v2/`.
 pub(crate) fn judge(seats: &mut [Seat], request: &Incoming, moment: Moment) -> Outcome {
     let judged = authenticate(seats, request, moment.now_ms).and_then(|seat| {
-        let path = request.path.as_str();
-        let endpoint = ENDPOINTS
+        let (endpoint, id) = ENDPOINTS
             .iter()
-            .find(|known| known.path == path && known.method == request.method.as_str())
+            .filter(|known| known.method == request.method.as_str())
+            .find_map(|known| Some((known, known.id_in(&request.path)?)))
             .ok_or(Refusal {
                 status: StatusCode::NOT_FOUND,
                 code: "not_found",
@@ -61,6 +62,9 @@ pub(crate) fn judge(seats: &mut [Seat], request: &Incoming, moment: Moment) -> O
             Fault::Missing(_) => invalid("a parameter is missing"),
             Fault::Unknown => invalid("unknown parameter"),
         })?;
+        if !id.is_empty() {
+            fields.insert(PATH_ID.to_owned(), Value::from(id));
+        }
         let answer = (endpoint.act)(&mut seat.book, &fields, moment.now_ms)?;
         Ok((seat.api_key.clone(), answer))
     });

@@ -27,6 +27,8 @@ pub(crate) enum Kind {
     JsonList,
     /// One of these words.
     OneOf(&'static [&'static str]),
+    /// A positive decimal as text, or a JSON number.
+    Number,
     /// An object that the endpoint looks into itself.
     Object,
     /// A price: a decimal, relative (`+`, `-`, `#`) or in percent.
@@ -80,6 +82,7 @@ fn fits(value: &Value, kind: &Kind) -> bool {
         }
         (Kind::Flag, Value::Bool(_)) => true,
         (Kind::Integer, Value::Number(number)) => number.is_i64(),
+        (Kind::Number, Value::Number(number)) => number.as_f64().is_some_and(|n| n > 0.0),
         (kind, Value::String(text)) => text_fits(text, kind),
         _ => false,
     }
@@ -87,7 +90,7 @@ fn fits(value: &Value, kind: &Kind) -> bool {
 
 fn text_fits(text: &str, kind: &Kind) -> bool {
     match kind {
-        Kind::Decimal => is_decimal(text),
+        Kind::Decimal | Kind::Number => is_decimal(text),
         // `True` and `False` are what Python's str() makes of a flag; that the venues take
         // them is unverified.
         Kind::Flag => ["true", "false", "True", "False"].contains(&text),

@@ -1,31 +1,9 @@
-//! The loopback HTTP/1.1 server: reads whole requests, sends JSON, stops gracefully.
-//!
-//! It changes nothing in a request: path, query and body reach the venues as they arrived.
-
-use std::convert::Infallible;
-use std::net::TcpListener;
-use std::pin::pin;
-use std::sync::Arc;
-use std::time::Duration;
+//! A request as the venues see it: byte for byte as it arrived.
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderValue};
-use http::{HeaderMap, Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::Incoming as HyperBody;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use serde_json::Value;
-use tokio::net::TcpStream;
-use tokio::sync::watch;
-use tokio::task::JoinSet;
-
-use crate::Ledger;
-
-const BODY_BYTES_MAX: usize = 1 << 20;
-const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
+use http::header::{CONTENT_TYPE, HOST, HeaderValue};
+use http::request::Parts;
+use http::{HeaderMap, Method, Version};
 
 /// A whole request, byte for byte as it arrived.
 pub(crate) struct Incoming {
@@ -34,8 +12,11 @@ pub(crate) struct Incoming {
     pub(crate) query: String,
     /// Path and query together, with the question mark if there was one.
     pub(crate) target: String,
+    /// The header `host`, or `:authority` in HTTP/2; empty if there is none.
+    pub(crate) host: String,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
+    pub(crate) http2: bool,
 }
 
 /// A header that may appear once.
@@ -48,6 +29,24 @@ pub(crate) enum Header<'a> {
 }
 
 impl Incoming {
+    pub(crate) fn new(head: Parts, body: Bytes) -> Self {
+        let target = head.uri.path_and_query().map_or("", |target| target.as_str()).to_owned();
+        let host = match head.headers.get(HOST) {
+            Some(host) => latin1(host),
+            None => head.uri.authority().map(ToString::to_string).unwrap_or_default(),
+        };
+        Self {
+            path: head.uri.path().to_owned(),
+            query: head.uri.query().unwrap_or_default().to_owned(),
+            target,
+            host,
+            method: head.method,
+            headers: head.headers,
+            body,
+            http2: head.version == Version::HTTP_2,
+        }
+    }
+
     /// Reads a header. Two headers of one name are never resolved by taking the first: a
     /// proxy in between could take the other.
     pub(crate) fn header(&self, name: &str) -> Header<'_> {
@@ -57,6 +56,14 @@ impl Incoming {
             (Some(Ok(value)), None) => Header::Value(value),
             _ => Header::Malformed,
         }
+    }
+
+    /// Every header: its name in lower case, its value with one character for each byte.
+    pub(crate) fn listed(&self) -> Vec<(String, String)> {
+        let text = |(name, value): (&http::HeaderName, &HeaderValue)| {
+            (name.as_str().to_owned(), latin1(value))
+        };
+        self.headers.iter().map(text).collect()
     }
 
     /// The media type of the body in lower case, without parameters.
@@ -70,72 +77,6 @@ impl Incoming {
     }
 }
 
-/// Accepts connections until `stop` turns true, then lets requests in flight finish.
-pub(crate) async fn serve(listener: TcpListener, ledger: Arc<Ledger>, stop: watch::Receiver<bool>) {
-    let Ok(listener) = tokio::net::TcpListener::from_std(listener) else {
-        return;
-    };
-    let mut stopped = stop.clone();
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            _ = stopped.wait_for(|stop| *stop) => break,
-            accepted = listener.accept() => {
-                let Ok((stream, _)) = accepted else {
-                    // Out of descriptors, for one: do not spin until some are free again.
-                    tokio::time::sleep(Duration::from_millis(10)).await;
-                    continue;
-                };
-                connections.spawn(connection(stream, Arc::clone(&ledger), stop.clone()));
-            }
-            Some(_) = connections.join_next() => {}
-        }
-    }
-    // Whoever still talks after this is cut: the set aborts its tasks when dropped.
-    let drained = async { while connections.join_next().await.is_some() {} };
-    let _ = tokio::time::timeout(DRAIN_TIMEOUT, drained).await;
-}
-
-async fn connection(stream: TcpStream, ledger: Arc<Ledger>, mut stop: watch::Receiver<bool>) {
-    let service = service_fn(move |request| answer(request, Arc::clone(&ledger)));
-    let mut connection = pin!(
-        http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEADER_TIMEOUT)
-            .serve_connection(TokioIo::new(stream), service)
-    );
-    // A broken connection is the client's affair: nothing was decided for it.
-    tokio::select! {
-        _ = connection.as_mut() => return,
-        _ = stop.wait_for(|stop| *stop) => connection.as_mut().graceful_shutdown(),
-    }
-    let _ = connection.await;
-}
-
-async fn answer(
-    request: Request<HyperBody>,
-    ledger: Arc<Ledger>,
-) -> Result<Response<Full<Bytes>>, Infallible> {
-    let (head, body) = request.into_parts();
-    let Ok(body) = Limited::new(body, BODY_BYTES_MAX).collect().await else {
-        return Ok(response(StatusCode::PAYLOAD_TOO_LARGE, Bytes::new()));
-    };
-    let target = head.uri.path_and_query().map_or("", |target| target.as_str()).to_owned();
-    let incoming = Incoming {
-        method: head.method,
-        path: head.uri.path().to_owned(),
-        query: head.uri.query().unwrap_or_default().to_owned(),
-        target,
-        headers: head.headers,
-        body: body.to_bytes(),
-    };
-    let (status, value): (StatusCode, Value) = ledger.handle(&incoming);
-    Ok(response(status, Bytes::from(value.to_string())))
-}
-
-fn response(status: StatusCode, body: Bytes) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(body));
-    *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
+fn latin1(value: &HeaderValue) -> String {
+    value.as_bytes().iter().map(|&byte| char::from(byte)).collect()
 }

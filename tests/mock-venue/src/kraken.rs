@@ -28,7 +28,8 @@ use sha2::{Digest as _, Sha256};
 use crate::account::{self, Seat, Venue};
 use crate::field::{Fault, check};
 use crate::http::{Header, Incoming};
-use crate::{Outcome, parse};
+use crate::ledger::Outcome;
+use crate::parse;
 use endpoint::ENDPOINTS;
 
 type Fields = Map<String, Value>;

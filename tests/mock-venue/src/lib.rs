@@ -1,37 +1,59 @@
 //! Mock venues that verify requests as strictly as the real ones.
 //!
-//! One plain HTTP/1.1 server on loopback plays Binance (`/api/v3/`, `/fapi/`, `/sapi/`), Bybit v5
-//! (`/v5/`), Coinbase Advanced Trade (`/api/v3/brokerage/`), Kraken spot (`/0/private/`) and OKX v5
-//! (`/api/v5/`). Which host a request was meant for does not matter. It is written without a line of the vault's own signing code, so that a
-//! signature it accepts was checked by somebody else: from the bytes that arrived it
-//! recomputes the signature, then checks time, nonce, passphrase and parameters, and answers
-//! with the venue's own error codes. It never speaks to anything outside this machine.
+//! One server on loopback plays Binance (`/api/v3/`, `/dapi/`, `/fapi/`, `/sapi/`), Bybit v5
+//! (`/v5/`), Coinbase Advanced Trade (`/api/v3/brokerage/`, `/v2/`), Kraken spot (`/0/`) and OKX v5
+//! (`/api/v5/`), over plain HTTP/1.1 and, if asked to, over TLS with HTTP/1.1 and HTTP/2 on a port
+//! of its own. Which host a request was meant for decides nothing. It is written without a line of
+//! the vault's own signing code, so that a signature it accepts was checked by somebody else: from
+//! the bytes that arrived it recomputes the signature, then checks time, nonce, passphrase and
+//! parameters, and answers with the venue's own error codes. It never speaks to anything outside
+//! this machine.
 //!
-//! Order books are small and never match: a resting order stays open until it is cancelled.
+//! Accounts have orders and balances, but nothing ever matches: a limit order rests with its funds
+//! locked until it is cancelled, a market order is filled at once at a fixed price. Markets, coins
+//! and prices are public data that never change. On demand answers come late or
+//! [wrong](Fault).
 
 mod account;
+mod amount;
 mod binance;
+mod book;
 mod bybit;
 mod coinbase;
+mod delay;
+mod fault;
 mod field;
+mod gzip;
 mod http;
 mod key;
 mod kraken;
+mod ledger;
 mod okx;
+mod open;
 mod parse;
+mod reply;
+mod server;
+mod tls;
+mod wire;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::ops::Range;
+use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
-use ::http::StatusCode;
-use serde_json::{Value, json};
 use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
 
-use account::Seat;
 pub use account::{Account, Venue};
-use http::Incoming;
+pub use fault::Fault;
+pub use ledger::{Accepted, Refused};
+pub use tls::{HOSTS, Identity, Tls};
+
+use delay::Delay;
+use ledger::Ledger;
+use server::Door;
 
 /// Returns the present time in ms since the Unix epoch.
 pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
@@ -42,43 +64,26 @@ pub struct MockConfig {
     pub accounts: Vec<Account>,
     /// The venues' clock, ms since the Unix epoch.
     pub clock: Clock,
+    /// TLS beside plain HTTP.
+    pub tls: Option<Tls>,
+    /// How long each request takes, drawn anew for each: part of it before the request is judged,
+    /// the rest before it is answered. The same sequence in every run.
+    pub delay: Option<Range<Duration>>,
 }
 
-/// A request that passed every check of its venue.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Accepted {
-    /// Which venue took it.
-    pub venue: Venue,
-    /// The HTTP method, in upper case.
-    pub method: String,
-    /// The path as it arrived, without the query.
-    pub path: String,
-    /// The query as it arrived, without the question mark; empty if there was none.
-    pub query: String,
-    /// The body as it arrived; empty if there was none.
-    pub body: String,
-    /// The API key id that signed it.
-    pub api_key: String,
-    /// When it arrived, ms since the Unix epoch by [`MockConfig::clock`].
-    pub at_ms: i64,
-}
-
-/// A request, or one order of a batch, that a venue refused.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Refused {
-    /// Which venue refused it.
-    pub venue: Venue,
-    /// The venue's error code: `-1022` at Binance, `10004` at Bybit, `unauthorized` at Coinbase,
-    /// `EAPI:Invalid nonce` at Kraken, `50113` at OKX.
-    pub code: String,
-    /// Why, in words. Never holds a value from the request.
-    pub reason: String,
+impl MockConfig {
+    /// Plain HTTP without delays.
+    pub fn new(accounts: Vec<Account>, clock: Clock) -> Self {
+        Self { accounts, clock, tls: None, delay: None }
+    }
 }
 
 /// The running mock venues. Dropping it stops the server: requests in flight are answered,
 /// idle connections closed, all within about a second.
 pub struct MockVenues {
     address: SocketAddr,
+    tls_address: Option<SocketAddr>,
+    ca_pem: Option<String>,
     ledger: Arc<Ledger>,
     stop: watch::Sender<bool>,
     thread: Option<JoinHandle<()>>,
@@ -103,31 +108,45 @@ impl MockVenues {
     ///
     /// `InvalidInput` for an address that is not loopback, for an account that its venue could
     /// not have (an OKX key without a passphrase, a Kraken secret that is not base64, a private
-    /// key, a demo key of another venue than OKX) and for two accounts with one key id; otherwise what binding or starting the
-    /// thread reports.
+    /// key, a demo key of another venue than OKX), for two accounts with one key id and for a
+    /// certificate that does not fit its key; otherwise what binding or starting the thread reports.
     pub fn start_at(config: MockConfig, address: SocketAddr) -> io::Result<Self> {
-        if !address.ip().is_loopback() {
-            return Err(invalid("mock venues listen on loopback only"));
-        }
         let seats = account::seats(config.accounts).map_err(invalid)?;
-        let ledger = Arc::new(Ledger { clock: config.clock, books: Mutex::new(Books::new(seats)) });
+        let delay = config.delay.map(Delay::new);
+        let ledger = Arc::new(Ledger::new(config.clock, delay, seats));
 
-        let listener = TcpListener::bind(address)?;
-        listener.set_nonblocking(true)?;
-        let address = listener.local_addr()?;
+        let (listener, address) = bind(address)?;
+        let mut doors = vec![Door { listener, tls: None }];
+        let (mut tls_address, mut ca_pem) = (None, None);
+        if let Some(tls) = config.tls {
+            let (server, made) = tls::server(&tls)?;
+            let (listener, address) = bind(tls.address)?;
+            doors.push(Door { listener, tls: Some(TlsAcceptor::from(server)) });
+            (tls_address, ca_pem) = (Some(address), made);
+        }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (stop, stopped) = watch::channel(false);
         let shared = Arc::clone(&ledger);
         let thread = std::thread::Builder::new()
             .name("mock-venue".to_owned())
-            .spawn(move || runtime.block_on(http::serve(listener, shared, stopped)))?;
+            .spawn(move || runtime.block_on(server::serve(doors, shared, stopped)))?;
 
-        Ok(Self { address, ledger, stop, thread: Some(thread) })
+        Ok(Self { address, tls_address, ca_pem, ledger, stop, thread: Some(thread) })
     }
 
     /// Where the venues listen. Plain HTTP.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where they listen with TLS, if they do.
+    pub fn tls_address(&self) -> Option<SocketAddr> {
+        self.tls_address
+    }
+
+    /// The authority behind their certificate in PEM, if it was made at start.
+    pub fn ca_pem(&self) -> Option<&str> {
+        self.ca_pem.as_deref()
     }
 
     /// Sets whether Binance, Bybit and Coinbase refuse parameters that an endpoint does not know
@@ -137,14 +156,52 @@ impl MockVenues {
         self.ledger.books().checks_parameters = checks;
     }
 
-    /// Every request accepted so far, oldest first.
+    /// Plans a fault for the next request, whatever it is. Faults planned before come first.
+    pub fn fault(&self, fault: Fault) {
+        self.fault_at("", 1, fault);
+    }
+
+    /// Plans a fault for the next `times` requests whose path begins with `prefix`; `usize::MAX` is
+    /// for ever. Of several that fit a request, the one planned first happens.
+    pub fn fault_at(&self, prefix: &str, times: usize, fault: Fault) {
+        self.ledger.books().faults.add(prefix, times, fault);
+    }
+
+    /// Forgets all faults that have not happened; returns how many those were.
+    pub fn clear_faults(&self) -> usize {
+        self.ledger.books().faults.clear()
+    }
+
+    /// How many requests arrived whole, whatever became of them: accepted, refused, faulty, and
+    /// those of no venue.
+    pub fn arrived(&self) -> usize {
+        self.ledger.books().arrived
+    }
+
+    /// Every signed request accepted so far, oldest first.
     pub fn accepted(&self) -> Vec<Accepted> {
         self.ledger.books().accepted.clone()
+    }
+
+    /// Every public request answered so far, oldest first.
+    pub fn public(&self) -> Vec<Accepted> {
+        self.ledger.books().open.clone()
     }
 
     /// Every refusal so far, oldest first. Requests outside the venues' paths are not here.
     pub fn refused(&self) -> Vec<Refused> {
         self.ledger.books().refused.clone()
+    }
+
+    /// Forgets what [`accepted`](Self::accepted), [`public`](Self::public),
+    /// [`refused`](Self::refused) and [`arrived`](Self::arrived) report. Orders, balances and
+    /// nonces stay.
+    pub fn forget(&self) {
+        let mut books = self.ledger.books();
+        books.accepted.clear();
+        books.open.clear();
+        books.refused.clear();
+        books.arrived = 0;
     }
 }
 
@@ -158,106 +215,14 @@ impl Drop for MockVenues {
     }
 }
 
-/// What every connection shares.
-pub(crate) struct Ledger {
-    clock: Clock,
-    books: Mutex<Books>,
-}
-
-struct Books {
-    seats: Vec<Seat>,
-    checks_parameters: bool,
-    accepted: Vec<Accepted>,
-    refused: Vec<Refused>,
-}
-
-/// When a request is judged, and how.
-#[derive(Clone, Copy)]
-pub(crate) struct Moment {
-    /// ms since the Unix epoch.
-    pub(crate) now_ms: i64,
-    /// Whether unknown parameters are refused.
-    pub(crate) checks_parameters: bool,
-}
-
-/// What a venue made of one request.
-pub(crate) struct Outcome {
-    pub(crate) status: StatusCode,
-    pub(crate) answer: Value,
-    /// The key id, if the request as a whole was accepted.
-    pub(crate) accepted_by: Option<String>,
-    /// Codes and reasons; several if orders of a batch failed one by one.
-    pub(crate) refused: Vec<(String, String)>,
-}
-
-impl Books {
-    fn new(seats: Vec<Seat>) -> Self {
-        Self { seats, checks_parameters: true, accepted: Vec::new(), refused: Vec::new() }
+fn bind(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
+    if !address.ip().is_loopback() {
+        return Err(invalid("mock venues listen on loopback only"));
     }
-}
-
-impl Ledger {
-    fn books(&self) -> MutexGuard<'_, Books> {
-        self.books.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Judges one request, keeps the record of it and returns the answer to send.
-    pub(crate) fn handle(&self, request: &Incoming) -> (StatusCode, Value) {
-        let now_ms = (self.clock)();
-        let mut books = self.books();
-        let Some(venue) = venue_of(&request.path) else {
-            return (StatusCode::NOT_FOUND, json!({ "error": "no venue at this path" }));
-        };
-        let moment = Moment { now_ms, checks_parameters: books.checks_parameters };
-        let endpoint = |prefix: &str| request.path.strip_prefix(prefix).unwrap_or_default();
-        let seats = &mut books.seats;
-        let outcome = match venue {
-            Venue::Binance => binance::judge(seats, request, moment),
-            Venue::Bybit => bybit::judge(seats, request, moment),
-            Venue::Coinbase => coinbase::judge(seats, request, moment),
-            Venue::Kraken => kraken::judge(seats, request, endpoint(KRAKEN), now_ms),
-            Venue::Okx => okx::judge(seats, request, endpoint(OKX), now_ms),
-        };
-
-        if let Some(api_key) = outcome.accepted_by {
-            books.accepted.push(Accepted {
-                venue,
-                method: request.method.to_string(),
-                path: request.path.clone(),
-                query: request.query.clone(),
-                body: String::from_utf8_lossy(&request.body).into_owned(),
-                api_key,
-                at_ms: now_ms,
-            });
-        }
-        let refused = outcome.refused.into_iter();
-        books.refused.extend(refused.map(|(code, reason)| Refused { venue, code, reason }));
-        (outcome.status, outcome.answer)
-    }
-}
-
-const BINANCE: [&str; 3] = ["/api/v3/", "/fapi/", "/sapi/"];
-const BYBIT: &str = "/v5/";
-const COINBASE: &str = "/api/v3/brokerage/";
-const KRAKEN: &str = "/0/private/";
-const OKX: &str = "/api/v5/";
-
-/// Whose path it is. One path of Binance's begins like Coinbase's, so Coinbase comes first.
-fn venue_of(path: &str) -> Option<Venue> {
-    let begins = |prefix: &str| path.starts_with(prefix);
-    if begins(COINBASE) {
-        Some(Venue::Coinbase)
-    } else if BINANCE.iter().any(|prefix| begins(prefix)) {
-        Some(Venue::Binance)
-    } else if begins(BYBIT) {
-        Some(Venue::Bybit)
-    } else if begins(KRAKEN) {
-        Some(Venue::Kraken)
-    } else if begins(OKX) {
-        Some(Venue::Okx)
-    } else {
-        None
-    }
+    let listener = TcpListener::bind(address)?;
+    listener.set_nonblocking(true)?;
+    let address = listener.local_addr()?;
+    Ok((listener, address))
 }
 
 fn invalid(reason: &'static str) -> io::Error {

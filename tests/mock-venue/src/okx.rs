@@ -26,10 +26,12 @@ use ring::hmac;
 use serde_json::{Map, Value, json};
 use subtle::ConstantTimeEq as _;
 
-use crate::account::{self, Book, Seat, Venue};
+use crate::account::{self, Seat, Venue};
+use crate::book::Book;
 use crate::field::{Fault, check};
 use crate::http::{Header, Incoming};
-use crate::{Outcome, parse};
+use crate::ledger::Outcome;
+use crate::parse;
 use endpoint::{ENDPOINTS, Endpoint};
 
 const WINDOW_MS: u64 = 30_000;

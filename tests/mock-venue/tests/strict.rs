@@ -54,7 +54,7 @@ impl Bench {
         let clock_ms = Arc::new(AtomicI64::new(NOW_MS));
         let shared = Arc::clone(&clock_ms);
         let clock: Clock = Arc::new(move || shared.load(Ordering::SeqCst));
-        let venues = MockVenues::start(MockConfig { accounts, clock }).expect("start");
+        let venues = MockVenues::start(MockConfig::new(accounts, clock)).expect("start");
         Self { venues, clock_ms }
     }
 
@@ -439,7 +439,7 @@ fn knows_no_other_paths_and_records_nothing_for_them() {
 #[test]
 fn listens_on_loopback_only_and_stops_when_dropped() {
     let clock: Clock = Arc::new(|| NOW_MS);
-    let config = MockConfig { accounts: Vec::new(), clock: Arc::clone(&clock) };
+    let config = MockConfig::new(Vec::new(), Arc::clone(&clock));
     assert!(MockVenues::start_at(config, ([0, 0, 0, 0], 0).into()).is_err());
 
     let bench = Bench::start();
@@ -448,7 +448,7 @@ fn listens_on_loopback_only_and_stops_when_dropped() {
     let _idle = TcpStream::connect(address).expect("connect");
     drop(bench);
     assert!(TcpStream::connect(address).is_err());
-    let config = MockConfig { accounts: Vec::new(), clock };
+    let config = MockConfig::new(Vec::new(), clock);
     assert_eq!(MockVenues::start_at(config, address).expect("same port").address(), address);
 }
 

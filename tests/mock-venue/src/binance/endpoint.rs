@@ -7,9 +7,12 @@
 use serde_json::{Value, json};
 
 use super::{Fields, Refusal, bad, read};
-use crate::Moment;
-use crate::account::{Book, Order, text};
+use crate::account::{Venue, text};
+use crate::amount::Amount;
+use crate::book::{Book, Order, State, Trade, last_price, pair};
 use crate::field::{Field, Kind, json_list, may, must};
+use crate::ledger::Moment;
+use crate::open::signed;
 
 /// One endpoint: method, path, and what acts on a checked parameter list.
 pub(super) struct Endpoint {
@@ -145,7 +148,9 @@ pub(super) const ENDPOINTS: &[Endpoint] = &[
         let cancelled = cancel_all(book, fields, SPOT);
         if cancelled.is_empty() { Err(unknown_order()) } else { Ok(Value::Array(cancelled)) }
     }),
-    on("GET", "/fapi/v2/account", &[], account),
+    on("GET", "/fapi/v2/account", &[], futures_account),
+    on("GET", "/fapi/v3/account", &[], futures_account),
+    on("GET", "/fapi/v1/order", NAME_ORDER, |book, fields, _| show(book, fields, FUTURES)),
     on("GET", "/fapi/v1/openOrders", MAYBE_SYMBOL, |book, fields, _| list(book, fields, FUTURES)),
     on("POST", "/fapi/v1/order", FUTURES_ORDER, |book, fields, at| {
         place(book, fields, at, FUTURES)
@@ -160,7 +165,12 @@ pub(super) const ENDPOINTS: &[Endpoint] = &[
         "POST",
         "/fapi/v1/leverage",
         &[must("leverage", Kind::Integer), must("symbol", SYMBOL)],
-        echo,
+        |_, fields, _| {
+            let leverage = text(fields, "leverage").parse::<i64>().unwrap_or_default();
+            let symbol = text(fields, "symbol");
+            let most = "1000000";
+            Ok(json!({ "leverage": leverage, "maxNotionalValue": most, "symbol": symbol }))
+        },
     ),
     on("GET", "/sapi/v1/account/apiRestrictions", &[], restrictions),
     on("POST", "/sapi/v1/account/enableFastWithdrawSwitch", &[], |_, _, _| Ok(json!({}))),
@@ -176,7 +186,20 @@ pub(super) const ENDPOINTS: &[Endpoint] = &[
         ],
         |book, _, _| Ok(json!({ "tranId": book.next_serial() })),
     ),
-    on("POST", "/sapi/v1/capital/withdraw/apply", WITHDRAW, |book, _, _| {
+    on("GET", "/sapi/v1/capital/config/getall", &[], |_, _, at| {
+        Ok(signed(Venue::Binance, "/sapi/v1/capital/config/getall", at.now_ms))
+    }),
+    on("GET", "/sapi/v1/margin/allPairs", MAYBE_SYMBOL, |_, _, at| {
+        Ok(signed(Venue::Binance, "/sapi/v1/margin/allPairs", at.now_ms))
+    }),
+    on("GET", "/sapi/v1/margin/isolated/allPairs", MAYBE_SYMBOL, |_, _, at| {
+        Ok(signed(Venue::Binance, "/sapi/v1/margin/isolated/allPairs", at.now_ms))
+    }),
+    on("POST", "/sapi/v1/capital/withdraw/apply", WITHDRAW, |book, fields, _| {
+        let amount = Amount::parse(text(fields, "amount")).unwrap_or_default();
+        book.withdraw(text(fields, "coin"), amount)
+            // The code is unverified.
+            .map_err(|_| bad("-4026", "User has insufficient balance"))?;
         Ok(json!({ "id": format!("{:032x}", book.next_serial()) }))
     }),
     on(
@@ -219,20 +242,30 @@ fn place(
 ) -> Result<Value, Refusal> {
     check_order(fields)?;
     let client_id = text(fields, "newClientOrderId");
-    let is_taken =
-        |order: &Order| order.market == market && order.text("newClientOrderId") == client_id;
-    if !client_id.is_empty() && book.position(is_taken).is_some() {
+    if book.is_taken(market, client_id) {
         return Err(bad("-2010", "Duplicate order sent."));
     }
-    let id = book.next_serial().to_string();
-    let order = Order { id, market, fields: fields.clone(), placed_ms: at.now_ms };
-    let mut placed = describe(&order);
-    if text(fields, "type").ends_with("MARKET") {
-        placed["status"] = json!("FILLED");
-    } else {
-        book.open.push(order);
+    let is_filled = text(fields, "type") == "MARKET";
+    let order = Order {
+        id: book.next_serial().to_string(),
+        client_id: client_id.to_owned(),
+        market,
+        fields: fields.clone(),
+        placed_ms: at.now_ms,
+        state: if is_filled { State::Filled } else { State::Open },
+        trade: (market == SPOT).then(|| trade(fields)).flatten(),
+    };
+    match book.place(order) {
+        Ok(placed) => Ok(describe(placed)),
+        Err(_) => Err(bad("-2010", "Account has insufficient balance for requested action.")),
     }
-    Ok(placed)
+}
+
+fn trade(fields: &Fields) -> Option<Trade> {
+    let amount = |name| Amount::parse(text(fields, name));
+    let buys = text(fields, "side") == "BUY";
+    let assets = pair(text(fields, "symbol"))?;
+    Trade::new(assets, buys, amount("quantity"), amount("quoteOrderQty"), amount("price"))
 }
 
 fn place_batch(book: &mut Book, fields: &Fields, at: Moment) -> Result<Value, Refusal> {
@@ -275,28 +308,31 @@ fn list(book: &Book, fields: &Fields, market: &'static str) -> Result<Value, Ref
     let wanted = |order: &&Order| {
         order.market == market && (symbol.is_empty() || order.text("symbol") == symbol)
     };
-    Ok(book.open.iter().filter(wanted).map(describe).collect())
+    Ok(book.open().iter().filter(wanted).map(describe).collect())
 }
 
 fn show(book: &Book, fields: &Fields, market: &'static str) -> Result<Value, Refusal> {
-    let index = named(book, fields, market)?;
-    let index = index.ok_or_else(|| bad("-2013", "Order does not exist."))?;
-    Ok(describe(&book.open[index]))
+    let is_named = named(fields, market)?;
+    let order = book.find(is_named).ok_or_else(|| bad("-2013", "Order does not exist."))?;
+    Ok(describe(order))
 }
 
 fn cancel(book: &mut Book, fields: &Fields, market: &'static str) -> Result<Value, Refusal> {
-    let index = named(book, fields, market)?.ok_or_else(unknown_order)?;
-    Ok(cancelled(&book.open.remove(index)))
+    let index = book.position(named(fields, market)?).ok_or_else(unknown_order)?;
+    Ok(describe(book.cancel(index)))
 }
 
 fn cancel_all(book: &mut Book, fields: &Fields, market: &'static str) -> Vec<Value> {
     let symbol = text(fields, "symbol");
-    let is_gone = |order: &mut Order| order.market == market && order.text("symbol") == symbol;
-    book.open.extract_if(.., is_gone).map(|order| cancelled(&order)).collect()
+    let gone = book.cancel_all(|order| order.market == market && order.text("symbol") == symbol);
+    gone.iter().map(describe).collect()
 }
 
-/// Finds the open order that the request names; `orderId` wins over `origClientOrderId`.
-fn named(book: &Book, fields: &Fields, market: &'static str) -> Result<Option<usize>, Refusal> {
+/// Tells the order that the request names; `orderId` wins over `origClientOrderId`.
+fn named<'a>(
+    fields: &'a Fields,
+    market: &'static str,
+) -> Result<impl Fn(&Order) -> bool + 'a, Refusal> {
     let (id, client_id) = (text(fields, "orderId"), text(fields, "origClientOrderId"));
     if id.is_empty() && client_id.is_empty() {
         let reason =
@@ -304,22 +340,60 @@ fn named(book: &Book, fields: &Fields, market: &'static str) -> Result<Option<us
         return Err(bad("-1102", reason));
     }
     let symbol = text(fields, "symbol");
-    Ok(book.position(|order| {
-        let same = if id.is_empty() {
-            order.text("newClientOrderId") == client_id
-        } else {
-            order.id == id
-        };
+    Ok(move |order: &Order| {
+        let same = if id.is_empty() { order.client_id == client_id } else { order.id == id };
         same && order.market == market && order.text("symbol") == symbol
+    })
+}
+
+fn account(book: &mut Book, _fields: &Fields, at: Moment) -> Result<Value, Refusal> {
+    let balances = book.purses().iter().map(|purse| {
+        let (free, locked) = (purse.free.to_string(), purse.locked.to_string());
+        json!({ "asset": purse.asset, "free": free, "locked": locked })
+    });
+    Ok(json!({
+        "makerCommission": 10,
+        "takerCommission": 10,
+        "buyerCommission": 0,
+        "sellerCommission": 0,
+        "canTrade": true,
+        "canWithdraw": true,
+        "canDeposit": true,
+        "updateTime": at.now_ms,
+        "accountType": "SPOT",
+        "balances": balances.collect::<Vec<_>>(),
+        "permissions": ["SPOT"],
+        "uid": 354_937_868,
     }))
 }
 
-fn account(_book: &mut Book, _fields: &Fields, at: Moment) -> Result<Value, Refusal> {
-    let balance = |asset: &str, free: &str| json!({ "asset": asset, "free": free, "locked": "0" });
+/// Futures have a wallet of their own, which orders do not change.
+fn futures_account(_book: &mut Book, _fields: &Fields, at: Moment) -> Result<Value, Refusal> {
+    let (wallet, none) = ("100000", "0");
     Ok(json!({
-        "canTrade": true,
-        "updateTime": at.now_ms,
-        "balances": [balance("BTC", "2"), balance("USDT", "100000")],
+        "totalInitialMargin": none,
+        "totalMaintMargin": none,
+        "totalWalletBalance": wallet,
+        "totalUnrealizedProfit": none,
+        "totalMarginBalance": wallet,
+        "availableBalance": wallet,
+        "maxWithdrawAmount": wallet,
+        "assets": [{
+            "asset": "USDT",
+            "walletBalance": wallet,
+            "unrealizedProfit": none,
+            "marginBalance": wallet,
+            "maintMargin": none,
+            "initialMargin": none,
+            "positionInitialMargin": none,
+            "openOrderInitialMargin": none,
+            "crossWalletBalance": wallet,
+            "crossUnPnl": none,
+            "availableBalance": wallet,
+            "maxWithdrawAmount": wallet,
+            "updateTime": at.now_ms,
+        }],
+        "positions": [],
     }))
 }
 
@@ -334,24 +408,70 @@ fn restrictions(_book: &mut Book, _fields: &Fields, at: Moment) -> Result<Value,
     }))
 }
 
-fn echo(_book: &mut Book, fields: &Fields, _at: Moment) -> Result<Value, Refusal> {
-    Ok(Value::Object(fields.clone()))
-}
-
+/// An order as each of the markets describes it: spot and futures name what is filled in ways of
+/// their own, so both are there.
 fn describe(order: &Order) -> Value {
-    let mut fields = order.fields.clone();
-    let client_id = fields.remove("newClientOrderId").unwrap_or_else(|| Value::from("mock"));
-    fields.insert("clientOrderId".to_owned(), client_id);
-    fields.insert("orderId".to_owned(), order.id.parse::<u64>().map_or(Value::Null, Value::from));
-    fields.insert("status".to_owned(), Value::from("NEW"));
-    fields.insert("time".to_owned(), Value::from(order.placed_ms));
-    Value::Object(fields)
-}
-
-fn cancelled(order: &Order) -> Value {
-    let mut gone = describe(order);
-    gone["status"] = json!("CANCELED");
-    gone
+    let is_filled = order.state == State::Filled;
+    let (filled, cost) = match (order.trade, is_filled) {
+        (None, true) => {
+            let size = Amount::parse(order.text("quantity")).unwrap_or_default();
+            let price = pair(order.text("symbol")).map(|(base, quote)| last_price(base, quote));
+            (size, size.times(price.unwrap_or_default()))
+        }
+        _ => order.filled(),
+    };
+    let (size, kind) = (order.text("quantity"), order.text("type"));
+    let size = if size.is_empty() { filled.to_string() } else { size.to_owned() };
+    let or = |name: &str, other: &str| {
+        let text = order.text(name);
+        Value::from(if text.is_empty() { other } else { text })
+    };
+    let mut fields = json!({
+        "symbol": order.text("symbol"),
+        "orderId": order.id.parse::<u64>().unwrap_or_default(),
+        "orderListId": -1,
+        "clientOrderId": or("newClientOrderId", "mock"),
+        "price": or("price", "0"),
+        "origQty": size,
+        "executedQty": filled.to_string(),
+        "status": match order.state {
+            State::Open => "NEW",
+            State::Cancelled => "CANCELED",
+            State::Filled => "FILLED",
+        },
+        "timeInForce": or("timeInForce", "GTC"),
+        "type": kind,
+        "side": order.text("side"),
+        "stopPrice": or("stopPrice", "0"),
+        "time": order.placed_ms,
+        "updateTime": order.placed_ms,
+        "selfTradePreventionMode": or("selfTradePreventionMode", "NONE"),
+    });
+    let more = if order.market == FUTURES {
+        json!({
+            "avgPrice": cost.over(filled).to_string(),
+            "cumQuote": cost.to_string(),
+            "cumQty": filled.to_string(),
+            "reduceOnly": order.text("reduceOnly") == "true",
+            "closePosition": order.text("closePosition") == "true",
+            "positionSide": or("positionSide", "BOTH"),
+            "workingType": or("workingType", "CONTRACT_PRICE"),
+            "priceProtect": false,
+            "origType": kind,
+        })
+    } else {
+        json!({
+            "cummulativeQuoteQty": cost.to_string(),
+            "icebergQty": or("icebergQty", "0"),
+            "transactTime": order.placed_ms,
+            "isWorking": order.state == State::Open,
+            "fills": [],
+        })
+    };
+    if let (Value::Object(fields), Value::Object(more)) = (&mut fields, more) {
+        fields.extend(more);
+    }
+    fields
 }
 
 fn unknown_order() -> Refusal {

@@ -3,7 +3,9 @@
 use serde_json::{Value, json};
 
 use super::{Fields, Refusal, arguments, flatten};
-use crate::account::{Book, Order, text};
+use crate::account::text;
+use crate::amount::Amount;
+use crate::book::{Book, Order, State, Trade, pair};
 use crate::field::{Field, Kind, check, may, must};
 
 /// One endpoint: its path after `/0/private/`, and what acts on a checked parameter list.
@@ -126,6 +128,7 @@ pub(super) const ENDPOINTS: &[Endpoint] = &[
     Endpoint { name: "AddOrderBatch", fields: BATCH, act: add_batch },
     Endpoint { name: "AmendOrder", fields: AMEND, act: amend },
     Endpoint { name: "Balance", fields: &[], act: balance },
+    Endpoint { name: "BalanceEx", fields: &[], act: balance_extended },
     Endpoint { name: "CancelAll", fields: &[], act: cancel_all },
     Endpoint {
         name: "CancelAllOrdersAfter",
@@ -150,7 +153,7 @@ fn add(book: &mut Book, fields: &Fields, now_ms: i64) -> Result<Value, Refusal> 
     if is_dry(fields) {
         return Ok(json!({ "descr": { "order": describe(fields) } }));
     }
-    let txid = open(book, fields, now_ms);
+    let txid = open(book, fields, now_ms)?;
     Ok(json!({ "descr": { "order": describe(fields) }, "txid": [txid] }))
 }
 
@@ -178,17 +181,17 @@ fn add_batch(book: &mut Book, fields: &Fields, now_ms: i64) -> Result<Value, Ref
         orders.push(order.clone());
     }
     let dry = is_dry(fields);
-    let placed: Vec<Value> = orders
-        .iter()
-        .map(|order| {
-            let descr = json!({ "order": describe(order) });
-            if dry {
-                json!({ "descr": descr })
-            } else {
-                json!({ "descr": descr, "txid": open(book, order, now_ms) })
-            }
-        })
-        .collect();
+    let mut placed = Vec::with_capacity(orders.len());
+    for order in &orders {
+        let descr = json!({ "order": describe(order) });
+        placed.push(match dry {
+            true => json!({ "descr": descr }),
+            false => match open(book, order, now_ms) {
+                Ok(txid) => json!({ "descr": descr, "txid": txid }),
+                Err(word) => json!({ "descr": descr, "error": word }),
+            },
+        });
+    }
     Ok(json!({ "orders": placed }))
 }
 
@@ -199,16 +202,14 @@ fn check_order(book: &Book, fields: &Fields) -> Result<(), Refusal> {
         return Err("EGeneral:Invalid arguments:price".to_owned());
     }
     let client_id = text(fields, "cl_ord_id");
-    if !client_id.is_empty()
-        && book.position(|order| order.text("cl_ord_id") == client_id).is_some()
-    {
+    if book.is_taken("", client_id) {
         // The word Kraken uses here is unverified.
         return Err("EGeneral:Invalid arguments:cl_ord_id".to_owned());
     }
     Ok(())
 }
 
-fn open(book: &mut Book, fields: &Fields, now_ms: i64) -> String {
+fn open(book: &mut Book, fields: &Fields, now_ms: i64) -> Result<String, Refusal> {
     let serial = book.next_serial();
     let id = format!(
         "O{:05X}-{:05X}-{:06X}",
@@ -216,37 +217,60 @@ fn open(book: &mut Book, fields: &Fields, now_ms: i64) -> String {
         (serial >> 24) & 0xF_FFFF,
         serial & 0xFF_FFFF
     );
-    if text(fields, "ordertype") != "market" {
-        book.open.push(Order {
-            id: id.clone(),
-            market: "",
-            fields: fields.clone(),
-            placed_ms: now_ms,
-        });
+    let is_market = text(fields, "ordertype") == "market";
+    let order = Order {
+        id: id.clone(),
+        client_id: text(fields, "cl_ord_id").to_owned(),
+        market: "",
+        fields: fields.clone(),
+        placed_ms: now_ms,
+        state: if is_market { State::Filled } else { State::Open },
+        trade: trade(fields),
+    };
+    match book.place(order) {
+        Ok(_) => Ok(id),
+        Err(_) => Err("EOrder:Insufficient funds".to_owned()),
     }
-    id
+}
+
+/// Relative prices and margin orders move no balance here; `viqc` makes the volume a cost.
+fn trade(fields: &Fields) -> Option<Trade> {
+    if fields.contains_key("leverage") {
+        return None;
+    }
+    // `XXBTZUSD`, `XBTUSD`, `XBT/USD` and `BTC/USD` are one market.
+    let name = text(fields, "pair").replace('/', "").replace("ZUSD", "USD");
+    let name = name.replace("XXBT", "BTC").replace("XBT", "BTC").replace("XETH", "ETH");
+    let buys = text(fields, "type") == "buy";
+    let amount = |name| Amount::parse(text(fields, name));
+    let by_cost = text(fields, "oflags").split(',').any(|flag| flag == "viqc");
+    let (size, cost) = if by_cost { (None, amount("volume")) } else { (amount("volume"), None) };
+    if fields.contains_key("price") && amount("price").is_none() {
+        return None;
+    }
+    Trade::new(pair(&name)?, buys, size, cost, amount("price"))
 }
 
 fn amend(book: &mut Book, fields: &Fields, _now_ms: i64) -> Result<Value, Refusal> {
     let index = named(book, fields)?;
     let changes = [("limit_price", "price"), ("order_qty", "volume")];
-    change(&mut book.open[index], fields, &changes);
+    book.amend(index, |order| change(order, fields, &changes));
     Ok(json!({ "amend_id": format!("T{}", book.next_serial()) }))
 }
 
 /// An edit replaces the order: the new one has an id of its own.
 fn edit(book: &mut Book, fields: &Fields, now_ms: i64) -> Result<Value, Refusal> {
     let index = named(book, fields)?;
-    if book.open[index].text("pair") != text(fields, "pair") {
+    if book.open()[index].text("pair") != text(fields, "pair") {
         return Err("EGeneral:Invalid arguments:pair".to_owned());
     }
     if is_dry(fields) {
         return Ok(json!({ "status": "ok" }));
     }
-    let mut order = book.open.remove(index);
+    let mut order = book.cancel(index).clone();
     let old = order.id.clone();
     change(&mut order, fields, &[("price", "price"), ("price2", "price2"), ("volume", "volume")]);
-    let txid = open(book, &order.fields, now_ms);
+    let txid = open(book, &order.fields, now_ms)?;
     Ok(json!({ "orders_cancelled": 1, "originaltxid": old, "status": "ok", "txid": txid }))
 }
 
@@ -256,16 +280,17 @@ fn change(order: &mut Order, fields: &Fields, changes: &[(&str, &str)]) {
             order.fields.insert((*old).to_owned(), value.clone());
         }
     }
+    order.trade = trade(&order.fields);
 }
 
 fn cancel(book: &mut Book, fields: &Fields, _now_ms: i64) -> Result<Value, Refusal> {
     let index = named(book, fields)?;
-    book.open.remove(index);
+    book.cancel(index);
     Ok(json!({ "count": 1 }))
 }
 
 fn cancel_all(book: &mut Book, _fields: &Fields, _now_ms: i64) -> Result<Value, Refusal> {
-    Ok(json!({ "count": book.open.drain(..).count() }))
+    Ok(json!({ "count": book.cancel_all(|_| true).len() }))
 }
 
 fn cancel_all_after(_book: &mut Book, fields: &Fields, now_ms: i64) -> Result<Value, Refusal> {
@@ -274,21 +299,53 @@ fn cancel_all_after(_book: &mut Book, fields: &Fields, now_ms: i64) -> Result<Va
 }
 
 fn list(book: &mut Book, _fields: &Fields, _now_ms: i64) -> Result<Value, Refusal> {
-    let open: Fields = book.open.iter().map(|order| (order.id.clone(), show(order))).collect();
+    let open: Fields = book.open().iter().map(|order| (order.id.clone(), show(order))).collect();
     Ok(json!({ "open": open }))
 }
 
 fn query(book: &mut Book, fields: &Fields, _now_ms: i64) -> Result<Value, Refusal> {
     let mut found = Fields::new();
     for id in text(fields, "txid").split(',') {
-        let index = book.position(|order| order.id == id).ok_or("EOrder:Unknown order")?;
-        found.insert(id.to_owned(), show(&book.open[index]));
+        let order = book.find(|order| order.id == id).ok_or("EOrder:Unknown order")?;
+        found.insert(id.to_owned(), show(order));
     }
     Ok(Value::Object(found))
 }
 
-fn balance(_book: &mut Book, _fields: &Fields, _now_ms: i64) -> Result<Value, Refusal> {
-    Ok(json!({ "XXBT": "2.0000000000", "ZUSD": "100000.0000" }))
+fn balance(book: &mut Book, _fields: &Fields, _now_ms: i64) -> Result<Value, Refusal> {
+    let total = |purse: &crate::book::Purse| (purse.free + purse.locked).to_string();
+    let all = book.purses().iter();
+    Ok(Value::Object(all.map(|purse| (name_of(purse.asset), total(purse).into())).collect()))
+}
+
+fn balance_extended(book: &mut Book, _fields: &Fields, _now_ms: i64) -> Result<Value, Refusal> {
+    let one = |purse: &crate::book::Purse| {
+        let total = (purse.free + purse.locked).to_string();
+        json!({ "balance": total, "hold_trade": purse.locked.to_string() })
+    };
+    let all = book.purses().iter();
+    Ok(Value::Object(all.map(|purse| (name_of(purse.asset), one(purse))).collect()))
+}
+
+/// Kraken's own name of an asset.
+fn name_of(asset: &str) -> String {
+    let name = match asset {
+        "BTC" => "XXBT",
+        "ETH" => "XETH",
+        "USD" => "ZUSD",
+        other => other,
+    };
+    name.to_owned()
+}
+
+/// The asset of which this is Kraken's name, long or short.
+fn asset_of(name: &str) -> &str {
+    match name {
+        "XXBT" | "XBT" => "BTC",
+        "XETH" => "ETH",
+        "ZUSD" => "USD",
+        other => other,
+    }
 }
 
 fn session_token(book: &mut Book, _fields: &Fields, _now_ms: i64) -> Result<Value, Refusal> {
@@ -296,7 +353,10 @@ fn session_token(book: &mut Book, _fields: &Fields, _now_ms: i64) -> Result<Valu
     Ok(json!({ "expires": 900, "token": format!("mock-{}", book.next_serial()) }))
 }
 
-fn move_funds(book: &mut Book, _fields: &Fields, _now_ms: i64) -> Result<Value, Refusal> {
+fn move_funds(book: &mut Book, fields: &Fields, _now_ms: i64) -> Result<Value, Refusal> {
+    let amount = Amount::parse(text(fields, "amount")).unwrap_or_default();
+    book.withdraw(asset_of(text(fields, "asset")), amount)
+        .map_err(|_| "EFunding:Insufficient funds".to_owned())?;
     Ok(json!({ "refid": format!("R{}", book.next_serial()) }))
 }
 
@@ -307,18 +367,52 @@ fn named(book: &Book, fields: &Fields) -> Result<usize, Refusal> {
         return Err("EGeneral:Invalid arguments:txid".to_owned());
     }
     let is_named = |order: &Order| {
-        if id.is_empty() { order.text("cl_ord_id") == client_id } else { order.id == id }
+        if id.is_empty() { order.client_id == client_id } else { order.id == id }
     };
     book.position(is_named).ok_or_else(|| "EOrder:Unknown order".to_owned())
 }
 
 fn show(order: &Order) -> Value {
-    json!({
-        "descr": { "order": describe(&order.fields) },
-        "opentm": order.placed_ms / 1000,
-        "status": "open",
+    let (filled, cost) = order.filled();
+    let at_s = order.placed_ms as f64 / 1000.0;
+    let price = if order.text("price").is_empty() { "0" } else { order.text("price") };
+    let mut shown = json!({
+        "refid": null,
+        "userref": 0,
+        "cl_ord_id": order.client_id,
+        "status": match order.state {
+            State::Open => "open",
+            State::Cancelled => "canceled",
+            State::Filled => "closed",
+        },
+        "opentm": at_s,
+        "starttm": 0,
+        "expiretm": 0,
+        "descr": {
+            "pair": order.text("pair"),
+            "aclass": "forex",
+            "type": order.text("type"),
+            "ordertype": order.text("ordertype"),
+            "price": price,
+            "price2": "0",
+            "leverage": "none",
+            "order": describe(&order.fields),
+            "close": "",
+        },
         "vol": order.text("volume"),
-    })
+        "vol_exec": filled.to_string(),
+        "cost": cost.to_string(),
+        "fee": "0",
+        "price": cost.over(filled).to_string(),
+        "stopprice": "0",
+        "limitprice": "0",
+        "misc": "",
+        "oflags": "fciq",
+    });
+    if order.state != State::Open {
+        shown["closetm"] = json!(at_s);
+    }
+    shown
 }
 
 fn describe(fields: &Fields) -> String {

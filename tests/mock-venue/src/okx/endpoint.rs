@@ -4,8 +4,11 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::{Fields, Refusal, bad_parameter, refusal};
-use crate::account::{Book, Order, text};
+use crate::account::{Venue, text};
+use crate::amount::Amount;
+use crate::book::{Book, Order, State, Trade};
 use crate::field::{Fault, Field, Kind, may, must};
+use crate::open::signed;
 
 /// One endpoint: its path after `/api/v5/`, and whether the body is a list of parameter lists.
 pub(super) struct Endpoint {
@@ -90,9 +93,10 @@ const CLOSE: &[Field] = &[
     may("tag", Kind::Id(16, "")),
 ];
 
-/// Source: vector okx-hmac-rest-11 (ccxt); `ccy` and `posSide` from the crate rust-okx 0.6.0.
+/// Source: vector okx-hmac-rest-11 (ccxt); `ccy` and `posSide` from the crate rust-okx 0.6.0. ccxt
+/// sends `lever` as a number, the documents show text.
 const LEVERAGE: &[Field] = &[
-    must("lever", Kind::Decimal),
+    must("lever", Kind::Number),
     must("mgnMode", MARGIN_MODE),
     may("ccy", Kind::Id(20, "")),
     may("instId", INSTRUMENT),
@@ -126,6 +130,12 @@ const WITHDRAW: &[Field] = &[
 
 pub(super) const ENDPOINTS: &[Endpoint] = &[
     get("account/balance", &[may("ccy", Kind::Text)], balance),
+    get("account/config", &[], |_, _, now_ms| {
+        Ok(vec_of(signed(Venue::Okx, "/api/v5/account/config", now_ms)))
+    }),
+    get("asset/currencies", &[may("ccy", Kind::Text)], |_, _, now_ms| {
+        Ok(vec_of(signed(Venue::Okx, "/api/v5/asset/currencies", now_ms)))
+    }),
     get("account/positions", &[may("instId", Kind::Text), may("instType", PRODUCT)], nothing),
     get("trade/order", NAME_ORDER, show),
     get("trade/orders-pending", LIST, list),
@@ -158,8 +168,7 @@ fn place(book: &mut Book, fields: &Fields, now_ms: i64) -> Result<Vec<Value>, Re
         return Err(bad_parameter(Fault::Malformed("px")));
     }
     let client_id = text(fields, "clOrdId");
-    if !client_id.is_empty() && book.position(|order| order.text("clOrdId") == client_id).is_some()
-    {
+    if book.is_taken("", client_id) {
         return Err(refusal(StatusCode::OK, "51016", "Duplicated client order ID"));
     }
 
@@ -168,56 +177,106 @@ fn place(book: &mut Book, fields: &Fields, now_ms: i64) -> Result<Vec<Value>, Re
         "clOrdId": client_id, "ordId": id, "sCode": "0", "sMsg": "",
         "tag": text(fields, "tag"), "ts": now_ms.to_string(),
     });
-    if kind == "limit" || kind == "post_only" {
-        book.open.push(Order { id, market: "", fields: fields.clone(), placed_ms: now_ms });
+    let state = match kind {
+        "limit" | "post_only" => State::Open,
+        "market" => State::Filled,
+        // Fill-or-kill finds nobody to fill it.
+        _ => State::Cancelled,
+    };
+    let order = Order {
+        id,
+        client_id: client_id.to_owned(),
+        market: "",
+        fields: fields.clone(),
+        placed_ms: now_ms,
+        state,
+        trade: trade(fields),
+    };
+    match book.place(order) {
+        Ok(_) => Ok(vec![placed]),
+        Err(_) => Err(refusal(StatusCode::OK, "51008", "Order failed. Insufficient balance")),
     }
-    Ok(vec![placed])
+}
+
+/// Spot alone moves balances. The size of a market order to buy is its cost unless `tgtCcy` says
+/// otherwise.
+fn trade(fields: &Fields) -> Option<Trade> {
+    let mut parts = text(fields, "instId").split('-');
+    let (Some(base), Some(quote), None) = (parts.next(), parts.next(), parts.next()) else {
+        return None;
+    };
+    let buys = text(fields, "side") == "buy";
+    let amount = |name| Amount::parse(text(fields, name));
+    let is_cost = match text(fields, "tgtCcy") {
+        "quote_ccy" => true,
+        "base_ccy" => false,
+        _ => buys && text(fields, "ordType") == "market",
+    };
+    let (size, cost) = if is_cost { (None, amount("sz")) } else { (amount("sz"), None) };
+    Trade::new((base, quote), buys, size, cost, amount("px"))
 }
 
 fn amend(book: &mut Book, fields: &Fields, _now_ms: i64) -> Result<Vec<Value>, Refusal> {
-    let index = named(book, fields, "51603", "Order does not exist")?;
+    let (code, reason) = ("51603", "Order does not exist");
+    let is_named = named(fields)?;
+    let index = book.position(is_named).ok_or_else(|| refusal(StatusCode::OK, code, reason))?;
     let changes = [("newPx", "px"), ("newSz", "sz")];
     if changes.iter().all(|(new, _)| !fields.contains_key(*new)) {
         return Err(bad_parameter(Fault::Missing("newSz")));
     }
-    let order = &mut book.open[index];
-    for (new, old) in changes {
-        if let Some(value) = fields.get(new) {
-            order.fields.insert(old.to_owned(), value.clone());
+    let order = book.amend(index, |order| {
+        for (new, old) in changes {
+            if let Some(value) = fields.get(new) {
+                order.fields.insert(old.to_owned(), value.clone());
+            }
         }
-    }
+        order.trade = trade(&order.fields);
+    });
     Ok(vec![json!({
-        "clOrdId": order.text("clOrdId"), "ordId": order.id,
+        "clOrdId": order.client_id, "ordId": order.id,
         "reqId": text(fields, "reqId"), "sCode": "0", "sMsg": "",
     })])
 }
 
 fn cancel(book: &mut Book, fields: &Fields, _now_ms: i64) -> Result<Vec<Value>, Refusal> {
-    let reason = "Order cancellation failed as the order does not exist.";
-    let index = named(book, fields, "51400", reason)?;
-    let order = book.open.remove(index);
+    let (code, reason) = ("51400", "Order cancellation failed as the order does not exist.");
+    let is_named = named(fields)?;
+    let index = book.position(is_named).ok_or_else(|| refusal(StatusCode::OK, code, reason))?;
+    let order = book.cancel(index);
     Ok(vec![json!({
-        "clOrdId": order.text("clOrdId"), "ordId": order.id, "sCode": "0", "sMsg": "",
+        "clOrdId": order.client_id, "ordId": order.id, "sCode": "0", "sMsg": "",
     })])
 }
 
 fn show(book: &mut Book, fields: &Fields, _now_ms: i64) -> Result<Vec<Value>, Refusal> {
-    let index = named(book, fields, "51603", "Order does not exist")?;
-    Ok(vec![describe(&book.open[index])])
+    let (code, reason) = ("51603", "Order does not exist");
+    let order = book.find(named(fields)?);
+    Ok(vec![describe(order.ok_or_else(|| refusal(StatusCode::OK, code, reason))?)])
 }
 
 fn list(book: &mut Book, fields: &Fields, _now_ms: i64) -> Result<Vec<Value>, Refusal> {
     let instrument = text(fields, "instId");
     let wanted = |order: &&Order| instrument.is_empty() || order.text("instId") == instrument;
-    Ok(book.open.iter().filter(wanted).map(describe).collect())
+    Ok(book.open().iter().filter(wanted).map(describe).collect())
 }
 
-fn balance(_book: &mut Book, _fields: &Fields, now_ms: i64) -> Result<Vec<Value>, Refusal> {
-    let detail = |ccy: &str, amount: &str| json!({ "ccy": ccy, "cashBal": amount, "eq": amount });
-    Ok(vec![json!({
-        "details": [detail("BTC", "2"), detail("USDT", "100000")],
-        "uTime": now_ms.to_string(),
-    })])
+fn balance(book: &mut Book, _fields: &Fields, now_ms: i64) -> Result<Vec<Value>, Refusal> {
+    let details = book.purses().iter().map(|purse| {
+        let (free, total) = (purse.free.to_string(), (purse.free + purse.locked).to_string());
+        json!({
+            "ccy": purse.asset, "cashBal": total, "eq": total, "availBal": free, "availEq": free,
+            "frozenBal": purse.locked.to_string(), "ordFrozen": purse.locked.to_string(),
+            "upl": "0", "liab": "0", "uTime": now_ms.to_string(),
+        })
+    });
+    Ok(vec![json!({ "details": details.collect::<Vec<_>>(), "uTime": now_ms.to_string() })])
+}
+
+fn vec_of(list: Value) -> Vec<Value> {
+    match list {
+        Value::Array(items) => items,
+        _ => Vec::new(),
+    }
 }
 
 fn nothing(_book: &mut Book, _fields: &Fields, _now_ms: i64) -> Result<Vec<Value>, Refusal> {
@@ -243,30 +302,53 @@ fn set_leverage(_book: &mut Book, fields: &Fields, _now_ms: i64) -> Result<Vec<V
 
 fn move_funds(book: &mut Book, fields: &Fields, _now_ms: i64) -> Result<Vec<Value>, Refusal> {
     let mut moved = json!({ "amt": fields["amt"], "ccy": fields["ccy"] });
-    let id = if fields.contains_key("toAddr") { "wdId" } else { "transId" };
-    moved[id] = Value::String(book.next_serial().to_string());
+    let leaves = fields.contains_key("toAddr");
+    if leaves {
+        let amount = Amount::parse(text(fields, "amt")).unwrap_or_default();
+        book.withdraw(text(fields, "ccy"), amount)
+            .map_err(|_| refusal(StatusCode::OK, "58350", "Insufficient balance"))?;
+        moved["chain"] = Value::from(text(fields, "chain"));
+        moved["clientId"] = Value::from(text(fields, "clientId"));
+    }
+    moved[if leaves { "wdId" } else { "transId" }] = Value::String(book.next_serial().to_string());
     Ok(vec![moved])
 }
 
 fn describe(order: &Order) -> Value {
+    let (filled, cost) = order.filled();
     let mut fields = order.fields.clone();
-    fields.insert("ordId".to_owned(), Value::from(order.id.as_str()));
-    fields.insert("state".to_owned(), Value::from("live"));
-    fields.insert("cTime".to_owned(), Value::from(order.placed_ms.to_string()));
+    let kind = if order.text("instId").ends_with("-SWAP") { "SWAP" } else { "SPOT" };
+    let at = order.placed_ms.to_string();
+    let state = match order.state {
+        State::Open => "live",
+        State::Cancelled => "canceled",
+        State::Filled => "filled",
+    };
+    let more = [
+        ("ordId", order.id.clone()),
+        ("clOrdId", order.client_id.clone()),
+        ("instType", kind.to_owned()),
+        ("state", state.to_owned()),
+        ("accFillSz", filled.to_string()),
+        ("avgPx", cost.over(filled).to_string()),
+        ("fee", "0".to_owned()),
+        ("cTime", at.clone()),
+        ("uTime", at),
+    ];
+    fields.extend(more.map(|(name, value)| (name.to_owned(), Value::from(value))));
     Value::Object(fields)
 }
 
-/// Finds the open order that the request names; `ordId` wins over `clOrdId` (unverified).
-fn named(book: &Book, fields: &Fields, code: &'static str, why: &str) -> Result<usize, Refusal> {
+/// Tells the order that the request names; `ordId` wins over `clOrdId` (unverified).
+fn named(fields: &Fields) -> Result<impl Fn(&Order) -> bool + '_, Refusal> {
     let (id, client_id) = (text(fields, "ordId"), text(fields, "clOrdId"));
     if id.is_empty() && client_id.is_empty() {
         let reason = "Either client order ID or order ID is required";
         return Err(refusal(StatusCode::OK, "51003", reason));
     }
     let instrument = text(fields, "instId");
-    let is_named = |order: &Order| {
-        let same = if id.is_empty() { order.text("clOrdId") == client_id } else { order.id == id };
+    Ok(move |order: &Order| {
+        let same = if id.is_empty() { order.client_id == client_id } else { order.id == id };
         same && order.text("instId") == instrument
-    };
-    book.position(is_named).ok_or_else(|| refusal(StatusCode::OK, code, why))
+    })
 }

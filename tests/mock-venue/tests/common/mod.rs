@@ -69,7 +69,7 @@ impl Bench {
         let clock_ms = Arc::new(AtomicI64::new(NOW_MS));
         let shared = Arc::clone(&clock_ms);
         let clock: Clock = Arc::new(move || shared.load(Ordering::SeqCst));
-        let venues = MockVenues::start(MockConfig { accounts, clock }).expect("start");
+        let venues = MockVenues::start(MockConfig::new(accounts, clock)).expect("start");
         Self { venues, clock_ms }
     }
 
