@@ -170,6 +170,9 @@ def formats():
     write("note", "checkpoint", (golden / "log" / "checkpoint").read_bytes())
     token = json.loads((golden / "wire" / "invite_token.json").read_text())
     write("token", "invite", token["text"])
+    url = "https://api.binance.com/api/v3/order?symbol=BTCUSDT&newClientOrderId=a%2Fb"
+    write("proxy", "plain", "/" + url)
+    write("proxy", "encoded", "/" + urllib.parse.quote(url, safe="~()*!.'"))
     venue = (HERE.parent / "src" / "venue.rs").read_text()
     for name in ("OKX_SCOPE", "KRAKEN_SCOPE"):
         text = venue.split(f'{name}: &str = r#"', 1)[1].split('"#', 1)[0]

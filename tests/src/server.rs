@@ -78,6 +78,8 @@ pub struct Ready {
     pub pid_front: i32,
     /// Process id of the core.
     pub pid_core: i32,
+    /// Process id of the egress.
+    pub pid_egress: i32,
 }
 
 /// A start that came to nothing.

@@ -67,6 +67,23 @@ impl Row {
         }
     }
 
+    /// A row of an RPC for bots, whose empty request lacks its id.
+    const fn bots(rpc: &'static str) -> Self {
+        Self {
+            rpc,
+            bot: "BAD_FIELD",
+            pricer: ROLE,
+            admin: NOT_SERVED,
+            guard: NOT_SERVED,
+            auditor: NOT_SERVED,
+            sealed: "SEALED",
+        }
+    }
+
+    fn service(&self) -> &'static str {
+        self.rpc.split('/').next().expect("a service")
+    }
+
     const fn admin(rpc: &'static str, answer: &'static str) -> Self {
         Self::operators(rpc, Some(answer), None, None)
     }
@@ -117,6 +134,8 @@ const TABLE: &[Row] = &[
     Row::admin("CredentialService/Enable", "NOT_FOUND"),
     Row::admin("CredentialService/Import", "BAD_FIELD"),
     Row::admin("CredentialService/List", OK),
+    Row::bots("ExecuteService/Execute"),
+    Row::bots("ExecuteService/ExecuteStream"),
     Row::operators("HaltService/Halt", Some("BAD_FIELD"), Some("BAD_FIELD"), None),
     Row::admin("HaltService/Resume", "BAD_FIELD"),
     Row::operators("HaltService/Status", Some(OK), Some(OK), None),
@@ -148,19 +167,19 @@ const TABLE: &[Row] = &[
     Row::operators("SealService/Seal", Some(OK), Some(OK), None).sealed(OK),
     Row::operators("SealService/Status", Some(OK), Some(OK), Some(OK)).sealed(OK),
     Row::admin("SealService/Unseal", "ALREADY_UNSEALED").sealed("SEALED_SECRET"),
-    Row {
-        rpc: "SignService/Sign",
-        bot: "BAD_FIELD",
-        pricer: ROLE,
-        admin: NOT_SERVED,
-        guard: NOT_SERVED,
-        auditor: NOT_SERVED,
-        sealed: "SEALED",
-    },
+    Row::bots("SignService/Sign"),
 ];
 
 /// RPCs whose request is no signed command.
-const UNSIGNED: &[&str] = &["ClientService/Enroll", "SignService/Sign"];
+const UNSIGNED: &[&str] = &[
+    "ClientService/Enroll",
+    "ExecuteService/Execute",
+    "ExecuteService/ExecuteStream",
+    "SignService/Sign",
+];
+
+/// Services of bots alone.
+const OF_BOTS: &[&str] = &["ExecuteService", "SignService"];
 
 const CALLERS: [&str; 5] = ["bot", "pricer", "admin", "guard", "auditor"];
 
@@ -274,7 +293,7 @@ async fn everybody_gets_what_the_table_says() {
             let expected = match row.of(who) {
                 NOT_SERVED => NOT_SERVED,
                 // Whether a client may sign at all is not said before the vault is open.
-                ROLE if row.rpc != "SignService/Sign" => ROLE,
+                ROLE if !OF_BOTS.contains(&row.service()) => ROLE,
                 _ => row.sealed,
             };
             if row.rpc == "SealService/Seal" && expected == OK {
@@ -366,14 +385,12 @@ async fn a_certificate_counts_on_its_own_listener_only() {
                 true => Vec::new(),
                 false => wire::request(Some(cast.signed(who, &method))),
             };
-            let service = row.rpc.split('/').next().expect("a service");
-            let expected = match (row.rpc, service) {
+            let for_clients = row.rpc == "PriceService/Put" || OF_BOTS.contains(&row.service());
+            let expected = match (row.rpc, row.service()) {
                 ("ClientService/Enroll", _) => NOT_SERVED,
                 (_, "ClientService") => "WRONG_LISTENER",
-                ("PriceService/Put" | "SignService/Sign", _) if listener == ready.bot => {
-                    "WRONG_LISTENER"
-                }
-                ("PriceService/Put" | "SignService/Sign", _) => NOT_SERVED,
+                _ if for_clients && listener == ready.bot => "WRONG_LISTENER",
+                _ if for_clients => NOT_SERVED,
                 _ if listener == ready.operator => "WRONG_LISTENER",
                 _ => NOT_SERVED,
             };

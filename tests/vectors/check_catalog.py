@@ -21,6 +21,8 @@ HERE = pathlib.Path(__file__).resolve().parent
 # What the catalogue takes for more dangerous than the list does: the documents know this path only as a POST, which
 # deletes a sub-account.
 STRONGER = {("GET", "/v5/user/del-submember"): {"class": "keys"}}
+# What ccxt has twice, with a key and without: market data for everybody.
+OPEN = {("GET", "/v5/market/instruments-info"): {"class": "public"}}
 CLASSES = {"public", "read", "trade", "cancel", "account", "transfer", "withdraw", "keys", "logon", "other"}
 TYPES = {
     "string", "text", "decimal", "signed_decimal", "integer", "bool", "enum", "symbol", "symbols", "id",
@@ -39,8 +41,9 @@ KEY_TYPES = {"hmac", "rsa", "ed25519", "es256", "legacy-hmac"}
 PARTS = {"method", "host", "path", "query", "body"}
 MARGIN_MODES = {"cash", "cross", "isolated"}
 SIZE_UNITS = {"base", "quote", "unknown"}
+RESPONSE_KEYS = {"order_id", "error_code", "source"}
 HEAD_KEYS = {
-    "title", "environments", "signature", "rights", "defaults", "order_type", "tif", "margin_mode", "product", "size",
+    "response", "title", "environments", "signature", "rights", "defaults", "order_type", "tif", "margin_mode", "product", "size",
 }
 PART_KEYS = {"format", "venue", "sources", "shape", "operation"}
 SIGNATURE_KEYS = {
@@ -143,6 +146,14 @@ def check_head(catalog, find):
             find(f"signature.variant: unknown key {key}")
         for kind in set(variant.get("key_types", [])) - set(signature.get("key_types", [])):
             find(f"signature.variant: {kind} is no key type of the venue")
+
+
+    response = catalog.get("response", {})
+    for key in set(response) - RESPONSE_KEYS:
+        find(f"response: unknown key {key}")
+    for pointer in [*response.get("order_id", []), *response.get("error_code", [])]:
+        if not re.fullmatch(r"(/[A-Za-z0-9_-]+)+", pointer):
+            find(f"response: {pointer} is no JSON pointer")
 
 
 def check_shapes(catalog, find):
@@ -312,7 +323,7 @@ def check_operations(catalog, rows, find):
         if op is None:
             find(f"{' '.join(key)}: missing")
             continue
-        row = row | STRONGER.get(key, {})
+        row = row | STRONGER.get(key, {}) | OPEN.get(key, {})
         for field in ("class", "tag", "note", "sensitive"):
             if op.get(field) != row.get(field):
                 find(f"{' '.join(key)}: {field} is {op.get(field)!r}, the list says {row.get(field)!r}")
@@ -330,6 +341,8 @@ def check_sources(catalog, find):
     cited = [("signature", catalog["signature"].get("source"))]
     if "client_order_id_source" in catalog["signature"]:
         cited.append(("signature.client_order_id", catalog["signature"]["client_order_id_source"]))
+    if "response" in catalog:
+        cited.append(("response", catalog["response"].get("source")))
     for variant in catalog["signature"].get("variant", []):
         cited.append(("signature.variant", variant.get("source")))
     if "rights" in catalog:

@@ -6,11 +6,13 @@ use std::time::{Duration, SystemTime};
 
 use tonic::Request;
 use tonic::transport::Channel;
+use vault_proto::v1::execute_service_client::ExecuteServiceClient;
 use vault_proto::v1::price_service_client::PriceServiceClient;
 use vault_proto::v1::sign_service_client::SignServiceClient;
 use vault_proto::v1::{
-    PutPricesCommand, PutPricesRequest, Quote, QuoteAnswer, Receipt, SignRequest, SignResponse,
-    SignedRequest, VenueRequest,
+    ExecuteRequest, ExecuteResponse, ExecuteStreamResponse, Header, LimitLeft, PutPricesCommand,
+    PutPricesRequest, Quote, QuoteAnswer, Receipt, SignRequest, SignResponse, SignedRequest,
+    VenueRequest, execute_stream_response,
 };
 
 use crate::command::{NO_RANDOMNESS, signed_command};
@@ -48,6 +50,51 @@ pub struct Signed {
     /// What is left under each cap after it, by the cap's name: `orders/1m`, `notional_usd/24h`.
     /// Decimals.
     pub limits_left: BTreeMap<String, String>,
+}
+
+/// What is to be sent to a venue by the vault.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ExecuteOrder {
+    /// 1 to 64 of `A-Z a-z 0-9 _ -`, unique per client; `None` takes 32 random hex digits. The vault
+    /// never sends anything twice under one id.
+    pub request_id: Option<String>,
+    /// Name of a credential; empty for a public endpoint.
+    pub credential: String,
+    /// The request, without time, nonce, api key and signature.
+    pub request: VenueRequest,
+    /// How long to wait for the venue's answer; `None` waits as long as the vault does.
+    pub timeout: Option<Duration>,
+}
+
+/// A venue's response, and where the log says that the request was sent.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Executed {
+    /// The id that was given or made.
+    pub request_id: String,
+    /// The venue's HTTP status.
+    pub status: u16,
+    /// The venue's headers, as far as the vault passes them on.
+    pub headers: Vec<Header>,
+    /// The venue's body.
+    pub body: Vec<u8>,
+    /// From the moment the vault had the request on disk until the venue's status line.
+    pub latency: Duration,
+    /// Where its entry is in the log; `None` for a public endpoint.
+    pub receipt: Option<Receipt>,
+    /// Place in the order of decisions.
+    pub seq: u64,
+    /// As in [`Signed`].
+    pub notional_usd: Option<String>,
+    /// As in [`Signed`].
+    pub limits_left: BTreeMap<String, String>,
+}
+
+/// A venue's response that comes in pieces.
+#[derive(Debug)]
+pub struct ExecutedStream {
+    /// Everything but the body, which is empty.
+    pub head: Executed,
+    pieces: tonic::Streaming<ExecuteStreamResponse>,
 }
 
 /// A bot's or pricer's connection to the vault. It renews its identity by itself when two thirds of the
@@ -122,12 +169,47 @@ impl Client {
             receipt,
             seq: answer.seq,
             notional_usd: Some(answer.notional_usd).filter(|notional| !notional.is_empty()),
-            limits_left: answer
-                .limits_left
-                .into_iter()
-                .map(|limit| (limit.limit, limit.left))
-                .collect(),
+            limits_left: by_name(answer.limits_left),
         })
+    }
+
+    /// Has one request judged, signed and sent by the vault. Nothing is asked twice: after an error
+    /// other than [`ClientError::Refused`] the outcome is not known, and the same order with the same
+    /// `request_id` learns it without being sent again.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Refused`] with the vault's reason: `OUTCOME_UNKNOWN` means that the venue may
+    /// have the request, every other one that it has not.
+    pub async fn execute(&self, order: ExecuteOrder) -> Result<Executed, ClientError> {
+        let (request_id, request) = execute_request(order)?;
+        let mut service = self.execute_service();
+        let answer = service.execute(request).await.map_err(ClientError::from_status)?;
+        executed(request_id, answer.into_inner())
+    }
+
+    /// As [`Client::execute`], for responses that are too long for one message.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::execute`].
+    pub async fn execute_stream(&self, order: ExecuteOrder) -> Result<ExecutedStream, ClientError> {
+        let (request_id, request) = execute_request(order)?;
+        let mut service = self.execute_service();
+        let answer = service.execute_stream(request).await.map_err(ClientError::from_status)?;
+        let mut pieces = answer.into_inner();
+        match pieces.message().await.map_err(ClientError::from_status)?.and_then(|piece| piece.part)
+        {
+            Some(execute_stream_response::Part::Head(head)) => {
+                Ok(ExecutedStream { head: executed(request_id, head)?, pieces })
+            }
+            _ => Err(ClientError::Protocol("a response without a head")),
+        }
+    }
+
+    fn execute_service(&self) -> ExecuteServiceClient<Channel> {
+        ExecuteServiceClient::new(self.current.connection().channel)
+            .max_decoding_message_size(EXECUTE_BYTES_MAX)
     }
 
     async fn sign_once(&self, request: SignRequest) -> Result<SignResponse, ClientError> {
@@ -167,6 +249,56 @@ impl Client {
     pub async fn renew(&self) -> Result<(), ClientError> {
         self.current.renew().await
     }
+}
+
+impl ExecutedStream {
+    /// The next piece of the body; `None` at its end.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`]: the body is not whole.
+    pub async fn next(&mut self) -> Result<Option<Vec<u8>>, ClientError> {
+        let piece = self.pieces.message().await.map_err(ClientError::from_status)?;
+        match piece.map(|piece| piece.part) {
+            None => Ok(None),
+            Some(Some(execute_stream_response::Part::Body(bytes))) => Ok(Some(bytes)),
+            Some(_) => Err(ClientError::Protocol("a piece of a body is none")),
+        }
+    }
+}
+
+fn execute_request(order: ExecuteOrder) -> Result<(String, Request<ExecuteRequest>), ClientError> {
+    let request_id = match order.request_id {
+        Some(request_id) => request_id,
+        None => random_id()?,
+    };
+    let mut request = Request::new(ExecuteRequest {
+        request_id: request_id.clone(),
+        credential: order.credential,
+        request: Some(order.request),
+    });
+    request.set_timeout(order.timeout.unwrap_or(EXECUTE_TIMEOUT));
+    Ok((request_id, request))
+}
+
+fn executed(request_id: String, answer: ExecuteResponse) -> Result<Executed, ClientError> {
+    let execution = answer.execution.unwrap_or_default();
+    Ok(Executed {
+        request_id,
+        status: u16::try_from(answer.status)
+            .map_err(|_| ClientError::Protocol("a status is none of HTTP"))?,
+        headers: answer.headers,
+        body: answer.body,
+        latency: Duration::from_micros(answer.latency_us),
+        receipt: execution.receipt,
+        seq: execution.seq,
+        notional_usd: Some(execution.notional_usd).filter(|notional| !notional.is_empty()),
+        limits_left: by_name(execution.limits_left),
+    })
+}
+
+fn by_name(limits: Vec<LimitLeft>) -> BTreeMap<String, String> {
+    limits.into_iter().map(|limit| (limit.limit, limit.left)).collect()
 }
 
 impl Current {
@@ -209,4 +341,8 @@ fn random_id() -> Result<String, ClientError> {
 const PUT_PRICES: &str = "vault.v1.PriceService/Put";
 /// As long as the vault itself gives a request.
 const SIGN_TIMEOUT: Duration = Duration::from_secs(5);
+/// As long as the vault itself waits for a venue.
+const EXECUTE_TIMEOUT: Duration = Duration::from_secs(35);
+/// A body of the largest size that the vault answers with at once, and what is around it.
+const EXECUTE_BYTES_MAX: usize = 2 << 20;
 const LOOK_INTERVAL: Duration = Duration::from_secs(20);

@@ -2,7 +2,8 @@
 //!
 //! [`Identity`] is a folder with a key and a certificate: [`Identity::enroll`] makes it from an
 //! invite token, [`Identity::load`] reads it, [`Identity::renew`] replaces key and certificate.
-//! [`Client`] signs for bots and puts prices for pricers; [`Operator`] has one method for each RPC of
+//! [`Client`] signs and executes for bots and puts prices for pricers; [`Proxied`] sends a bot's HTTP
+//! requests through the vault as they are; [`Operator`] has one method for each RPC of
 //! operators, whose commands it signs unseen. Every failure is a [`ClientError`].
 //!
 //! The library never sends a private key, a passphrase or an imported secret in the clear: keys stay
@@ -18,18 +19,20 @@ mod folder;
 mod identity;
 mod key;
 mod operator;
+mod proxied;
 mod renew;
 mod request;
 mod transport;
 
 pub use approval::approve_scope;
-pub use client::{Client, SignOrder, Signed};
+pub use client::{Client, ExecuteOrder, Executed, ExecutedStream, SignOrder, Signed};
 pub use command::signed_command;
 pub use enroll::EnrollOptions;
 pub use error::{ClientError, IdentityError, Refusal};
 pub use identity::{Identity, role_from_word, role_word};
 pub use key::KeyType;
 pub use operator::{EntryStream, Invited, Operator};
+pub use proxied::{Proxied, ProxiedBody};
 pub use request::{UrlError, get, post, venue_request};
 pub use vault_model::SecretBytes;
 pub use vault_proto as proto;

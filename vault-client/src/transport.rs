@@ -49,6 +49,13 @@ pub(crate) fn connect_lazy(identity: &Identity) -> Result<Channel, ClientError> 
     Ok(endpoint(&target)?.connect_with_connector_lazy(connector(target, tls)))
 }
 
+/// As [`connect`], for HTTP/2 without gRPC.
+pub(crate) async fn connect_http(identity: &Identity) -> Result<Stream, ClientError> {
+    let target = Target::parse(identity.address())?;
+    let stream = dial(target, mutual_tls(identity)?).await;
+    Ok(TokioIo::new(stream.map_err(|fault| ClientError::from_transport(Box::new(fault)))?))
+}
+
 /// Connects without a certificate of ours to a server whose CA has the given fingerprint.
 pub(crate) async fn connect_pinned(
     address: &str,
@@ -121,7 +128,8 @@ impl Target {
     }
 }
 
-type Stream = TokioIo<tokio_rustls::client::TlsStream<TcpStream>>;
+pub(crate) type Tls = tokio_rustls::client::TlsStream<TcpStream>;
+pub(crate) type Stream = TokioIo<Tls>;
 
 fn connector(
     target: Target,
@@ -134,25 +142,25 @@ fn connector(
 > + Send
 + 'static {
     tower::service_fn(move |_| {
-        let target = target.clone();
-        let tls = TlsConnector::from(config.clone());
-        async move {
-            let dial = TcpStream::connect(target.address.as_str());
-            let tcp = within(DIAL_TIMEOUT, dial).await?.map_err(ConnectFault::Dial)?;
-            tcp.set_nodelay(true).map_err(ConnectFault::Dial)?;
-            let handshake = tls.connect(target.name, tcp);
-            let mut stream =
-                within(HANDSHAKE_TIMEOUT, handshake).await?.map_err(ConnectFault::Tls)?;
-            // In TLS 1.3 a server refuses our certificate after our half of the handshake is done.
-            // HTTP/2 lets it speak first: its settings, or the alert. Nothing is consumed here.
-            let first = within(HANDSHAKE_TIMEOUT, stream.fill_buf()).await?;
-            let closed = first.map_err(ConnectFault::Tls)?.is_empty();
-            if closed {
-                return Err(ConnectFault::Tls(io::ErrorKind::UnexpectedEof.into()));
-            }
-            Ok(TokioIo::new(stream))
-        }
+        let (target, tls) = (target.clone(), config.clone());
+        async move { Ok(TokioIo::new(dial(target, tls).await?)) }
     })
+}
+
+async fn dial(target: Target, tls: Arc<ClientConfig>) -> Result<Tls, ConnectFault> {
+    let dial = TcpStream::connect(target.address.as_str());
+    let tcp = within(DIAL_TIMEOUT, dial).await?.map_err(ConnectFault::Dial)?;
+    tcp.set_nodelay(true).map_err(ConnectFault::Dial)?;
+    let handshake = TlsConnector::from(tls).connect(target.name, tcp);
+    let mut stream = within(HANDSHAKE_TIMEOUT, handshake).await?.map_err(ConnectFault::Tls)?;
+    // In TLS 1.3 a server refuses our certificate after our half of the handshake is done.
+    // HTTP/2 lets it speak first: its settings, or the alert. Nothing is consumed here.
+    let first = within(HANDSHAKE_TIMEOUT, stream.fill_buf()).await?;
+    let closed = first.map_err(ConnectFault::Tls)?.is_empty();
+    if closed {
+        return Err(ConnectFault::Tls(io::ErrorKind::UnexpectedEof.into()));
+    }
+    Ok(stream)
 }
 
 async fn within<F: Future>(limit: Duration, work: F) -> Result<F::Output, ConnectFault> {

@@ -1,7 +1,7 @@
-//! The far side of a re-exec: what the supervisor started, before the front or the core takes over.
+//! The far side of a re-exec: what the supervisor started, before front, core or egress takes over.
 //!
 //! A child gets everything by arguments and inherited descriptors; neither holds a secret. The front
-//! opens no file.
+//! opens no file; the egress none once it has read its configuration.
 
 use std::fmt;
 use std::io::Write as _;
@@ -15,6 +15,7 @@ use ipnet::IpNet;
 use rustix::process::{DumpableBehavior, Resource, Rlimit, Signal};
 use serde::{Deserialize, Serialize};
 use vault_core::{CoreConfig, DataDir};
+use vault_egress::EgressConfig;
 use vault_front::{FrontConfig, Limits, ListenerConfig};
 use vault_ipc::Listener;
 
@@ -29,6 +30,8 @@ pub struct FrontSpec {
     pub supervisor: u32,
     /// Descriptor of the channel to the core.
     pub core_fd: RawFd,
+    /// Descriptor of the channel from the egress.
+    pub egress_fd: RawFd,
     /// Descriptor on which one byte says that the front is up.
     pub up_fd: RawFd,
     /// Listening sockets.
@@ -49,12 +52,28 @@ pub struct ListenerSpec {
     pub proxied_from: Vec<IpNet>,
 }
 
+/// What the egress is told. The rest it reads in `config.toml` itself.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct EgressSpec {
+    /// Process id of the supervisor.
+    pub supervisor: u32,
+    /// Descriptor of the channel to the core.
+    pub core_fd: RawFd,
+    /// Descriptor of the channel to the front.
+    pub front_fd: RawFd,
+    /// Descriptor on which one byte says that the egress is up.
+    pub up_fd: RawFd,
+}
+
 /// What the core is told. The rest it reads in `config.toml` itself.
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct CoreSpec {
     /// Process id of the supervisor.
     pub supervisor: u32,
+    /// Descriptor of the channel to the egress.
+    pub egress_fd: RawFd,
     /// Descriptor of the channel to the front.
     pub front_fd: RawFd,
     /// Descriptor of the channel to the supervisor.
@@ -74,6 +93,9 @@ pub enum ChildError {
     /// From the core itself.
     #[error(transparent)]
     Core(#[from] vault_core::CoreError),
+    /// From the egress itself.
+    #[error(transparent)]
+    Egress(#[from] vault_egress::EgressError),
     /// From the front itself.
     #[error(transparent)]
     Front(#[from] vault_front::FrontError),
@@ -110,12 +132,37 @@ pub fn front(spec: &str) -> Result<(), ChildError> {
     };
     let config = FrontConfig {
         core: stream(spec.core_fd)?,
+        egress: stream(spec.egress_fd)?,
         listeners: spec.listeners.into_iter().map(listener).collect::<Result<_, _>>()?,
         limits: Limits::default(),
     };
     up.write_all(&[1]).map_err(ChildError::Setup)?;
     drop(up);
     Ok(vault_front::run(config)?)
+}
+
+/// Runs the egress until its channel to the core ends.
+///
+/// # Errors
+///
+/// [`ChildError`].
+pub fn egress(data: &Path, spec: &str) -> Result<(), ChildError> {
+    let spec: EgressSpec = serde_json::from_str(spec).map_err(|_| ChildError::Spec)?;
+    confine(spec.supervisor, c"vault-egress")?;
+    let config = Config::load(data)?;
+    telemetry::init(config.log);
+    let mut up = stream(spec.up_fd)?;
+    let egress_config = EgressConfig {
+        core: stream(spec.core_fd)?,
+        front: stream(spec.front_fd)?,
+        limits: config.egress.limits(),
+        roots_pem: config.egress.roots(data)?,
+        sources: config.egress.sources(),
+        overrides: config.egress.overrides(data)?,
+    };
+    up.write_all(&[1]).map_err(ChildError::Setup)?;
+    drop(up);
+    Ok(vault_egress::run(egress_config)?)
 }
 
 /// Runs the core until it is shut down or sealed.
@@ -138,13 +185,15 @@ pub fn core(data: &Path, spec: &str) -> Result<(), ChildError> {
         public: config.public_addresses(spec.ports),
         segment_bytes: *config.audit.segment_bytes.get_ref(),
         disk_free_min_bytes: config.audit.disk_free_min_bytes,
+        egress_timeout_ms: *config.egress.timeout_ms.get_ref(),
         catalog_additions: config.catalog_additions(data)?,
         geoip: config.geoip(data),
         unseal_key_file: config.unseal_key_file(credentials.as_deref())?,
         stay_sealed: spec.stay_sealed,
     };
     let (front, supervisor) = (stream(spec.front_fd)?, stream(spec.supervisor_fd)?);
-    Ok(vault_core::run(core_config, front, supervisor)?)
+    let egress = stream(spec.egress_fd)?;
+    Ok(vault_core::run(core_config, front, supervisor, egress)?)
 }
 
 /// Text that names the build: the version and, if the build was told, the commit.
@@ -229,13 +278,14 @@ impl Inheritance {
 
 #[cfg(test)]
 mod tests {
-    use super::{ChildError, chain, core, front};
+    use super::{ChildError, chain, core, egress, front};
 
     #[test]
     fn nobody_but_a_supervisor_starts_a_child() {
         assert!(matches!(front("{}"), Err(ChildError::Spec)));
         let other = r#"{"supervisor":1,"front_fd":3,"supervisor_fd":4}"#;
         assert!(matches!(core("/nowhere".as_ref(), other), Err(ChildError::Spec)));
+        assert!(matches!(egress("/nowhere".as_ref(), other), Err(ChildError::Spec)));
     }
 
     #[test]

@@ -70,6 +70,13 @@ enum Command {
         spec: String,
     },
     /// The supervisor's own
+    #[command(name = "__egress", hide = true)]
+    Egress {
+        #[command(flatten)]
+        data: Data,
+        spec: String,
+    },
+    /// The supervisor's own
     #[command(name = "__front", hide = true)]
     Front { spec: String },
 }
@@ -122,6 +129,9 @@ pub fn main() -> ExitCode {
         Command::Core { data, spec } => return ended("core", &child::core(data.as_ref(), &spec)),
         #[cfg(feature = "demo")]
         Command::Demo(arguments) => demo::run(output, &arguments),
+        Command::Egress { data, spec } => {
+            return ended("egress", &child::egress(data.as_ref(), &spec));
+        }
         Command::Front { spec } => return ended("front", &child::front(&spec)),
         Command::Init(arguments) => init::run(output, arguments),
         Command::Operator(command) => operator::run(output, command),

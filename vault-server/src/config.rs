@@ -4,6 +4,7 @@
 //! column. `docs/reference/configuration.md` explains each key.
 
 mod address;
+mod egress;
 mod template;
 
 use std::net::SocketAddr;
@@ -15,6 +16,7 @@ use toml::Spanned;
 use vault_core::{CatalogAddition, PublicAddresses};
 
 pub use self::address::{HostPort, ServerName};
+pub use self::egress::Egress;
 pub use self::template::NewConfig;
 
 /// The file's name inside the data directory.
@@ -36,6 +38,8 @@ pub struct Config {
     pub catalog: Catalog,
     /// The clock; for tests.
     pub clock: Clock,
+    /// How the vault speaks to venues.
+    pub egress: Egress,
     /// In which country an address is.
     pub geoip: Geoip,
     /// Where calls come in.
@@ -281,6 +285,9 @@ impl Config {
                 return Some((networks.span().start, message));
             }
             _ => {}
+        }
+        if let Some(found) = self.egress.inconsistency(self.development) {
+            return Some(found);
         }
         if *self.audit.segment_bytes.get_ref() < vault_audit::SEGMENT_BYTES_MIN {
             let message = "segment_bytes must be at least 65536";

@@ -1,5 +1,5 @@
-//! `vault-server run`: binds the listeners, starts front and core, and sees to it that both live or
-//! none does.
+//! `vault-server run`: binds the listeners, starts front, core and egress, and sees to it that all
+//! live or none does.
 //!
 //! The supervisor parses nothing that strangers send and holds no key. It owns the local socket and
 //! relays its calls. One thread, one loop: processes are started by fork and exec, which is safe
@@ -33,7 +33,7 @@ use vault_ipc::{
     Frame, FrameError, Kind, Listener, LocalCall, LocalOperation, Reply, Restart, State,
 };
 
-use self::children::Children;
+use self::children::{Children, Pids};
 use self::listener::{BindError, Listeners};
 use self::relay::Relay;
 use crate::config::{self, Config, ConfigError};
@@ -55,7 +55,7 @@ pub enum RunError {
     /// The channel to the core says what no core says.
     #[error("the channel to the core broke")]
     Channel(#[from] FrameError),
-    /// A child ended without being asked to; the other was stopped.
+    /// A child ended without being asked to; the others were stopped.
     #[error("{0}; everything is stopped")]
     ChildDied(String),
     /// A catalogue file of the operator's own cannot be used.
@@ -122,9 +122,11 @@ pub fn run(data: &Path, stay_sealed: bool) -> Result<(), RunError> {
     let data = std::path::absolute(data).map_err(setup("find the data directory"))?;
     let _lock = claim(&data)?;
     let config = Config::load(&data)?;
-    // The core reads them again; here a mistake is said before anything is started.
+    // The children read them again; here a mistake is said before anything is started.
     vault_core::check_catalog(&config.catalog_additions(&data)?)?;
     config.geoip(&data).map_or(Ok(()), |path| vault_core::check_geoip(&path))?;
+    config.egress.roots(&data)?;
+    config.egress.overrides(&data)?;
     telemetry::init(config.log);
     confine()?;
 
@@ -164,7 +166,7 @@ struct Supervisor {
     restarted: bool,
     signals: Signals,
     socket: PathBuf,
-    /// The core's answer to our own question, until the front is up too.
+    /// The core's answer to our own question, until the others are up too.
     up: Option<StatusResponse>,
 }
 
@@ -179,7 +181,7 @@ impl Supervisor {
             for frame in self.children.channel.receive(FRAMES_MAX, usize::MAX)? {
                 self.take(&frame)?;
             }
-            if self.children.is_front_up()
+            if self.children.are_up()
                 && let Some(status) = self.up.take()
             {
                 self.announce(&status);
@@ -223,9 +225,7 @@ impl Supervisor {
     fn wait(&self) -> io::Result<()> {
         let channel = &self.children.channel;
         let mut fds = vec![PollFd::new(&self.signals.pipe, PollFlags::IN)];
-        if let Some(up) = self.children.up_fd() {
-            fds.push(PollFd::new(up, PollFlags::IN));
-        }
+        fds.extend(self.children.up_fds().map(|up| PollFd::new(up, PollFlags::IN)));
         // A stream that has ended is readable for ever.
         if !channel.has_ended() {
             let writing = if channel.is_writing() { PollFlags::OUT } else { PollFlags::empty() };
@@ -308,7 +308,7 @@ impl Supervisor {
     /// Tells the machine that started us that the vault is up, and where.
     fn announce(&self, status: &StatusResponse) {
         let text = |address: Option<SocketAddr>| address.map(|address| address.to_string());
-        let (pid_front, pid_core) = self.children.pids();
+        let Pids { front: pid_front, core: pid_core, egress: pid_egress } = self.children.pids();
         let event = json!({
             "event": if self.restarted { "restarted" } else { "ready" },
             "state": state_word(status.state()),
@@ -320,12 +320,13 @@ impl Supervisor {
             "pid": std::process::id(),
             "pid_front": pid_front,
             "pid_core": pid_core,
+            "pid_egress": pid_egress,
         });
         let mut out = io::stdout().lock();
         // Nobody need listen.
         let _ = writeln!(out, "{event}").and_then(|()| out.flush());
         let (state, development) = (state_word(status.state()), status.development);
-        tracing::info!(state, development, pid_front, pid_core, "vault is up");
+        tracing::info!(state, development, pid_front, pid_core, pid_egress, "vault is up");
         if !status.reason.is_empty() {
             tracing::warn!(reason = status.reason, "vault refuses to unseal");
         }

@@ -89,6 +89,24 @@ impl Drop for Serving {
     }
 }
 
+/// Whether the machine has this program.
+fn is_there(program: &str) -> bool {
+    let mut command = Command::new(program);
+    command.arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
+}
+
+/// What a printed command gets for an answer.
+fn curl(about: &Value, what: &str) -> (u64, Value) {
+    let command = about["proxy"]["curl"][what].as_str().expect("a command");
+    let command =
+        format!("{command} --silent --show-error --max-time 20 --write-out '\\n%{{http_code}}'");
+    let output = Command::new("sh").args(["-c", &command]).output().expect("run");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).expect("text");
+    let (body, status) = text.rsplit_once('\n').expect("a body and a status");
+    (status.parse().expect("a status"), serde_json::from_str(body).expect("JSON"))
+}
+
 #[test]
 fn every_step_holds() {
     let temporary = tempfile::tempdir().expect("a folder");
@@ -117,6 +135,10 @@ fn every_step_holds() {
         "remedies  execute",
         "assume          venue_checks",
         "closure_widest  POST /api/v3/order",
+        "arrived   GET https://api.binance.com/api/v3/openOrders?symbol=BTCUSDT, once, and nothing else",
+        "the bot has the answer, and no signature",
+        "X-MBX-APIKEY: countersign:binance-plain",
+        "422 CLASS_NOT_GRANTABLE",
     ] {
         let is_there = details.iter().any(|detail| detail.lines().any(|found| found == line));
         assert!(is_there, "{line} is in none of {details:?}");
@@ -181,6 +203,18 @@ fn serves_until_a_signal_comes() {
         std::net::TcpStream::connect(address).expect("connected");
     }
     assert!(about["example"].as_str().is_some_and(|example| example.contains(" sign ")));
+    for file in ["cert", "key", "ca"] {
+        let path = about["proxy"][file].as_str().expect("a path");
+        assert!(Path::new(path).is_file(), "{file}");
+    }
+    if is_there("curl") {
+        assert_eq!(curl(about, "read").0, 200);
+        let (status, order) = curl(about, "order");
+        assert!(status == 200 && order["status"] == "NEW", "{status} {order}");
+        let (status, denial) = curl(about, "withdrawal");
+        assert_eq!(status, 422);
+        assert_eq!(denial["countersign"]["reason"], "CLASS_NOT_GRANTABLE");
+    }
 
     assert_eq!(serving.end(Signal::TERM), Some(0));
     assert!(is_gone(serving.vault_pid()));

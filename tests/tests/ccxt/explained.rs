@@ -42,6 +42,14 @@ const EXPLANATIONS: &[Explanation] = &[
         source: "ccxt 4.5.90 bybit.py describe()['api']['public']",
     },
     Explanation {
+        venue: "bybit",
+        kind: Kind::Signed,
+        concerns: |name| name == "GET /v5/market/instruments-info",
+        reason: "ccxt has it twice, as market data for everybody and with a key; load_markets() asks \
+                 without one",
+        source: "ccxt 4.5.90 bybit.py describe()['api']['public'], fetch_spot_markets()",
+    },
+    Explanation {
         venue: "binance",
         kind: Kind::Signed,
         concerns: |name| BINANCE_KEY_ALONE.contains(&name),

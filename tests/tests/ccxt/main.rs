@@ -12,6 +12,7 @@
 mod binding;
 mod explained;
 mod python;
+mod undressed;
 
 // Generated requests are vectors like any others, and the same code runs them.
 #[allow(dead_code, reason = "shared with the conformance test, which uses more of it")]
@@ -48,6 +49,17 @@ const JUDGED: &[(&str, &str, usize)] = &[
 
 /// How many requests are generated for each venue and type of key.
 const COUNT: usize = 300;
+
+/// How many requests each class of ccxt makes at the least, with all its types of keys.
+const CALLS: &[(&str, usize)] = &[
+    ("binance", 90),
+    ("binancecoinm", 25),
+    ("binanceusdm", 25),
+    ("bybit", 80),
+    ("coinbase", 50),
+    ("kraken", 20),
+    ("okx", 30),
+];
 
 /// What chooses them.
 const SEED: u64 = 20_261_122;
@@ -117,6 +129,30 @@ fn ccxt_and_the_vault_sign_alike() {
         }
     }
     assert_eq!(failed, 0, "ccxt and the vault differ at {failed} of {} kinds", JUDGED.len());
+}
+
+/// Stock ccxt, with a placeholder for the API key, makes no request that the vault cannot read.
+#[test]
+fn what_ccxt_sends_is_undressed_and_read() {
+    let Some(python) = python::find() else { return };
+    let registry = Registry::bundled().expect("the catalogues load");
+    let lines = python.run("calls.py", &[]);
+    let calls: Vec<undressed::Call> =
+        lines.lines().map(|line| serde_json::from_str(line).expect("a call")).collect();
+    let counts = undressed::counts(&calls);
+    say(&format!("ccxt: requests through the vault: {counts:?}"));
+    for &(exchange, at_least) in CALLS {
+        let count = counts.get(exchange).copied().unwrap_or_default();
+        assert!(count >= at_least, "{exchange}: {count} requests, not {at_least}");
+    }
+
+    // What stock ccxt was seen to ask for while it loads markets, trades and withdraws.
+    let must = serde_json::from_str(include_str!("../../vectors/ccxt/must-call.json"));
+    let missing = undressed::missing(&calls, &must.expect("operations by class of ccxt"));
+    assert_eq!(missing, Vec::<String>::new(), "not asked for");
+
+    let found = undressed::judge(&registry, &calls);
+    assert!(found.is_empty(), "{} of {}:\n{}", found.len(), calls.len(), found.join("\n"));
 }
 
 /// How many there are of each kind, and the first of them.

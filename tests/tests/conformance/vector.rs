@@ -379,6 +379,7 @@ fn wire(request: &Value) -> Result<WireRequest, Miss> {
         query: text_or_empty(request, "/query"),
         headers: Vec::new(),
         body: bytes(request.get("body"))?,
+        secrets: Vec::new(),
     })
 }
 

@@ -68,8 +68,8 @@ impl Hunt {
         let builder = if reads_memory() { builder.user(NOBODY, NOBODY) } else { builder };
         let vault = builder.start().await;
         if reads_memory() {
-            let Ready { pid, pid_front, pid_core, .. } = *vault.ready();
-            for pid in [pid, pid_front, pid_core] {
+            let Ready { pid, pid_front, pid_core, pid_egress, .. } = *vault.ready();
+            for pid in [pid, pid_front, pid_core, pid_egress] {
                 assert_eq!(users(pid), [NOBODY; 4], "the vault runs unprivileged");
             }
         }
@@ -238,11 +238,18 @@ impl Hunt {
         names
     }
 
-    /// Command line and environment of all three, memory of the two that hold no keys.
+    /// Command line and environment of all four, memory of the two that see what callers send. What
+    /// egress holds while it sends is searched in `proxy/memory.rs`.
     pub fn search_processes(&mut self, stage: &str) {
         let searcher = Searcher::new(&self.canaries);
-        let Ready { pid, pid_front, pid_core, .. } = *self.vault.ready();
-        for (process, pid) in [("supervisor", pid), ("front", pid_front), ("core", pid_core)] {
+        let Ready { pid, pid_front, pid_core, pid_egress, .. } = *self.vault.ready();
+        let all = [
+            ("supervisor", pid),
+            ("front", pid_front),
+            ("core", pid_core),
+            ("egress", pid_egress),
+        ];
+        for (process, pid) in all {
             for file in ["cmdline", "environ"] {
                 let bytes = read_proc(pid, file);
                 self.look(&searcher, stage, &format!("{process} {file}"), "", 0, &bytes);

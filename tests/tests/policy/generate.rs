@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use vault_model::{
-    Class, ClockTime, HaltLevel, Leg, MarginMode, Member, Mode, Money, Name, OrderType, Product,
-    Reading, Side, Symbols, TimeInForce, Timestamp, Transfer,
+    Class, ClockTime, HaltLevel, Intent, Leg, MarginMode, Member, Mode, Money, Name, OrderType,
+    Product, Reading, Side, Symbols, TimeInForce, Timestamp, Transfer,
 };
 use vault_policy::{
     AmountCap, Grant, HoursDocument, NotionalCap, OrderCap, ScopeDocument, Span, WithdrawalAddress,
@@ -358,15 +358,18 @@ fn member(dice: &mut Dice, class: Class) -> Member {
         },
         class,
         schema_sourced: !dice.once_in(40),
-        products,
-        symbols,
-        client_order_id: (ids.len() == 1).then(|| ids[0].clone()),
-        client_order_ids: ids,
-        legs,
-        transfers: match class {
-            Class::Withdraw | Class::Transfer => transfers(dice),
-            _ => Vec::new(),
-        },
+        intent: Intent {
+            products,
+            symbols,
+            client_order_id: (ids.len() == 1).then(|| ids[0].clone()),
+            client_order_ids: ids,
+            legs,
+            transfers: match class {
+                Class::Withdraw | Class::Transfer => transfers(dice),
+                _ => Vec::new(),
+            },
+        }
+        .into(),
     }
 }
 
@@ -469,8 +472,8 @@ fn past(dice: &mut Dice, reading: &Reading) -> Vec<Past> {
             && dice.once_in(4)
         {
             let credential: Name = read(dice.often("main", &["other"]));
-            let orders = member.legs.into_iter().filter(|leg| !leg.amends);
-            placed.extend(orders.map(|leg| (credential.clone(), leg)));
+            let orders = member.legs.iter().filter(|leg| !leg.amends);
+            placed.extend(orders.map(|leg| (credential.clone(), leg.clone())));
         }
         let lasts = if dice.once_in(4) { dice.below(60_000_001) as u64 } else { 0 };
         past.push(Past {

@@ -205,7 +205,12 @@ def second_batches():
          base("client.enrolled", 11, client="mm-2"), base("cert.issued", 12, client="mm-2")],
         [base("clock.jump", 13, detail={"jump_us": "-6000000"}), base("export", 14),
          base("log.recovered", 15, detail={"cut_bytes": "120", "torn_file": "torn-1795300000000000"}),
-         base("seal", 16)],
+         base("seal", 16),
+         base("execute.intent", 17, client="mm-1", credential="okx-main", mode="execute"),
+         base("execute.denied", 18, "denied", reason="CLASS_NOT_GRANTED", client="mm-1"),
+         base("execute.outcome", 19, "error", reason="CONNECTION_LOST", client="mm-1",
+              detail={"attempts": "1", "intent": "17", "latency_us": "1500", "sent": "yes",
+                      "problem": "CONNECTION_LOST"})],
     ]
 
 

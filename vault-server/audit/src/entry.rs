@@ -73,6 +73,15 @@ pub enum EntryKind {
     /// The wall clock jumped.
     #[serde(rename = "clock.jump")]
     ClockJump,
+    /// A request that the vault was to send was refused.
+    #[serde(rename = "execute.denied")]
+    ExecuteDenied,
+    /// A request was signed, and is about to be sent.
+    #[serde(rename = "execute.intent")]
+    ExecuteIntent,
+    /// What became of a request that was to be sent.
+    #[serde(rename = "execute.outcome")]
+    ExecuteOutcome,
     /// Entries were exported through the running server.
     #[serde(rename = "export")]
     Export,

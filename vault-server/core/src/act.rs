@@ -146,6 +146,8 @@ struct AtBarrier {
     change: v1::Change,
     /// Set once the barrier is written.
     deadline: Option<Instant>,
+    /// Who has not confirmed it yet.
+    open: Vec<Channel>,
 }
 
 impl Acts {
@@ -183,19 +185,16 @@ impl Acts {
         Some((next.call, next.correlation))
     }
 
-    /// Whether the front has let a barrier's time pass: it cannot be trusted to hold anything back.
-    /// Its time begins when the barrier was written to it, not while a slow disk keeps it here;
-    /// `written` is the last barrier that was.
-    pub fn front_is_late(&mut self, written: u64) -> bool {
-        let Some(barrier) = self.current.as_mut().and_then(|current| current.barrier.as_mut())
-        else {
-            return false;
-        };
+    /// Who has let a barrier's time pass, front or egress: it cannot be trusted to hold anything
+    /// back. Its time begins when the barrier was written to both, not while a slow disk keeps it
+    /// here; `written` is the last barrier that was.
+    pub fn late(&mut self, written: u64) -> Option<Channel> {
+        let barrier = self.current.as_mut()?.barrier.as_mut()?;
         if written < barrier.id {
-            return false;
+            return None;
         }
         let deadline = *barrier.deadline.get_or_insert_with(|| Instant::now() + BARRIER_MAX);
-        Instant::now() >= deadline
+        barrier.open.first().copied().filter(|_| Instant::now() >= deadline)
     }
 }
 
@@ -378,7 +377,8 @@ impl Vault {
                 let cut_serials = serials.iter().map(|serial| serial.0.to_vec()).collect();
                 let barrier = Barrier { id, cut_serials };
                 self.journal.barrier(&barrier);
-                current.barrier = Some(AtBarrier { id, change, deadline: None });
+                let open = vec![Channel::Egress, Channel::Front];
+                current.barrier = Some(AtBarrier { id, change, deadline: None, open });
                 self.acts.current = Some(current);
             }
             None => self.answer_act(current.asker, current.plan, change),
@@ -386,10 +386,15 @@ impl Vault {
         Ok(())
     }
 
-    /// The front has let everything out, or dropped it, that was released before the barrier.
-    pub(crate) fn barrier_done(&mut self, id: u64) {
+    /// Front or egress has let everything out, or dropped it, that was released before the barrier.
+    /// The act is answered when both have.
+    pub(crate) fn barrier_done(&mut self, id: u64, by: Channel) {
         let reached = |current: &mut Current| {
-            current.barrier.as_ref().is_some_and(|barrier| barrier.id == id)
+            let at = current.barrier.as_mut().filter(|barrier| barrier.id == id);
+            at.is_some_and(|barrier| {
+                barrier.open.retain(|channel| *channel != by);
+                barrier.open.is_empty()
+            })
         };
         if let Some(Current { asker, plan, barrier: Some(barrier), .. }) =
             self.acts.current.take_if(reached)
@@ -441,7 +446,7 @@ fn change_hash(ops: &[Op]) -> Hash {
     hash.finalize().into()
 }
 
-/// How long the front may take to let everything out.
+/// How long front and egress may take to let everything out.
 const BARRIER_MAX: Duration = Duration::from_secs(2);
 /// How often the database remembers where the log is.
 const ANCHOR_EVERY: Duration = Duration::from_secs(60);

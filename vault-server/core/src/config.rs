@@ -111,6 +111,8 @@ pub struct CoreConfig {
     pub segment_bytes: u64,
     /// Below this much free space for the log, Sign is refused. Bytes.
     pub disk_free_min_bytes: u64,
+    /// The longest that a venue may take to answer, in milliseconds.
+    pub egress_timeout_ms: u32,
     /// File that opens a key-file slot at start.
     pub unseal_key_file: Option<PathBuf>,
     /// The operator's own additions to the catalogues.

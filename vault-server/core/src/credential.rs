@@ -352,6 +352,26 @@ impl Vault {
     }
 }
 
+#[cfg(test)]
+impl Vault {
+    /// The rows of a credential as an import makes them.
+    pub(crate) fn sample_credential(
+        &self,
+        metadata: &v1::CredentialMetadata,
+        secret: &v1::CredentialSecret,
+        now: Timestamp,
+    ) -> (CredentialRow, CredentialVersionRow) {
+        let secret =
+            read_secret(&SecretBytes::new(secret.encode_to_vec())).expect("a secret of its form");
+        let row = self.credential_row(metadata, now).expect("sound metadata");
+        let venue = self.registry.venue(&row.venue).expect("a venue");
+        let key_type = proven_key_type(venue, &secret, "").expect("a key of the venue");
+        let version =
+            self.seal_version(&row, key_type.to_string(), &secret, now).expect("can be sealed");
+        (row, version)
+    }
+}
+
 /// What a secret is: the venue finds the type, and signs with it once.
 fn proven_key_type(
     venue: &Venue,

@@ -15,6 +15,7 @@ use crate::caller::{Caller, Origin, Use, certificate, identify};
 use crate::certificate::SubjectKey;
 use crate::command::{self, Method};
 use crate::error::{CommandProblem, VaultError};
+use crate::execute::VenueCall;
 use crate::grant::{ExportEnd, Read, checkpoint};
 use crate::journal::Channel;
 use crate::run::{Backlog, Input};
@@ -61,6 +62,14 @@ impl Vault {
                 let call: SignCall = frame.message().map_err(foreign)?;
                 self.sign(&call, id, now)?;
             }
+            Kind::Execute => {
+                let call = VenueCall::Execute(frame.message().map_err(foreign)?);
+                self.execute(call, id, now)?;
+            }
+            Kind::Proxy => {
+                let call = VenueCall::Proxy(frame.message().map_err(foreign)?);
+                self.execute(call, id, now)?;
+            }
             Kind::Command => {
                 let call: CommandCall = frame.message().map_err(foreign)?;
                 return self.command(call, id, hands, now);
@@ -79,7 +88,7 @@ impl Vault {
             }
             Kind::BarrierDone => {
                 let done: vault_ipc::BarrierDone = frame.message().map_err(foreign)?;
-                self.barrier_done(done.id);
+                self.barrier_done(done.id, Channel::Front);
                 return self.run_waiting(hands, now);
             }
             _ => {
@@ -87,6 +96,33 @@ impl Vault {
             }
         }
         Ok(Next::Continue)
+    }
+
+    /// Takes in one frame of egress.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Vault::front_frame`].
+    pub(crate) fn egress_frame(
+        &mut self,
+        frame: &Frame,
+        hands: &Hands<'_>,
+        now: Timestamp,
+    ) -> Result<Next, VaultError> {
+        let foreign = |_| VaultError::Internal("egress sent a frame that does not decode");
+        match frame.kind {
+            Kind::Outcome => {
+                let outcome: vault_ipc::Outcome = frame.message().map_err(foreign)?;
+                self.executed(&outcome, frame.correlation, now)?;
+                Ok(Next::Continue)
+            }
+            Kind::BarrierDone => {
+                let done: vault_ipc::BarrierDone = frame.message().map_err(foreign)?;
+                self.barrier_done(done.id, Channel::Egress);
+                self.run_waiting(hands, now)
+            }
+            _ => Err(VaultError::Internal("egress sent a frame of another process")),
+        }
     }
 
     /// Answers one frame of the supervisor.

@@ -25,6 +25,9 @@ pub enum VaultError {
     /// The signed command does not hold.
     #[error("{0}")]
     Command(CommandProblem),
+    /// The operation takes a credential, and the request names none.
+    #[error("the operation takes a credential, and the request names none")]
+    CredentialMissing,
     /// An operator has disabled the credential.
     #[error("the credential is disabled")]
     CredentialDisabled,
@@ -61,12 +64,15 @@ pub enum VaultError {
     /// The id was used for another request.
     #[error("the request id was used for another request")]
     RequestIdReused,
-    /// The request was signed before, and its answer is gone.
+    /// The request was signed before and its answer is gone, or it was sent before.
     #[error("the request was decided before; its answer is not kept any more")]
     OutcomeUnknown {
         /// Index of its entry.
         index: u64,
     },
+    /// Too much is on its way, or waits for its turn.
+    #[error("too many requests are on their way")]
+    Overloaded,
     /// The venue's rules for requests say no.
     #[error("the request does not fit the venue: {}", .0.code())]
     Read(#[from] ReadError),
@@ -235,6 +241,7 @@ impl VaultError {
             Self::Conflict(conflict) => conflict.code(),
             Self::CredentialDisabled => "CREDENTIAL_DISABLED",
             Self::CredentialLeased { .. } => "CREDENTIAL_LEASED",
+            Self::CredentialMissing => "CREDENTIAL_MISSING",
             Self::Csr(CertificateError::CsrHasNames) => "CSR_HAS_NAMES",
             Self::Csr(CertificateError::CsrInvalid) => "CSR_INVALID",
             Self::Csr(CertificateError::KeyType) => "CSR_KEY_TYPE",
@@ -247,6 +254,7 @@ impl VaultError {
             Self::Invitation(problem) => problem.code(),
             Self::NotFound(_) => "NOT_FOUND",
             Self::OutcomeUnknown { .. } => "OUTCOME_UNKNOWN",
+            Self::Overloaded => "OVERLOADED",
             Self::Read(error) => error.code(),
             Self::RequestIdReused => "REQUEST_ID_REUSED",
             Self::Role(_) => "ROLE",
@@ -274,11 +282,15 @@ impl VaultError {
                 | Conflict::ScopeIsShadow,
             ) => Code::Precondition,
             Self::Conflict(_) => Code::Conflict,
-            Self::CredentialLeased { .. } | Self::DiskFull | Self::TooManyActs => Code::Exhausted,
+            Self::CredentialLeased { .. }
+            | Self::DiskFull
+            | Self::Overloaded
+            | Self::TooManyActs => Code::Exhausted,
             Self::Csr(CertificateError::Issue) | Self::Internal(_) => Code::Internal,
             Self::Csr(_) | Self::Field(_) | Self::Scope(_) | Self::SealedSecret => Code::BadRequest,
             Self::DeadlineExceeded => Code::DeadlineExceeded,
             Self::CredentialDisabled
+            | Self::CredentialMissing
             | Self::Deny(_)
             | Self::EntryTooLong
             | Self::Read(_)
@@ -312,6 +324,9 @@ impl VaultError {
             }
             Self::Certificate(CertificateProblem::WrongListener) => {
                 "bots use the bot listener, operators the operator listener"
+            }
+            Self::CredentialMissing => {
+                "name it: in Execute in its field, through the proxy as the API key countersign:NAME"
             }
             Self::Command(CommandProblem::Expired) => "compare the clocks of both machines",
             Self::Conflict(Conflict::ScopeInUse) => "revoke its clients or give them another scope",
@@ -350,6 +365,7 @@ impl From<&VaultError> for Failure {
             | VaultError::UnsealBackoff { retry_after_ms } => {
                 failure.retry_after_ms = *retry_after_ms;
             }
+            VaultError::Overloaded => failure.retry_after_ms = OVERLOAD_MS,
             VaultError::Deny(denial) => {
                 failure.operation = denial.operation().unwrap_or_default().to_owned();
                 failure.class =
@@ -364,3 +380,6 @@ impl From<&VaultError> for Failure {
         failure
     }
 }
+
+/// After which there may be room again. Milliseconds.
+const OVERLOAD_MS: u64 = 200;

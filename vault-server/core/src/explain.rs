@@ -11,7 +11,7 @@ use vault_policy::{Cost, Decision, Denial, Question};
 
 use crate::authorize::{Ground, Judged};
 use crate::error::VaultError;
-use crate::sign::{limits_left, model_request, notional};
+use crate::order::{limits_left, model_request, notional};
 use crate::storage::CredentialState;
 use crate::vault::Vault;
 

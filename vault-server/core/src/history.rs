@@ -9,7 +9,7 @@ use std::collections::HashMap;
 
 use serde::Deserialize;
 use vault_audit::Entry;
-use vault_model::{ClockTime, Leg, MarginMode, Money, Name, Reading};
+use vault_model::{ClockTime, Leg, MarginMode, Member, Mode, Money, Name, Reading};
 use vault_policy::{Cost, DuplicatesDocument, History, Span, Spend, Withdrawn};
 
 /// What clients have been given, by their names.
@@ -93,12 +93,17 @@ const TIDY_EVERY: u32 = 1 << 16;
 const TIDY_AFTER_US: u64 = 3_600_000_000;
 
 /// Says in the entry of a signature what it counts for, and when. The entry says already what the
-/// stated operation is.
+/// stated operation is, and in which mode.
 pub fn write(entry: &mut Entry, reading: &Reading, cost: &Cost, clock: ClockTime) {
     let stated = &reading.stated;
     entry.notional = cost.notional_usd.filter(|_| cost.orders > 0).map(|sum| sum.to_string());
     write_prices(entry, cost);
     entry.limits_left.clone_from(&cost.limits_left);
+    let judged = match entry.mode {
+        Some(Mode::Execute) => std::slice::from_ref(&reading.stated),
+        Some(Mode::Sign) | None => &reading.closure,
+    };
+    let ids = client_order_ids(judged);
     let mut say = |name: &str, value: String| entry.detail.insert(name.to_owned(), value);
     say("clock", clock.0.to_string());
     if cost.orders != stated.legs.len() as u64 {
@@ -111,7 +116,6 @@ pub fn write(entry: &mut Entry, reading: &Reading, cost: &Cost, clock: ClockTime
     if until != clock {
         say("until", until.0.to_string());
     }
-    let ids = client_order_ids(reading);
     if ids != entry.client_order_id.iter().map(String::as_str).collect::<Vec<_>>() {
         say("client_order_ids", list(ids.into_iter().map(str::to_owned)));
     }
@@ -154,10 +158,10 @@ pub fn write_prices(entry: &mut Entry, cost: &Cost) {
         cost.prices.iter().map(|(pair, price)| (pair.to_string(), price.to_string())).collect();
 }
 
-/// Every client order id of what a signature authorises, each once.
-fn client_order_ids(reading: &Reading) -> Vec<&str> {
+/// Every client order id of what was judged, each once.
+fn client_order_ids(members: &[Member]) -> Vec<&str> {
     let mut ids: Vec<&str> = Vec::new();
-    for id in reading.closure.iter().flat_map(|member| &member.client_order_ids) {
+    for id in members.iter().flat_map(|member| &member.client_order_ids) {
         if !ids.contains(&id.as_str()) {
             ids.push(id);
         }
@@ -190,7 +194,7 @@ pub fn parts(list: &str) -> Vec<String> {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Noted<'a> {
-    /// `sign`, `sign.denied`: a list of yes and no, if any order is an amendment.
+    /// Of requests: a list of yes and no, if any order is an amendment.
     #[serde(borrow)]
     pub amends: Option<Cow<'a, str>>,
     /// `log.started`.
@@ -202,16 +206,16 @@ pub struct Noted<'a> {
     /// The vault's own clock.
     #[serde(borrow)]
     pub clock: Option<Cow<'a, str>>,
-    /// `sign`: a list.
+    /// What was signed or sent: a list.
     #[serde(borrow)]
     pub client_order_ids: Option<Cow<'a, str>>,
-    /// `sign`, `sign.denied`: microseconds since 1970, of the wall clock.
+    /// Of requests: microseconds since 1970, of the wall clock.
     #[serde(borrow)]
     pub deadline: Option<Cow<'a, str>>,
-    /// `sign`: a list.
+    /// What was signed or sent: a list.
     #[serde(borrow)]
     pub margin_modes: Option<Cow<'a, str>>,
-    /// `sign`: if not the number of legs.
+    /// What was signed or sent: if not the number of legs.
     #[serde(borrow)]
     pub orders: Option<Cow<'a, str>>,
     /// `price.accepted`.
@@ -220,16 +224,17 @@ pub struct Noted<'a> {
     /// `price.accepted`.
     #[serde(borrow)]
     pub price: Option<Cow<'a, str>>,
-    /// `sign`: those that may rest.
+    /// What was signed or sent: those that may rest.
     #[serde(borrow)]
     pub resting: Option<Cow<'a, str>>,
     /// `price.accepted`: of the feed.
     #[serde(borrow)]
     pub revision: Option<Cow<'a, str>>,
-    /// `sign`: until when it can still happen, on the vault's own clock; if not its time.
+    /// What was signed or sent: until when it can still happen, on the vault's own clock; if not
+    /// its time.
     #[serde(borrow)]
     pub until: Option<Cow<'a, str>>,
-    /// `sign`: a list.
+    /// What was signed or sent: a list.
     #[serde(borrow)]
     pub withdrawn: Option<Cow<'a, str>>,
     /// `price.accepted`: what the next price is held against.

@@ -88,7 +88,9 @@ impl Journal {
 
     /// Whether so much waits that it should be handed over.
     pub fn is_full(&self) -> bool {
-        self.batch.lines.len() >= LINES_MAX || self.batch.front.len() >= FRONT_BYTES_MAX
+        self.batch.lines.len() >= LINES_MAX
+            || self.batch.front.len() >= FRONT_BYTES_MAX
+            || self.batch.egress.len() >= EGRESS_BYTES_MAX
     }
 
     /// Answers a call with a response message.
@@ -134,6 +136,7 @@ impl Journal {
     /// Sends any frame.
     pub fn frame(&mut self, to: Channel, kind: Kind, correlation: u64, message: &impl Message) {
         let bytes = match to {
+            Channel::Egress => &mut self.batch.egress,
             Channel::Front => &mut self.batch.front,
             Channel::Supervisor => &mut self.batch.supervisor,
         };
@@ -146,9 +149,11 @@ impl Journal {
         }
     }
 
-    /// Asks the front to let nothing more out that was released before.
+    /// Asks front and egress to let nothing more out that was released before.
     pub fn barrier(&mut self, barrier: &Barrier) {
-        self.frame(Channel::Front, Kind::Barrier, 0, barrier);
+        for to in [Channel::Egress, Channel::Front] {
+            self.frame(to, Kind::Barrier, 0, barrier);
+        }
         self.batch.barrier = self.batch.barrier.max(barrier.id);
     }
 
@@ -166,6 +171,12 @@ impl Journal {
         }
     }
 
+    /// What is not handed over yet.
+    #[cfg(test)]
+    pub(crate) fn take(&mut self) -> Batch {
+        std::mem::take(&mut self.batch)
+    }
+
     /// Hands something else to the writer, after everything before it.
     pub fn tell_writer(&mut self, message: ToWriter) {
         self.flush();
@@ -181,12 +192,15 @@ impl Journal {
 
 const LINES_MAX: usize = 1_024;
 const FRONT_BYTES_MAX: usize = 1 << 20;
+const EGRESS_BYTES_MAX: usize = 1 << 20;
 
-/// Where an answer goes.
+/// Where a frame goes to, or comes from.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Channel {
-    /// To the front.
+    /// Egress: signed requests.
+    Egress,
+    /// The front: calls over the network.
     Front,
-    /// To the supervisor: calls over the local socket.
+    /// The supervisor: calls over the local socket.
     Supervisor,
 }

@@ -2,8 +2,8 @@
 //!
 //! Ordinary synchronous code. One thread decides everything, in one order ([`run`]); a writer thread
 //! makes each batch of decisions durable and only then releases its answers. This process never
-//! opens a socket: it has a channel to the front, which speaks to the network, and one to the
-//! supervisor.
+//! opens a socket: it has channels to the front and to egress, which speak to the network, and one
+//! to the supervisor.
 
 mod act;
 mod allow_list;
@@ -23,6 +23,7 @@ mod denial_budget;
 mod dispatch;
 mod enroll;
 mod error;
+mod execute;
 mod explain;
 mod grant;
 mod halt;
@@ -31,8 +32,10 @@ mod init;
 mod instrument;
 mod invite;
 mod journal;
+mod lane;
 mod nonce;
 mod operator;
+mod order;
 mod outstanding;
 mod price;
 mod remedy;

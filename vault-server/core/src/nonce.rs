@@ -58,15 +58,29 @@ impl Leases {
         client: &Name,
         now: Timestamp,
     ) -> Result<(), VaultError> {
-        if let Some((holder, until)) = self.0.get(credential)
-            && holder != client
-            && *until > now
-        {
-            let left = u64::try_from(until.millis() - now.millis()).unwrap_or(0);
-            return Err(VaultError::CredentialLeased { retry_after_ms: left.max(1) });
-        }
+        self.check(credential, client, now)?;
         self.0.insert(credential.clone(), (client.clone(), now.plus(LEASE)));
         Ok(())
+    }
+
+    /// Whether a client may use a credential now, without taking it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Leases::take`].
+    pub fn check(
+        &self,
+        credential: &Name,
+        client: &Name,
+        now: Timestamp,
+    ) -> Result<(), VaultError> {
+        match self.0.get(credential) {
+            Some((holder, until)) if holder != client && *until > now => {
+                let left = u64::try_from(until.millis() - now.millis()).unwrap_or(0);
+                Err(VaultError::CredentialLeased { retry_after_ms: left.max(1) })
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -127,6 +141,9 @@ mod tests {
             leases.take(&kraken, &b, at),
             Err(VaultError::CredentialLeased { retry_after_ms: 1_000 })
         ));
-        leases.take(&kraken, &b, NOW.plus(Duration::from_secs(19))).expect("free again");
+        assert!(leases.check(&kraken, &b, at).is_err());
+        let free = NOW.plus(Duration::from_secs(19));
+        leases.check(&kraken, &b, free).expect("free again");
+        leases.take(&kraken, &b, free).expect("looking took nothing");
     }
 }

@@ -1,4 +1,5 @@
-//! Recognises a request that was seen before, so that a retry is neither signed nor counted twice.
+//! Recognises a request that was seen before, so that a retry is neither signed, sent nor counted
+//! twice.
 //!
 //! For 60 s the answer itself is kept. Of older ones, and of those before a restart, only the entry
 //! is known: the answer is "outcome unknown", with its index. Both memories are bounded, oldest out.
@@ -21,14 +22,21 @@ pub enum Known<'a> {
     Different,
     /// Never seen, or too long ago.
     New,
-    /// It was signed; its entry has this index, its answer is gone.
+    /// It was signed or sent; its entry has this index, and there is no answer to give again.
     Signed(u64),
 }
 
 struct Answer {
     content: [u8; 32],
     at: Timestamp,
-    reply: Vec<u8>,
+    /// Absent: the answer was the venue's.
+    reply: Option<Vec<u8>>,
+}
+
+impl Answer {
+    fn bytes(&self) -> usize {
+        self.reply.as_ref().map_or(0, Vec::len)
+    }
 }
 
 /// The two memories.
@@ -58,9 +66,9 @@ impl Replay {
     pub fn look(&mut self, key: &RequestKey, content: &[u8; 32], now: Timestamp) -> Known<'_> {
         self.forget_old(now);
         match self.answers.get(key) {
-            Some(answer) if answer.content == *content => Known::Answered(&answer.reply),
-            Some(_) => Known::Different,
-            None => match self.signed.get(key) {
+            Some(answer) if answer.content != *content => Known::Different,
+            Some(Answer { reply: Some(reply), .. }) => Known::Answered(reply),
+            Some(Answer { reply: None, .. }) | None => match self.signed.get(key) {
                 Some(&index) => Known::Signed(index),
                 None => Known::New,
             },
@@ -69,9 +77,21 @@ impl Replay {
 
     /// Keeps an answer for 60 s.
     pub fn answered(&mut self, key: RequestKey, content: [u8; 32], reply: Vec<u8>, now: Timestamp) {
-        self.answer_bytes += reply.len();
-        if let Some(old) = self.answers.insert(key, Answer { content, at: now, reply }) {
-            self.answer_bytes -= old.reply.len();
+        self.keep(key, Answer { content, at: now, reply: Some(reply) });
+    }
+
+    /// Remembers that a request was sent, by the index of its entry: it never is again. For 60 s
+    /// another request with its id is told from a retry.
+    pub fn sent(&mut self, key: RequestKey, content: [u8; 32], index: u64, now: Timestamp) {
+        self.signed(key, index);
+        self.keep(key, Answer { content, at: now, reply: None });
+    }
+
+    fn keep(&mut self, key: RequestKey, answer: Answer) {
+        let now = answer.at;
+        self.answer_bytes += answer.bytes();
+        if let Some(old) = self.answers.insert(key, answer) {
+            self.answer_bytes -= old.bytes();
         }
         self.answer_order.push_back((now, key));
         while self.answers.len() > ANSWERS_MAX || self.answer_bytes > ANSWER_BYTES_MAX {
@@ -81,7 +101,7 @@ impl Replay {
         }
     }
 
-    /// Remembers that a request was signed, by the index of its entry.
+    /// Remembers that a request was signed or sent, by the index of its entry.
     pub fn signed(&mut self, key: RequestKey, index: u64) {
         if self.signed.insert(key, index).is_none() {
             self.signed_order.push_back(key);
@@ -117,7 +137,7 @@ impl Replay {
         if self.answers.get(&key).is_some_and(|answer| answer.at == at)
             && let Some(old) = self.answers.remove(&key)
         {
-            self.answer_bytes -= old.reply.len();
+            self.answer_bytes -= old.bytes();
         }
         true
     }
@@ -148,6 +168,17 @@ mod tests {
         assert_eq!(replay.look(&[2; 16], &[9; 32], later), Known::New);
         let too_late = NOW.plus(Duration::from_secs(61));
         assert_eq!(replay.look(&[1; 16], &[9; 32], too_late), Known::Signed(7));
+    }
+
+    #[test]
+    fn what_was_sent_has_no_answer_to_give_again() {
+        let mut replay = Replay::default();
+        replay.sent([1; 16], [9; 32], 7, NOW);
+
+        assert_eq!(replay.look(&[1; 16], &[9; 32], NOW), Known::Signed(7));
+        assert_eq!(replay.look(&[1; 16], &[8; 32], NOW), Known::Different);
+        let later = NOW.plus(Duration::from_secs(61));
+        assert_eq!(replay.look(&[1; 16], &[8; 32], later), Known::Signed(7));
     }
 
     #[test]

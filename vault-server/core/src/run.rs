@@ -26,7 +26,7 @@ use crate::start::{Started, start};
 use crate::storage::StoreError;
 use crate::unseal::Attempt;
 use crate::vault::{Vault, detail};
-use crate::writer::{Durable, ToWriter, WriterError};
+use crate::writer::{Channels, Durable, ToWriter, WriterError};
 
 /// What the decision thread takes in.
 pub enum Input {
@@ -34,6 +34,8 @@ pub enum Input {
     Attempted(Box<Attempt>),
     /// The database has answered.
     Committed(Result<(), StoreError>),
+    /// From egress; `None` when it closed its channel.
+    Egress(Result<Option<Frame>, FrameError>),
     /// From the front; `None` when it closed its channel.
     Front(Result<Option<Frame>, FrameError>),
     /// From the supervisor; `None` when it closed its channel.
@@ -65,6 +67,12 @@ pub enum CoreError {
         /// What it was made with.
         made_with: bool,
     },
+    /// Egress is gone.
+    #[error("egress has closed its channel")]
+    EgressClosed,
+    /// Egress did not confirm a barrier in time: nobody knows what it still holds.
+    #[error("egress did not confirm a barrier in time")]
+    EgressLate,
     /// The front is gone.
     #[error("the front has closed its channel")]
     FrontClosed,
@@ -99,7 +107,12 @@ pub enum CoreError {
 /// # Errors
 ///
 /// [`CoreError`]. Whatever it is, nothing that is not on disk was released.
-pub fn run(config: CoreConfig, front: UnixStream, supervisor: UnixStream) -> Result<(), CoreError> {
+pub fn run(
+    config: CoreConfig,
+    front: UnixStream,
+    supervisor: UnixStream,
+    egress: UnixStream,
+) -> Result<(), CoreError> {
     // A thread that panics leaves a vault that decides and answers nobody: better none at all.
     let say = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
@@ -108,12 +121,14 @@ pub fn run(config: CoreConfig, front: UnixStream, supervisor: UnixStream) -> Res
     }));
     let mut clock = Clock::new(config.clock_offset_s);
     let (core, inputs) = channel();
-    // A front or supervisor that does not read for this long is as good as dead.
-    for stream in [&front, &supervisor] {
+    // A process that does not read for this long is as good as dead.
+    for stream in [&front, &supervisor, &egress] {
         stream.set_write_timeout(Some(Duration::from_secs(10)))?;
     }
     let (from_front, from_supervisor) = (front.try_clone()?, supervisor.try_clone()?);
-    let started = start(config, front, supervisor, &core, clock.now(), &Machine::look())?;
+    let from_egress = egress.try_clone()?;
+    let channels = Channels { egress, front, supervisor };
+    let started = start(config, channels, &core, clock.now(), &Machine::look())?;
     let Started { mut vault, librarian, writer } = started;
 
     vault.send_server_identity();
@@ -123,6 +138,8 @@ pub fn run(config: CoreConfig, front: UnixStream, supervisor: UnixStream) -> Res
     let backlog = Backlog { frames: Arc::default(), durable: vault.durable.clone() };
     let throttle = backlog.clone();
     spawn_reader("front", from_front, core.clone(), Input::Front, move || throttle.wait())?;
+    // No more than what is on its way comes from egress.
+    spawn_reader("egress", from_egress, core.clone(), Input::Egress, || ())?;
     spawn_reader("supervisor", from_supervisor, core.clone(), Input::Supervisor, || ())?;
 
     let hands = Hands { core: &core, librarian: &librarian, backlog: &backlog };
@@ -203,6 +220,10 @@ fn take(
             vault.act_committed(result, now)?;
             vault.run_waiting(hands, now)?
         }
+        Input::Egress(frame) => {
+            let frame = frame?.ok_or(CoreError::EgressClosed)?;
+            vault.egress_frame(&frame, hands, now)?
+        }
         Input::Front(frame) => {
             let frame = frame?.ok_or(CoreError::FrontClosed)?;
             vault.front_frame(&frame, hands, now)?
@@ -242,10 +263,13 @@ impl Vault {
     /// What is looked after about once a second.
     fn tick(&mut self, clock: &mut Clock) -> Result<(), CoreError> {
         let now = clock.now();
-        if self.acts.front_is_late(self.durable.barrier()) {
-            return Err(CoreError::FrontLate);
+        match self.acts.late(self.durable.barrier()) {
+            Some(Channel::Egress) => return Err(CoreError::EgressLate),
+            Some(_) => return Err(CoreError::FrontLate),
+            None => {}
         }
         self.record_auth_failures(now)?;
+        self.refuse_late(now);
         if let Some(jumped_us) = clock.jumped() {
             let mut entry = self.journal.entry(EntryKind::ClockJump, now);
             entry.detail = detail([("jump_us", jumped_us.to_string())]);

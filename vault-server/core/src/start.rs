@@ -3,7 +3,6 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::os::unix::net::UnixStream;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use ring::rand::SystemRandom;
@@ -31,7 +30,7 @@ use crate::run::{CoreError, Input};
 use crate::seal::{Backoff, CoreIdentity};
 use crate::storage::{Commit, Head, Hex, Sqlite, Store, Tables};
 use crate::vault::{Vault, detail};
-use crate::writer::{self, Durable, ToWriter};
+use crate::writer::{self, Channels, Durable, ToWriter};
 use crate::{grant, server};
 
 /// A vault that is ready to run, and the ends of the channels its loop needs.
@@ -202,15 +201,20 @@ impl Past {
         self.tree.append(leaf_hash(line));
         self.last_seq = self.last_seq.max(entry.seq.unwrap_or(0));
         match entry.kind {
-            EntryKind::Sign => {
+            // Whether it was sent or not: nobody knows what became of one that a crash overtook.
+            EntryKind::ExecuteIntent | EntryKind::Sign => {
+                let is_released = entry.kind == EntryKind::Sign;
                 if let (Some(credential), Some(nonce)) = (&entry.credential, &entry.nonce) {
                     self.nonces.seen(credential, nonce.parse()?);
-                    if let Some(client) = &entry.client {
+                    if let Some(client) = &entry.client
+                        && is_released
+                    {
                         self.held.insert(credential.clone(), (client.clone(), entry.ts));
                     }
                 }
                 if let (Some(client), Some(credential), Some(venue)) =
                     (&entry.client, &entry.credential, &entry.venue)
+                    && is_released
                 {
                     let key = (client.clone(), credential.clone());
                     self.signed.insert(key, (venue.clone(), entry.ts));
@@ -270,8 +274,7 @@ impl Past {
 /// [`CoreError`] if the vault must not run at all.
 pub fn start(
     config: CoreConfig,
-    front: UnixStream,
-    supervisor: UnixStream,
+    channels: Channels,
     core: &Sender<Input>,
     now: Timestamp,
     machine: &Machine,
@@ -334,7 +337,7 @@ pub fn start(
     let durable = Durable::default();
     let (to_store, commits) = channel();
     let (to_writer, writer) =
-        writer::spawn(opened.log, front, supervisor, to_store, core.clone(), durable.clone())?;
+        writer::spawn(opened.log, channels, to_store, core.clone(), durable.clone())?;
     spawn_store(store, commits, core.clone())?;
     let librarian = spawn_librarian(&config, to_writer.clone())?;
 
@@ -374,6 +377,7 @@ pub fn start(
         disk_full: false,
         disk_low: false,
         durable,
+        executions: Default::default(),
         expected_state: past.state.unwrap_or_default(),
         grants: Default::default(),
         histories: past.histories,
@@ -382,6 +386,7 @@ pub fn start(
         instance,
         journal,
         keyring,
+        lanes: Default::default(),
         leases,
         log_origin: origin.to_string(),
         logged_prices: past.prices,

@@ -22,9 +22,11 @@ use crate::country::Countries;
 use crate::crypto::mac::StateMac;
 use crate::denial_budget::DenialBudgets;
 use crate::error::VaultError;
+use crate::execute::Executions;
 use crate::grant::Grants;
 use crate::history::Histories;
 use crate::journal::{Channel, Journal, Place};
+use crate::lane::Lanes;
 use crate::nonce::{Leases, NonceCounters};
 use crate::outstanding::Released;
 use crate::price::{LoggedPrices, Prices};
@@ -54,6 +56,8 @@ pub struct Vault {
     pub(crate) disk_full: bool,
     pub(crate) disk_low: bool,
     pub(crate) durable: Durable,
+    /// What egress has and has not done with.
+    pub(crate) executions: Executions,
     /// Revision and root of the policy state as the log has them last.
     pub(crate) expected_state: (u64, Hash),
     pub(crate) grants: Grants,
@@ -65,6 +69,7 @@ pub struct Vault {
     pub(crate) instance_id: String,
     pub(crate) journal: Journal,
     pub(crate) keyring: Vec<KeyringRecord>,
+    pub(crate) lanes: Lanes,
     pub(crate) leases: Leases,
     pub(crate) log_origin: String,
     /// What the log has of prices, until the vault is opened.

@@ -1,6 +1,6 @@
 //! The writer thread: appends a batch, syncs it once, and only then lets its replies out.
 //!
-//! Nothing else writes to the channels of the front and the supervisor, so what leaves the core
+//! Nothing else writes to the channels of egress, front and supervisor, so what leaves the core
 //! leaves in the order in which it was decided. While one batch is being synced the next one is
 //! being prepared; the sync itself is the batching window. Any error ends the process: what is on
 //! disk is then known to a restart only.
@@ -23,13 +23,15 @@ use crate::storage::Commit;
 pub struct Batch {
     /// Lines of the log.
     pub lines: Vec<Vec<u8>>,
+    /// Frames for egress.
+    pub egress: Vec<u8>,
     /// Frames for the front.
     pub front: Vec<u8>,
     /// Frames for the supervisor.
     pub supervisor: Vec<u8>,
     /// Transactions that may begin now.
     pub commits: Vec<Commit>,
-    /// The last barrier among the frames for the front; 0 for none.
+    /// The last barrier among the frames for egress and front; 0 for none.
     pub barrier: u64,
 }
 
@@ -37,6 +39,7 @@ impl Batch {
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
         self.lines.is_empty()
+            && self.egress.is_empty()
             && self.front.is_empty()
             && self.supervisor.is_empty()
             && self.commits.is_empty()
@@ -44,6 +47,7 @@ impl Batch {
 
     fn append(&mut self, mut later: Self) {
         self.lines.append(&mut later.lines);
+        self.egress.append(&mut later.egress);
         self.front.append(&mut later.front);
         self.supervisor.append(&mut later.supervisor);
         self.commits.append(&mut later.commits);
@@ -52,7 +56,7 @@ impl Batch {
 
     fn bytes(&self) -> u64 {
         let lines: usize = self.lines.iter().map(Vec::len).sum();
-        (lines + self.front.len() + self.supervisor.len()) as u64
+        (lines + self.egress.len() + self.front.len() + self.supervisor.len()) as u64
     }
 }
 
@@ -83,7 +87,7 @@ impl Durable {
         self.0.size.load(Ordering::Acquire)
     }
 
-    /// The last barrier that was written to the front; 0 for none.
+    /// The last barrier that was written to egress and front; 0 for none.
     pub fn barrier(&self) -> u64 {
         self.0.barrier.load(Ordering::Acquire)
     }
@@ -114,15 +118,14 @@ impl Durable {
 /// The operating system's, if no thread can be started.
 pub fn spawn(
     log: Log,
-    front: UnixStream,
-    supervisor: UnixStream,
+    channels: Channels,
     store: Sender<Commit>,
     core: Sender<Input>,
     durable: Durable,
 ) -> std::io::Result<(Sender<ToWriter>, JoinHandle<()>)> {
     let (sender, receiver) = channel();
     durable.0.size.store(log.size(), Ordering::Release);
-    let writer = Writer { log, front, supervisor, store, signer: None, durable };
+    let writer = Writer { log, channels, store, signer: None, durable };
     let thread = std::thread::Builder::new().name("writer".to_owned()).spawn(move || {
         if let Err(error) = writer.run(&receiver) {
             // The decision thread may be gone already; then the process ends anyway.
@@ -138,15 +141,24 @@ pub enum WriterError {
     /// The log failed: nothing of the batch was released.
     #[error("the log cannot be written")]
     Audit(#[from] AuditError),
-    /// The front or the supervisor does not take what it is sent.
+    /// Egress, front or supervisor do not take what they are sent.
     #[error("a channel to another process broke")]
     Channel(#[from] std::io::Error),
 }
 
+/// The channels to the other processes.
+pub struct Channels {
+    /// To egress.
+    pub egress: UnixStream,
+    /// To the front.
+    pub front: UnixStream,
+    /// To the supervisor.
+    pub supervisor: UnixStream,
+}
+
 struct Writer {
     log: Log,
-    front: UnixStream,
-    supervisor: UnixStream,
+    channels: Channels,
     store: Sender<Commit>,
     signer: Option<Box<LogSigner>>,
     durable: Durable,
@@ -202,13 +214,16 @@ impl Writer {
             // The store thread ends only with the process.
             let _ = self.store.send(commit);
         }
-        if !batch.front.is_empty() {
-            self.front.write_all(&batch.front)?;
-            self.durable.0.barrier.fetch_max(batch.barrier, Ordering::AcqRel);
+        let Channels { egress, front, supervisor } = &mut self.channels;
+        // Requests to venues first: the longest way is theirs.
+        for (channel, frames) in
+            [(egress, &batch.egress), (front, &batch.front), (supervisor, &batch.supervisor)]
+        {
+            if !frames.is_empty() {
+                channel.write_all(frames)?;
+            }
         }
-        if !batch.supervisor.is_empty() {
-            self.supervisor.write_all(&batch.supervisor)?;
-        }
+        self.durable.0.barrier.fetch_max(batch.barrier, Ordering::AcqRel);
         self.durable.through(bytes);
         Ok(())
     }

@@ -20,6 +20,7 @@ use crate::health::Healths;
 use crate::limit::Limits;
 use crate::registry::{Connection, Hold, Registry};
 use crate::tls::TlsCell;
+use crate::venue::{Response, Venues};
 
 /// Bytes taken from the channel at once.
 const READ_BYTES: usize = 64 << 10;
@@ -38,6 +39,7 @@ struct Shared {
     pending: Mutex<HashMap<u64, Pending>>,
     queue_bytes: usize,
     registry: Arc<Registry>,
+    venues: Venues,
     wake_writer: Notify,
 }
 
@@ -68,7 +70,7 @@ impl Drop for Forget<'_> {
 }
 
 impl Core {
-    pub(crate) fn new(registry: Arc<Registry>, limits: &Limits) -> Self {
+    pub(crate) fn new(registry: Arc<Registry>, venues: Venues, limits: &Limits) -> Self {
         Self(Arc::new(Shared {
             barrier_drain: limits.barrier_drain,
             ended: AtomicBool::new(false),
@@ -77,6 +79,7 @@ impl Core {
             pending: Mutex::default(),
             queue_bytes: limits.queue_bytes,
             registry,
+            venues,
             wake_writer: Notify::new(),
         }))
     }
@@ -93,8 +96,40 @@ impl Core {
         kind: Kind,
         message: &impl Message,
     ) -> Result<(Vec<u8>, Option<Hold>), Failure> {
+        self.ask(self.next_correlation(), connection, kind, message).await
+    }
+
+    /// As [`Core::call`], for a call that a venue will answer too: what comes from there is kept
+    /// from now on, since it may be here before the core's answer.
+    ///
+    /// # Errors
+    ///
+    /// As [`Core::call`].
+    pub(crate) async fn execute(
+        &self,
+        connection: &Arc<Connection>,
+        kind: Kind,
+        message: &impl Message,
+    ) -> Result<(Vec<u8>, Response), Failure> {
+        let correlation = self.next_correlation();
+        let response = self.0.venues.expect(correlation, connection).ok_or_else(gone)?;
+        // Nothing is released to the front: the signature goes another way.
+        let (reply, _) = self.ask(correlation, connection, kind, message).await?;
+        Ok((reply, response))
+    }
+
+    fn next_correlation(&self) -> u64 {
+        self.0.next_correlation.fetch_add(1, Ordering::Relaxed)
+    }
+
+    async fn ask(
+        &self,
+        correlation: u64,
+        connection: &Arc<Connection>,
+        kind: Kind,
+        message: &impl Message,
+    ) -> Result<(Vec<u8>, Option<Hold>), Failure> {
         let shared = &*self.0;
-        let correlation = shared.next_correlation.fetch_add(1, Ordering::Relaxed);
         let (reply, answer) = oneshot::channel();
         {
             let mut outgoing = shared.outgoing.lock().expect("no panic while locked");
@@ -198,12 +233,19 @@ impl Core {
             }
             Kind::BarrierDone
             | Kind::Command
+            | Kind::Dispatch
             | Kind::Enroll
+            | Kind::Execute
             | Kind::Local
+            | Kind::Outcome
+            | Kind::Proxy
             | Kind::Pull
             | Kind::Restart
             | Kind::Shutdown
-            | Kind::Sign => return Err(FrameError::Header.into()),
+            | Kind::Sign
+            | Kind::VenueBody
+            | Kind::VenueEnd
+            | Kind::VenueHead => return Err(FrameError::Header.into()),
         }
         Ok(())
     }

@@ -8,32 +8,49 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response, Version, header};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
 use tonic::Status;
 use tonic::body::Body;
 use tonic::service::Routes;
 use tower::Service;
 use vault_ipc::{Code, Failure};
 
+use crate::handler::is_execute;
+use crate::head::{Framing, HeadError, Heads};
 use crate::registry::{Connection, Hold};
 use crate::status::from_failure;
+use crate::venue_proxy::{self, VenueProxy};
 
 /// The service of one connection.
 #[derive(Clone, Debug)]
 pub(crate) struct Gate {
     pub(crate) call_max: Duration,
     pub(crate) connection: Arc<Connection>,
+    /// As `call_max`, where a venue is asked.
+    pub(crate) execute_max: Duration,
+    /// Of an HTTP/1.1 connection.
+    pub(crate) heads: Option<Arc<Heads>>,
+    /// Where clients are proxied: for all that is not gRPC.
+    pub(crate) proxy: Option<VenueProxy>,
     pub(crate) routes: Routes,
 }
 
 /// When nobody waits for a call's answer any more; an extension of its request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Deadline {
+    pub(crate) at: Instant,
     /// Microseconds since the epoch.
     pub(crate) unix_us: i64,
+}
+
+impl Deadline {
+    fn after(left: Duration) -> Self {
+        Self { at: Instant::now() + left, unix_us: unix_us(SystemTime::now() + left) }
+    }
 }
 
 /// A response body whose bytes own the hold of what they release.
@@ -64,7 +81,14 @@ impl hyper::service::Service<Request<Incoming>> for Gate {
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let gate = self.clone();
-        Box::pin(async move { Ok(gate.answer(request).await) })
+        // Here, not later: heads come in the order of their requests.
+        let head = self.heads.as_ref().map(|heads| heads.next());
+        Box::pin(async move {
+            Ok(match gate.proxy.clone() {
+                Some(proxy) if !is_rpc(&request) => gate.pass(&proxy, request, head).await,
+                _ => gate.answer(request).await,
+            })
+        })
     }
 }
 
@@ -73,7 +97,8 @@ impl Gate {
         let Some(place) = self.connection.begin_call() else {
             return refused(busy());
         };
-        let mut left = self.call_max;
+        let is_execute = is_execute(request.uri().path());
+        let mut left = if is_execute { self.execute_max } else { self.call_max };
         if let Some(asked) = request.headers().get("grpc-timeout") {
             let Some(asked) = parse_timeout(asked.as_bytes()) else {
                 return refused(Failure::new(
@@ -84,16 +109,38 @@ impl Gate {
             };
             left = left.min(asked);
         }
-        request.extensions_mut().insert(Deadline { unix_us: unix_us(SystemTime::now() + left) });
+        let deadline = Deadline::after(left);
+        request.extensions_mut().insert(deadline);
         request.extensions_mut().insert(Arc::clone(&self.connection));
 
         // Routes are always ready.
-        let answered = tokio::time::timeout(left, self.routes.call(request)).await;
+        let answered = tokio::time::timeout_at(deadline.at, self.routes.call(request)).await;
         let Ok(Ok(mut response)) = answered else {
             return refused(late());
         };
         let hold = response.extensions_mut().remove::<Arc<Hold>>();
         response.map(|body| ReplyBody { body, hold, _place: Some(place) })
+    }
+
+    async fn pass(
+        self,
+        proxy: &VenueProxy,
+        request: Request<Incoming>,
+        head: Option<Result<Framing, HeadError>>,
+    ) -> Response<ReplyBody> {
+        let place = self.connection.begin_call();
+        let mut response = match place {
+            Some(_) => {
+                let deadline = Deadline::after(self.execute_max);
+                proxy.answer(request, head, &self.connection, deadline).await
+            }
+            None => venue_proxy::refused(busy()),
+        };
+        if matches!(head, Some(Ok(Framing::Chunked) | Err(_))) {
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(header::CONNECTION, close);
+        }
+        response.map(|body| ReplyBody { body, hold: None, _place: place })
     }
 }
 
@@ -123,6 +170,15 @@ impl HttpBody for ReplyBody {
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
     }
+}
+
+/// Whether a request is a call of gRPC, which needs HTTP/2.
+fn is_rpc<B>(request: &Request<B>) -> bool {
+    request.version() == Version::HTTP_2
+        && request
+            .headers()
+            .get(header::CONTENT_TYPE)
+            .is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
 }
 
 /// The failure of a call that nobody waits for any more.

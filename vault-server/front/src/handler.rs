@@ -36,6 +36,9 @@ pub(crate) struct Handler {
     /// not read answers, holds places of their own connection only.
     calls: Arc<Semaphore>,
     core: Core,
+    execute_bytes_max: usize,
+    /// As `calls`, for those that wait for a venue.
+    executes: Arc<Semaphore>,
     listener: Listener,
 }
 
@@ -44,6 +47,7 @@ pub(crate) fn served(listener: Listener) -> &'static [&'static str] {
     match listener {
         Listener::Bot => &[
             v1::client_service_server::SERVICE_NAME,
+            v1::execute_service_server::SERVICE_NAME,
             v1::price_service_server::SERVICE_NAME,
             v1::sign_service_server::SERVICE_NAME,
         ],
@@ -64,24 +68,14 @@ pub(crate) fn served(listener: Listener) -> &'static [&'static str] {
 }
 
 /// The services of a kind of listener, with health on all and reflection for operators.
-pub(crate) fn routes(
-    listener: Listener,
-    core: &Core,
-    healths: &Healths,
-    limits: &ListenerLimits,
-) -> Routes {
-    let handler = Handler {
-        call_max: limits.call,
-        calls: Arc::new(Semaphore::new(limits.calls)),
-        core: core.clone(),
-        listener,
-    };
+pub(crate) fn routes(handler: &Handler, healths: &Healths, message_bytes_max: usize) -> Routes {
+    let listener = handler.listener;
     let mut routes = Routes::default();
     macro_rules! add {
         ($($module:ident::$server:ident)+) => {
             $(routes = routes.add_service(
                 v1::$module::$server::new(handler.clone())
-                    .max_decoding_message_size(limits.message_bytes),
+                    .max_decoding_message_size(message_bytes_max),
             );)+
         };
     }
@@ -89,6 +83,7 @@ pub(crate) fn routes(
         Listener::Bot => {
             add!(
                 client_service_server::ClientServiceServer
+                execute_service_server::ExecuteServiceServer
                 price_service_server::PriceServiceServer
                 sign_service_server::SignServiceServer
             );
@@ -114,17 +109,54 @@ pub(crate) fn routes(
                 reflection = reflection.with_service_name(*name);
             }
             let reflection = reflection.build_v1().expect("our own descriptors decode");
-            routes = routes.add_service(reflection.max_decoding_message_size(limits.message_bytes));
+            routes = routes.add_service(reflection.max_decoding_message_size(message_bytes_max));
         }
         Listener::Unspecified => {}
     }
     if let Some(health) = healths.server(listener) {
-        routes = routes.add_service(health.max_decoding_message_size(limits.message_bytes));
+        routes = routes.add_service(health.max_decoding_message_size(message_bytes_max));
     }
     routes.prepare()
 }
 
+/// Whether a path is that of an RPC that asks a venue.
+pub(crate) fn is_execute(path: &str) -> bool {
+    path.strip_prefix('/')
+        .and_then(|path| path.strip_prefix(v1::execute_service_server::SERVICE_NAME))
+        .is_some_and(|rest| rest.starts_with('/'))
+}
+
 impl Handler {
+    /// A handler for a kind of listener; `execute_bytes_max` is the longest body of a venue's
+    /// response in one message.
+    pub(crate) fn new(
+        listener: Listener,
+        core: &Core,
+        limits: &ListenerLimits,
+        execute_bytes_max: usize,
+    ) -> Self {
+        Self {
+            call_max: limits.call,
+            calls: Arc::new(Semaphore::new(limits.calls)),
+            core: core.clone(),
+            execute_bytes_max,
+            executes: Arc::new(Semaphore::new(limits.executes)),
+            listener,
+        }
+    }
+
+    pub(crate) fn core(&self) -> &Core {
+        &self.core
+    }
+
+    pub(crate) fn execute_bytes_max(&self) -> usize {
+        self.execute_bytes_max
+    }
+
+    pub(crate) fn executes(&self) -> &Semaphore {
+        &self.executes
+    }
+
     pub(crate) fn listener(&self) -> Listener {
         self.listener
     }
@@ -284,26 +316,25 @@ fn command_call<Q: Commanded>(
     Ok(CommandCall { caller, method: method.to_owned(), command })
 }
 
-fn connection<Q>(request: &Request<Q>) -> Result<Arc<Connection>, Status> {
+pub(crate) fn connection<Q>(request: &Request<Q>) -> Result<Arc<Connection>, Status> {
     request.extensions().get().map(Arc::clone).ok_or_else(|| {
         from_failure(Failure::new(Code::Internal, "INTERNAL", "a call without its connection"))
     })
 }
 
-fn caller(connection: &Connection) -> Result<Caller, Status> {
-    connection.facts().caller().ok_or_else(|| {
-        from_failure(Failure::new(
-            Code::Unauthenticated,
-            "CERTIFICATE_MISSING",
-            "a client certificate is needed",
-        ))
-    })
+pub(crate) fn caller(connection: &Connection) -> Result<Caller, Status> {
+    connection.facts().caller().ok_or_else(|| from_failure(no_certificate()))
+}
+
+/// The failure of a caller who has shown no certificate.
+pub(crate) fn no_certificate() -> Failure {
+    Failure::new(Code::Unauthenticated, "CERTIFICATE_MISSING", "a client certificate is needed")
 }
 
 fn decoded<R: Message + Default>(response: &[u8]) -> Result<R, Status> {
     R::decode(response).map_err(|_| from_failure(undecodable()))
 }
 
-fn undecodable() -> Failure {
+pub(crate) fn undecodable() -> Failure {
     Failure::new(Code::Internal, "INTERNAL", "the core's answer does not decode")
 }

@@ -7,18 +7,21 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::head::Heads;
 use crate::registry::Connection;
 
-/// Wraps the TLS stream. After [`Connection::cut`] nothing passes any more, in either direction.
+/// Wraps the TLS stream. After [`Connection::cut`] nothing passes any more, in either direction. What
+/// is read of an HTTP/1.1 connection is looked at first.
 #[derive(Debug)]
 pub(crate) struct Io<T> {
     connection: Arc<Connection>,
+    heads: Option<Arc<Heads>>,
     inner: T,
 }
 
 impl<T> Io<T> {
-    pub(crate) fn new(inner: T, connection: Arc<Connection>) -> Self {
-        Self { connection, inner }
+    pub(crate) fn new(inner: T, connection: Arc<Connection>, heads: Option<Arc<Heads>>) -> Self {
+        Self { connection, heads, inner }
     }
 
     fn refuse_if_cut(&self) -> io::Result<()> {
@@ -36,7 +39,12 @@ impl<T: AsyncRead + Unpin> AsyncRead for Io<T> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         self.refuse_if_cut()?;
-        Pin::new(&mut self.inner).poll_read(cx, buf)
+        let before = buf.filled().len();
+        let polled = Pin::new(&mut self.inner).poll_read(cx, buf);
+        if let Some(heads) = &self.heads {
+            heads.feed(&buf.filled()[before..]);
+        }
+        polled
     }
 }
 
@@ -127,7 +135,7 @@ mod tests {
         let registry = Arc::new(Registry::default());
         let open = enter(&registry);
         let (ours, mut theirs) = tokio::io::duplex(64);
-        let mut io = Io::new(ours, Arc::clone(open.connection()));
+        let mut io = Io::new(ours, Arc::clone(open.connection()), None);
         io.write_all(b"before").await.expect("passes");
         theirs.write_all(b"unread").await.expect("passes");
 
@@ -150,7 +158,7 @@ mod tests {
         let registry = Arc::new(Registry::default());
         let open = enter(&registry);
         let slow = Slow { is_flushable: false };
-        let mut io = Io::new(slow, Arc::clone(open.connection()));
+        let mut io = Io::new(slow, Arc::clone(open.connection()), None);
         let hold = registry.hold(open.connection());
         io.write_all(b"signed").await.expect("taken");
         drop(hold);

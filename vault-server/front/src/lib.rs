@@ -1,4 +1,4 @@
-//! The front: listeners, TLS, HTTP/2, limits and the thin gRPC services.
+//! The front: listeners, TLS, HTTP, limits, the thin gRPC services and the HTTPS proxy.
 //!
 //! It is the process that parses what strangers send. It holds the server's TLS key and no other,
 //! opens no file, decides nothing about policy, and turns every call into a frame to the core. Who
@@ -14,9 +14,11 @@ mod client;
 mod convert;
 mod core;
 mod credential;
+mod execute;
 mod gate;
 mod halt;
 mod handler;
+mod head;
 mod health;
 mod instrument;
 mod io;
@@ -33,9 +35,12 @@ mod serve;
 mod sign;
 mod status;
 mod tls;
+mod venue;
+mod venue_proxy;
 
 use std::net::TcpListener;
 use std::os::unix::net::UnixStream;
+use std::pin::pin;
 use std::sync::Arc;
 
 use ipnet::IpNet;
@@ -43,18 +48,22 @@ use vault_ipc::Listener;
 
 pub use crate::limit::{Limits, ListenerLimits};
 pub use crate::tls::IdentityError;
+pub use crate::venue_proxy::{TARGET_BYTES_MAX, Target, TargetError, target};
 
 use crate::core::Core;
 use crate::health::Healths;
 use crate::listener::Door;
 use crate::registry::Registry;
 use crate::tls::TlsCell;
+use crate::venue::Venues;
 
 /// What the supervisor hands to the front.
 #[derive(Debug)]
 pub struct FrontConfig {
     /// The channel to the core.
     pub core: UnixStream,
+    /// The channel from the egress; the front only reads there.
+    pub egress: UnixStream,
     /// Where calls come in. Several may be of one kind; they share its limits.
     pub listeners: Vec<ListenerConfig>,
     /// How much of everything.
@@ -76,8 +85,8 @@ pub struct ListenerConfig {
 /// Why the front ended otherwise than in order.
 #[derive(Debug, thiserror::Error)]
 pub enum FrontError {
-    /// The channel to the core broke, or said what no core says.
-    #[error("the channel to the core broke")]
+    /// The channel to the core or from the egress broke, or said what neither says.
+    #[error("a channel to another process broke")]
     Channel(#[from] vault_ipc::FrameError),
     /// The core's first identity cannot serve TLS.
     #[error("the server identity cannot be used")]
@@ -112,13 +121,16 @@ async fn serve_all(config: FrontConfig) -> Result<(), FrontError> {
     let _interrupts = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt())
         .map_err(FrontError::Setup)?;
     config.core.set_nonblocking(true).map_err(FrontError::Setup)?;
-    let stream = tokio::net::UnixStream::from_std(config.core).map_err(FrontError::Setup)?;
+    let core_stream = tokio::net::UnixStream::from_std(config.core).map_err(FrontError::Setup)?;
+    config.egress.set_nonblocking(true).map_err(FrontError::Setup)?;
+    let egress = tokio::net::UnixStream::from_std(config.egress).map_err(FrontError::Setup)?;
 
     let limits = Arc::new(config.limits);
     let registry = Arc::new(Registry::default());
     let tls = Arc::new(TlsCell::default());
     let healths = Healths::new().await;
-    let core = Core::new(Arc::clone(&registry), &limits);
+    let venues = Venues::new(&limits);
+    let core = Core::new(Arc::clone(&registry), venues.clone(), &limits);
 
     let mut doors = Vec::<Arc<Door>>::new();
     for listener in config.listeners {
@@ -142,5 +154,14 @@ async fn serve_all(config: FrontConfig) -> Result<(), FrontError> {
             tokio::net::TcpListener::from_std(listener.socket).map_err(FrontError::Setup)?;
         tokio::spawn(door.accept(socket, listener.proxied_from.into()));
     }
-    core.run(stream, &tls, &healths).await
+    let serving = core.run(core_stream, &tls, &healths);
+    let mut serving = pin!(serving);
+    tokio::select! {
+        ended = &mut serving => ended,
+        // An egress that ends in order is followed by the core, which still answers the others.
+        ended = venues.run(egress) => match ended {
+            Ok(()) => serving.await,
+            Err(error) => Err(error),
+        },
+    }
 }

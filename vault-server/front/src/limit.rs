@@ -17,6 +17,8 @@ pub struct Limits {
     pub connection_window_bytes: u32,
     /// Enrolment.
     pub enroll: ListenerLimits,
+    /// Longest body of a venue's response in one message, in bytes.
+    pub execute_bytes: usize,
     /// From accept, or from the end of a PROXY header, to the first byte.
     pub first_byte: Duration,
     /// Largest HTTP/2 frame taken, in bytes.
@@ -27,6 +29,9 @@ pub struct Limits {
     pub handshakes_per_address: usize,
     /// Further connections of one such address that may wait for a handshake to end.
     pub handshakes_waiting_per_address: usize,
+    /// HTTP/1.1: from the end of a response, or of the handshake, to the end of the next request's
+    /// head; so also how long a connection may be idle.
+    pub head: Duration,
     /// Headers of one request, in bytes.
     pub header_list_bytes: u32,
     /// How often an idle connection is pinged.
@@ -39,6 +44,8 @@ pub struct Limits {
     pub operator: ListenerLimits,
     /// Streams that a peer may reset before we took them up, before the connection ends.
     pub pending_accept_reset_streams: usize,
+    /// The same where clients are proxied: a batch of orders may be percent-encoded twice.
+    pub proxied_header_list_bytes: u32,
     /// From accept to the end of a PROXY header.
     pub proxy_header: Duration,
     /// Bytes that may wait to be written to the core before calls are refused.
@@ -47,6 +54,12 @@ pub struct Limits {
     pub stream_window_bytes: u32,
     /// Calls in progress on one connection.
     pub streams: u32,
+    /// Bytes of venues' responses that have come and are not passed on yet.
+    pub venue_bytes: usize,
+    /// Of these, those of one call.
+    pub venue_call_bytes: usize,
+    /// From the head of a venue's response to the moment when its client has to have read it whole.
+    pub venue_read: Duration,
 }
 
 /// Limits of the listeners of one kind. Each kind has its own, so that bots cannot starve operators.
@@ -64,6 +77,10 @@ pub struct ListenerLimits {
     pub connections_per_address: usize,
     /// Connections of one client certificate.
     pub connections_per_certificate: usize,
+    /// The same where a venue is asked.
+    pub execute: Duration,
+    /// Calls that wait for the core or a venue, where a venue is asked.
+    pub executes: usize,
     /// Handshakes in progress.
     pub handshakes: usize,
     /// Longest message taken, in bytes.
@@ -86,6 +103,9 @@ impl Default for Limits {
                 connections: 4096,
                 connections_per_address: 4096,
                 connections_per_certificate: 64,
+                // Beyond the time that the vault gives to a venue.
+                execute: Duration::from_secs(35),
+                executes: 4096,
                 handshakes: 64,
                 message_bytes: 64 << 10,
                 silent: SILENT,
@@ -102,16 +122,21 @@ impl Default for Limits {
                 // Nobody here has shown a certificate: one peer must not take all places.
                 connections_per_address: 8,
                 connections_per_certificate: 64,
+                execute: Duration::from_secs(5),
+                executes: 0,
                 handshakes: 16,
                 message_bytes: 64 << 10,
                 silent: SILENT,
                 silent_per_address: 16,
             },
+            execute_bytes: 1 << 20,
             first_byte: Duration::from_secs(1),
             frame_bytes: 16 << 10,
             handshake: Duration::from_secs(5),
             handshakes_per_address: 4,
             handshakes_waiting_per_address: 64,
+            // Beyond what libraries keep a connection that they do not use.
+            head: Duration::from_secs(75),
             header_list_bytes: 8 << 10,
             keepalive_interval: Duration::from_secs(20),
             keepalive_timeout: Duration::from_secs(10),
@@ -125,16 +150,22 @@ impl Default for Limits {
                 connections_per_address: 256,
                 // A bot's certificate passes the handshake here too.
                 connections_per_certificate: 16,
+                execute: Duration::from_secs(5),
+                executes: 0,
                 handshakes: 16,
                 message_bytes: 1 << 20,
                 silent: SILENT,
                 silent_per_address: 16,
             },
             pending_accept_reset_streams: 20,
+            proxied_header_list_bytes: 40 << 10,
             proxy_header: Duration::from_secs(1),
             queue_bytes: 16 << 20,
             stream_window_bytes: 64 << 10,
             streams: 128,
+            venue_bytes: 128 << 20,
+            venue_call_bytes: 32 << 20,
+            venue_read: Duration::from_secs(60),
         }
     }
 }

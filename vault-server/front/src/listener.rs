@@ -18,14 +18,16 @@ use crate::address::{Peer, PeerCount, PeerPlace};
 use crate::caller::{Certificate, Facts};
 use crate::core::Core;
 use crate::gate::Gate;
-use crate::handler::routes;
+use crate::handler::{Handler, routes};
+use crate::head::Heads;
 use crate::health::Healths;
 use crate::limit::{Limits, ListenerLimits};
 use crate::lobby::Lobby;
 use crate::proxy;
 use crate::registry::Registry;
 use crate::serve::serve;
-use crate::tls::{ALPN_H2, TlsCell};
+use crate::tls::{ALPN_H2, ALPN_HTTP1, TlsCell};
+use crate::venue_proxy::VenueProxy;
 
 /// How long to leave a socket alone that cannot accept: most often the process is out of
 /// descriptors, which time alone mends.
@@ -43,6 +45,8 @@ pub(crate) struct Door {
     limits: Arc<Limits>,
     lobby: Lobby,
     of_kind: ListenerLimits,
+    /// Where clients are proxied.
+    proxy: Option<VenueProxy>,
     registry: Arc<Registry>,
     routes: Routes,
     tls: Arc<TlsCell>,
@@ -67,7 +71,7 @@ enum Refusal {
     Io(#[from] std::io::Error),
     #[error("a health check of a balancer")]
     Local,
-    #[error("the peer does not speak h2")]
+    #[error("the peer does not speak a protocol that this listener speaks")]
     Protocol,
     #[error(transparent)]
     Proxy(#[from] proxy::ProxyError),
@@ -84,6 +88,8 @@ enum Refusal {
 /// A connection that has shown who it is.
 struct Identified {
     facts: Facts,
+    /// Of an HTTP/1.1 connection.
+    heads: Option<Arc<Heads>>,
     stream: TlsStream<TcpStream>,
     _place: OwnedSemaphorePermit,
     _place_of_peer: PeerPlace,
@@ -99,6 +105,9 @@ impl Door {
         tls: Arc<TlsCell>,
     ) -> Result<Self, FrontError> {
         let of_kind = limits.listener(kind).ok_or(FrontError::ListenerKind)?.clone();
+        let handler = Handler::new(kind, core, &of_kind, limits.execute_bytes);
+        let proxy = (kind == Listener::Bot)
+            .then(|| VenueProxy::new(handler.clone(), of_kind.message_bytes));
         Ok(Self {
             connections: Arc::new(Semaphore::new(of_kind.connections)),
             connections_by_peer: PeerCount::default(),
@@ -107,7 +116,8 @@ impl Door {
             handshakes_waiting_by_peer: PeerCount::default(),
             kind,
             lobby: Lobby::new(of_kind.silent, of_kind.silent_per_address),
-            routes: routes(kind, core, healths, &of_kind),
+            proxy,
+            routes: routes(&handler, healths, of_kind.message_bytes),
             of_kind,
             limits,
             registry,
@@ -164,6 +174,9 @@ impl Door {
         let gate = Gate {
             call_max: self.of_kind.call,
             connection: Arc::clone(registered.connection()),
+            execute_max: self.of_kind.execute,
+            heads: identified.heads,
+            proxy: self.proxy.clone(),
             routes: self.routes.clone(),
         };
         let age = self.of_kind.connection_age + spread(address, self.of_kind.connection_age);
@@ -205,15 +218,20 @@ impl Door {
         let stream = TlsAcceptor::from(config).accept(tcp).await.map_err(Refusal::Tls)?;
 
         let (_, session) = stream.get_ref();
-        if session.alpn_protocol() != Some(ALPN_H2) {
-            return Err(Refusal::Protocol);
-        }
+        let heads = match session.alpn_protocol() {
+            Some(ALPN_H2) => None,
+            None | Some(ALPN_HTTP1) if self.proxy.is_some() => {
+                Some(Arc::new(Heads::new(self.limits.proxied_header_list_bytes as usize)))
+            }
+            _ => return Err(Refusal::Protocol),
+        };
         let certificate = match session.peer_certificates() {
             Some([leaf, ..]) => Some(Certificate::read(leaf).ok_or(Refusal::Certificate)?),
             _ => None,
         };
         Ok(Identified {
             facts: Facts::new(address, via, self.kind, certificate),
+            heads,
             stream,
             _place: place,
             _place_of_peer: place_of_peer,

@@ -1,7 +1,7 @@
-//! HTTP/2 on one connection, until it ends, is cut or grows old.
+//! HTTP on one connection, until it ends, is cut or grows old.
 
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use crate::gate::Gate;
 use crate::io::Io;
 use crate::limit::Limits;
-use crate::registry::Registered;
+use crate::registry::{Connection, Registered};
 
 /// Serves a stream whose handshake is done. `age` is when the client is asked to make another
 /// connection.
@@ -26,7 +26,23 @@ pub(crate) async fn serve<T>(
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let connection = Arc::clone(registered.connection());
-    let io = TokioIo::new(Io::new(stream, Arc::clone(&connection)));
+    let heads = gate.heads.clone();
+    let header_list_bytes = match gate.proxy {
+        None => limits.header_list_bytes,
+        Some(_) => limits.proxied_header_list_bytes,
+    };
+    let io = TokioIo::new(Io::new(stream, Arc::clone(&connection), heads.clone()));
+    if heads.is_some() {
+        let http = hyper::server::conn::http1::Builder::new()
+            .timer(TokioTimer::new())
+            .half_close(false)
+            .header_read_timeout(limits.head)
+            .max_buf_size(header_list_bytes as usize)
+            .max_headers(HEADERS_MAX)
+            .pipeline_flush(false)
+            .serve_connection(io, gate);
+        return until_end(http, &connection, limits, age).await;
+    }
     let http = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .initial_connection_window_size(limits.connection_window_bytes)
@@ -35,10 +51,45 @@ pub(crate) async fn serve<T>(
         .keep_alive_timeout(limits.keepalive_timeout)
         .max_concurrent_streams(limits.streams)
         .max_frame_size(limits.frame_bytes)
-        .max_header_list_size(limits.header_list_bytes)
+        .max_header_list_size(header_list_bytes)
         .max_local_error_reset_streams(limits.local_error_reset_streams)
         .max_pending_accept_reset_streams(limits.pending_accept_reset_streams)
         .serve_connection(io, gate);
+    until_end(http, &connection, limits, age).await;
+    // `http` and with it the socket are dropped before `registered`, which is a parameter: a barrier
+    // that finds no record finds no socket either.
+}
+
+/// Headers of one HTTP/1.1 request.
+const HEADERS_MAX: usize = 100;
+
+/// A connection that hyper serves.
+trait Served: Future<Output = hyper::Result<()>> {
+    /// Takes no further request.
+    fn wind_up(self: Pin<&mut Self>);
+}
+
+type Stream<T> = TokioIo<Io<T>>;
+
+impl<T> Served for hyper::server::conn::http1::Connection<Stream<T>, Gate>
+where
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    fn wind_up(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
+impl<T> Served for hyper::server::conn::http2::Connection<Stream<T>, Gate, TokioExecutor>
+where
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    fn wind_up(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
+async fn until_end(http: impl Served, connection: &Connection, limits: &Limits, age: Duration) {
     let mut http = pin!(http);
     let mut timer = pin!(tokio::time::sleep(age));
     let mut is_old = false;
@@ -53,7 +104,7 @@ pub(crate) async fn serve<T>(
                 return Poll::Ready(Ok(()));
             }
             is_old = true;
-            http.as_mut().graceful_shutdown();
+            http.as_mut().wind_up();
             timer.as_mut().reset(tokio::time::Instant::now() + limits.connection_grace);
             // So that the new time is waited for.
             cx.waker().wake_by_ref();
@@ -68,8 +119,6 @@ pub(crate) async fn serve<T>(
     if let Err(error) = ended {
         tracing::debug!(%error, "connection ended");
     }
-    // `http` and with it the socket are dropped before `registered`, which is a parameter: a barrier
-    // that finds no record finds no socket either.
 }
 
 #[cfg(test)]
@@ -92,8 +141,14 @@ mod tests {
     async fn idle(registry: &Arc<Registry>, age: Duration) -> (Arc<Connection>, Client) {
         let registered = registry.enter(Facts::for_test([1; 16]), 1, 1).expect("below the limit");
         let connection = Arc::clone(registered.connection());
-        let gate =
-            Gate { call_max: LONG, connection: Arc::clone(&connection), routes: Routes::default() };
+        let gate = Gate {
+            call_max: LONG,
+            connection: Arc::clone(&connection),
+            execute_max: LONG,
+            heads: None,
+            proxy: None,
+            routes: Routes::default(),
+        };
         let (ours, theirs) = tokio::io::duplex(64 << 10);
         tokio::spawn(async move {
             serve(ours, registered, gate, &Limits::default(), age).await;

@@ -16,8 +16,11 @@ use tokio::sync::watch;
 use vault_ipc::{Listener, ServerIdentity};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-/// The one protocol spoken.
+/// The protocol of gRPC, spoken everywhere.
 pub(crate) const ALPN_H2: &[u8] = b"h2";
+
+/// Spoken where clients are proxied.
+pub(crate) const ALPN_HTTP1: &[u8] = b"http/1.1";
 
 /// How long after its end a client certificate still passes the handshake. The core decides what it
 /// may do: renew, if its serial is still allowed.
@@ -46,6 +49,8 @@ struct Configs {
     /// For enrolment: whoever comes has no certificate yet.
     anonymous: Arc<ServerConfig>,
     mutual: Arc<ServerConfig>,
+    /// As `mutual`, for libraries that know no HTTP/2.
+    proxied: Arc<ServerConfig>,
 }
 
 impl Default for TlsCell {
@@ -77,7 +82,8 @@ impl TlsCell {
             if let Some(configs) = &*receiver.borrow_and_update() {
                 return Arc::clone(match listener {
                     Listener::Enroll => &configs.anonymous,
-                    Listener::Bot | Listener::Operator | Listener::Unspecified => &configs.mutual,
+                    Listener::Bot => &configs.proxied,
+                    Listener::Operator | Listener::Unspecified => &configs.mutual,
                 });
             }
             // Cannot fail: the sender lives as long as `self`.
@@ -122,7 +128,14 @@ impl Configs {
             .with_no_client_auth()
             .with_single_cert(chain, key)
             .map_err(IdentityError::Certificate)?;
-        Ok(Self { anonymous: Arc::new(hardened(anonymous)), mutual: Arc::new(hardened(mutual)) })
+        let mutual = hardened(mutual);
+        let mut proxied = mutual.clone();
+        proxied.alpn_protocols.push(ALPN_HTTP1.to_vec());
+        Ok(Self {
+            anonymous: Arc::new(hardened(anonymous)),
+            mutual: Arc::new(mutual),
+            proxied: Arc::new(proxied),
+        })
     }
 }
 

@@ -12,7 +12,8 @@ pub use frame::{
     BODY_BYTES_MAX, Decoder, Frame, FrameError, HEADER_BYTES, VERSION, encode, read, write,
 };
 pub use message::{
-    Barrier, BarrierDone, Caller, Chunk, CommandCall, EnrollCall, Kind, Listener, LocalCall,
-    LocalOperation, PullCall, Reply, Restart, ServerIdentity, SignCall, State,
+    Barrier, BarrierDone, Caller, Chunk, CommandCall, Dispatch, EnrollCall, ExecuteCall, Kind,
+    Listener, LocalCall, LocalOperation, Outcome, ProxyCall, PullCall, Reply, Restart,
+    ServerIdentity, SignCall, State, VenueBody, VenueEnd, VenueHead,
 };
 pub use vault_proto as proto;

@@ -38,7 +38,7 @@ kinds! {
     Enroll = 2,
     /// Front to core: [`CommandCall`].
     Command = 3,
-    /// Front to core: [`BarrierDone`].
+    /// Front or egress to core: [`BarrierDone`].
     BarrierDone = 4,
     /// Front to core: [`PullCall`].
     Pull = 5,
@@ -46,16 +46,30 @@ kinds! {
     Local = 6,
     /// Supervisor to core: end in order. Empty body ([`State`] with its default).
     Shutdown = 7,
+    /// Front to core: [`ExecuteCall`].
+    Execute = 8,
+    /// Front to core: [`ProxyCall`].
+    Proxy = 9,
+    /// Egress to core: [`Outcome`].
+    Outcome = 10,
+    /// Egress to front: [`VenueHead`].
+    VenueHead = 11,
+    /// Egress to front: [`VenueBody`].
+    VenueBody = 12,
+    /// Egress to front: [`VenueEnd`].
+    VenueEnd = 13,
     /// Core to the caller: [`Reply`].
     Reply = 64,
     /// Core to front: [`ServerIdentity`].
     ServerIdentity = 65,
     /// Core to front: [`State`].
     State = 66,
-    /// Core to front: [`Barrier`].
+    /// Core to front and to egress: [`Barrier`].
     Barrier = 67,
     /// Core to supervisor: [`Restart`].
     Restart = 68,
+    /// Core to egress: [`Dispatch`].
+    Dispatch = 69,
 }
 
 /// Who calls, as the front saw it. The core looks the serial up; nothing else here is trusted to
@@ -105,6 +119,174 @@ pub struct SignCall {
     /// Microseconds since the epoch after which nobody waits for the answer; 0 for never.
     #[prost(int64, tag = "3")]
     pub deadline_us: i64,
+}
+
+/// An Execute. Answered by a [`Reply`] with a [`v1::Execution`] once its entry is on disk; the
+/// venue's response then comes from egress, with the correlation of this call.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct ExecuteCall {
+    /// Who.
+    #[prost(message, required, tag = "1")]
+    pub caller: Caller,
+    /// What.
+    #[prost(message, required, tag = "2")]
+    pub request: v1::ExecuteRequest,
+    /// Microseconds since the epoch after which nobody waits for the answer; 0 for never.
+    #[prost(int64, tag = "3")]
+    pub deadline_us: i64,
+}
+
+/// A request as a bot's own library made it, through the HTTPS proxy: placeholders for key, time,
+/// nonce and signature are still in it. Answered as an [`ExecuteCall`] is.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct ProxyCall {
+    /// Who.
+    #[prost(message, required, tag = "1")]
+    pub caller: Caller,
+    /// Made by the front, unique.
+    #[prost(string, tag = "2")]
+    pub request_id: String,
+    /// Method, host, path, query and body as they came, not decoded. The headers are the bot's
+    /// without those of the connection, names in lower case.
+    #[prost(message, required, tag = "3")]
+    pub request: v1::VenueRequest,
+    /// As in [`ExecuteCall`].
+    #[prost(int64, tag = "4")]
+    pub deadline_us: i64,
+}
+
+/// A request to be sent to a venue as it stands. The correlation of its frame is the core's own.
+#[derive(Clone, PartialEq, prost::Message)]
+#[prost(skip_debug)]
+pub struct Dispatch {
+    /// Correlation of the front's call, which gets head, body and end; 0: nobody but the core, whose
+    /// [`Outcome`] has the body then.
+    #[prost(uint64, tag = "1")]
+    pub front_correlation: u64,
+    /// Venue name.
+    #[prost(string, tag = "2")]
+    pub venue: String,
+    /// Credential name; empty for a public endpoint. Connections are not shared between credentials.
+    #[prost(string, tag = "3")]
+    pub credential: String,
+    /// `public`, `read`, `cancel`, `trade` ...: a venue that wants to be left alone gets cancels
+    /// longer than reads.
+    #[prost(string, tag = "4")]
+    pub class: String,
+    /// "GET", "POST" ...
+    #[prost(string, tag = "5")]
+    pub method: String,
+    /// `https://host/path?query`, to be sent byte for byte.
+    #[prost(string, tag = "6")]
+    pub url: String,
+    /// Every header to send, but for `host`, `content-length`, `user-agent` and `accept-encoding`.
+    #[prost(message, repeated, tag = "7")]
+    pub headers: Vec<v1::Header>,
+    /// Byte for byte.
+    #[prost(bytes = "vec", tag = "8")]
+    pub body: Vec<u8>,
+    /// How long the venue may take, in milliseconds.
+    #[prost(uint32, tag = "9")]
+    pub timeout_ms: u32,
+    /// Whether it may be sent again if its answer is lost: it is a read, and no nonce is in it.
+    #[prost(bool, tag = "10")]
+    pub repeatable: bool,
+    /// Texts that authorise: whatever of a response says them is struck out.
+    #[prost(string, repeated, tag = "11")]
+    pub secrets: Vec<String>,
+    /// JSON pointers to an order id in a response; the first that leads to one counts.
+    #[prost(string, repeated, tag = "12")]
+    pub order_id_at: Vec<String>,
+    /// JSON pointers to an error code in a response; the first that leads to one counts.
+    #[prost(string, repeated, tag = "13")]
+    pub error_code_at: Vec<String>,
+}
+
+impl std::fmt::Debug for Dispatch {
+    /// Shows no request: it is signed.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Dispatch")
+            .field("front_correlation", &self.front_correlation)
+            .field("venue", &self.venue)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What became of a [`Dispatch`]; exactly one for each, with its correlation.
+#[derive(Clone, PartialEq, prost::Message)]
+#[prost(skip_debug)]
+pub struct Outcome {
+    /// The venue's HTTP status; 0 if none came.
+    #[prost(uint32, tag = "1")]
+    pub status: u32,
+    /// Why it did not end well, `A-Z0-9_`; empty if the whole response came.
+    #[prost(string, tag = "2")]
+    pub problem: String,
+    /// Whether a byte of the request may have reached the venue.
+    #[prost(bool, tag = "3")]
+    pub sent: bool,
+    /// From the arrival of the frame to the venue's status line, or to the problem. Microseconds.
+    #[prost(uint64, tag = "4")]
+    pub latency_us: u64,
+    /// The venue's order id, 1 to 64 of `A-Za-z0-9_.:-`; empty if none was found.
+    #[prost(string, tag = "5")]
+    pub order_id: String,
+    /// The venue's error code, of the same letters; empty if none was found.
+    #[prost(string, tag = "6")]
+    pub error_code: String,
+    /// How often it was sent: more than once only what is repeatable.
+    #[prost(uint32, tag = "7")]
+    pub attempts: u32,
+    /// The body, if nobody but the core waits for it.
+    #[prost(bytes = "vec", tag = "8")]
+    pub body: Vec<u8>,
+}
+
+impl std::fmt::Debug for Outcome {
+    /// Shows no body: it is the venue's.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Outcome")
+            .field("status", &self.status)
+            .field("problem", &self.problem)
+            .field("sent", &self.sent)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The head of a venue's response.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct VenueHead {
+    /// HTTP status.
+    #[prost(uint32, tag = "1")]
+    pub status: u32,
+    /// Without those of the connection; what authorises is struck out.
+    #[prost(message, repeated, tag = "2")]
+    pub headers: Vec<v1::Header>,
+    /// As in [`Outcome`].
+    #[prost(uint64, tag = "3")]
+    pub latency_us: u64,
+}
+
+/// The next piece of a venue's response, of at most 64 KiB.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct VenueBody {
+    /// Its bytes.
+    #[prost(bytes = "vec", tag = "1")]
+    pub bytes: Vec<u8>,
+}
+
+/// The end of a venue's response, or of the wait for one. The last frame of its correlation.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct VenueEnd {
+    /// As in [`Outcome`].
+    #[prost(string, tag = "1")]
+    pub problem: String,
+    /// As in [`Outcome`].
+    #[prost(bool, tag = "2")]
+    pub sent: bool,
+    /// When the venue may be asked again, if it or its breaker says so; else 0.
+    #[prost(uint64, tag = "3")]
+    pub retry_after_ms: u64,
 }
 
 /// An Enroll, from somebody without a certificate.

@@ -1,7 +1,9 @@
 //! What was read in a request: intents, and the closure they come from.
 
 use std::fmt;
+use std::ops::{Deref, DerefMut};
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -153,15 +155,9 @@ pub enum Symbols {
     Named(Vec<String>),
 }
 
-/// One operation of a closure, read with its own schema.
+/// What an operation would do with the parameters of a request.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Member {
-    /// `METHOD path`, unique in the catalogue of its venue.
-    pub operation: std::sync::Arc<str>,
-    /// Class.
-    pub class: Class,
-    /// Whether the catalogue sources its schema; a write without cannot be granted.
-    pub schema_sourced: bool,
+pub struct Intent {
     /// Products it touches; empty for a read without one. Absent: it could touch every product.
     pub products: Option<Vec<Product>>,
     /// Symbols it touches.
@@ -174,6 +170,34 @@ pub struct Member {
     pub client_order_ids: Vec<String>,
     /// What it moves, of class `transfer` or `withdraw`; empty if it does not say.
     pub transfers: Vec<Transfer>,
+}
+
+/// One operation of a closure, read with its own schema.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Member {
+    /// `METHOD path`, unique in the catalogue of its venue.
+    pub operation: Arc<str>,
+    /// Class.
+    pub class: Class,
+    /// Whether the catalogue sources its schema; a write without cannot be granted.
+    pub schema_sourced: bool,
+    /// What it would do. Operations that would do the same share one; a member's fields are its own
+    /// again as soon as one is changed.
+    pub intent: Arc<Intent>,
+}
+
+impl Deref for Member {
+    type Target = Intent;
+
+    fn deref(&self) -> &Intent {
+        &self.intent
+    }
+}
+
+impl DerefMut for Member {
+    fn deref_mut(&mut self) -> &mut Intent {
+        Arc::make_mut(&mut self.intent)
+    }
 }
 
 /// What a request is: the operation it states, and everything that its signature would authorise.
@@ -200,7 +224,7 @@ impl Reading {
 
 #[cfg(test)]
 mod tests {
-    use super::{Member, Reading, Symbols};
+    use super::{Intent, Leg, Member, Reading, Symbols};
     use crate::Class;
 
     fn member(operation: &str, class: Class) -> Member {
@@ -208,13 +232,24 @@ mod tests {
             operation: operation.into(),
             class,
             schema_sourced: true,
-            products: None,
-            symbols: Symbols::Every,
-            legs: Vec::new(),
-            client_order_id: None,
-            client_order_ids: Vec::new(),
-            transfers: Vec::new(),
+            intent: Intent {
+                products: None,
+                symbols: Symbols::Every,
+                legs: Vec::new(),
+                client_order_id: None,
+                client_order_ids: Vec::new(),
+                transfers: Vec::new(),
+            }
+            .into(),
         }
+    }
+
+    #[test]
+    fn a_change_to_one_member_is_none_to_another() {
+        let one = member("A", Class::Trade);
+        let mut other = one.clone();
+        other.legs.push(Leg::default());
+        assert!(one.legs.is_empty() && other.legs.len() == 1);
     }
 
     #[test]

@@ -14,7 +14,7 @@ mod time;
 pub use class::{Class, Environment, Mode, Product, Role, UnknownWord};
 pub use halt::{HaltLevel, HaltTarget};
 pub use intent::{
-    Leg, MarginMode, Member, OrderType, Reading, Side, Symbols, TimeInForce, Transfer,
+    Intent, Leg, MarginMode, Member, OrderType, Reading, Side, Symbols, TimeInForce, Transfer,
 };
 pub use market::{Asset, ClockTime, Instrument, NotAPair, Pair, SizeUnit};
 pub use money::{Money, NotMoney};

@@ -35,6 +35,9 @@ pub struct SignedRequest {
     pub body: Vec<u8>,
     /// The signature alone, decoded: what the log's `sig_sha256` is taken over.
     pub signature: Vec<u8>,
+    /// Texts in it that authorise, as they stand in it: signature, token, passphrase, and the API
+    /// key where that alone opens the operation. For whoever has to strike them out of an answer.
+    pub secrets: Vec<String>,
 }
 
 impl std::fmt::Debug for SignedRequest {

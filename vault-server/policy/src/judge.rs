@@ -1,6 +1,7 @@
 //! Asks every rule.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use ipnet::IpNet;
 use vault_model::{Class, ClockTime, HaltLevel, Member, Mode, Name, Reading, Timestamp};
@@ -247,6 +248,18 @@ pub fn cost(question: &Question<'_>) -> Cost {
     cost
 }
 
+/// Among how many operations before it one is looked for that would do the same.
+const TWINS_AMONG: usize = 8;
+
+/// Whether two operations differ in nothing but their names, and no rule asks for those: of class
+/// `other` they are granted by name.
+fn are_twins(one: &Member, other: &Member) -> bool {
+    Arc::ptr_eq(&one.intent, &other.intent)
+        && one.class == other.class
+        && one.schema_sourced == other.schema_sourced
+        && one.class != Class::Other
+}
+
 /// Asks every rule but one.
 pub(crate) fn decide(question: &Question<'_>, but: Option<Rule>) -> Result<Cost, Denial> {
     let rules = || Rule::ALL.iter().filter(|rule| Some(**rule) != but);
@@ -256,7 +269,13 @@ pub(crate) fn decide(question: &Question<'_>, but: Option<Rule>) -> Result<Cost,
         return Err(Denial::ClassNotGranted(question.outside(&question.reading.stated)));
     }
     let mut cost = Cost::nothing();
-    for member in question.members() {
+    let members = question.members();
+    for (at, member) in members.iter().enumerate() {
+        // What passed as one operation passes as another, and costs no more.
+        let before = members.get(at.saturating_sub(TWINS_AMONG)..at).unwrap_or_default();
+        if before.iter().any(|other| are_twins(other, member)) {
+            continue;
+        }
         let worth = worth(question, member);
         rules().try_for_each(|rule| rule.judge_member(question, member, &worth))?;
         cost.widen(question, member, &worth);

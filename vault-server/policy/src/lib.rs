@@ -17,6 +17,7 @@ mod lint;
 mod market;
 mod parse;
 mod price;
+mod public;
 mod remedy;
 mod rule;
 mod scope;
@@ -43,6 +44,7 @@ pub use price::{
     Feed, FeedDocument, FeedState, NotAFeed, NotAWindow, PriceBook, PriceRefused,
     Window as PriceWindow,
 };
+pub use public::{PublicQuestion, judge_public};
 pub use remedy::{Remedy, execute_remedy, hint};
 pub use rule::country::admits_country;
 pub use rule::halt::Halts;

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 use vault_model::{
-    Class, ClockTime, HaltLevel, HaltTarget, Leg, Member, Mode, Name, Product, Reading, Symbols,
-    Timestamp,
+    Class, ClockTime, HaltLevel, HaltTarget, Intent, Leg, Member, Mode, Name, Product, Reading,
+    Symbols, Timestamp,
 };
 use vault_policy::{
     Decision, Denial, Grant, Halts, History, Market, Question, Remedy, Scope, ScopeDocument,
@@ -22,29 +22,35 @@ fn member(class: Class) -> Member {
         operation: format!("POST /{class}").into(),
         class,
         schema_sourced: true,
-        products: Some(Vec::new()),
-        symbols: Symbols::Named(Vec::new()),
-        legs: Vec::new(),
-        client_order_id: None,
-        client_order_ids: Vec::new(),
-        transfers: Vec::new(),
+        intent: Intent {
+            products: Some(Vec::new()),
+            symbols: Symbols::Named(Vec::new()),
+            legs: Vec::new(),
+            client_order_id: None,
+            client_order_ids: Vec::new(),
+            transfers: Vec::new(),
+        }
+        .into(),
     }
 }
 
 fn order(symbols: &[&str]) -> Member {
-    Member {
-        products: Some(vec![Product::Spot]),
-        symbols: Symbols::Named(symbols.iter().map(|&symbol| symbol.to_owned()).collect()),
-        legs: symbols
-            .iter()
-            .map(|&symbol| Leg {
-                product: Some(Product::Spot),
-                symbol: Some(symbol.to_owned()),
-                ..Leg::default()
-            })
-            .collect(),
-        ..member(Class::Trade)
-    }
+    let leg = |&symbol: &&str| Leg {
+        product: Some(Product::Spot),
+        symbol: Some(symbol.to_owned()),
+        ..Leg::default()
+    };
+    with(member(Class::Trade), |intent| {
+        intent.products = Some(vec![Product::Spot]);
+        intent.symbols = Symbols::Named(symbols.iter().map(|&symbol| symbol.to_owned()).collect());
+        intent.legs = symbols.iter().map(leg).collect();
+    })
+}
+
+/// The member after a change to what it would do.
+fn with(mut member: Member, change: impl FnOnce(&mut Intent)) -> Member {
+    change(&mut member);
+    member
 }
 
 fn reading(closure: Vec<Member>) -> Reading {
@@ -322,7 +328,7 @@ fn a_write_without_a_symbol_wants_every_symbol() {
         case.document.symbols.insert(name("kraken"), Grant::Every);
     });
     for symbols in [Symbols::Every, Symbols::Named(Vec::new())] {
-        let cancel = Member { symbols, ..member(Class::Cancel) };
+        let cancel = with(member(Class::Cancel), |intent| intent.symbols = symbols);
         assert_eq!(case().code(vec![cancel.clone()]), "EVERY_SYMBOL_NOT_GRANTED");
         assert_eq!(elsewhere.code(vec![cancel.clone()]), "EVERY_SYMBOL_NOT_GRANTED");
         assert_eq!(every.code(vec![cancel]), "ALLOW");
@@ -332,11 +338,13 @@ fn a_write_without_a_symbol_wants_every_symbol() {
 #[test]
 fn unknown_products_want_every_product() {
     let every = case().with(|case| case.document.products = Grant::Every);
-    let unknown = Member { products: None, ..order(&["BTC-USDT"]) };
+    let unknown = with(order(&["BTC-USDT"]), |intent| intent.products = None);
     assert_eq!(case().code(vec![unknown.clone()]), "EVERY_PRODUCT_NOT_GRANTED");
     assert_eq!(every.code(vec![unknown]), "ALLOW");
 
-    let margin = Member { products: Some(vec![Product::Margin]), ..order(&["BTC-USDT"]) };
+    let margin = with(order(&["BTC-USDT"]), |intent| {
+        intent.products = Some(vec![Product::Margin]);
+    });
     assert_eq!(case().code(vec![margin]), "PRODUCT_NOT_GRANTED");
     let mut hidden = order(&["BTC-USDT"]);
     hidden.legs[0].product = Some(Product::Margin);

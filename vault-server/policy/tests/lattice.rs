@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use proptest::prelude::*;
-use vault_model::{Class, ClockTime, Member, Mode, Name, Product, Reading, Symbols, Timestamp};
+use vault_model::{
+    Class, ClockTime, Intent, Member, Mode, Name, Product, Reading, Symbols, Timestamp,
+};
 use vault_policy::{
     Dimension, Grant, Halts, History, Market, Question, Scope, ScopeDocument, Symbol, compare,
     judge, narrows, widens,
@@ -93,12 +95,15 @@ fn members() -> Vec<Member> {
                     operation: operation.into(),
                     class,
                     schema_sourced: true,
-                    products: products.clone(),
-                    symbols: symbols.clone(),
-                    legs: Vec::new(),
-                    client_order_id: None,
-                    client_order_ids: Vec::new(),
-                    transfers: Vec::new(),
+                    intent: Intent {
+                        products: products.clone(),
+                        symbols: symbols.clone(),
+                        legs: Vec::new(),
+                        client_order_id: None,
+                        client_order_ids: Vec::new(),
+                        transfers: Vec::new(),
+                    }
+                    .into(),
                 });
             }
         }

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 use vault_model::{
-    Class, ClockTime, Instrument, Leg, MarginMode, Member, Mode, Money, Name, OrderType, Product,
-    Reading, Side, SizeUnit, Symbols, TimeInForce, Timestamp, Transfer,
+    Class, ClockTime, Instrument, Intent, Leg, MarginMode, Member, Mode, Money, Name, OrderType,
+    Product, Reading, Side, SizeUnit, Symbols, TimeInForce, Timestamp, Transfer,
 };
 use vault_policy::{
     Decision, Dimension, Grant, Halts, History, Market, Question, Scope, ScopeDocument, Spend,
@@ -273,15 +273,18 @@ fn member(dice: &mut Dice) -> Member {
         operation: dice.one(&["POST /a", "POST /b", "POST /c"]).into(),
         class,
         schema_sourced: true,
-        products: if dice.roll(8) == 0 { None } else { Some(vec![product]) },
-        symbols: match dice.roll(8) {
-            0 => Symbols::Every,
-            _ => Symbols::Named(vec![symbol.to_owned()]),
-        },
-        legs,
-        client_order_id: None,
-        client_order_ids: ids,
-        transfers,
+        intent: Intent {
+            products: if dice.roll(8) == 0 { None } else { Some(vec![product]) },
+            symbols: match dice.roll(8) {
+                0 => Symbols::Every,
+                _ => Symbols::Named(vec![symbol.to_owned()]),
+            },
+            legs,
+            client_order_id: None,
+            client_order_ids: ids,
+            transfers,
+        }
+        .into(),
     }
 }
 

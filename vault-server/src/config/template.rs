@@ -71,6 +71,12 @@ disk_free_min_bytes = {disk_free_min_bytes}
 # Files of your own with more operations of a venue; relative ones lie in this directory.
 # additions = ["own.toml"]
 
+[egress]
+# How long a venue may take to answer.
+# timeout_ms = 10000
+# The address of this machine from which the requests of a credential leave.
+# source = {{ "binance-main" = "203.0.113.7" }}
+
 [geoip]
 # In which country an address is, for scopes that list countries: a file in the MaxMind DB format.
 # database = "/var/lib/GeoIP/GeoLite2-Country.mmdb"

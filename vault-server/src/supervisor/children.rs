@@ -1,4 +1,4 @@
-//! The two processes below the supervisor: started, watched, reaped.
+//! The three processes below the supervisor: started, watched, reaped.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Read as _};
@@ -14,10 +14,10 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::channel::Channel;
 use super::listener::Listeners;
-use crate::child::{CoreSpec, FrontSpec, Inheritance, ListenerSpec};
+use crate::child::{CoreSpec, EgressSpec, FrontSpec, Inheritance, ListenerSpec};
 use crate::config::Config;
 
-/// How long the other child may take to end by itself when one has died.
+/// How long the other children may take to end by themselves when one has died.
 const COLLAPSE: Duration = Duration::from_millis(300);
 
 /// A process and what became of it.
@@ -28,27 +28,40 @@ struct Process {
     status: Option<ExitStatus>,
 }
 
-/// Front and core, and the channel to the core.
+/// Front, core and egress, and the channel to the core.
 #[derive(Debug)]
 pub struct Children {
     front: Process,
     core: Process,
+    egress: Process,
     /// To the core.
     pub channel: Channel,
-    /// Where the front says that it is up; gone once it has, or has died.
-    up: Option<UnixStream>,
-    front_is_up: bool,
+    /// Where front and egress say that they are up; one is gone once its child has, or has died.
+    ups: Vec<UnixStream>,
+    /// How many have said so.
+    up_count: usize,
+}
+
+/// Process ids.
+#[derive(Clone, Copy, Debug)]
+pub struct Pids {
+    /// Of the front.
+    pub front: u32,
+    /// Of the core.
+    pub core: u32,
+    /// Of the egress.
+    pub egress: u32,
 }
 
 impl Children {
-    /// Starts both by re-exec.
+    /// Starts all by re-exec.
     ///
     /// Must be called while the process has one thread: between fork and exec a child may touch
     /// nothing that another thread could have locked.
     ///
     /// # Errors
     ///
-    /// The operating system's. A child that was started already is killed.
+    /// The operating system's. Children that were started already are killed.
     pub fn spawn(
         data: &Path,
         config: &Config,
@@ -57,13 +70,19 @@ impl Children {
     ) -> io::Result<Self> {
         let (core_to_front, front_to_core) = UnixStream::pair()?;
         let (core_to_supervisor, supervisor_to_core) = UnixStream::pair()?;
-        let (front_up, up) = UnixStream::pair()?;
-        up.set_nonblocking(true)?;
+        let (core_to_egress, egress_to_core) = UnixStream::pair()?;
+        let (egress_to_front, front_to_egress) = UnixStream::pair()?;
+        let (front_up, front_is_up) = UnixStream::pair()?;
+        let (egress_up, egress_is_up) = UnixStream::pair()?;
+        for up in [&front_is_up, &egress_is_up] {
+            up.set_nonblocking(true)?;
+        }
         let supervisor = std::process::id();
 
         let mut inheritance = Inheritance::default();
         let spec = CoreSpec {
             supervisor,
+            egress_fd: inheritance.add(core_to_egress),
             front_fd: inheritance.add(core_to_front),
             supervisor_fd: inheritance.add(core_to_supervisor),
             ports: listeners.ports,
@@ -71,11 +90,12 @@ impl Children {
         };
         let arguments =
             [OsString::from("__core"), "--data".into(), data.into(), to_json(&spec)?.into()];
-        let mut core = start("core", &arguments, inheritance, config.development)?;
+        let core = start("core", &arguments, inheritance, config.development)?;
 
         let front = || {
             let mut inheritance = Inheritance::default();
             let core_fd = inheritance.add(front_to_core);
+            let egress_fd = inheritance.add(front_to_egress);
             let up_fd = inheritance.add(front_up);
             let mut specs = Vec::new();
             for bound in listeners.iter() {
@@ -85,67 +105,77 @@ impl Children {
                     proxied_from: bound.proxied_from.clone(),
                 });
             }
-            let spec = FrontSpec { supervisor, core_fd, up_fd, listeners: specs, log: config.log };
+            let (listeners, log) = (specs, config.log);
+            let spec = FrontSpec { supervisor, core_fd, egress_fd, up_fd, listeners, log };
             let arguments = [OsString::from("__front"), to_json(&spec)?.into()];
             start("front", &arguments, inheritance, config.development)
         };
-        let rest = front().and_then(|front| Ok((front, Channel::new(supervisor_to_core)?)));
-        match rest {
-            Ok((front, channel)) => {
-                Ok(Self { front, core, channel, up: Some(up), front_is_up: false })
-            }
-            Err(error) => {
-                core.kill();
-                Err(error)
-            }
+        let egress = || {
+            let mut inheritance = Inheritance::default();
+            let spec = EgressSpec {
+                supervisor,
+                core_fd: inheritance.add(egress_to_core),
+                front_fd: inheritance.add(egress_to_front),
+                up_fd: inheritance.add(egress_up),
+            };
+            let arguments =
+                [OsString::from("__egress"), "--data".into(), data.into(), to_json(&spec)?.into()];
+            start("egress", &arguments, inheritance, config.development)
+        };
+        let (front, egress) = (front()?, egress()?);
+        let channel = Channel::new(supervisor_to_core)?;
+        let ups = vec![front_is_up, egress_is_up];
+        Ok(Self { front, core, egress, channel, ups, up_count: 0 })
+    }
+
+    /// Process ids.
+    pub fn pids(&self) -> Pids {
+        Pids {
+            front: self.front.child.id(),
+            core: self.core.child.id(),
+            egress: self.egress.child.id(),
         }
     }
 
-    /// Process ids of front and core.
-    pub fn pids(&self) -> (u32, u32) {
-        (self.front.child.id(), self.core.child.id())
+    /// What to wait on until front and egress are up.
+    pub fn up_fds(&self) -> impl Iterator<Item = &UnixStream> {
+        self.ups.iter()
     }
 
-    /// What to wait on until the front is up.
-    pub fn up_fd(&self) -> Option<&UnixStream> {
-        self.up.as_ref()
-    }
-
-    /// Whether the front is up. One that died before never will be.
-    pub fn is_front_up(&mut self) -> bool {
-        if let Some(mut up) = self.up.as_ref() {
-            match up.read(&mut [0; 1]) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                answer => {
-                    self.front_is_up = matches!(answer, Ok(1));
-                    self.up = None;
-                }
+    /// Whether front and egress are up. One that died before never will be.
+    pub fn are_up(&mut self) -> bool {
+        let up_count = &mut self.up_count;
+        self.ups.retain(|mut up| match up.read(&mut [0; 1]) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => true,
+            answer => {
+                *up_count += usize::from(matches!(answer, Ok(1)));
+                false
             }
-        }
-        self.front_is_up
+        });
+        self.up_count == 2
     }
 
     /// Looks whether a child has ended, without waiting.
     pub fn reap(&mut self) {
-        self.front.reap();
-        self.core.reap();
+        for process in self.all_mut() {
+            process.reap();
+        }
     }
 
     /// Whether one of them has ended.
     pub fn has_lost_one(&self) -> bool {
-        self.front.status.is_some() || self.core.status.is_some()
+        self.all().iter().any(|process| process.status.is_some())
     }
 
-    /// Whether both have ended.
+    /// Whether all have ended.
     pub fn are_gone(&self) -> bool {
-        self.front.status.is_some() && self.core.status.is_some()
+        self.all().iter().all(|process| process.status.is_some())
     }
 
     /// Which ended otherwise than in order, in words; `None` if none has.
     pub fn failure(&self) -> Option<String> {
         let failed = |process: &&Process| process.status.is_some_and(|status| !status.success());
-        let mut failed: Vec<&Process> =
-            [&self.core, &self.front].into_iter().filter(failed).collect();
+        let mut failed: Vec<&Process> = self.all().into_iter().filter(failed).collect();
         // One that was killed is the cause; one that ended because its channel broke is not.
         failed.sort_by_key(|process| process.status.and_then(|s| s.signal()).is_none());
         failed.first().map(|process| process.describe())
@@ -154,13 +184,13 @@ impl Children {
     /// Ends everything after a child has ended without being asked to, and says what happened.
     pub fn collapse(&mut self) -> String {
         let until = Instant::now() + COLLAPSE;
-        // What ends by itself shows which of the two it was.
+        // What ends by itself shows which of them it was.
         while !self.are_gone() && Instant::now() < until {
             sleep(Duration::from_millis(5));
             self.reap();
         }
         let failure = self.failure();
-        let ended = [&self.core, &self.front].into_iter().find(|process| process.status.is_some());
+        let ended = self.all().into_iter().find(|process| process.status.is_some());
         let words = failure.or_else(|| ended.map(Process::describe));
         self.kill();
         words.unwrap_or_else(|| "the core closed its channel".to_owned())
@@ -168,12 +198,27 @@ impl Children {
 
     /// Kills what still runs and waits for its end.
     pub fn kill(&mut self) {
-        self.core.kill();
-        self.front.kill();
+        for process in self.all_mut() {
+            process.kill();
+        }
+    }
+
+    fn all(&self) -> [&Process; 3] {
+        [&self.core, &self.front, &self.egress]
+    }
+
+    fn all_mut(&mut self) -> [&mut Process; 3] {
+        [&mut self.core, &mut self.front, &mut self.egress]
     }
 }
 
 impl Drop for Children {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+impl Drop for Process {
     fn drop(&mut self) {
         self.kill();
     }
@@ -288,7 +333,11 @@ mod tests {
     fn little_of_the_environment_passes() {
         assert!(passes("front", "RUST_BACKTRACE".as_ref(), false));
         assert!(passes("core", "CREDENTIALS_DIRECTORY".as_ref(), false));
-        assert!(!passes("front", "CREDENTIALS_DIRECTORY".as_ref(), true));
+        for name in ["front", "egress"] {
+            assert!(!passes(name, "CREDENTIALS_DIRECTORY".as_ref(), true));
+        }
+        // A proxy of the environment would see every request.
+        assert!(!passes("egress", "HTTPS_PROXY".as_ref(), true));
         for key in ["LD_PRELOAD", "COUNTERSIGN_TEST_FSYNC"] {
             assert!(!passes("core", key.as_ref(), false), "{key}");
             assert!(passes("core", key.as_ref(), true), "{key}");

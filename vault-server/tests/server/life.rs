@@ -4,13 +4,15 @@ use rustix::process::Signal;
 
 use crate::bed::{Bed, PASSPHRASE, eventually, json, lives, stderr};
 
+const CHILDREN: [&str; 3] = ["pid_front", "pid_core", "pid_egress"];
+
 #[test]
 fn unseals_seals_and_starts_anew() {
     let bed = Bed::new(&[]);
     let mut server = bed.start();
     assert_eq!(server.ready["event"], "ready");
     assert_eq!(server.ready["state"], "sealed");
-    let (bot, core) = (server.ready["bot"].clone(), server.pid("pid_core"));
+    let (bot, children) = (server.ready["bot"].clone(), CHILDREN.map(|child| server.pid(child)));
     assert!(!bot.as_str().expect("an address").ends_with(":0"));
 
     bed.unseal();
@@ -20,8 +22,10 @@ fn unseals_seals_and_starts_anew() {
     let event = server.event();
     assert_eq!((&event["event"], &event["state"]), (&"restarted".into(), &"sealed".into()));
     assert_eq!(event["bot"], bot);
-    assert_ne!(server.pid("pid_core"), core);
-    assert!(!lives(core));
+    for (child, before) in CHILDREN.into_iter().zip(children) {
+        assert_ne!(server.pid(child), before);
+        assert!(!lives(before));
+    }
     assert_eq!(bed.state(), "sealed");
     bed.unseal();
     assert_eq!(bed.state(), "unsealed");
@@ -52,7 +56,7 @@ fn ends_in_order_when_told_to() {
         let bed = Bed::new(&[]);
         let server = bed.start();
         bed.unseal();
-        let children = [server.pid("pid_front"), server.pid("pid_core")];
+        let children = CHILDREN.map(|child| server.pid(child));
         server.signal("pid", signal);
         let (status, log) = server.end();
 
@@ -68,7 +72,7 @@ fn ends_in_order_when_told_to() {
 fn children_do_not_heed_the_signals_of_a_terminal() {
     let bed = Bed::new(&[]);
     let server = bed.start();
-    for child in ["pid_front", "pid_core"] {
+    for child in CHILDREN {
         server.signal(child, Signal::INT);
         server.signal(child, Signal::TERM);
     }
@@ -77,10 +81,10 @@ fn children_do_not_heed_the_signals_of_a_terminal() {
 
 #[test]
 fn if_a_child_dies_all_stop_and_the_last_line_says_which() {
-    for (name, other) in [("front", "core"), ("core", "front")] {
+    for name in ["core", "egress", "front"] {
         let bed = Bed::new(&[]);
         let server = bed.start();
-        let other = server.pid(&format!("pid_{other}"));
+        let children = CHILDREN.map(|child| server.pid(child));
         server.signal(&format!("pid_{name}"), Signal::KILL);
         let (status, log) = server.end();
 
@@ -89,7 +93,7 @@ fn if_a_child_dies_all_stop_and_the_last_line_says_which() {
             "vault-server: error: the {name} was killed by signal 9 (SIGKILL); everything is stopped"
         );
         assert_eq!(log.lines().last(), Some(last.as_str()), "{log}");
-        assert!(!lives(other));
+        assert!(children.iter().all(|pid| !lives(*pid)));
     }
 }
 
@@ -97,13 +101,28 @@ fn if_a_child_dies_all_stop_and_the_last_line_says_which() {
 fn children_do_not_outlive_the_supervisor() {
     let bed = Bed::new(&[]);
     let server = bed.start();
-    let children = [server.pid("pid_front"), server.pid("pid_core")];
+    let children = CHILDREN.map(|child| server.pid(child));
     server.signal("pid", Signal::KILL);
 
     assert!(eventually(|| children.iter().all(|pid| !lives(*pid))));
     // Its socket lies there still, and is no hindrance.
     bed.start();
     assert_eq!(bed.run(&["status"], "").status.code(), Some(6));
+}
+
+#[test]
+fn an_override_outside_development_ends_the_start() {
+    let bed = Bed::new(&[]);
+    let path = bed.data().join("config.toml");
+    let text = std::fs::read_to_string(&path).expect("read");
+    let text = text.replace("development = true", "development = false");
+    let text = text + "\n[[egress.override]]\nhost = \"*\"\nconnect = \"127.0.0.1:1\"\n";
+    std::fs::write(&path, text).expect("written");
+    let output = bed.run(&["run"], "");
+
+    assert_eq!(output.status.code(), Some(1));
+    let words = stderr(&output);
+    assert!(words.contains("egress.override needs development = true"), "{words}");
 }
 
 #[test]
@@ -122,7 +141,7 @@ fn children_get_nothing_that_they_do_not_need() {
     let bed = Bed::new(&[]);
     let server = bed.start();
     bed.unseal();
-    for child in ["pid_front", "pid_core"] {
+    for child in CHILDREN {
         let proc = format!("/proc/{}", server.pid(child));
         let limits = std::fs::read_to_string(format!("{proc}/limits")).expect("read");
         let core = limits.lines().find(|line| line.starts_with("Max core file size"));

@@ -1,31 +1,34 @@
 //! Venue catalogues: what a venue's operations are, read once from `catalog/` and compiled into
 //! lookup tables. Data only; how bytes are signed is in the scheme's file.
 
+mod alike;
 mod binding;
 mod compile;
 mod head;
 mod index;
 mod intake;
 mod load;
+mod param;
 mod raw;
 mod set;
 mod shapes;
 mod table;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 use serde::Deserialize;
-use vault_model::{Class, Environment, MarginMode, OrderType, Product, TimeInForce};
+use vault_model::{Class, Environment, Intent, MarginMode, OrderType, Product, TimeInForce};
 
 pub(crate) use intake::{BodyForms, Intake, Location};
 pub use load::Part;
 pub(crate) use load::venue_of;
+pub(crate) use param::{Implied, Items, Kind, Param, Role, Shape};
 pub(crate) use set::Set;
 pub(crate) use table::Table;
 
 use crate::glob::Glob;
-use crate::json::Field;
 use crate::key::KeyType;
 
 /// Why a catalogue cannot be used. Catalogues are ours or the operator's own, so the words may
@@ -68,6 +71,8 @@ pub struct Catalog {
     pub sources: BTreeMap<String, String>,
     /// Facts about the signature.
     pub signature: Signature,
+    /// Where its answers have what is reported of them.
+    pub response: ResponseFacts,
     /// What the venue calls the rights of a key; empty when it is not known.
     pub rights: Vec<String>,
     /// All operations, sorted by name.
@@ -174,6 +179,16 @@ pub enum Reuse {
     Unknown,
 }
 
+/// Where a venue's answers have what is reported of them: JSON pointers (RFC 6901), the first that
+/// leads anywhere counts.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct ResponseFacts {
+    /// The venue's id of an order.
+    pub order_id: Vec<String>,
+    /// The code of an error.
+    pub error_code: Vec<String>,
+}
+
 /// Hosts of one environment, and the headers that select it.
 #[derive(Debug)]
 pub struct Hosts {
@@ -190,6 +205,20 @@ pub struct Hosts {
 }
 
 impl Hosts {
+    /// The environment's headers, and of those that a caller asks for the others.
+    pub(crate) fn headers_with<'h>(
+        &'h self,
+        asked: &'h [(String, String)],
+    ) -> impl Iterator<Item = (String, String)> + 'h {
+        let others = asked.iter().filter(|(name, _)| !self.sets(name));
+        self.headers.iter().chain(others).cloned()
+    }
+
+    /// Whether a header selects the environment.
+    pub(crate) fn sets(&self, name: &str) -> bool {
+        self.headers.iter().any(|(known, _)| name.eq_ignore_ascii_case(known))
+    }
+
     /// The hosts on which an operation lives; the first is the default.
     pub fn of(&self, operation: &Operation) -> &[String] {
         let (routes, others) = if operation.is_socket() {
@@ -208,7 +237,7 @@ impl Hosts {
 #[derive(Debug)]
 pub struct Operation {
     /// `METHOD path`.
-    pub name: std::sync::Arc<str>,
+    pub name: Arc<str>,
     /// An upper-case token.
     pub method: String,
     /// Path. `{x}` stands for any one segment.
@@ -243,6 +272,8 @@ pub struct Operation {
     pub(crate) domain: String,
     pub(crate) intake: Intake,
     pub(crate) shape: Option<usize>,
+    /// What it could do where its parameters are not known.
+    pub(crate) unread: Arc<Intent>,
 }
 
 impl Operation {
@@ -260,127 +291,6 @@ impl Operation {
     pub fn is_disclosed(&self) -> bool {
         !self.signed && self.class != Class::Public
     }
-}
-
-#[derive(Debug)]
-pub(crate) struct Shape {
-    /// The key of its source.
-    pub source: String,
-    pub params: Vec<Param>,
-    /// By the number of its name, the place of a parameter.
-    pub by_number: FxHashMap<usize, usize>,
-    /// Names of the required ones, sorted.
-    pub required: Vec<String>,
-    /// At least one of each list.
-    pub one_of: Vec<Vec<String>>,
-    /// At most one of each list.
-    pub only_one: Vec<Vec<String>>,
-    /// The required ones, among all names of the catalogue.
-    pub required_set: Set,
-    /// All that it knows.
-    pub known_set: Set,
-    /// It has lists or objects.
-    pub is_composite: bool,
-    /// It has parameters that name an instrument or an order.
-    pub has_legs: bool,
-    /// It has parameters that no rule can judge, or objects that may have some.
-    pub may_refuse: bool,
-}
-
-impl Shape {
-    /// The parameter that a field is.
-    pub(crate) fn param(&self, field: &Field<'_>) -> Option<&Param> {
-        self.params.get(*self.by_number.get(&field.number?)?)
-    }
-
-    /// Whether one of its parameters has this role.
-    pub(crate) fn says(&self, role: Role) -> bool {
-        self.params.iter().any(|param| param.role == Some(role))
-    }
-}
-
-#[derive(Clone, Debug)]
-pub(crate) struct Param {
-    pub name: String,
-    pub kind: Kind,
-    pub required: bool,
-    pub role: Option<Role>,
-    pub constant: Option<String>,
-    /// Every element is an order of its own.
-    pub legs: bool,
-    /// Its fields belong to the order around it.
-    pub merge: bool,
-    /// What its presence says about the order.
-    pub implies: Option<Implied>,
-    /// The venue knows it, and a caller may not send it: no rule could judge what it does.
-    pub refused: bool,
-    /// The venue takes the list as repeated names.
-    pub repeats: bool,
-    /// A symbol fits one of these; empty: any symbol.
-    pub patterns: Vec<Glob>,
-    /// The products for which the venue heeds a flag; empty: all.
-    pub products: Vec<Product>,
-}
-
-/// What the presence of a parameter says about its order.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Implied {
-    #[serde(rename = "type")]
-    pub order_type: OrderType,
-    #[serde(default)]
-    pub tif: Option<TimeInForce>,
-    #[serde(default)]
-    pub post_only: Option<bool>,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) enum Kind {
-    Array { items: Items, max: usize },
-    Bool,
-    Decimal,
-    Enum(Vec<String>),
-    Id { max: usize },
-    Ids,
-    Integer,
-    Object(usize),
-    SignedDecimal,
-    String { max: usize },
-    Symbol,
-    Symbols,
-    Text { max: usize },
-    Timestamp,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) enum Items {
-    Scalars(Box<Kind>),
-    Shape(usize),
-}
-
-/// What a parameter means for policy.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Role {
-    Address,
-    Amount,
-    Asset,
-    ClientOrderId,
-    Deadline,
-    Leverage,
-    MarginMode,
-    OrderId,
-    PostOnly,
-    Price,
-    Quantity,
-    QuoteQuantity,
-    ReduceOnly,
-    Side,
-    Symbol,
-    Symbols,
-    Tif,
-    TriggerPrice,
-    Type,
 }
 
 #[derive(Debug)]
@@ -460,6 +370,28 @@ impl Catalog {
     /// The hosts of an environment; absent when the venue has no such environment.
     pub fn hosts(&self, environment: Environment) -> Option<&Hosts> {
         self.environments.get(&environment)
+    }
+
+    /// Whether a header selects one of the environments.
+    pub(crate) fn selects_environment(&self, name: &str) -> bool {
+        self.environments.values().any(|hosts| hosts.sets(name))
+    }
+
+    /// The environment whose headers are all among these, where it has any.
+    pub(crate) fn environment_of(&self, headers: &[(String, String)]) -> Option<Environment> {
+        let has = |(name, value): &(String, String)| {
+            headers.iter().any(|(own, set)| own.eq_ignore_ascii_case(name) && set == value)
+        };
+        let mut selecting = self.environments.iter().filter(|(_, hosts)| !hosts.headers.is_empty());
+        selecting.find(|(_, hosts)| hosts.headers.iter().all(has)).map(|(one, _)| *one)
+    }
+
+    /// All REST hosts, each with its environment; one may come more than once.
+    pub(crate) fn rest_hosts(&self) -> impl Iterator<Item = (&str, Environment)> {
+        self.environments.iter().flat_map(|(environment, hosts)| {
+            let routed = hosts.routes.iter().flat_map(|(_, hosts)| hosts);
+            hosts.rest.iter().chain(routed).map(|host| (host.as_str(), *environment))
+        })
     }
 
     /// Which parts of an operation the signature of a key binds.

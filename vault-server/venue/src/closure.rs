@@ -10,11 +10,14 @@
 //! It is asked for with every request, so what can be decided by sets of parameter names alone is
 //! decided by them, for all operations that read alike at once, before any value is looked at.
 
+mod findings;
+
 use std::borrow::Cow;
 
 use sha2::{Digest, Sha256};
 use vault_model::{Member, VenueRequest};
 
+use self::findings::Findings;
 use crate::catalog::{Binds, Catalog, Intake, Joined, Kind, Location, Operation, Set, Shape};
 use crate::content::{self, Content};
 use crate::json::Field;
@@ -64,6 +67,12 @@ pub(crate) fn closure(
     open.sort_unstable_by_key(|(number, _)| *number);
 
     let hosts = catalog.hosts(standing.environment);
+    let mut findings = Findings::new(catalog, content);
+    if let Some(shape) = signed.shape(stated_operation)
+        && let Cow::Borrowed(_) = content.seen_by(&catalog.table, shape)
+    {
+        findings.know(stated_operation, shape, &stated.intent);
+    }
     let accept = |(number, found): (usize, Option<&Found<'_>>)| {
         let operation = catalog.operations.get(number)?;
         let Some(found) = found else {
@@ -71,7 +80,7 @@ pub(crate) fn closure(
         };
         let is_on_host = || hosts.is_some_and(|hosts| hosts.of(operation).contains(&request.host));
         let bound = operation.signed && (!binds.host || is_on_host());
-        if bound { signed.accepted_as(operation, found) } else { None }
+        if bound { signed.accepted_as(operation, found, &mut findings) } else { None }
     };
     let mut members = Vec::with_capacity(open.len());
     members.extend(open.into_iter().filter_map(accept));
@@ -187,7 +196,7 @@ impl<'s> Signed<'s> {
         let location = operation.intake.location;
         let is_open = location != Location::Nowhere && !self.is_bound(location);
         if is_open || (self.is_cuttable && operation.class.is_write()) {
-            member::unread(self.catalog, operation)
+            member::unread(operation)
         } else {
             stated.clone()
         }
@@ -210,18 +219,26 @@ impl<'s> Signed<'s> {
         self.standing.venue_checks && self.is_sourced
     }
 
-    fn accepted_as(&self, operation: &Operation, found: &Found<'_>) -> Option<Member> {
+    fn shape(&self, operation: &Operation) -> Option<&'s Shape> {
+        operation.shape.and_then(|index| self.catalog.shapes.get(index))
+    }
+
+    fn accepted_as(
+        &self,
+        operation: &Operation,
+        found: &Found<'_>,
+        findings: &mut Findings<'s>,
+    ) -> Option<Member> {
         // The text for a WebSocket has the API key in it, which no caller's parameter may be.
         if (operation.rpc && !self.is_rpc) || !self.standing.opens(operation) {
             return None;
         }
-        let shape = operation.shape.and_then(|index| self.catalog.shapes.get(index));
-        match (found, shape) {
+        match (found, self.shape(operation)) {
             (Found::Nothing, _) => None,
             (_, None) if self.standing.venue_checks => None,
-            (_, None) | (Found::Anything, _) => Some(member::unread(self.catalog, operation)),
+            (_, None) | (Found::Anything, _) => Some(member::unread(operation)),
             (Found::Parameters { content, names, rest }, Some(shape)) => {
-                self.fits(operation, shape, content, names, *rest)
+                self.fits(operation, shape, content, names, *rest, findings)
             }
         }
     }
@@ -230,10 +247,11 @@ impl<'s> Signed<'s> {
     fn fits(
         &self,
         operation: &Operation,
-        shape: &Shape,
+        shape: &'s Shape,
         content: &Content<'_>,
         names: &Names,
         rest: bool,
+        findings: &mut Findings<'s>,
     ) -> Option<Member> {
         let checks = self.standing.venue_checks;
         let several = operation.intake.array_max.is_some();
@@ -246,13 +264,19 @@ impl<'s> Signed<'s> {
         if (refuses && rest) || (knows_names && is_strange) {
             return None;
         }
+        // What requires nothing takes anything, where nothing is checked.
+        let takes_all = !checks && !several && shape.required.is_empty() && shape.one_of.is_empty();
+        let content = content.seen_by(&self.catalog.table, shape);
+        if several == content.is_array && !self.is_cuttable && findings.are_of(&content) {
+            let intent = findings.intent(operation, shape, takes_all, knows_names)?;
+            return Some(member::with(operation, intent));
+        }
         let lenient = Strictness {
             cuttable: self.is_cuttable,
             optional: false,
             stated: false,
             unknown: knows_names,
         };
-        let content = content.seen_by(&self.catalog.table, shape);
         let fits = |how| {
             several == content.is_array
                 && content
@@ -260,13 +284,11 @@ impl<'s> Signed<'s> {
                     .iter()
                     .all(|fields| shape::check(self.catalog, shape, fields, how).is_ok())
         };
-        // What requires nothing takes anything, where nothing is checked.
-        let takes_all = !checks && !several && shape.required.is_empty() && shape.one_of.is_empty();
         if !takes_all && !fits(lenient) {
             return None;
         }
         if self.is_cuttable && operation.class.is_write() {
-            return Some(member::unread(self.catalog, operation));
+            return Some(member::unread(operation));
         }
         // An optional parameter that we cannot read, or that no rule can judge, could be one that
         // matters.
@@ -279,7 +301,7 @@ impl<'s> Signed<'s> {
                         .iter()
                         .any(|fields| shape::has_refused(self.catalog, shape, fields)));
         let read = readable.then(|| member::read(self.catalog, operation, &content).ok()).flatten();
-        Some(read.unwrap_or_else(|| member::unread(self.catalog, operation)))
+        Some(read.unwrap_or_else(|| member::unread(operation)))
     }
 
     /// The text of a request over a WebSocket is not encoded, so in another message several
@@ -314,7 +336,7 @@ impl<'s> Signed<'s> {
         let joined = self.catalog.signature.joined;
         if self.is_rpc {
             // A REST operation finds the API key among the parameters.
-            return same(!rpc);
+            return if !rpc && self.refuses() { Found::Nothing } else { same(!rpc) };
         }
         let (query, body) = (self.query, self.body);
         // At most one of the two has text, since the stated operation reads one place.
@@ -328,6 +350,9 @@ impl<'s> Signed<'s> {
             Location::Either => (either, false),
             Location::Query => (query, !body.is_empty()),
         };
+        if rest && self.refuses() {
+            return Found::Nothing;
+        }
         let is_json = matches!(own.trim_ascii_start().first(), Some(b'{' | b'['));
         let in_body = location == Location::Body;
         // Who reads JSON refuses a body that is none: no text of `name=value` pairs is one.

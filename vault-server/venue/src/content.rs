@@ -79,6 +79,12 @@ impl<'t> Content<'t> {
         })
     }
 
+    /// Whether a name was repeated.
+    pub(crate) fn has_repeated(&self) -> bool {
+        let is_list = |field: &Field<'_>| matches!(field.value, Value::Array(_));
+        self.is_form && self.objects.iter().flatten().any(is_list)
+    }
+
     /// Whether a name was repeated that the shape does not take more than once.
     pub(crate) fn repeats_beyond(&self, shape: Option<&Shape>) -> bool {
         self.is_form

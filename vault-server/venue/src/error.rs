@@ -24,6 +24,10 @@ pub enum ReadError {
     /// Not a host of the venue in this environment.
     #[error("host is not one of the venue's in this environment")]
     HostUnknown,
+    /// What stands where the API key belongs is no placeholder: perhaps a real key, of a bot that
+    /// still holds a secret.
+    #[error("where the API key belongs there is something else than countersign:NAME")]
+    KeyNotPlaceholder,
     /// A margin mode that has no meaning in the vault's words.
     #[error("margin mode is not in the catalogue")]
     MarginModeUnknown,
@@ -57,6 +61,9 @@ pub enum ReadError {
     /// Anything but `[A-Za-z0-9_./:-]`, an empty or a dot segment.
     #[error("path is not plain")]
     PathNotPlain,
+    /// The request names two credentials.
+    #[error("the request names more than one credential")]
+    PlaceholdersDiffer,
     /// Not strict `name=value` pairs.
     #[error("query is not strict name=value pairs")]
     QueryMalformed,
@@ -82,6 +89,7 @@ impl ReadError {
             Self::EnvironmentUnknown => "ENVIRONMENT_UNKNOWN",
             Self::HeaderNotAllowed => "HEADER_NOT_ALLOWED",
             Self::HostUnknown => "HOST_UNKNOWN",
+            Self::KeyNotPlaceholder => "KEY_NOT_PLACEHOLDER",
             Self::MarginModeUnknown => "MARGIN_MODE_UNKNOWN",
             Self::MethodNotPlain => "METHOD_NOT_PLAIN",
             Self::OperationUnknown => "OPERATION_UNKNOWN",
@@ -93,6 +101,7 @@ impl ReadError {
             Self::ParameterUnknown => "PARAMETER_UNKNOWN",
             Self::ParameterValue(_) => "PARAMETER_VALUE",
             Self::PathNotPlain => "PATH_NOT_PLAIN",
+            Self::PlaceholdersDiffer => "PLACEHOLDERS_DIFFER",
             Self::QueryMalformed => "QUERY_MALFORMED",
             Self::QueryNotAllowed => "QUERY_NOT_ALLOWED",
             Self::RightNotHeld => "RIGHT_NOT_HELD",

@@ -1,7 +1,7 @@
 //! Symbol patterns of the catalogue's product rules.
 
 /// A pattern: `*` is one or more of `[A-Za-z0-9]`, `#` one digit, anything else itself.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Glob(Vec<u8>);
 
 impl Glob {

@@ -16,6 +16,7 @@ mod json;
 mod key;
 pub mod listing;
 mod member;
+mod placeholder;
 mod plain;
 mod read;
 mod registry;
@@ -25,10 +26,12 @@ mod value;
 mod venue;
 
 pub use catalog::{
-    Binds, Catalog, CatalogError, Facts, Hosts, Joined, Operation, Part, Reuse, Signature, Window,
+    Binds, Catalog, CatalogError, Facts, Hosts, Joined, Operation, Part, ResponseFacts, Reuse,
+    Signature, Window,
 };
 pub use error::{ReadError, VenueError};
 pub use key::KeyType;
+pub use placeholder::{PLACEHOLDER, Placeholders, Undressed};
 pub use read::{BODY_BYTES_MAX, Standing};
 pub use registry::{Registry, VENUES};
 pub use scheme::{SCHEMES, Scheme, WireRequest};

@@ -1,14 +1,16 @@
 //! What an operation would do with given parameters: its legs, symbols and products.
 
-use vault_model::{
-    Class, Leg, MarginMode, Member, OrderType, Product, Symbols, TimeInForce, Transfer,
-};
+mod draft;
 
+use std::sync::Arc;
+
+use vault_model::{Class, Intent, Leg, MarginMode, Member, OrderType, Product, Symbols, Transfer};
+
+use self::draft::Draft;
 use crate::catalog::{Catalog, Items, Kind, Operation, Param, Role, Shape, SizeUnit, When};
 use crate::content::{Content, Fields};
 use crate::error::ReadError;
-use crate::json::{Field, Value};
-use crate::value;
+use crate::json::Value;
 
 /// Reads an operation with its own schema. The content has been checked against it.
 ///
@@ -22,8 +24,19 @@ pub(crate) fn read(
     content: &Content<'_>,
 ) -> Result<Member, ReadError> {
     let Some(shape) = operation.shape.and_then(|index| catalog.shapes.get(index)) else {
-        return Ok(unread(catalog, operation));
+        return Ok(unread(operation));
     };
+    Ok(with(operation, Arc::new(intent(catalog, operation, shape, content)?)))
+}
+
+/// What an operation of this shape would do. Of the operation nothing counts but what
+/// [`crate::closure`] compares as its sense.
+pub(crate) fn intent(
+    catalog: &Catalog,
+    operation: &Operation,
+    shape: &Shape,
+    content: &Content<'_>,
+) -> Result<Intent, ReadError> {
     let mut found = Found {
         amends: operation.amends,
         is_write: operation.class.is_write(),
@@ -34,19 +47,34 @@ pub(crate) fn read(
     for fields in &content.objects {
         collect(catalog, shape, fields, &Outer::default(), &mut found)?;
     }
-    Ok(found.member(operation))
+    Ok(found.intent(operation.class))
 }
 
-/// The member of an operation whose parameters are not known: it could touch anything of its
-/// product. A read that has no parameter for an instrument touches none.
-pub(crate) fn unread(catalog: &Catalog, operation: &Operation) -> Member {
-    let shape = operation.shape.and_then(|index| catalog.shapes.get(index));
-    let names_none = !operation.class.is_write() && shape.is_none_or(|shape| !shape.has_legs);
+/// The member of an operation that would do this.
+pub(crate) fn with(operation: &Operation, intent: Arc<Intent>) -> Member {
     Member {
         operation: operation.name.clone(),
         class: operation.class,
         schema_sourced: operation.schema_sourced(),
-        products: match operation.product {
+        intent,
+    }
+}
+
+/// The member of an operation whose parameters are not known.
+pub(crate) fn unread(operation: &Operation) -> Member {
+    with(operation, operation.unread.clone())
+}
+
+/// What an operation could do whose parameters are not known: it could touch anything of its product.
+/// A read that has no parameter for an instrument touches none.
+pub(crate) fn unread_intent(
+    class: Class,
+    product: Option<Product>,
+    shape: Option<&Shape>,
+) -> Intent {
+    let names_none = !class.is_write() && shape.is_none_or(|shape| !shape.has_legs);
+    Intent {
+        products: match product {
             Some(product) => Some(vec![product]),
             None => names_none.then(Vec::new),
         },
@@ -84,8 +112,8 @@ struct Found {
 }
 
 impl Found {
-    fn member(self, operation: &Operation) -> Member {
-        let is_write = operation.class.is_write();
+    fn intent(self, class: Class) -> Intent {
+        let is_write = class.is_write();
         let mut symbols: Vec<String> = Vec::with_capacity(self.legs.len());
         for symbol in self.legs.iter().filter_map(|leg| leg.symbol.as_ref()) {
             if !symbols.contains(symbol) {
@@ -101,12 +129,9 @@ impl Found {
         };
         // What cancels or changes an order names it by the id that it has: that is no second order of
         // one id.
-        let places = operation.class == Class::Trade && !self.amends;
-        let moves = matches!(operation.class, Class::Transfer | Class::Withdraw);
-        Member {
-            operation: operation.name.clone(),
-            class: operation.class,
-            schema_sourced: true,
+        let places = class == Class::Trade && !self.amends;
+        let moves = matches!(class, Class::Transfer | Class::Withdraw);
+        Intent {
             products: match self.product {
                 // The operation is of one product, whatever it names.
                 Some(product) => Some(vec![product]),
@@ -157,189 +182,9 @@ impl Found {
         }
         self.symbol_open |= leg.symbol.is_none();
         self.product_open |= leg.product.is_none();
+        // Most have one, and a leg is large.
+        self.legs.reserve_exact(usize::from(self.legs.is_empty()));
         self.legs.push(leg);
-    }
-}
-
-/// One object of parameters, while it is read.
-struct Draft<'f> {
-    leg: Leg,
-    more_symbols: Vec<String>,
-    /// It names an instrument.
-    is_leg: bool,
-    /// It says something that only an order has.
-    is_order: bool,
-    /// It sets leverage or margin mode.
-    is_setting: bool,
-    /// The products on which its `reduce_only` binds; empty: all.
-    binding_on: &'f [Product],
-    /// What it moves: assets, amount, address.
-    assets: Vec<String>,
-    moved: Transfer,
-    nested: Vec<(&'f Shape, &'f Value<'f>)>,
-    /// Its own fields and those merged into it.
-    fields: Vec<&'f Fields<'f>>,
-}
-
-impl<'f> Draft<'f> {
-    /// Reads the fields of an object, and of objects merged into it.
-    fn take(
-        &mut self,
-        catalog: &'f Catalog,
-        shape: &'f Shape,
-        fields: &'f Fields<'f>,
-        ids: &mut Vec<String>,
-    ) -> Result<(), ReadError> {
-        self.fields.push(fields);
-        for field in fields {
-            let Some(param) = shape.param(field) else {
-                continue;
-            };
-            let Field { name, value, .. } = field;
-            if let Some(implied) = param.implies {
-                self.is_order = true;
-                self.leg.order_type = Some(implied.order_type);
-                self.leg.tif = self.leg.tif.or(implied.tif);
-                self.leg.post_only = either(self.leg.post_only, implied.post_only);
-            }
-            if let (true, Some(inner), Value::Object(fields)) =
-                (param.merge, shape_of(catalog, param), value)
-            {
-                self.take(catalog, inner, fields, ids)?;
-            } else if param.legs {
-                self.nested.extend(shape_of(catalog, param).map(|inner| (inner, value)));
-            } else if let Some(role) = param.role {
-                if role == Role::ReduceOnly {
-                    self.binding_on = &param.products;
-                }
-                let said = Said { name, role, texts: Texts::of(&param.kind, value) };
-                self.say(catalog, said, ids)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn say(
-        &mut self,
-        catalog: &Catalog,
-        said: Said<'_>,
-        ids: &mut Vec<String>,
-    ) -> Result<(), ReadError> {
-        let Said { name, role, texts } = said;
-        let leg = &mut self.leg;
-        let first = texts.clone().next();
-        let owned = || first.map(str::to_owned);
-        match role {
-            Role::Symbol => leg.symbol = owned(),
-            Role::Symbols => self.more_symbols.extend(texts.map(str::to_owned)),
-            Role::Side => leg.side = first.and_then(value::side),
-            Role::Type => {
-                let word = first.and_then(|word| catalog.order_types.get(word));
-                let word = word.ok_or(ReadError::OrderTypeUnknown)?;
-                leg.order_type = Some(word.order_type);
-                leg.tif = leg.tif.or(word.tif);
-                leg.post_only = either(leg.post_only, word.post_only);
-            }
-            // Its own parameter says more than what the order type implies.
-            Role::Tif => {
-                let word = first.unwrap_or_default();
-                if let Some(meaning) = catalog.tifs.get(word) {
-                    leg.tif = Some(meaning.tif);
-                    leg.post_only = either(leg.post_only, meaning.post_only);
-                } else {
-                    let tif = word.parse::<TimeInForce>();
-                    let tif = tif.or_else(|_| word.to_ascii_uppercase().parse());
-                    leg.tif = Some(tif.map_err(|_| ReadError::OrderTypeUnknown)?);
-                }
-            }
-            Role::Quantity => leg.quantity = owned(),
-            Role::QuoteQuantity => leg.quote_quantity = owned(),
-            Role::Price => leg.price = owned(),
-            Role::TriggerPrice => leg.trigger_price = owned(),
-            Role::ReduceOnly => leg.reduce_only = first.map(|text| text == "true"),
-            // A flag of its own, or `post` among a list of flags.
-            Role::PostOnly => {
-                let flags = texts.clone().flat_map(|text| text.split(','));
-                let flag = flags.into_iter().any(|flag| matches!(flag, "true" | "post"));
-                leg.post_only = either(leg.post_only, Some(flag));
-            }
-            // Two of them, one for each side: the larger counts.
-            Role::Leverage => leg.leverage = larger(leg.leverage.take(), owned()),
-            Role::MarginMode => {
-                let mode = first.and_then(|word| catalog.margin_mode(name, word));
-                leg.margin_mode = Some(mode.ok_or(ReadError::MarginModeUnknown)?);
-            }
-            // What cannot be read is no deadline.
-            Role::Deadline => leg.deadline = first.and_then(value::deadline),
-            Role::ClientOrderId => ids.extend(texts.map(str::to_owned)),
-            Role::Address => self.moved.address = owned(),
-            Role::Amount => self.moved.amount = owned(),
-            Role::Asset => self.assets.extend(texts.map(str::to_owned)),
-            Role::OrderId => {}
-        }
-        self.is_setting |= matches!(role, Role::Leverage | Role::MarginMode);
-        self.is_leg |= matches!(role, Role::Symbol | Role::Symbols);
-        self.is_order |= matches!(
-            role,
-            Role::Side
-                | Role::Type
-                | Role::Quantity
-                | Role::QuoteQuantity
-                | Role::Price
-                | Role::TriggerPrice
-        );
-        Ok(())
-    }
-}
-
-impl Draft<'_> {
-    /// What the object moves: an amount of each asset that it names.
-    fn transfers(&mut self) -> Vec<Transfer> {
-        let moved = std::mem::take(&mut self.moved);
-        if self.assets.is_empty() {
-            return if moved == Transfer::default() { Vec::new() } else { vec![moved] };
-        }
-        let of = |asset| Transfer { asset: Some(asset), ..moved.clone() };
-        std::mem::take(&mut self.assets).into_iter().map(of).collect()
-    }
-}
-
-/// What one parameter says.
-struct Said<'n> {
-    name: &'n str,
-    role: Role,
-    texts: Texts<'n>,
-}
-
-/// The texts of a value: one for a scalar, several for a list.
-#[derive(Clone)]
-enum Texts<'v> {
-    Items(&'v Kind, std::slice::Iter<'v, Value<'v>>),
-    Parts(std::str::Split<'v, char>),
-    Scalar(Option<&'v str>),
-}
-
-impl<'v> Texts<'v> {
-    fn of(kind: &'v Kind, value: &'v Value<'v>) -> Self {
-        match (kind, value) {
-            (Kind::Array { items: Items::Scalars(kind), .. }, Value::Array(items)) => {
-                Self::Items(kind, items.iter())
-            }
-            (Kind::Ids | Kind::Symbols, Value::Text(text)) => Self::Parts(text.split(',')),
-            _ => Self::Scalar(value::scalar(kind, value)),
-        }
-    }
-}
-
-impl<'v> Iterator for Texts<'v> {
-    type Item = &'v str;
-
-    fn next(&mut self) -> Option<&'v str> {
-        match self {
-            Self::Items(kind, items) => items.find_map(|item| value::scalar(kind, item)),
-            Self::Parts(parts) => parts.next(),
-            Self::Scalar(text) => text.take(),
-        }
     }
 }
 
@@ -358,26 +203,15 @@ fn collect<'f>(
     outer: &Outer<'f>,
     found: &mut Found,
 ) -> Result<(), ReadError> {
-    let mut draft = Draft {
-        // What is inherited: symbol, side, deadline and settings. The rest of an order is its own.
-        leg: Leg {
-            symbol: outer.leg.symbol.clone(),
-            side: outer.leg.side,
-            leverage: outer.leg.leverage.clone(),
-            margin_mode: outer.leg.margin_mode,
-            deadline: outer.leg.deadline,
-            ..Leg::default()
-        },
-        more_symbols: Vec::new(),
-        is_leg: false,
-        is_order: false,
-        is_setting: false,
-        binding_on: &[],
-        assets: Vec::new(),
-        moved: Transfer::default(),
-        nested: Vec::new(),
-        fields: Vec::new(),
-    };
+    // What is inherited: symbol, side, deadline and settings. The rest of an order is its own.
+    let mut draft = Draft::new(Leg {
+        symbol: outer.leg.symbol.clone(),
+        side: outer.leg.side,
+        leverage: outer.leg.leverage.clone(),
+        margin_mode: outer.leg.margin_mode,
+        deadline: outer.leg.deadline,
+        ..Leg::default()
+    });
     draft.take(catalog, shape, fields, &mut found.client_order_ids)?;
     draft.fields.extend(&outer.fields);
     found.transfers.extend(draft.transfers());
@@ -438,21 +272,6 @@ fn collect<'f>(
         }
     }
     Ok(())
-}
-
-/// The larger of two decimals. They have no leading zeros, so a longer whole part is a larger
-/// number, and of two whole parts of one length the larger comes later.
-fn larger(one: Option<String>, other: Option<String>) -> Option<String> {
-    let size = |text: &String| (text.split('.').next().map_or(0, str::len), text.clone());
-    [one, other].into_iter().flatten().max_by_key(size)
-}
-
-/// Whether one of two sayings is yes; absent when neither says anything.
-fn either(one: Option<bool>, other: Option<bool>) -> Option<bool> {
-    match (one, other) {
-        (Some(one), Some(other)) => Some(one || other),
-        (one, other) => one.or(other),
-    }
 }
 
 fn shape_of<'c>(catalog: &'c Catalog, param: &Param) -> Option<&'c Shape> {

@@ -105,7 +105,12 @@ fn outer_parts<'c>(
         let name = name.to_ascii_lowercase();
         let plain_value = value.len() <= HEADER_BYTES_MAX
             && value.bytes().all(|b| b == b' ' || b.is_ascii_graphic());
-        let listed = catalog.signature.caller_headers.contains(&name);
+        // A header that selects the environment may say what the vault says anyway.
+        let listed = catalog.signature.caller_headers.contains(&name)
+            || hosts
+                .headers
+                .iter()
+                .any(|(own, set)| own.eq_ignore_ascii_case(&name) && set == value);
         if !listed || !plain_value || !seen.insert(name) {
             return Err(ReadError::HeaderNotAllowed);
         }

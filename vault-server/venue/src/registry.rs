@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use rustc_hash::FxHashMap;
+use vault_model::Environment;
+
 use crate::catalog::{self, CatalogError, Part};
 use crate::venue::Venue;
 
@@ -74,7 +77,11 @@ pub const VENUES: &[(&str, &[Part<'static>])] = &[
 
 /// Venues by name.
 #[derive(Debug)]
-pub struct Registry(BTreeMap<&'static str, Venue>);
+pub struct Registry {
+    venues: BTreeMap<&'static str, Venue>,
+    /// REST hosts, and what they belong to.
+    hosts: FxHashMap<String, (&'static str, Vec<Environment>)>,
+}
 
 impl Registry {
     /// Loads the catalogues that are part of this build.
@@ -104,7 +111,7 @@ impl Registry {
             venues.insert(name, Venue::load(name, &parts)?);
         }
         match added.into_iter().next() {
-            None => Ok(Self(venues)),
+            None => Ok(Self { hosts: hosts(&venues)?, venues }),
             Some((venue, parts)) => Err(CatalogError::Inconsistent {
                 file: parts.first().map_or_else(String::new, |part| part.file.to_owned()),
                 what: format!("this build knows no venue {venue}"),
@@ -114,11 +121,44 @@ impl Registry {
 
     /// The venue of this name.
     pub fn venue(&self, name: &str) -> Option<&Venue> {
-        self.0.get(name)
+        self.venues.get(name)
+    }
+
+    /// The venue that has this REST host, and in which of its environments; live comes first. Takes
+    /// the host as catalogues write it: lower case, no port, no dot at the end.
+    pub fn venue_of_host(&self, host: &str) -> Option<(&Venue, Vec<Environment>)> {
+        let (name, environments) = self.hosts.get(host)?;
+        Some((self.venue(name)?, environments.clone()))
     }
 
     /// All names, sorted.
     pub fn names(&self) -> impl Iterator<Item = &'static str> {
-        self.0.keys().copied()
+        self.venues.keys().copied()
     }
+}
+
+/// Whose each REST host is. A host of two venues would be a guess which of them is meant.
+fn hosts(
+    venues: &BTreeMap<&'static str, Venue>,
+) -> Result<FxHashMap<String, (&'static str, Vec<Environment>)>, CatalogError> {
+    let mut hosts: FxHashMap<String, (&'static str, Vec<Environment>)> = FxHashMap::default();
+    for (&name, venue) in venues {
+        for (host, environment) in venue.catalog.rest_hosts() {
+            let (owner, environments) =
+                hosts.entry(host.to_owned()).or_insert_with(|| (name, Vec::new()));
+            if *owner != name {
+                return Err(CatalogError::Inconsistent {
+                    file: name.to_owned(),
+                    what: format!("host {host} is {owner}'s"),
+                });
+            }
+            if !environments.contains(&environment) {
+                environments.push(environment);
+            }
+        }
+    }
+    for (_, environments) in hosts.values_mut() {
+        environments.sort_by_key(|environment| *environment != Environment::Live);
+    }
+    Ok(hosts)
 }

@@ -16,6 +16,7 @@ use vault_model::{SecretBytes, SignedRequest, VenueRequest};
 
 use crate::error::VenueError;
 use crate::key::{KeyType, PrivateKey};
+use crate::placeholder::Placeholders;
 use crate::venue::{Key, Moment};
 
 /// All schemes. A new one is a line here and its `mod` line.
@@ -42,6 +43,8 @@ pub struct WireRequest {
     pub headers: Vec<(String, String)>,
     /// Body, with what the scheme puts in it.
     pub body: Vec<u8>,
+    /// As in [`SignedRequest`].
+    pub secrets: Vec<String>,
 }
 
 impl WireRequest {
@@ -55,6 +58,7 @@ impl WireRequest {
             query: request.query.clone(),
             headers: Vec::new(),
             body: request.body.clone(),
+            secrets: Vec::new(),
         }
     }
 
@@ -72,6 +76,7 @@ impl WireRequest {
             headers: self.headers,
             body: self.body,
             signature,
+            secrets: self.secrets,
         }
     }
 }
@@ -84,6 +89,9 @@ impl WireRequest {
 pub trait Scheme: fmt::Debug + Send + Sync {
     /// Name, as catalogues call it.
     fn name(&self) -> &'static str;
+
+    /// Where the venue's libraries put what the vault makes itself.
+    fn placeholders(&self) -> Placeholders;
 
     /// The type of a key, from the form of its secret.
     ///

@@ -50,23 +50,13 @@ pub(crate) fn check<'c>(
     fields: &[Field<'_>],
     how: Strictness,
 ) -> Result<(), Misfit<'c>> {
-    let is_there = |name: &String| {
-        fields.iter().any(|field| {
-            field.name == name.as_str() || (how.cuttable && field.name.ends_with(name.as_str()))
-        })
-    };
-    // No name is there twice, so where as many are there as are required, all of them are.
     let is_required = |field: &&Field<'_>| shape.param(field).is_some_and(|param| param.required);
-    if fields.iter().filter(is_required).count() < shape.required.len()
-        && let Some(name) = shape.required.iter().find(|name| !is_there(name))
-    {
-        return Err(Misfit::Missing(std::slice::from_ref(name)));
-    }
-    if let Some(names) = shape.one_of.iter().find(|names| !names.iter().any(is_there)) {
+    if let Some(names) = missing(shape, fields, fields.iter().filter(is_required).count(), how) {
         return Err(Misfit::Missing(names));
     }
     if how.stated {
-        let said = |names: &&Vec<String>| names.iter().filter(|name| is_there(name)).count();
+        let is_there = |name: &&String| is_there(fields, name, how);
+        let said = |names: &&Vec<String>| names.iter().filter(is_there).count();
         if let Some(names) = shape.only_one.iter().find(|names| said(names) > 1) {
             return Err(Misfit::Together(names));
         }
@@ -89,21 +79,45 @@ pub(crate) fn check<'c>(
     Ok(())
 }
 
+/// Parameters of which one should be there and none is. `required` is how many of those that are
+/// required are there.
+pub(crate) fn missing<'c>(
+    shape: &'c Shape,
+    fields: &[Field<'_>],
+    required: usize,
+    how: Strictness,
+) -> Option<&'c [String]> {
+    let is_there = |name: &String| is_there(fields, name, how);
+    // No name is there twice, so where as many are there as are required, all of them are.
+    if required < shape.required.len()
+        && let Some(name) = shape.required.iter().find(|name| !is_there(name))
+    {
+        return Some(std::slice::from_ref(name));
+    }
+    let names = shape.one_of.iter().find(|names| !names.iter().any(is_there));
+    names.map(Vec::as_slice)
+}
+
+fn is_there(fields: &[Field<'_>], name: &str, how: Strictness) -> bool {
+    fields.iter().any(|field| field.name == name || (how.cuttable && field.name.ends_with(name)))
+}
+
 /// Whether a parameter is there that the venue knows and no rule can judge, however deep.
 pub(crate) fn has_refused(catalog: &Catalog, shape: &Shape, fields: &[Field<'_>]) -> bool {
-    fields.iter().any(|field| {
-        let is_refused = |param: &Param| {
-            param.refused
-                || match &param.kind {
-                    Kind::Array { items: Items::Shape(index), .. } | Kind::Object(index) => catalog
-                        .shapes
-                        .get(*index)
-                        .is_some_and(|inner| any_refused(catalog, inner, &field.value)),
-                    _ => false,
-                }
-        };
-        shape.param(field).is_some_and(is_refused)
-    })
+    fields
+        .iter()
+        .any(|field| shape.param(field).is_some_and(|param| refuses(catalog, param, &field.value)))
+}
+
+/// Whether a parameter with this value is or has one that no rule can judge.
+pub(crate) fn refuses(catalog: &Catalog, param: &Param, value: &Value<'_>) -> bool {
+    param.refused
+        || match &param.kind {
+            Kind::Array { items: Items::Shape(index), .. } | Kind::Object(index) => {
+                catalog.shapes.get(*index).is_some_and(|inner| any_refused(catalog, inner, value))
+            }
+            _ => false,
+        }
 }
 
 fn any_refused(catalog: &Catalog, shape: &Shape, value: &Value<'_>) -> bool {

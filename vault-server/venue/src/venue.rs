@@ -1,10 +1,13 @@
 //! A venue: its catalogue and its signing scheme.
 
-use vault_model::{Environment, Reading, SecretBytes, SignedRequest, Timestamp, VenueRequest};
+use vault_model::{
+    Class, Environment, Reading, SecretBytes, SignedRequest, Timestamp, VenueRequest,
+};
 
-use crate::catalog::{Catalog, CatalogError, Part, Reuse};
+use crate::catalog::{Catalog, CatalogError, Operation, Part, ResponseFacts, Reuse};
 use crate::error::{ReadError, VenueError};
 use crate::key::KeyType;
+use crate::placeholder::{self, Undressed};
 use crate::read::{self, Standing};
 use crate::scheme::{self, Scheme};
 
@@ -131,6 +134,61 @@ impl Venue {
         read::read(self.name, &self.catalog, request, standing)
     }
 
+    /// Takes off what the sender's library added in place of what the vault makes: the placeholder
+    /// of the API key, time, nonce, signature, a window that is too wide, and the library's own
+    /// headers. All else stays, byte for byte.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError::KeyNotPlaceholder`] where something else stands in the place of the API key,
+    /// [`ReadError::PlaceholdersDiffer`] for two credentials in one request.
+    pub fn undress(&self, request: &VenueRequest) -> Result<Undressed, ReadError> {
+        placeholder::undress(&self.catalog, &self.scheme.placeholders(), request)
+    }
+
+    /// The environment that a request's own headers select; absent where none of them does. A
+    /// request that was undressed still has these headers, and [`read`](Self::read) refuses them in
+    /// any other environment.
+    pub fn environment_of(&self, request: &VenueRequest) -> Option<Environment> {
+        self.catalog.environment_of(&request.headers)
+    }
+
+    /// Where answers of the venue have what is reported of them.
+    pub fn response(&self) -> &ResponseFacts {
+        &self.catalog.response
+    }
+
+    /// The request to an operation that is open to everybody, as it goes out: without any key.
+    ///
+    /// # Errors
+    ///
+    /// [`VenueError::EnvironmentUnknown`]; [`VenueError::RequestForm`] for an operation that is not
+    /// public, for one that wants a signature, and for a WebSocket.
+    pub fn open_request(
+        &self,
+        request: &VenueRequest,
+        environment: Environment,
+    ) -> Result<SignedRequest, VenueError> {
+        let hosts = self.catalog.hosts(environment).ok_or(VenueError::EnvironmentUnknown)?;
+        let operation = self.catalog.operation(&request.method, &request.path);
+        let is_open =
+            |operation: &&Operation| !operation.signed && operation.class == Class::Public;
+        if operation.filter(is_open).is_none() || request.scheme == "wss" {
+            return Err(VenueError::RequestForm);
+        }
+        // Nothing of a moment goes into what has no key and is no frame.
+        let moment = Moment {
+            at: Timestamp(0),
+            nonce: None,
+            environment,
+            disclose_passphrase: false,
+            unique: [0; 16],
+        };
+        let mut open = self.scheme.unsigned(request, None, &moment)?;
+        open.headers.extend(hosts.headers_with(&request.headers));
+        Ok(open)
+    }
+
     /// Signs a request that was read and permitted: adds what the vault adds, and returns what
     /// goes out. The bytes that the caller gave are signed as they are.
     ///
@@ -165,7 +223,7 @@ impl Venue {
             };
             // A frame has no headers, and the socket's own are none of the scheme's.
             if request.scheme != "wss" {
-                signed.headers.extend(hosts.headers.iter().chain(&request.headers).cloned());
+                signed.headers.extend(hosts.headers_with(&request.headers));
             }
             return Ok(signed);
         }
@@ -173,7 +231,7 @@ impl Venue {
         let string = self.scheme.string_to_sign(&wire, key, moment)?;
         let signature = self.scheme.signature(key, &string)?;
         let mut wire = self.scheme.authenticate(wire, key, moment, &string, &signature)?;
-        wire.headers.extend(hosts.headers.iter().chain(&request.headers).cloned());
+        wire.headers.extend(hosts.headers_with(&request.headers));
         Ok(wire.signed(signature))
     }
 

@@ -41,6 +41,7 @@ fn wire(request: &Value) -> WireRequest {
         query: text(&request["query"]),
         headers: Vec::new(),
         body: text(&request["body"]).into_bytes(),
+        secrets: Vec::new(),
     }
 }
 
@@ -166,6 +167,29 @@ fn check(scheme: &dyn Scheme, record: &Value) {
         assert_eq!(expected["headers"][name], **value, "{id} {name}");
     }
     assert!(!sent.headers.is_empty(), "{id}");
+    check_secrets(&own, &sent, &text(&expected["signature"]), &id);
+}
+
+/// What authorises is all known, and stands in the request as it is known.
+fn check_secrets(own: &OwnKey, sent: &WireRequest, signature: &str, id: &str) {
+    let headers: String = sent.headers.iter().map(|(_, value)| format!("{value}\n")).collect();
+    let body = String::from_utf8_lossy(&sent.body);
+    let whole = format!("{}\n{headers}{body}", sent.url());
+    let has = |text: &str| sent.secrets.iter().any(|secret| secret == text);
+
+    assert!(has(signature), "{id}");
+    if let Some(passphrase) = &own.passphrase {
+        assert!(has(std::str::from_utf8(passphrase.expose_secret()).expect("text")), "{id}");
+    }
+    if let Some(token) = headers.lines().find_map(|value| value.strip_prefix("Bearer ")) {
+        assert!(has(token), "{id}");
+    }
+    // As the venue decodes it, a signature in a query is another text.
+    let written = sent.secrets.iter().filter(|secret| whole.contains(secret.as_str())).count();
+    assert!(written >= 1 && written + 1 >= sent.secrets.len(), "{id}");
+    assert!(sent.secrets.iter().all(|secret| secret.len() >= 8), "{id}");
+    let shown = format!("{:?}", sent.clone().signed(Vec::new()));
+    assert!(!sent.secrets.iter().any(|secret| shown.contains(secret.as_str())), "{id}");
 }
 
 /// Against the public key of the record, by the library that did not make it.
@@ -410,6 +434,7 @@ fn catalogues_say_truly_what_is_bound() {
             query: "a=1".to_owned(),
             headers: Vec::new(),
             body: b"nonce=1&a=1".to_vec(),
+            secrets: Vec::new(),
         };
         for &key_type in venue.key_types() {
             let key = Key { key_type, ..hmac_key(&secret) };

@@ -66,6 +66,35 @@ pub fn note(data: &[u8]) {
     }
 }
 
+/// URLs of venues in the paths of proxied requests.
+pub fn proxy(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    let Ok(target) = vault_front::target(text) else {
+        return;
+    };
+    super::take();
+    let vault_front::Target { host, path, query } = &target;
+    let is_host = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    assert!(host.bytes().all(|byte| is_host(byte) || byte == b'.' || byte == b'-'));
+    assert!(!host.is_empty() && host.parse::<std::net::IpAddr>().is_err());
+    assert!(path.starts_with('/') && !path.contains(['?', '#']) && !query.contains('#'));
+    // As it is sent, and in either form of being asked for, it is the same again.
+    let mark = if query.is_empty() { "" } else { "?" };
+    let url = format!("https://{host}{path}{mark}{query}");
+    assert!(url.bytes().all(|byte| byte.is_ascii_graphic()));
+    let encoded: String = url
+        .bytes()
+        .map(|byte| match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' => char::from(byte).to_string(),
+            _ => format!("%{byte:02X}"),
+        })
+        .collect();
+    assert_eq!(vault_front::target(&format!("/{url}")).as_ref(), Ok(&target));
+    assert_eq!(vault_front::target(&format!("/{encoded}")).as_ref(), Ok(&target));
+}
+
 /// Frames of another process, cut anywhere.
 pub fn frame(data: &[u8]) {
     let mut decoder = vault_ipc::Decoder::default();
@@ -77,6 +106,13 @@ pub fn frame(data: &[u8]) {
                     super::take();
                     let _ = frame.message::<vault_ipc::SignCall>();
                     let _ = frame.message::<vault_ipc::CommandCall>();
+                    let _ = frame.message::<vault_ipc::ExecuteCall>();
+                    let _ = frame.message::<vault_ipc::ProxyCall>();
+                    let _ = frame.message::<vault_ipc::Dispatch>();
+                    let _ = frame.message::<vault_ipc::Outcome>();
+                    let _ = frame.message::<vault_ipc::VenueHead>();
+                    let _ = frame.message::<vault_ipc::VenueBody>();
+                    let _ = frame.message::<vault_ipc::VenueEnd>();
                     let _ = frame.message::<vault_ipc::Reply>();
                 }
                 Ok(None) => break,
@@ -119,6 +155,18 @@ pub fn scope_words() -> &'static [String] {
                     at_most open_orders hours timezone windows mon-fri 08:00-17:30 Europe/Berlin \
                     countries duplicates client_order_id order withdrawal addresses per_day shadow \
                     31d 24h 60s 0.01 1e30 -1 NaN 999999999999999999 limit market gtc isolated cross";
+        text.split_whitespace().map(str::to_owned).collect()
+    })
+}
+
+/// Parts of URLs, plain and encoded.
+pub fn proxy_words() -> &'static [String] {
+    static WORDS: OnceLock<Vec<String>> = OnceLock::new();
+    WORDS.get_or_init(|| {
+        let text = "/https:// /https%3A%2F%2F api.binance.com www.okx.com /api/v3/order \
+                    %2Fapi%2Fv3%2Forder ? %3F & %26 = %3D symbol=BTCUSDT %25 %252F %2e . .. // \
+                    %2F%2F : :443 %3A443 @ %40 user:pass@ # %23 [::1] %5B%3A%3A1%5D 127.0.0.1 0x7f \
+                    xn-- HTTPS http wss %0D%0A %00 %20 + \u{131} \u{e9} %C3%A9 %FF \\ %5C";
         text.split_whitespace().map(str::to_owned).collect()
     })
 }

@@ -52,6 +52,7 @@ pub const TARGETS: &[Target] = &[
     target("note", format::note, no_words, 100_000),
     target("okx", |data| request::stated("okx", data), || input::words("okx"), 8_000),
     target("price", market::price, no_words, 20_000),
+    target("proxy", format::proxy, format::proxy_words, 60_000),
     target("reader", reader::text, reader::words, 50_000),
     target("scope", format::scope, format::scope_words, 20_000),
     target("token", format::token, no_words, 100_000),

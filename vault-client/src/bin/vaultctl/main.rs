@@ -12,6 +12,7 @@ mod confirm;
 mod context;
 mod credential;
 mod enroll;
+mod execute;
 mod explain;
 mod fault;
 mod halt;
@@ -20,6 +21,7 @@ mod json;
 mod operator;
 mod output;
 mod price;
+mod proxy;
 mod renew;
 mod scope;
 mod seal;
@@ -69,6 +71,8 @@ enum Command {
     Credential(credential::Command),
     /// Exchange an invite token for an identity
     Enroll(enroll::Arguments),
+    /// Have one request signed and sent by the vault (with a bot's identity)
+    Execute(execute::Arguments),
     /// Judge one request as if a client had sent it; signs nothing
     Explain(explain::Arguments),
     /// Stop trading
@@ -82,6 +86,8 @@ enum Command {
     /// Reference prices, and who may put them
     #[command(subcommand)]
     Price(price::Command),
+    /// Let bots on this machine trade through the vault unchanged (with a bot's identity)
+    Proxy(proxy::Arguments),
     /// Get a new certificate, with a new key
     Renew,
     /// End a halt
@@ -147,11 +153,13 @@ async fn run(context: &Context, command: Command) -> Result<Exit, Fault> {
         Command::Config => config::show(context)?,
         Command::Credential(command) => credential::run(context, command).await?,
         Command::Enroll(arguments) => enroll::run(context, arguments).await?,
+        Command::Execute(arguments) => execute::run(context, arguments).await?,
         Command::Explain(arguments) => return explain::run(context, arguments).await,
         Command::Halt(arguments) => halt::halt(context, arguments).await?,
         Command::Instrument(command) => instrument::run(context, command).await?,
         Command::Operator(command) => operator::run(context, command).await?,
         Command::Price(command) => return price::run(context, command).await,
+        Command::Proxy(arguments) => proxy::run(context, arguments).await?,
         Command::Renew => renew::run(context).await?,
         Command::Resume(arguments) => halt::resume(context, arguments).await?,
         Command::Scope(command) => return scope::run(context, command).await,

@@ -9,7 +9,8 @@ use vault_model::Leg;
 
 use crate::history::Noted;
 
-/// The fields of a `sign` or `sign.denied` entry that a replay needs.
+/// The fields of an entry about a request that a replay needs: `sign`, `execute.intent`, and their
+/// denials.
 #[derive(Default, Deserialize)]
 pub struct Glance<'a> {
     #[serde(borrow)]
@@ -56,19 +57,23 @@ pub struct Glance<'a> {
 }
 
 impl<'a> Glance<'a> {
-    /// Reads a line; `None` for what is neither of the two kinds, or no entry.
+    /// Reads a line; `None` for what is of another kind, or no entry, or a public endpoint's: such
+    /// requests are logged only where they are refused.
     pub fn read(line: &'a [u8]) -> Option<Self> {
-        if !is_sign(line) {
+        if !is_request(line) {
             return None;
         }
         let glance: Self =
             serde_json::from_slice(line).ok().or_else(|| Outline::read(line).map(Self::from))?;
-        (glance.is_allowed() || glance.kind.as_str() == "sign.denied").then_some(glance)
+        let is_denied = matches!(glance.kind.as_str(), "execute.denied" | "sign.denied");
+        let is_public = glance.class.as_ref().is_some_and(|class| class.as_str() == "public")
+            && glance.credential.is_none();
+        (glance.is_allowed() || is_denied && !is_public).then_some(glance)
     }
 
-    /// Whether a signature came of it.
+    /// Whether it was signed.
     pub fn is_allowed(&self) -> bool {
-        self.kind.as_str() == "sign"
+        matches!(self.kind.as_str(), "execute.intent" | "sign")
     }
 }
 
@@ -108,13 +113,17 @@ pub fn ts(line: &[u8]) -> Option<i64> {
     serde_json::from_slice::<Time>(line).ok().map(|time| time.ts)
 }
 
-/// Whether a line can be of one of the two kinds. It is looked for from the end, near which it
+/// Whether a line can be of one of the kinds. It is looked for from the end, near which it
 /// stands; a quote inside of a text is escaped, so no text can look like it.
-fn is_sign(line: &[u8]) -> bool {
-    line.windows(MARK.len()).rev().any(|window| window == MARK)
+fn is_request(line: &[u8]) -> bool {
+    let mut places = line.windows(MARK.len() + LETTERS).rev();
+    let kind = places.find_map(|window| window.strip_prefix(MARK));
+    kind.is_some_and(|letters| matches!(letters, b"exec" | b"sign"))
 }
 
-const MARK: &[u8] = br#""type":"sign"#;
+const MARK: &[u8] = br#""type":""#;
+/// How much of a kind is looked at.
+const LETTERS: usize = 4;
 
 /// A text of a line.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -199,6 +208,19 @@ mod tests {
         ] {
             assert!(Glance::read(line).is_none());
         }
+    }
+
+    #[test]
+    fn what_was_sent_is_read_as_what_was_signed_is() {
+        let read = |line: &str| Glance::read(line.as_bytes()).map(|glance| glance.is_allowed());
+        let line = |kind: &str| format!(r#"{{"client":"mm","ts":5,"type":"{kind}","v":1}}"#);
+        assert_eq!(read(&line("execute.intent")), Some(true));
+        assert_eq!(read(&line("execute.denied")), Some(false));
+        assert_eq!(read(&line("execute.outcome")), None);
+        assert_eq!(read(&line("export")), None);
+        // Public endpoints: what was let through is not in the log.
+        let public = r#"{"class":"public","client":"mm","ts":5,"type":"execute.denied","v":1}"#;
+        assert_eq!(read(public), None);
     }
 
     #[test]

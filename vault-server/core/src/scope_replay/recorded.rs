@@ -9,7 +9,8 @@ use std::net::IpAddr;
 
 use sha2::{Digest, Sha256};
 use vault_model::{
-    Class, ClockTime, Leg, Member, Mode, Money, Name, Pair, Product, Reading, Symbols, Timestamp,
+    Class, ClockTime, Intent, Leg, Member, Mode, Money, Name, Pair, Product, Reading, Symbols,
+    Timestamp,
 };
 use vault_policy::Spend;
 use vault_venue::{Operation, Registry};
@@ -206,12 +207,15 @@ fn request(mut glance: Glance<'_>, operations: &Operations<'_>) -> Option<Reques
             operation: widest.operation.name.clone(),
             class: widest.operation.class,
             schema_sourced: widest.operation.schema_sourced(),
-            products: Some(product.into_iter().collect()),
-            symbols: stated.symbols.clone(),
-            legs: Vec::new(),
-            client_order_id: None,
-            client_order_ids: Vec::new(),
-            transfers: Vec::new(),
+            intent: Intent {
+                products: Some(product.into_iter().collect()),
+                symbols: stated.symbols.clone(),
+                legs: Vec::new(),
+                client_order_id: None,
+                client_order_ids: Vec::new(),
+                transfers: Vec::new(),
+            }
+            .into(),
         };
         missing.widest = Some((alone(venue, member), product.is_some()));
     }
@@ -261,16 +265,19 @@ fn member(
         operation: operation.name.clone(),
         class,
         schema_sourced: operation.schema_sourced(),
-        products,
-        symbols: if class.is_write() && !names_all {
-            Symbols::Every
-        } else {
-            Symbols::Named(symbols)
-        },
-        legs,
-        client_order_id,
-        client_order_ids,
-        transfers: Vec::new(),
+        intent: Intent {
+            products,
+            symbols: if class.is_write() && !names_all {
+                Symbols::Every
+            } else {
+                Symbols::Named(symbols)
+            },
+            legs,
+            client_order_id,
+            client_order_ids,
+            transfers: Vec::new(),
+        }
+        .into(),
     }
 }
 

@@ -8,14 +8,15 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use vault_audit::{Entry, EntryKind};
 use vault_model::{
-    Class, ClockTime, Leg, MarginMode, Member, Money, Name, OrderType, Reading, Side, Symbols,
-    Timestamp,
+    Class, ClockTime, Intent, Leg, MarginMode, Member, Mode, Money, Name, OrderType, Reading, Side,
+    Symbols, Timestamp,
 };
 use vault_policy::{Cost, DuplicatesDocument, Span, Spend, Withdrawn};
 
 use super::Past;
 use crate::clock::{FIRST, Machine, VaultClock};
 use crate::history::{self, Histories, keys_asked};
+use crate::replay::{Known, Replay};
 
 fn name(text: &str) -> Name {
     text.parse().expect("a name")
@@ -46,12 +47,15 @@ fn reading(
         operation: operation.into(),
         class,
         schema_sourced: true,
-        products: None,
-        symbols: Symbols::Every,
-        legs,
-        client_order_id: (ids.len() == 1).then(|| ids[0].clone()),
-        client_order_ids: ids,
-        transfers: Vec::new(),
+        intent: Intent {
+            products: None,
+            symbols: Symbols::Every,
+            legs,
+            client_order_id: (ids.len() == 1).then(|| ids[0].clone()),
+            client_order_ids: ids,
+            transfers: Vec::new(),
+        }
+        .into(),
     };
     let stated = member(operation, legs, ids);
     Reading {
@@ -202,6 +206,38 @@ fn asked(histories: &Histories, client: &str, of: &[Signature], at: ClockTime) -
         }));
     }
     answers
+}
+
+#[test]
+fn what_was_to_be_sent_is_read_again_as_what_was_signed_is() {
+    let leg = Leg { symbol: Some("XBTUSD".to_owned()), ..Leg::default() };
+    let (own, other) = ("own".to_owned(), "other".to_owned());
+    let reading = reading(Class::Trade, "POST /order", vec![leg], vec![own], vec![other]);
+    let cost = Cost { orders: 1, notional_usd: Some(money("5")), ..Cost::default() };
+    let at = ClockTime(FIRST.0 + 7);
+    let mut entry = Entry::new(EntryKind::ExecuteIntent, 0, Timestamp(0), "n1", 0, "test");
+    entry.client = Some(name("one"));
+    entry.credential = Some(name("main"));
+    entry.venue = Some("kraken".to_owned());
+    entry.mode = Some(Mode::Execute);
+    entry.nonce = Some("77".to_owned());
+    entry.request_id = Some("id".parse().expect("an id"));
+    entry.legs = reading.stated.legs.clone();
+    entry.client_order_id = reading.stated.client_order_id.clone();
+    history::write(&mut entry, &reading, &cost, at);
+    assert_eq!(entry.detail.get("client_order_ids"), None, "of the stated operation alone");
+
+    let mut past = read(&[started(FIRST, "a", 0), entry.to_line().expect("short enough")]);
+    let day: Span = "1d".parse().expect("a span");
+    let history = past.histories.of(&name("one"));
+    assert_eq!(history.notional_within(day, at), money("5"));
+    let has = |id: &str| history.has_id(vault_policy::id_key(&name("main"), id), day, at);
+    assert!(has("own") && !has("other"));
+    assert_eq!(past.nonces.next(&name("main"), 0, Timestamp(0)).expect("a nonce"), 78);
+    let key = Replay::key(&name("one"), &"id".parse().expect("an id"));
+    assert_eq!(past.replay.look(&key, &[0; 32], Timestamp(0)), Known::Signed(1));
+    // No signature was given out, and nobody holds the credential.
+    assert!(past.signed.is_empty() && past.held.is_empty());
 }
 
 proptest! {

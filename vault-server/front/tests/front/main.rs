@@ -2,5 +2,7 @@
 
 mod barrier;
 mod call;
+mod execute;
 mod handshake;
 mod support;
+mod venue_proxy;

@@ -25,7 +25,8 @@ use tonic::transport::{Channel, Endpoint};
 use vault_front::{FrontConfig, FrontError, Limits, ListenerConfig, run};
 use vault_ipc::proto::v1;
 use vault_ipc::{
-    Barrier, BarrierDone, Failure, Frame, Kind, Listener, Reply, ServerIdentity, SignCall, State,
+    Barrier, BarrierDone, ExecuteCall, Failure, Frame, Kind, Listener, ProxyCall, Reply,
+    ServerIdentity, SignCall, State, VenueBody, VenueEnd, VenueHead,
 };
 
 /// Longer than anything takes; only a defect waits for it.
@@ -120,6 +121,18 @@ impl Core {
         (frame.correlation, frame.message().expect("a sign call"))
     }
 
+    pub fn next_execute(&mut self) -> (u64, ExecuteCall) {
+        let frame = self.next();
+        assert_eq!(frame.kind, Kind::Execute);
+        (frame.correlation, frame.message().expect("an execute call"))
+    }
+
+    pub fn next_proxy(&mut self) -> (u64, ProxyCall) {
+        let frame = self.next();
+        assert_eq!(frame.kind, Kind::Proxy);
+        (frame.correlation, frame.message().expect("a proxy call"))
+    }
+
     pub fn barrier(&mut self, id: u64, cut_serials: &[[u8; 16]]) {
         let cut_serials = cut_serials.iter().map(|serial| serial.to_vec()).collect();
         self.send(Kind::Barrier, 0, &Barrier { id, cut_serials });
@@ -130,6 +143,72 @@ impl Core {
         assert_eq!(frame.kind, Kind::BarrierDone);
         assert_eq!(frame.message::<BarrierDone>().expect("a barrier").id, id);
     }
+}
+
+/// The egress's end of its channel to the front.
+pub struct Egress(UnixStream);
+
+impl Egress {
+    pub fn send(&mut self, kind: Kind, correlation: u64, message: &impl Message) {
+        vault_ipc::write(&mut self.0, kind, correlation, message).expect("the front reads");
+    }
+
+    /// Several frames in one write.
+    pub fn send_bytes(&mut self, bytes: &[u8]) {
+        io::Write::write_all(&mut self.0, bytes).expect("the front reads");
+    }
+
+    /// Ends the channel at once.
+    pub fn hang_up(&mut self) {
+        let how = std::net::Shutdown::Both;
+        self.0.shutdown(how).expect("the front is there");
+    }
+
+    pub fn head(&mut self, correlation: u64, head: &VenueHead) {
+        self.send(Kind::VenueHead, correlation, head);
+    }
+
+    pub fn body(&mut self, correlation: u64, bytes: &[u8]) {
+        self.send(Kind::VenueBody, correlation, &VenueBody { bytes: bytes.to_vec() });
+    }
+
+    pub fn end(&mut self, correlation: u64, end: &VenueEnd) {
+        self.send(Kind::VenueEnd, correlation, end);
+    }
+
+    /// A whole response in one write.
+    pub fn respond(&mut self, correlation: u64, head: &VenueHead, body: &[u8]) {
+        let mut bytes = frame(Kind::VenueHead, correlation, head);
+        for piece in body.chunks(64 << 10) {
+            let piece = VenueBody { bytes: piece.to_vec() };
+            bytes.extend(frame(Kind::VenueBody, correlation, &piece));
+        }
+        bytes.extend(frame(Kind::VenueEnd, correlation, &VenueEnd::default()));
+        self.send_bytes(&bytes);
+    }
+}
+
+/// The head of a response: status, and headers.
+pub fn head(status: u32, headers: &[(&str, &str)]) -> VenueHead {
+    let headers = headers
+        .iter()
+        .map(|(name, value)| v1::Header { name: (*name).to_owned(), value: (*value).to_owned() })
+        .collect();
+    VenueHead { status, headers, latency_us: 1234 }
+}
+
+/// An end that is not in order.
+pub fn lost(problem: &str, sent: bool) -> VenueEnd {
+    VenueEnd { problem: problem.to_owned(), sent, retry_after_ms: 0 }
+}
+
+/// The core's answer to what is sent: its entry has this index.
+pub fn executed(index: u64) -> Reply {
+    answer(&v1::Execution {
+        receipt: Some(v1::Receipt { index, ..Default::default() }),
+        seq: 9,
+        ..Default::default()
+    })
 }
 
 /// A released answer to a Sign, with a body of `bytes`.
@@ -159,6 +238,7 @@ pub fn frame(kind: Kind, correlation: u64, message: &impl Message) -> Vec<u8> {
 pub struct Front {
     pub ca: Ca,
     pub core: Option<Core>,
+    egress: UnixStream,
     pub bot: SocketAddr,
     /// Takes PROXY headers from 127.0.0.1.
     pub proxied: SocketAddr,
@@ -191,6 +271,7 @@ impl Front {
     /// Started; the core has not said a word.
     pub fn start_silent(ca: Ca, limits: Limits) -> Self {
         let (core, theirs) = UnixStream::pair().expect("a socket pair");
+        let (egress, from_egress) = UnixStream::pair().expect("a socket pair");
         core.set_read_timeout(Some(PATIENCE)).expect("a time-out");
         let mut addresses = Vec::new();
         let mut listeners = Vec::new();
@@ -212,11 +293,12 @@ impl Front {
                     .collect(),
             });
         }
-        let config = FrontConfig { core: theirs, listeners, limits };
+        let config = FrontConfig { core: theirs, egress: from_egress, listeners, limits };
         let thread = std::thread::spawn(move || run(config));
         Self {
             ca,
             core: Some(Core(core)),
+            egress,
             bot: addresses[0],
             proxied: addresses[1],
             proxied_elsewhere: addresses[2],
@@ -228,6 +310,11 @@ impl Front {
 
     pub fn core(&mut self) -> &mut Core {
         self.core.as_mut().expect("not taken")
+    }
+
+    /// One more handle on the egress's end.
+    pub fn egress(&self) -> Egress {
+        Egress(self.egress.try_clone().expect("a handle"))
     }
 
     /// Plays the core on a thread of its own; it hands the core's end back.
@@ -245,6 +332,12 @@ impl Front {
     /// Ends the channel and returns what the front made of it.
     pub fn end(mut self) -> Result<(), FrontError> {
         self.core = None;
+        let thread = self.thread.take().expect("not ended before");
+        thread.join().expect("the front does not panic")
+    }
+
+    /// Waits for the front to end by itself and returns what it made of that.
+    pub fn ended(mut self) -> Result<(), FrontError> {
         let thread = self.thread.take().expect("not ended before");
         thread.join().expect("the front does not panic")
     }
@@ -377,6 +470,11 @@ pub async fn send_sign(
     // A front that refuses what the headers say has ended the stream already; the response tells.
     let _ = body.send_data(grpc(&sign_request("a")), true);
     response
+}
+
+pub fn execute_request(request_id: &str) -> v1::ExecuteRequest {
+    let v1::SignRequest { request_id, credential, request } = sign_request(request_id);
+    v1::ExecuteRequest { request_id, credential, request }
 }
 
 pub fn sign_request(request_id: &str) -> v1::SignRequest {

@@ -7,7 +7,7 @@ use super::*;
 
 fn ids(ids: &[&str]) -> Member {
     let ids: Vec<String> = ids.iter().map(|&id| id.to_owned()).collect();
-    Member { client_order_ids: ids, ..trade([limit(Side::Buy, "1", "100")]) }
+    with(trade([limit(Side::Buy, "1", "100")]), |intent| intent.client_order_ids = ids)
 }
 
 #[test]

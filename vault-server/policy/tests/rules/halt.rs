@@ -35,7 +35,7 @@ fn orders_that_surely_reduce_pass_where_new_risk_is_stopped() {
             trade([Leg { reduce_only: Some(false), ..reducing() }]),
             trade([Leg { reduce_only: None, ..reducing() }]),
             trade([Leg { product: None, ..reducing() }]),
-            Member { legs: Vec::new(), ..trade([reducing()]) },
+            with(trade([reducing()]), |intent| intent.legs.clear()),
             Member { schema_sourced: false, ..trade([reducing()]) },
             Member { class: Class::Account, ..trade([reducing()]) },
         ] {
@@ -64,7 +64,7 @@ fn a_symbol_that_is_halted_stops_what_touches_it() {
     assert_eq!(bed.code(member(Class::Public)), "ALLOW");
     // What names no symbol could touch any, and what names it among others touches it.
     for symbols in [Symbols::Every, Symbols::Named(Vec::new())] {
-        let every = Member { symbols, ..member(Class::Cancel) };
+        let every = with(member(Class::Cancel), |intent| intent.symbols = symbols);
         assert_eq!(bed.code(every), "HALT_NOTHING");
     }
     let both = [CROSS, SPOT].map(|symbol| at(symbol, Product::Spot, limit(Side::Buy, "1", "1")));

@@ -16,8 +16,8 @@ mod withdrawal;
 use std::collections::BTreeSet;
 
 use vault_model::{
-    Asset, Class, ClockTime, Instrument, Leg, Member, Mode, Money, Name, OrderType, Pair, Product,
-    Reading, Side, SizeUnit, Symbols, Timestamp, Transfer,
+    Asset, Class, ClockTime, Instrument, Intent, Leg, Member, Mode, Money, Name, OrderType, Pair,
+    Product, Reading, Side, SizeUnit, Symbols, Timestamp, Transfer,
 };
 use vault_policy::{
     Cost, Country, Decision, Denial, Grant, Halts, History, Market, Question, Scope, ScopeDocument,
@@ -98,25 +98,36 @@ fn member(class: Class) -> Member {
         operation: format!("POST /{class}").into(),
         class,
         schema_sourced: true,
-        products: Some(Vec::new()),
-        symbols: Symbols::Named(vec![SPOT.to_owned()]),
-        legs: Vec::new(),
-        client_order_id: None,
-        client_order_ids: Vec::new(),
-        transfers: Vec::new(),
+        intent: Intent {
+            products: Some(Vec::new()),
+            symbols: Symbols::Named(vec![SPOT.to_owned()]),
+            legs: Vec::new(),
+            client_order_id: None,
+            client_order_ids: Vec::new(),
+            transfers: Vec::new(),
+        }
+        .into(),
     }
+}
+
+/// The member after a change to what it would do.
+fn with(mut member: Member, change: impl FnOnce(&mut Intent)) -> Member {
+    change(&mut member);
+    member
 }
 
 /// What trades, with these orders.
 fn trade(legs: impl IntoIterator<Item = Leg>) -> Member {
     let legs: Vec<Leg> = legs.into_iter().collect();
     let symbols = legs.iter().filter_map(|leg| leg.symbol.clone()).collect();
-    Member { symbols: Symbols::Named(symbols), legs, ..member(Class::Trade) }
+    with(member(Class::Trade), |intent| {
+        (intent.symbols, intent.legs) = (Symbols::Named(symbols), legs);
+    })
 }
 
 /// What sets leverage or margin mode.
 fn setting(leg: Leg) -> Member {
-    Member { legs: vec![leg], ..member(Class::Account) }
+    with(member(Class::Account), |intent| intent.legs = vec![leg])
 }
 
 /// An order of a type at the spot market.

@@ -253,9 +253,9 @@ fn every_symbol_that_is_named_is_asked_for() {
         let granted = [SPOT.parse().expect("a symbol")].into();
         scope.symbols.insert(name(VENUE), Grant::Only(granted));
     });
-    let naming = |symbols: &[&str], member: Member| Member {
-        symbols: Symbols::Named(symbols.iter().map(|&symbol| symbol.to_owned()).collect()),
-        ..member
+    let naming = |symbols: &[&str], member: Member| {
+        let symbols = symbols.iter().map(|&symbol| symbol.to_owned()).collect();
+        with(member, |intent| intent.symbols = Symbols::Named(symbols))
     };
     assert_eq!(bed.code(naming(&[SPOT], member(Class::Cancel))), "ALLOW");
     assert_eq!(bed.code(naming(&[SPOT, SWAP], member(Class::Cancel))), "SYMBOL_NOT_GRANTED");

@@ -29,7 +29,8 @@ fn table() -> Bed {
 }
 
 fn withdraw(transfers: impl IntoIterator<Item = Transfer>) -> Member {
-    Member { transfers: transfers.into_iter().collect(), ..member(Class::Withdraw) }
+    let transfers = transfers.into_iter().collect();
+    with(member(Class::Withdraw), |intent| intent.transfers = transfers)
 }
 
 fn one(asset: &str, amount: &str, address: &str) -> Member {

@@ -2,9 +2,11 @@
 //! vain is an error here, so that nothing is left to find out while judging.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
-use vault_model::Class;
+use vault_model::{Class, Intent};
 
+use super::alike;
 use super::binding::{self, Binding};
 use super::head::{Head, binds};
 use super::raw::{self, BodyForm, OneOrMany, ParamsIn};
@@ -13,6 +15,7 @@ use super::table::{Names, Table};
 use super::{
     Binds, BodyForms, Catalog, Intake, Items, Kind, Location, Operation, Role, Shape, When,
 };
+use crate::member;
 use crate::plain;
 
 /// The domain of an operation that names none.
@@ -39,6 +42,8 @@ pub(super) fn catalog(
     let mut shapes = shapes.done;
     let mut names = Names::default();
     names.enter(&mut shapes);
+    alike::number(&mut shapes);
+    share_unread(&mut operations);
 
     check_conditions(head.products.iter().map(|rule| &rule.when), "product", &shapes)?;
     check_conditions(head.sizes.iter().map(|rule| &rule.when), "size", &shapes)?;
@@ -63,6 +68,7 @@ pub(super) fn catalog(
         hash,
         sources,
         signature: head.signature,
+        response: head.response,
         rights: head.rights,
         operations,
         shapes,
@@ -74,6 +80,17 @@ pub(super) fn catalog(
         environments: head.environments,
         table,
     })
+}
+
+/// Lets operations share what they could do where their parameters are not known.
+fn share_unread(operations: &mut [Operation]) {
+    let mut known: Vec<Arc<Intent>> = Vec::new();
+    for operation in operations {
+        match known.iter().find(|intent| ***intent == *operation.unread) {
+            Some(intent) => operation.unread = intent.clone(),
+            None => known.push(operation.unread.clone()),
+        }
+    }
 }
 
 /// A rule about a parameter that no shape has would silently never match, or always.
@@ -168,6 +185,11 @@ pub(super) fn operation(
             rpc: raw.rpc,
         },
         shape,
+        unread: Arc::new(member::unread_intent(
+            raw.class,
+            raw.product,
+            shape.and_then(|at| shapes.done.get(at)),
+        )),
     })
 }
 

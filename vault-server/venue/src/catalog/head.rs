@@ -8,8 +8,8 @@ use vault_model::Environment;
 use super::compile::cited;
 use super::raw::{self, Bound, OneOrMany};
 use super::{
-    Binds, Facts, Hosts, MarginModeWord, OrderTypeWord, ProductRule, Signature, SizeRule, TifWord,
-    When, Window,
+    Binds, Facts, Hosts, MarginModeWord, OrderTypeWord, ProductRule, ResponseFacts, Signature,
+    SizeRule, TifWord, When, Window,
 };
 use crate::glob::Glob;
 use crate::key::KeyType;
@@ -20,6 +20,7 @@ pub(super) struct RawHead {
     pub title: String,
     pub environments: BTreeMap<String, raw::Environment>,
     pub signature: raw::Signature,
+    pub response: Option<raw::Response>,
     pub rights: Option<raw::Rights>,
     pub defaults: Option<raw::Defaults>,
     pub order_types: Vec<raw::OrderTypeWord>,
@@ -34,6 +35,7 @@ pub(super) struct Head {
     pub title: String,
     pub environments: FxHashMap<Environment, Hosts>,
     pub signature: Signature,
+    pub response: ResponseFacts,
     pub rights: Vec<String>,
     pub defaults: Option<raw::Defaults>,
     pub order_types: FxHashMap<String, OrderTypeWord>,
@@ -55,10 +57,14 @@ pub(super) fn head(raw: RawHead, sources: &BTreeMap<String, String>) -> Result<H
     if let Some(rights) = &raw.rights {
         cited(sources, &rights.source).map_err(|what| format!("rights: {what}"))?;
     }
+    if let Some(response) = &raw.response {
+        cited(sources, &response.source).map_err(|what| format!("response: {what}"))?;
+    }
     Ok(Head {
         title: raw.title,
         environments: environments(raw.environments)?,
         signature: signature(&raw.signature)?,
+        response: raw.response.map(response).transpose()?.unwrap_or_default(),
         rights: raw.rights.map(|rights| rights.names).unwrap_or_default(),
         defaults: raw.defaults,
         order_types: order_types(raw.order_types)?,
@@ -111,6 +117,26 @@ fn signature(raw: &raw::Signature) -> Result<Signature, String> {
         reserved: raw.reserved.clone(),
         caller_headers: raw.caller_headers.clone(),
     })
+}
+
+fn response(raw: raw::Response) -> Result<ResponseFacts, String> {
+    let raw::Response { order_id, error_code, source: _ } = raw;
+    for pointer in order_id.iter().chain(&error_code) {
+        if !is_pointer(pointer) {
+            return Err(format!("response: {pointer} is no JSON pointer to a member"));
+        }
+    }
+    Ok(ResponseFacts { order_id, error_code })
+}
+
+/// Whether a text is a JSON pointer (RFC 6901) that leads somewhere: `/` and a name, as often as
+/// need be, with `~` as `~0` or `~1` alone.
+fn is_pointer(text: &str) -> bool {
+    let is_token = |token: &str| {
+        let escapes_fit = token.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
+        !token.is_empty() && escapes_fit && token.bytes().all(|b| b.is_ascii_graphic())
+    };
+    text.strip_prefix('/').is_some_and(|rest| rest.split('/').all(is_token))
 }
 
 fn key_types(words: &[String]) -> Result<Vec<KeyType>, String> {

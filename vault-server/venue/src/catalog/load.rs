@@ -133,6 +133,7 @@ fn take_head(parts: &mut [(&Part<'_>, raw::Part)]) -> Result<Option<RawHead>, Ca
     for (part, raw) in parts {
         let says_more = raw.title.is_some()
             || !raw.environments.is_empty()
+            || raw.response.is_some()
             || raw.rights.is_some()
             || raw.defaults.is_some()
             || !raw.order_type.is_empty()
@@ -142,8 +143,8 @@ fn take_head(parts: &mut [(&Part<'_>, raw::Part)]) -> Result<Option<RawHead>, Ca
             || !raw.margin_mode.is_empty();
         let Some(signature) = raw.signature.take() else {
             if says_more {
-                let what = "only the part with [signature] may have title, environments, rights, \
-                            defaults, order_type, tif, product, size and margin_mode";
+                let what = "only the part with [signature] may have title, environments, response, \
+                            rights, defaults, order_type, tif, product, size and margin_mode";
                 return Err(part.whole(what));
             }
             continue;
@@ -155,6 +156,7 @@ fn take_head(parts: &mut [(&Part<'_>, raw::Part)]) -> Result<Option<RawHead>, Ca
             title: raw.title.take().ok_or_else(|| part.whole("title is missing"))?,
             environments: std::mem::take(&mut raw.environments),
             signature,
+            response: raw.response.take(),
             rights: raw.rights.take(),
             defaults: raw.defaults.take(),
             order_types: std::mem::take(&mut raw.order_type),

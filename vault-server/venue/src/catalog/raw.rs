@@ -25,6 +25,8 @@ pub(super) struct Part {
     #[serde(default)]
     pub signature: Option<Signature>,
     #[serde(default)]
+    pub response: Option<Response>,
+    #[serde(default)]
     pub rights: Option<Rights>,
     #[serde(default)]
     pub defaults: Option<Defaults>,
@@ -96,6 +98,17 @@ pub(super) struct Signature {
     pub caller_headers: Vec<String>,
     #[serde(default)]
     pub variant: Vec<Variant>,
+}
+
+/// Where answers have what is reported of them: JSON pointers.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Response {
+    #[serde(default)]
+    pub order_id: Vec<String>,
+    #[serde(default)]
+    pub error_code: Vec<String>,
+    pub source: String,
 }
 
 /// A parameter by which a caller may narrow the time in which a signature is good.

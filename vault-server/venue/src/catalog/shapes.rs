@@ -235,6 +235,9 @@ fn compile_param(
         repeats: raw.repeats,
         patterns,
         products: raw.products.clone(),
+        // Numbered when all shapes are known.
+        values: 0,
+        meaning: 0,
     })
 }
 

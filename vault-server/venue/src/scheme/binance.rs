@@ -29,6 +29,7 @@ use super::{
 use crate::error::VenueError;
 use crate::json::Value;
 use crate::key::KeyType;
+use crate::placeholder::Placeholders;
 use crate::venue::{Key, Moment};
 use rpc::{Rpc, parameters, sorted, text};
 
@@ -44,6 +45,16 @@ const LOG_ON: &str = "session.logon";
 impl Scheme for Binance {
     fn name(&self) -> &'static str {
         "binance"
+    }
+
+    /// All parameters but the key stand in the query or in the form.
+    fn placeholders(&self) -> Placeholders {
+        Placeholders {
+            key_headers: &["x-mbx-apikey"],
+            key_parameters: &["apiKey"],
+            token: false,
+            made_anew: &["signature", "timestamp"],
+        }
     }
 
     fn wire(
@@ -88,8 +99,14 @@ impl Scheme for Binance {
         _string: &[u8],
         signature: &[u8],
     ) -> Result<WireRequest, VenueError> {
-        let signature = percent_encode(&encode(key.key_type, signature));
-        append(&mut wire, &format!("signature={signature}"));
+        let plain = encode(key.key_type, signature);
+        let encoded = percent_encode(&plain);
+        append(&mut wire, &format!("signature={encoded}"));
+        // What a venue says back may be the text as it stood there, or as it read it.
+        if encoded != plain {
+            wire.secrets.push(encoded);
+        }
+        wire.secrets.push(plain);
         wire.headers.push(header(API_KEY_HEADER, api_key(key)?));
         Ok(wire)
     }
@@ -110,8 +127,9 @@ impl Scheme for Binance {
         let mut params = rpc.with(&[("apiKey", text(api_key(key)?)), ("timestamp", timestamp)])?;
         let string = sorted(&params)?.into_bytes();
         let signature = self.signature(key, &string)?;
-        params.push(("signature", Value::Text(encode(key.key_type, &signature).into())));
-        rpc.message(request, &params, moment, signature)
+        let encoded = encode(key.key_type, &signature);
+        params.push(("signature", text(&encoded)));
+        rpc.message(request, &params, moment, signature, vec![encoded.clone()])
     }
 
     /// The methods of the connection itself (`session.status`, `session.logout`) name no key.
@@ -127,10 +145,12 @@ impl Scheme for Binance {
             let api_key = api_key.filter(|_| !rpc.method.starts_with("session."));
             let own: Vec<_> = api_key.map(|name| ("apiKey", text(name))).into_iter().collect();
             let params = rpc.with(&own)?;
-            return rpc.message(request, &params, moment, Vec::new());
+            let secrets = api_key.map(str::to_owned).into_iter().collect();
+            return rpc.message(request, &params, moment, Vec::new(), secrets);
         }
         let mut wire = with_form_type(WireRequest::of(request));
         wire.headers.extend(api_key.map(|name| header(API_KEY_HEADER, name)));
+        wire.secrets.extend(api_key.map(str::to_owned));
         Ok(wire.signed(Vec::new()))
     }
 

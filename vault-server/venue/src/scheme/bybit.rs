@@ -26,6 +26,7 @@ use super::{
 };
 use crate::error::VenueError;
 use crate::key::KeyType;
+use crate::placeholder::Placeholders;
 use crate::venue::{Key, Moment};
 
 /// See the module.
@@ -41,6 +42,17 @@ const LOG_ON_MS: i64 = 5000;
 impl Scheme for Bybit {
     fn name(&self) -> &'static str {
         "bybit"
+    }
+
+    /// All in headers. The scheme before v5 had them in the parameters, and no library of today has
+    /// them there for a path of v5.
+    fn placeholders(&self) -> Placeholders {
+        Placeholders {
+            key_headers: &["x-bapi-api-key"],
+            key_parameters: &["api_key"],
+            token: false,
+            made_anew: &[],
+        }
     }
 
     fn wire(
@@ -98,12 +110,14 @@ impl Scheme for Bybit {
         _string: &[u8],
         signature: &[u8],
     ) -> Result<WireRequest, VenueError> {
+        let encoded = encode(key.key_type, signature);
         wire.headers.extend([
             header("X-BAPI-API-KEY", api_key(key)?),
             header("X-BAPI-TIMESTAMP", moment.at.millis().to_string()),
             header("X-BAPI-RECV-WINDOW", RECV_WINDOW),
-            header("X-BAPI-SIGN", encode(key.key_type, signature)),
+            header("X-BAPI-SIGN", encoded.as_str()),
         ]);
+        wire.secrets.push(encoded);
         // The older paths want to be told that they are signed in this way (documents v3/tax; ccxt).
         if !wire.path.starts_with("/v5/") {
             wire.headers.push(header("X-BAPI-SIGN-TYPE", "2"));
@@ -124,11 +138,12 @@ impl Scheme for Bybit {
         }
         let string = self.string_to_sign(&wire, key, moment)?;
         let signature = self.signature(key, &string)?;
+        let encoded = encode(key.key_type, &signature);
         let message = format!(
             r#"{{"op":"auth","args":[{},"{}","{}"]}}"#,
             json_string(api_key(key)?),
             expires(moment),
-            encode(key.key_type, &signature),
+            encoded,
         );
         Ok(SignedRequest {
             method: wire.method,
@@ -136,6 +151,7 @@ impl Scheme for Bybit {
             headers: Vec::new(),
             body: message.into_bytes(),
             signature,
+            secrets: vec![encoded],
         })
     }
 

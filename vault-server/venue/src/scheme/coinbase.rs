@@ -35,6 +35,7 @@ use super::{
 };
 use crate::error::VenueError;
 use crate::key::{KeyType, PrivateKey};
+use crate::placeholder::Placeholders;
 use crate::venue::{Key, Moment};
 
 /// See the module.
@@ -47,6 +48,16 @@ const TOKEN_SECONDS: i64 = 120;
 impl Scheme for Coinbase {
     fn name(&self) -> &'static str {
         "coinbase"
+    }
+
+    /// All in the token, or in the headers of old keys.
+    fn placeholders(&self) -> Placeholders {
+        Placeholders {
+            key_headers: &["cb-access-key"],
+            key_parameters: &[],
+            token: true,
+            made_anew: &[],
+        }
     }
 
     fn key_type_of(&self, secret: &SecretBytes) -> Result<KeyType, VenueError> {
@@ -106,14 +117,18 @@ impl Scheme for Coinbase {
         signature: &[u8],
     ) -> Result<WireRequest, VenueError> {
         if key.key_type == KeyType::LegacyHmac {
+            let encoded = hex::encode(signature);
             wire.headers.extend([
                 header("CB-ACCESS-KEY", api_key(key)?),
-                header("CB-ACCESS-SIGN", hex::encode(signature)),
+                header("CB-ACCESS-SIGN", encoded.as_str()),
                 header("CB-ACCESS-TIMESTAMP", moment.at.seconds().to_string()),
             ]);
+            wire.secrets.push(encoded);
         } else {
             let token = bearer(string, signature)?;
             wire.headers.push(header("Authorization", format!("Bearer {token}")));
+            // The token whole, and its signature, which makes one of the rest.
+            wire.secrets.extend([URL_SAFE_NO_PAD.encode(signature), token]);
         }
         Ok(wire)
     }
@@ -139,6 +154,7 @@ impl Scheme for Coinbase {
             url: format!("wss://{}", wire.host),
             headers: Vec::new(),
             body: format!(r#"{{"jwt":"{token}"}}"#).into_bytes(),
+            secrets: vec![URL_SAFE_NO_PAD.encode(&signature), token],
             signature,
         })
     }

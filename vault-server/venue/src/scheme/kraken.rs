@@ -25,6 +25,7 @@ use super::{Scheme, WireRequest, api_key, check_printable, header, hmac_sha512, 
 use crate::error::VenueError;
 use crate::json::{self, Value};
 use crate::key::KeyType;
+use crate::placeholder::Placeholders;
 use crate::venue::{Key, Moment};
 
 /// See the module.
@@ -34,6 +35,16 @@ pub(super) struct Kraken;
 impl Scheme for Kraken {
     fn name(&self) -> &'static str {
         "kraken"
+    }
+
+    /// The nonce is in the body, a form or JSON.
+    fn placeholders(&self) -> Placeholders {
+        Placeholders {
+            key_headers: &["api-key"],
+            key_parameters: &[],
+            token: false,
+            made_anew: &["nonce"],
+        }
     }
 
     fn wire(
@@ -87,10 +98,10 @@ impl Scheme for Kraken {
         _string: &[u8],
         signature: &[u8],
     ) -> Result<WireRequest, VenueError> {
-        wire.headers.extend([
-            header("API-Key", api_key(key)?),
-            header("API-Sign", STANDARD.encode(signature)),
-        ]);
+        let encoded = STANDARD.encode(signature);
+        wire.headers
+            .extend([header("API-Key", api_key(key)?), header("API-Sign", encoded.as_str())]);
+        wire.secrets.push(encoded);
         Ok(wire)
     }
 

@@ -23,6 +23,7 @@ use super::{
 };
 use crate::error::VenueError;
 use crate::key::KeyType;
+use crate::placeholder::Placeholders;
 use crate::venue::{Key, Moment};
 
 /// See the module.
@@ -35,6 +36,16 @@ const LOG_ON: (&str, &str) = ("GET", "/users/self/verify");
 impl Scheme for Okx {
     fn name(&self) -> &'static str {
         "okx"
+    }
+
+    /// All in headers.
+    fn placeholders(&self) -> Placeholders {
+        Placeholders {
+            key_headers: &["ok-access-key"],
+            key_parameters: &[],
+            token: false,
+            made_anew: &[],
+        }
     }
 
     fn wire(
@@ -84,12 +95,15 @@ impl Scheme for Okx {
         _string: &[u8],
         signature: &[u8],
     ) -> Result<WireRequest, VenueError> {
+        let encoded = STANDARD.encode(signature);
+        let passphrase = passphrase(key)?;
         wire.headers.extend([
             header("OK-ACCESS-KEY", api_key(key)?),
-            header("OK-ACCESS-SIGN", STANDARD.encode(signature)),
+            header("OK-ACCESS-SIGN", encoded.as_str()),
             header("OK-ACCESS-TIMESTAMP", moment.at.iso_millis()),
-            header("OK-ACCESS-PASSPHRASE", passphrase(key)?),
+            header("OK-ACCESS-PASSPHRASE", passphrase),
         ]);
+        wire.secrets.extend([encoded, passphrase.to_owned()]);
         Ok(wire)
     }
 
@@ -106,12 +120,14 @@ impl Scheme for Okx {
         }
         let string = self.string_to_sign(&wire, key, moment)?;
         let signature = self.signature(key, &string)?;
+        let encoded = STANDARD.encode(&signature);
+        let passphrase = passphrase(key)?;
         let message = format!(
             r#"{{"op":"login","args":[{{"apiKey":{},"passphrase":{},"timestamp":"{}","sign":"{}"}}]}}"#,
             json_string(api_key(key)?),
-            json_string(passphrase(key)?),
+            json_string(passphrase),
             moment.at.seconds(),
-            STANDARD.encode(&signature),
+            encoded,
         );
         Ok(SignedRequest {
             method: wire.method,
@@ -119,6 +135,7 @@ impl Scheme for Okx {
             headers: Vec::new(),
             body: message.into_bytes(),
             signature,
+            secrets: vec![encoded, passphrase.to_owned()],
         })
     }
 

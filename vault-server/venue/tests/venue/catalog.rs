@@ -9,6 +9,10 @@ use crate::registry;
 /// this path only as a `POST`, which deletes a sub-account.
 const STRONGER: &[(&str, &str)] = &[("GET /v5/user/del-submember", "keys")];
 
+/// Operations that the list has as ccxt signs them, and that ccxt has among the public ones too:
+/// market data for everybody.
+const OPEN: &[(&str, &str)] = &[("GET /v5/market/instruments-info", "public")];
+
 #[test]
 fn every_known_endpoint_is_there_with_its_class() {
     let registry = registry();
@@ -24,11 +28,37 @@ fn every_known_endpoint_is_there_with_its_class() {
         let operation = venue.catalog.operations.iter().find(|found| *found.name == *name);
         let class = operation.map(|operation| operation.class.as_str());
         let listed = field("class");
-        let stronger = STRONGER.iter().find(|(of, _)| *of == name).map(|(_, class)| *class);
-        assert_eq!(class, Some(stronger.unwrap_or(&listed)), "{endpoint}");
+        let mut others = STRONGER.iter().chain(OPEN);
+        let other = others.find(|(of, _)| *of == name).map(|(_, class)| *class);
+        assert_eq!(class, Some(other.unwrap_or(&listed)), "{endpoint}");
     }
     for name in registry.names() {
         assert!(endpoints.iter().any(|endpoint| endpoint["venue"] == name), "{name}");
+    }
+}
+
+#[test]
+fn answers_are_looked_into_by_pointers() {
+    let registry = registry();
+    for name in registry.names() {
+        let response = registry.venue(name).expect("listed").response();
+        assert!(!response.order_id.is_empty() && !response.error_code.is_empty(), "{name}");
+    }
+    let binance = registry.venue("binance").expect("binance").response();
+    assert!(binance.order_id.iter().any(|pointer| pointer == "/orderId"));
+
+    let (_, parts) = VENUES.iter().find(|(name, _)| *name == "kraken").expect("kraken");
+    let text = parts.first().expect("one part").text;
+    let with = |pointer: &str| {
+        let text = text.replace("\"/error/0\"", &format!("\"{pointer}\""));
+        Catalog::parse("kraken", &[Part { file: "kraken.toml", text: &text }])
+    };
+    for pointer in ["/a", "/a/0/b", "/a~0b~1c"] {
+        let catalog = with(pointer).expect("a pointer");
+        assert_eq!(catalog.response.error_code.first().map(String::as_str), Some(pointer));
+    }
+    for pointer in ["", "a", "/", "/a/", "//a", "/a b", "/~", "/a~2", "/ä"] {
+        assert!(with(pointer).is_err(), "{pointer}");
     }
 }
 

@@ -33,7 +33,7 @@ fn member(venue: &str, operation: &str, parameters: &str) -> Member {
 }
 
 fn leg(venue: &str, operation: &str, parameters: &str) -> Leg {
-    let mut legs = member(venue, operation, parameters).legs;
+    let mut legs = member(venue, operation, parameters).legs.clone();
     assert_eq!(legs.len(), 1, "{operation} {parameters}");
     legs.remove(0)
 }
@@ -167,7 +167,7 @@ fn operations_that_change_orders_say_so() {
 fn only_new_orders_have_new_ids() {
     let ids = |venue: &str, operation: &str, body: &str| {
         let member = member(venue, operation, body);
-        (member.client_order_ids, member.client_order_id)
+        (member.client_order_ids.clone(), member.client_order_id.clone())
     };
     let new = |ids: &[&str]| ids.iter().map(|&id| id.to_owned()).collect::<Vec<_>>();
     let order = r#"{"instId":"BTC-USDT","tdMode":"cash","side":"buy","ordType":"limit","px":"1","sz":"1","clOrdId":"ID"}"#;
@@ -511,11 +511,11 @@ fn words_for_margin_modes_are_a_parameters_own_before_all_others() {
 #[test]
 fn settings_are_legs_of_writes_and_hold_for_the_orders_inside() {
     let read = made_up("/read", r#"{"leverage":"5"}"#).expect("reads");
-    assert_eq!((read.legs.len(), read.products), (0, Some(Vec::new())));
+    assert_eq!((read.legs.len(), read.products.clone()), (0, Some(Vec::new())));
     assert_eq!(read.symbols, Symbols::Named(Vec::new()));
 
     let set = made_up("/set", r#"{"leverage":"5"}"#).expect("reads");
-    assert_eq!((set.legs.len(), set.symbols), (1, Symbols::Every));
+    assert_eq!((set.legs.len(), set.symbols.clone()), (1, Symbols::Every));
 
     let body =
         r#"{"leverage":"5","own":"1","legs":[{"symbol":"AP"},{"symbol":"BP","leverage":"7"}]}"#;
@@ -543,7 +543,7 @@ fn there_is_nothing_to_reduce_at_spot_or_who_knows_where() {
 fn who_names_an_order_by_its_id_changes_it_unless_the_catalogue_says_otherwise() {
     let amends = |path: &str| {
         let body = r#"{"list":[{"symbol":"AS","old":"1"},{"symbol":"BS"}]}"#;
-        let legs = made_up(path, body).expect("reads").legs;
+        let legs = made_up(path, body).expect("reads").legs.clone();
         legs.iter().map(|leg| leg.amends).collect::<Vec<_>>()
     };
     assert_eq!(amends("/change"), [true, true]);
@@ -554,7 +554,7 @@ fn who_names_an_order_by_its_id_changes_it_unless_the_catalogue_says_otherwise()
 #[test]
 fn an_amount_is_of_every_asset_that_is_named() {
     let moved = |body: &str| {
-        let transfers = made_up("/move", body).expect("reads").transfers;
+        let transfers = made_up("/move", body).expect("reads").transfers.clone();
         let text = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
         let short = |moved: Transfer| format!("{} {}", text(moved.asset), text(moved.amount));
         transfers.into_iter().map(short).collect::<Vec<_>>()

@@ -232,7 +232,7 @@ fn an_order_of_unknown_product_could_be_of_any() {
     let venue = made(CATALOG);
     let touched = |path: &str, body: &str| {
         let member = read(&venue, path, body).expect("read");
-        (member.products, member.symbols)
+        (member.products.clone(), member.symbols.clone())
     };
     let named = |symbols: &[&str]| {
         Symbols::Named(symbols.iter().map(|&symbol| symbol.to_owned()).collect())
@@ -303,17 +303,23 @@ fn every_symbol_of_a_list_is_touched() {
         assert!(prices.legs.is_empty());
     }
     let odd = read(&venue, "/prices", r#"{"symbols":"BTCEUR"}"#).expect("a read");
-    assert_eq!((odd.products, odd.symbols), (None, Symbols::Named(vec!["BTCEUR".to_owned()])));
+    assert_eq!(
+        (odd.products.clone(), odd.symbols.clone()),
+        (None, Symbols::Named(vec!["BTCEUR".to_owned()]))
+    );
     let none = read(&venue, "/prices", "{}").expect("a read");
-    assert_eq!((none.products, none.symbols), (Some(vec![]), Symbols::Named(vec![])));
+    assert_eq!(
+        (none.products.clone(), none.symbols.clone()),
+        (Some(vec![]), Symbols::Named(vec![]))
+    );
     let every = read(&venue, "/cancel", "{}").expect("a cancel");
-    assert_eq!((every.products, every.symbols), (None, Symbols::Every));
+    assert_eq!((every.products.clone(), every.symbols.clone()), (None, Symbols::Every));
 }
 
 #[test]
 fn a_list_of_ids_names_a_request_where_it_has_one() {
     let venue = made(CATALOG);
-    let id = |body: &str| read(&venue, "/cancel", body).expect("a cancel").client_order_id;
+    let id = |body: &str| read(&venue, "/cancel", body).expect("a cancel").client_order_id.clone();
     assert_eq!(id(r#"{"ids":"a"}"#).as_deref(), Some("a"));
     assert_eq!(id(r#"{"ids":"a,b"}"#), None);
     assert_eq!(id("{}"), None);

@@ -112,8 +112,9 @@ fn orders_of_a_kraken_batch_inherit_the_pair() {
 #[test]
 fn leverage_makes_a_kraken_order_a_margin_order() {
     let spot = "pair=XBTUSD&type=buy&ordertype=limit&price=60000&volume=0.001";
-    let product =
-        |body: &str| read(&kraken("/0/private/AddOrder", body)).expect("an order").stated.products;
+    let product = |body: &str| {
+        read(&kraken("/0/private/AddOrder", body)).expect("an order").stated.products.clone()
+    };
     assert_eq!(product(spot), Some(vec![Product::Spot]));
     assert_eq!(product(&format!("{spot}&leverage=5")), Some(vec![Product::Margin]));
 }

@@ -89,7 +89,7 @@ fn read(venue: &Venue, path: &str, text: &str) -> Result<Option<String>, ReadErr
         },
         _ => VenueRequest { body, ..bare("POST", path) },
     };
-    venue.read(&request, &CAUTIOUS).map(|reading| reading.stated.client_order_id)
+    venue.read(&request, &CAUTIOUS).map(|reading| reading.stated.client_order_id.clone())
 }
 
 #[test]

@@ -215,6 +215,9 @@ fn hint(
             "name=value&name=value; no value that needs an escape is taken".to_owned()
         }
         ReadError::ParameterReserved(_) => "leave it out".to_owned(),
+        ReadError::KeyNotPlaceholder | ReadError::PlaceholdersDiffer => {
+            "countersign:NAME, with the name of one credential".to_owned()
+        }
         ReadError::ParameterMissing(_)
         | ReadError::ParameterUnknown
         | ReadError::ParameterValue(_)

@@ -41,7 +41,7 @@ fn every_entry_reads_back_and_every_type_is_there() {
     kinds.sort_unstable();
     kinds.dedup();
 
-    assert_eq!((entries.len(), kinds.len()), (17, 17));
+    assert_eq!((entries.len(), kinds.len()), (20, 20));
     // Entry 5 has all fields; only then does the whole struct stand in canonical order.
     let names = serde_json::to_value(&entries[5]).expect("json");
     assert_eq!(names.as_object().expect("object").len(), 45);
@@ -63,7 +63,7 @@ fn opens_what_the_script_wrote() {
     .expect("open");
 
     assert_eq!(seen, lines());
-    assert_eq!(hex::encode(opened.log.root()), expected["roots"][17]);
+    assert_eq!(hex::encode(opened.log.root()), expected["roots"][20]);
     assert_eq!(hex::encode(opened.root_at.expect("root")), expected["roots"][5]);
     assert_eq!(opened.checkpoint.expect("checkpoint").size, expected["signed_entries"]);
     assert_eq!(opened.recovered, None);
@@ -117,7 +117,7 @@ fn verifies_the_scripts_export_and_receipt() {
     };
     let report = verify(&folder(), &options, &mut |_| {}).expect("verify");
 
-    assert_eq!((report.entries, report.signed_entries, report.receipts), (17, 13, 1));
+    assert_eq!((report.entries, report.signed_entries, report.receipts), (20, 13, 1));
 }
 
 #[test]

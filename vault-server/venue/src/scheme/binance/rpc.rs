@@ -47,6 +47,7 @@ impl<'a> Rpc<'a> {
         params: &[(&str, Value<'_>)],
         moment: &Moment,
         signature: Vec<u8>,
+        secrets: Vec<String>,
     ) -> Result<SignedRequest, VenueError> {
         let members = params
             .iter()
@@ -70,6 +71,7 @@ impl<'a> Rpc<'a> {
             headers: Vec::new(),
             body: message.into_bytes(),
             signature,
+            secrets,
         })
     }
 }

@@ -1,0 +1,438 @@
+//! Whether a venue should be asked now: its own wish to be left alone, and a breaker for when it does
+//! not answer.
+//!
+//! Limits of venues count by source address, so a venue is a host and the address from which it is
+//! asked. What the venue says pauses what can wait (`public`, `read`); cancels pass until it has shut
+//! us out. The figures without a source here are ours, and cautious.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use http::HeaderMap;
+use http::header::RETRY_AFTER;
+
+/// Failures in a row that open the breaker.
+const FAILURES_MAX: u32 = 5;
+/// How long it is open first; doubled with each trial that fails.
+const OPEN_MIN: Duration = Duration::from_millis(500);
+const OPEN_MAX: Duration = Duration::from_secs(30);
+/// After so long without an answer, a trial is given up and another may be made.
+const TRIAL_MAX: Duration = Duration::from_secs(10);
+/// Pauses when the venue does not say how long.
+const LIMITED_DEFAULT: Duration = Duration::from_secs(1);
+const BANNED_DEFAULT: Duration = Duration::from_secs(2 * 60);
+/// The longest pauses that are believed.
+const LIMITED_MAX: Duration = Duration::from_secs(10 * 60);
+const BANNED_MAX: Duration = Duration::from_secs(3 * 24 * 60 * 60);
+const RESET_MAX: Duration = Duration::from_secs(5);
+/// Of a budget per minute, so much is kept for trades and cancels, in percent.
+const RESERVE_PERCENT: u64 = 10;
+/// Venues remembered.
+const VENUES_MAX: usize = 4096;
+
+/// A host, and the address from which it is asked.
+pub(crate) type VenueKey = (String, Option<IpAddr>);
+
+/// The moment, on both clocks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Now {
+    pub(crate) instant: Instant,
+    /// Since the epoch.
+    pub(crate) unix: Duration,
+}
+
+impl Now {
+    /// What the clocks say.
+    pub(crate) fn read() -> Self {
+        let unix = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        Self { instant: Instant::now(), unix: unix.unwrap_or_default() }
+    }
+}
+
+/// How all venues are.
+#[derive(Debug, Default)]
+pub(crate) struct Health(HashMap<VenueKey, Venue>);
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Venue {
+    banned_until: Option<Instant>,
+    /// The breaker, once it has opened.
+    breaker: Option<Breaker>,
+    failures: u32,
+    limited_until: Option<Instant>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Breaker {
+    open_for: Duration,
+    open_until: Instant,
+    trial_since: Option<Instant>,
+}
+
+/// The venue is not to be asked for so long.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Paused(pub(crate) Duration);
+
+impl Health {
+    /// Whether a request of a class may go to a venue now; whether it is a breaker's trial, of whose
+    /// end [`Health::tried`] must be told.
+    ///
+    /// # Errors
+    ///
+    /// [`Paused`], with the time until it may.
+    pub(crate) fn admit(&mut self, key: &VenueKey, class: &str, now: Now) -> Result<bool, Paused> {
+        let Some(venue) = self.0.get_mut(key) else { return Ok(false) };
+        let now = now.instant;
+        let left = |until: Option<Instant>| {
+            until.map(|at| at.saturating_duration_since(now)).filter(|left| !left.is_zero())
+        };
+        if let Some(left) = left(venue.banned_until) {
+            return Err(Paused(left));
+        }
+        if matches!(class, "public" | "read")
+            && let Some(left) = left(venue.limited_until)
+        {
+            return Err(Paused(left));
+        }
+        let Some(breaker) = &mut venue.breaker else { return Ok(false) };
+        if class == "cancel" {
+            return Ok(false);
+        }
+        if let Some(left) = left(Some(breaker.open_until)) {
+            return Err(Paused(left));
+        }
+        // Half open: one may try.
+        if let Some(left) = left(breaker.trial_since.map(|since| since + TRIAL_MAX)) {
+            return Err(Paused(left.min(OPEN_MIN)));
+        }
+        breaker.trial_since = Some(now);
+        Ok(true)
+    }
+
+    /// Notes that a trial is over. If it told nothing of the venue, the next may be made.
+    pub(crate) fn tried(&mut self, key: &VenueKey) {
+        if let Some(breaker) = self.0.get_mut(key).and_then(|venue| venue.breaker.as_mut()) {
+            breaker.trial_since = None;
+        }
+    }
+
+    /// Notes that a venue could not be reached, or did not answer in time.
+    pub(crate) fn failed(&mut self, key: &VenueKey, now: Now) {
+        let Some(venue) = self.venue(key, now) else { return };
+        venue.failures = venue.failures.saturating_add(1);
+        let open_for = match venue.breaker {
+            // Failures of requests that had begun before do not lengthen it.
+            Some(breaker) if breaker.open_until > now.instant => return,
+            Some(breaker) => (breaker.open_for * 2).min(OPEN_MAX),
+            None if venue.failures < FAILURES_MAX => return,
+            None => OPEN_MIN,
+        };
+        venue.breaker =
+            Some(Breaker { open_for, open_until: now.instant + open_for, trial_since: None });
+        tracing::warn!(
+            host = key.0,
+            open_ms = open_for.as_millis() as u64,
+            "venue does not answer"
+        );
+    }
+
+    /// Notes a response: the venue is there, and may say how it feels. Tells how long it wants to be
+    /// left alone, if it does.
+    pub(crate) fn answered(
+        &mut self,
+        key: &VenueKey,
+        status: u16,
+        headers: &HeaderMap,
+        now: Now,
+    ) -> Option<Duration> {
+        if let Some(venue) = self.0.get_mut(key) {
+            venue.failures = 0;
+            venue.breaker = None;
+        }
+        match status {
+            // Shut out. Source: https://developers.binance.com/docs/binance-spot-api-docs/rest-api/limits,
+            // stored copy read 2026-11-22; unverified for other venues.
+            418 => {
+                let pause = retry_after(headers, now).unwrap_or(BANNED_DEFAULT).min(BANNED_MAX);
+                let venue = self.venue(key, now)?;
+                lengthen(&mut venue.banned_until, now.instant + pause);
+                tracing::error!(host = key.0, pause_s = pause.as_secs(), "venue has shut us out");
+                Some(pause)
+            }
+            // RFC 6585, section 4.
+            429 => {
+                let pause = retry_after(headers, now).unwrap_or(LIMITED_DEFAULT).min(LIMITED_MAX);
+                self.limit(key, pause, now);
+                Some(pause)
+            }
+            _ => {
+                if let Some(pause) = nearly_used_up(&key.0, headers, now) {
+                    self.limit(key, pause, now);
+                }
+                None
+            }
+        }
+    }
+
+    /// Notes an error code of a venue that says there what others say by a status. The codes are
+    /// unverified.
+    pub(crate) fn refused(&mut self, key: &VenueKey, venue: &str, error_code: &str, now: Now) {
+        if matches!((venue, error_code), ("okx", "50011") | ("bybit", "10006")) {
+            self.limit(key, LIMITED_DEFAULT, now);
+        }
+    }
+
+    fn limit(&mut self, key: &VenueKey, pause: Duration, now: Now) {
+        if let Some(venue) = self.venue(key, now) {
+            lengthen(&mut venue.limited_until, now.instant + pause);
+            tracing::warn!(
+                host = key.0,
+                pause_ms = pause.as_millis() as u64,
+                "venue wants a pause"
+            );
+        }
+    }
+
+    fn venue(&mut self, key: &VenueKey, now: Now) -> Option<&mut Venue> {
+        if self.0.len() >= VENUES_MAX && !self.0.contains_key(key) {
+            self.0.retain(|_, venue| venue.is_remarkable(now.instant));
+            if self.0.len() >= VENUES_MAX {
+                return None;
+            }
+        }
+        Some(self.0.entry(key.clone()).or_default())
+    }
+}
+
+impl Venue {
+    fn is_remarkable(&self, now: Instant) -> bool {
+        let is_ahead = |until: Option<Instant>| until.is_some_and(|at| at > now);
+        self.failures > 0
+            || self.breaker.is_some()
+            || is_ahead(self.banned_until)
+            || is_ahead(self.limited_until)
+    }
+}
+
+fn lengthen(until: &mut Option<Instant>, to: Instant) {
+    *until = Some(until.map_or(to, |until| until.max(to)));
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok().map(str::trim)
+}
+
+/// Seconds or a date (RFC 9110, section 10.2.3).
+fn retry_after(headers: &HeaderMap, now: Now) -> Option<Duration> {
+    let text = text(headers, RETRY_AFTER.as_str())?;
+    if let Ok(seconds) = text.parse::<u64>() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let at = httpdate::parse_http_date(text).ok()?;
+    let at = at.duration_since(std::time::UNIX_EPOCH).ok()?;
+    Some(at.saturating_sub(now.unix))
+}
+
+/// How long to leave a venue alone of which the headers say that little is left.
+fn nearly_used_up(host: &str, headers: &HeaderMap, now: Now) -> Option<Duration> {
+    // Binance: weight used in this minute. The limits are unverified; a smaller one would only be
+    // noticed by a 429.
+    if let Some(used) = text(headers, "x-mbx-used-weight-1m").and_then(|text| text.parse().ok()) {
+        let limit: u64 = match host.split('.').next() {
+            Some("dapi" | "fapi") => 2_400,
+            _ => 6_000,
+        };
+        let used: u64 = used;
+        if used >= limit / 100 * (100 - RESERVE_PERCENT) {
+            return Some(Duration::from_secs(60 - now.unix.as_secs() % 60));
+        }
+    }
+    // Bybit: calls left, and when (ms since the epoch) there are new ones. Unverified.
+    if text(headers, "x-bapi-limit-status") == Some("0") {
+        let reset_ms = text(headers, "x-bapi-limit-reset-timestamp")?.parse().ok()?;
+        let pause = Duration::from_millis(reset_ms).saturating_sub(now.unix).min(RESET_MAX);
+        return (!pause.is_zero()).then_some(pause);
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use http::{HeaderMap, HeaderName, HeaderValue};
+
+    use super::{FAILURES_MAX, Health, Now, Paused, VenueKey};
+
+    struct Bed {
+        health: Health,
+        key: VenueKey,
+        now: Now,
+    }
+
+    impl Bed {
+        fn new(host: &str) -> Self {
+            // 10 s into a minute.
+            let now = Now { instant: Instant::now(), unix: Duration::from_secs(1_800_000_010) };
+            Self { health: Health::default(), key: (host.to_owned(), None), now }
+        }
+
+        fn later(&mut self, ms: u64) {
+            self.now.instant += Duration::from_millis(ms);
+            self.now.unix += Duration::from_millis(ms);
+        }
+
+        fn answered(&mut self, status: u16, headers: &[(&'static str, &str)]) -> Option<Duration> {
+            let headers: HeaderMap = headers
+                .iter()
+                .map(|(name, value)| {
+                    let value = HeaderValue::from_str(value).expect("a value");
+                    (HeaderName::from_static(name), value)
+                })
+                .collect();
+            self.health.answered(&self.key, status, &headers, self.now)
+        }
+
+        fn failed(&mut self) {
+            self.health.failed(&self.key, self.now);
+        }
+
+        /// Milliseconds until each of read, trade and cancel may go; 0 for now.
+        fn waits(&mut self) -> [u128; 3] {
+            ["read", "trade", "cancel"].map(|class| {
+                match self.health.admit(&self.key, class, self.now) {
+                    Ok(_) => 0,
+                    Err(Paused(left)) => left.as_millis(),
+                }
+            })
+        }
+    }
+
+    #[test]
+    fn a_limit_pauses_reads_alone_and_ends() {
+        let mut bed = Bed::new("api.example");
+        assert_eq!(bed.answered(429, &[("retry-after", "7")]), Some(Duration::from_secs(7)));
+        assert_eq!(bed.waits(), [7_000, 0, 0]);
+        // A later word does not shorten it.
+        bed.answered(429, &[]);
+        bed.later(6_999);
+        assert_eq!(bed.waits(), [1, 0, 0]);
+        bed.later(1);
+        assert_eq!(bed.waits(), [0, 0, 0]);
+    }
+
+    #[test]
+    fn a_ban_pauses_everything() {
+        let mut bed = Bed::new("api.example");
+        bed.answered(418, &[("retry-after", "120")]);
+        assert_eq!(bed.waits(), [120_000; 3]);
+        bed.later(120_000);
+        assert_eq!(bed.waits(), [0; 3]);
+
+        bed.answered(418, &[]);
+        assert_eq!(bed.waits(), [120_000; 3]);
+        bed.answered(418, &[("retry-after", "99999999999")]);
+        assert_eq!(bed.waits(), [259_200_000; 3]);
+    }
+
+    #[test]
+    fn a_date_is_understood_too() {
+        let mut bed = Bed::new("api.example");
+        let at = std::time::UNIX_EPOCH + bed.now.unix + Duration::from_secs(90);
+        bed.answered(429, &[("retry-after", &httpdate::fmt_http_date(at))]);
+        assert_eq!(bed.waits()[0], 90_000);
+        let mut bed = Bed::new("api.example");
+        bed.answered(429, &[("retry-after", "Thu, 01 Jan 1970 00:00:00 GMT")]);
+        assert_eq!(bed.waits(), [0; 3]);
+        bed.answered(429, &[("retry-after", "soon")]);
+        assert_eq!(bed.waits()[0], 1_000);
+    }
+
+    #[test]
+    fn a_reserve_is_kept_before_the_venue_says_stop() {
+        for (host, used, wait) in [
+            ("api.binance.com", "5399", 0),
+            ("api.binance.com", "5400", 50_000),
+            ("fapi.binance.com", "2159", 0),
+            ("fapi.binance.com", "2160", 50_000),
+            ("api.binance.com", "-1", 0),
+            ("api.binance.com", "many", 0),
+        ] {
+            let mut bed = Bed::new(host);
+            bed.answered(200, &[("x-mbx-used-weight-1m", used)]);
+            assert_eq!(bed.waits(), [wait, 0, 0], "{host} {used}");
+        }
+        for (left, in_ms, wait) in
+            [("0", 300, 300), ("1", 300, 0), ("0", -5, 0), ("0", 3_600_000, 5_000)]
+        {
+            let mut bed = Bed::new("api.bybit.com");
+            let reset = (bed.now.unix.as_millis() as i64 + in_ms).to_string();
+            bed.answered(
+                200,
+                &[("x-bapi-limit-status", left), ("x-bapi-limit-reset-timestamp", &reset)],
+            );
+            assert_eq!(bed.waits(), [wait, 0, 0], "{left} {in_ms}");
+        }
+        let mut bed = Bed::new("www.okx.com");
+        bed.health.refused(&bed.key, "okx", "51008", bed.now);
+        assert_eq!(bed.waits(), [0; 3]);
+        bed.health.refused(&bed.key, "okx", "50011", bed.now);
+        assert_eq!(bed.waits(), [1_000, 0, 0]);
+    }
+
+    #[test]
+    fn the_breaker_opens_lets_one_try_and_grows() {
+        let mut bed = Bed::new("api.example");
+        for _ in 1..FAILURES_MAX {
+            bed.failed();
+        }
+        assert_eq!(bed.waits(), [0; 3]);
+        bed.failed();
+        // Others that were under way fail as well: that lengthens nothing.
+        bed.failed();
+        assert_eq!(bed.waits(), [500, 500, 0]);
+
+        bed.later(500);
+        // The read is the trial; the trade waits for what becomes of it.
+        assert_eq!(bed.waits(), [0, 500, 0]);
+        bed.failed();
+        assert_eq!(bed.waits(), [1_000, 1_000, 0]);
+        bed.later(1_000);
+        bed.failed();
+        assert_eq!(bed.waits(), [2_000, 2_000, 0]);
+        for _ in 0..10 {
+            bed.later(30_000);
+            bed.failed();
+        }
+        assert_eq!(bed.waits(), [30_000, 30_000, 0]);
+
+        bed.later(30_000);
+        bed.answered(500, &[]);
+        assert_eq!(bed.waits(), [0; 3]);
+        bed.failed();
+        assert_eq!(bed.waits(), [0; 3]);
+    }
+
+    #[test]
+    fn a_trial_that_nobody_hears_of_again_is_given_up() {
+        let mut bed = Bed::new("api.example");
+        for _ in 0..FAILURES_MAX {
+            bed.failed();
+        }
+        bed.later(500);
+        assert_eq!(bed.waits(), [0, 500, 0]);
+        bed.later(10_000);
+        assert_eq!(bed.waits(), [0, 500, 0]);
+        bed.health.tried(&bed.key);
+        assert_eq!(bed.health.admit(&bed.key, "trade", bed.now), Ok(true));
+    }
+
+    #[test]
+    fn hosts_and_addresses_are_told_apart() {
+        let mut bed = Bed::new("api.example");
+        bed.answered(418, &[]);
+        bed.key.1 = Some("203.0.113.7".parse().expect("an address"));
+        assert_eq!(bed.waits(), [0; 3]);
+    }
+}

@@ -1,0 +1,128 @@
+//! The egress: speaks TLS to venues, and to nobody else.
+//!
+//! It gets signed requests from the core, sends each byte for byte to the one host it names, and
+//! hands the response to the front. The core never sees what a venue sends; the front never sees a
+//! signature.
+
+mod address;
+mod dial;
+mod finding;
+mod flight;
+mod health;
+mod link;
+mod name;
+mod outbox;
+mod pool;
+mod problem;
+mod request;
+mod response;
+mod scrub;
+mod send;
+mod serve;
+mod tally;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+/// What the supervisor hands to the egress.
+#[derive(Debug)]
+pub struct EgressConfig {
+    /// The channel to the core.
+    pub core: UnixStream,
+    /// The channel to the front; it only writes there.
+    pub front: UnixStream,
+    /// How much of everything.
+    pub limits: Limits,
+    /// PEM certificates of the CAs that may vouch for venues; absent: Mozilla's.
+    pub roots_pem: Option<Vec<u8>>,
+    /// The address from which a credential's requests leave; others leave from any.
+    pub sources: HashMap<String, IpAddr>,
+    /// Other places for hosts; in development only.
+    pub overrides: Vec<Override>,
+}
+
+/// How much of everything.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// From the choice of an address to the end of the TLS handshake.
+    pub connect: Duration,
+    /// How long an idle connection is kept.
+    pub idle: Duration,
+    /// Idle connections kept for one host and credential.
+    pub idle_per_host: usize,
+    /// Longest body passed on, in bytes.
+    pub response_bytes: u64,
+    /// Requests under way.
+    pub requests: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(5),
+            // Below what load balancers in front of venues keep (60 s and more): whoever closes first
+            // loses no request.
+            idle: Duration::from_secs(45),
+            idle_per_host: 64,
+            response_bytes: 64 << 20,
+            requests: 4096,
+        }
+    }
+}
+
+/// Another place for the hosts that a glob names.
+#[derive(Clone, Debug)]
+pub struct Override {
+    /// `api.binance.com`, `*.binance.com`, `*`.
+    pub host: String,
+    /// Where to connect instead; no name is asked for.
+    pub connect: SocketAddr,
+    /// PEM certificates of the CAs that may vouch for these hosts; absent: the same as for others.
+    pub roots_pem: Option<Vec<u8>>,
+}
+
+/// Why the egress ended otherwise than in order.
+#[derive(Debug, thiserror::Error)]
+pub enum EgressError {
+    /// A channel broke, or said what no process of ours says.
+    #[error("a channel to another process broke")]
+    Channel(#[from] vault_ipc::FrameError),
+    /// The runtime, the resolver or the roots could not be set up.
+    #[error("the egress could not be set up: {0}")]
+    Setup(&'static str),
+}
+
+/// Checks a file of CA certificates, so that a mistake in it is said before anything is started.
+///
+/// # Errors
+///
+/// [`EgressError::Setup`].
+pub fn check_roots(pem: &[u8]) -> Result<(), EgressError> {
+    dial::roots(pem).map(drop)
+}
+
+/// Serves until the channel to the core ends.
+///
+/// Makes its own runtime on the calling thread. The resolver's configuration is read once, at the
+/// start; no file is opened after that. When the channel ends, every connection is dropped and the
+/// function returns. Once the front is gone, what venues answer is still told to the core.
+///
+/// # Errors
+///
+/// [`EgressError`]; an end of the channel between two frames is none.
+pub fn run(config: EgressConfig) -> Result<(), EgressError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|_| EgressError::Setup("no runtime"))?;
+    let names = {
+        let _inside = runtime.enter();
+        name::Names::system()
+    };
+    let local = tokio::task::LocalSet::new();
+    local.block_on(&runtime, serve::serve(config, names))
+}

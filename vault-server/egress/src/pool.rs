@@ -1,0 +1,348 @@
+//! Warm connections: one pool for each host and credential.
+//!
+//! Whoever needs a connection takes one that is there or waits for the next that becomes free,
+//! whether it was opened for them or not. Nothing is sent by itself, and nothing twice: what is done
+//! about a connection that breaks is decided by whoever sends.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::client::conn::http1;
+use tokio::sync::oneshot;
+
+use crate::Limits;
+use crate::dial::{Destination, Dialer, Opened};
+use crate::health::{Health, Now, VenueKey};
+use crate::link::Link;
+use crate::problem::Problem;
+
+/// Pools; the one that was used longest ago goes first.
+const POOLS_MAX: usize = 1024;
+/// Requests at a time on one connection of HTTP/2.
+const STREAMS_MAX: usize = 64;
+/// Requests on one connection of HTTP/2 in its life: servers end it at a round number of them
+/// (nginx at 1,000), and what is then on its way is lost.
+const STREAM_USES_MAX: u32 = 900;
+/// How often idle connections are looked through.
+pub(crate) const SWEEP: Duration = Duration::from_secs(5);
+
+/// All pools.
+pub(crate) struct Pools {
+    dialer: Rc<Dialer>,
+    health: Rc<RefCell<Health>>,
+    idle: Duration,
+    idle_per_host: usize,
+    pools: RefCell<HashMap<(String, String), Rc<Pool>>>,
+}
+
+/// The connections to one host for one credential.
+pub(crate) struct Pool {
+    destination: Destination,
+    dialer: Rc<Dialer>,
+    health: Rc<RefCell<Health>>,
+    idle: Duration,
+    idle_max: usize,
+    key: VenueKey,
+    state: RefCell<State>,
+    used_at: Cell<Instant>,
+}
+
+#[derive(Default)]
+struct State {
+    connecting: usize,
+    framed: Vec<Rc<Framed>>,
+    /// The newest last.
+    plain: Vec<Idle>,
+    /// What the host spoke last.
+    speaks_http2: Option<bool>,
+    waiting: VecDeque<oneshot::Sender<Result<Lease, Problem>>>,
+}
+
+struct Idle {
+    link: Rc<Link>,
+    sender: http1::SendRequest<Full<Bytes>>,
+    since: Instant,
+}
+
+/// A connection of HTTP/2.
+struct Framed {
+    link: Rc<Link>,
+    quiet_since: Cell<Instant>,
+    sender: h2::client::SendRequest<Bytes>,
+    streams: Cell<usize>,
+    uses: Cell<u32>,
+}
+
+/// A connection for one request.
+pub(crate) enum Lease {
+    Framed(Stream),
+    Plain { link: Rc<Link>, sender: http1::SendRequest<Full<Bytes>>, pool: Rc<Pool> },
+}
+
+/// A place for one request on a connection of HTTP/2; it is free again on drop.
+pub(crate) struct Stream {
+    framed: Rc<Framed>,
+    pool: Rc<Pool>,
+}
+
+impl Pools {
+    pub(crate) fn new(dialer: Dialer, health: Rc<RefCell<Health>>, limits: &Limits) -> Self {
+        Self {
+            dialer: Rc::new(dialer),
+            health,
+            idle: limits.idle,
+            idle_per_host: limits.idle_per_host,
+            pools: RefCell::default(),
+        }
+    }
+
+    /// The pool for a host and credential.
+    pub(crate) fn pool(
+        &self,
+        credential: &str,
+        host: &str,
+        source: Option<IpAddr>,
+    ) -> Result<Rc<Pool>, Problem> {
+        let mut pools = self.pools.borrow_mut();
+        let key = (credential.to_owned(), host.to_owned());
+        if let Some(pool) = pools.get(&key) {
+            pool.used_at.set(Instant::now());
+            return Ok(Rc::clone(pool));
+        }
+        if pools.len() >= POOLS_MAX {
+            let oldest = pools.iter().min_by_key(|(_, pool)| pool.used_at.get());
+            if let Some(oldest) = oldest.map(|(key, _)| key.clone()) {
+                pools.remove(&oldest);
+            }
+        }
+        let destination = self.dialer.destination(host, source).ok_or(Problem::RequestMalformed)?;
+        let pool = Rc::new(Pool {
+            destination,
+            dialer: Rc::clone(&self.dialer),
+            health: Rc::clone(&self.health),
+            idle: self.idle,
+            idle_max: self.idle_per_host,
+            key: (host.to_owned(), source),
+            state: RefCell::default(),
+            used_at: Cell::new(Instant::now()),
+        });
+        pools.insert(key, Rc::clone(&pool));
+        Ok(pool)
+    }
+
+    /// Closes what was idle for too long.
+    pub(crate) fn sweep(&self) {
+        for pool in self.pools.borrow().values() {
+            pool.sweep();
+        }
+    }
+}
+
+impl Pool {
+    /// A connection, as soon as there is one.
+    ///
+    /// # Errors
+    ///
+    /// Why none could be opened.
+    pub(crate) async fn lease(self: &Rc<Self>) -> Result<Lease, Problem> {
+        if let Some(lease) = self.take() {
+            return Ok(lease);
+        }
+        let (sender, receiver) = oneshot::channel();
+        self.state.borrow_mut().waiting.push_back(sender);
+        self.dial_if_needed();
+        // Whoever holds the other end is never dropped while somebody waits.
+        receiver.await.unwrap_or(Err(Problem::ConnectFailed))
+    }
+
+    /// One that is there.
+    fn take(self: &Rc<Self>) -> Option<Lease> {
+        let mut state = self.state.borrow_mut();
+        while let Some(Idle { link, sender, since }) = state.plain.pop() {
+            let is_good = sender.is_ready()
+                && link.is_usable()
+                && since.elapsed() < self.idle
+                && !link.is_stale();
+            if is_good {
+                return Some(Lease::Plain { link, sender, pool: Rc::clone(self) });
+            }
+        }
+        state.framed.retain(|framed| framed.link.is_usable());
+        let framed = state.framed.iter().find(|framed| framed.has_room())?;
+        Some(Lease::Framed(Stream::begin(framed, self)))
+    }
+
+    fn dial_if_needed(self: &Rc<Self>) {
+        loop {
+            let mut state = self.state.borrow_mut();
+            let waiting = state.waiting.iter().filter(|waiting| !waiting.is_closed()).count();
+            let wanted = match state.speaks_http2 {
+                Some(false) => waiting,
+                // One connection may do for many.
+                Some(true) => waiting.div_ceil(STREAMS_MAX),
+                None => waiting.min(1),
+            };
+            if state.connecting >= wanted {
+                return;
+            }
+            state.connecting += 1;
+            drop(state);
+            let pool = Rc::clone(self);
+            tokio::task::spawn_local(async move {
+                let opened = pool.dialer.open(&pool.destination).await;
+                pool.state.borrow_mut().connecting -= 1;
+                match opened {
+                    Ok(opened) => pool.add(opened),
+                    Err(problem) => pool.fail(problem),
+                }
+            });
+        }
+    }
+
+    fn add(self: &Rc<Self>, opened: Opened) {
+        let mut state = self.state.borrow_mut();
+        match opened {
+            Opened::Framed { link, sender } => {
+                state.speaks_http2 = Some(true);
+                let (quiet_since, streams, uses) =
+                    (Cell::new(Instant::now()), Cell::new(0), Cell::new(0));
+                state.framed.push(Rc::new(Framed { link, quiet_since, sender, streams, uses }));
+            }
+            Opened::Plain { link, sender } => {
+                state.speaks_http2 = Some(false);
+                state.plain.push(Idle { link, sender, since: Instant::now() });
+            }
+        }
+        drop(state);
+        self.serve_waiting();
+    }
+
+    fn fail(self: &Rc<Self>, problem: Problem) {
+        // What says nothing about the venue is no mark against it.
+        if !matches!(problem, Problem::AddressRefused | Problem::DnsFailed) {
+            self.health.borrow_mut().failed(&self.key, Now::read());
+        }
+        let mut state = self.state.borrow_mut();
+        // It was opened for one; but if nothing else is under way, nobody has anything to hope for.
+        let share_it = state.connecting == 0;
+        while let Some(waiting) = state.waiting.pop_front() {
+            if waiting.send(Err(problem)).is_ok() && !share_it {
+                break;
+            }
+        }
+    }
+
+    /// Hands out what is there.
+    fn serve_waiting(self: &Rc<Self>) {
+        loop {
+            let mut state = self.state.borrow_mut();
+            state.waiting.retain(|waiting| !waiting.is_closed());
+            if state.waiting.is_empty() {
+                return;
+            }
+            drop(state);
+            let Some(lease) = self.take() else {
+                self.dial_if_needed();
+                return;
+            };
+            // Nothing ran since the look above: whoever is first still waits. Taken out first, since
+            // a lease that is dropped comes back here.
+            let waiting = self.state.borrow_mut().waiting.pop_front();
+            if let Some(waiting) = waiting {
+                let _ = waiting.send(Ok(lease));
+            }
+        }
+    }
+
+    fn sweep(&self) {
+        let mut state = self.state.borrow_mut();
+        state.plain.retain(|idle| idle.link.is_usable() && idle.since.elapsed() < self.idle);
+        state.framed.retain(|framed| {
+            let is_idle =
+                framed.streams.get() == 0 && framed.quiet_since.get().elapsed() >= self.idle;
+            framed.link.is_usable() && !is_idle
+        });
+    }
+}
+
+impl Framed {
+    fn has_room(&self) -> bool {
+        // Beyond what the venue takes, a request would wait inside the library.
+        let room = STREAMS_MAX.min(self.sender.current_max_send_streams());
+        self.link.is_usable() && self.streams.get() < room && self.uses.get() < STREAM_USES_MAX
+    }
+}
+
+impl Stream {
+    fn begin(framed: &Rc<Framed>, pool: &Rc<Pool>) -> Self {
+        framed.streams.set(framed.streams.get() + 1);
+        framed.uses.set(framed.uses.get() + 1);
+        if framed.uses.get() >= STREAM_USES_MAX {
+            framed.link.retire();
+        }
+        Self { framed: Rc::clone(framed), pool: Rc::clone(pool) }
+    }
+
+    pub(crate) fn link(&self) -> &Rc<Link> {
+        &self.framed.link
+    }
+
+    pub(crate) fn sender(&self) -> h2::client::SendRequest<Bytes> {
+        self.framed.sender.clone()
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.framed.streams.set(self.framed.streams.get() - 1);
+        self.framed.quiet_since.set(Instant::now());
+        self.pool.serve_waiting();
+    }
+}
+
+impl Lease {
+    pub(crate) fn link(&self) -> &Rc<Link> {
+        match self {
+            Self::Framed(stream) => stream.link(),
+            Self::Plain { link, .. } => link,
+        }
+    }
+
+    /// Gives a connection back whose response was read to its end.
+    pub(crate) fn give_back(self) {
+        // A stream is free on drop.
+        let Self::Plain { link, mut sender, pool } = self else { return };
+        if !link.is_usable() {
+            return;
+        }
+        if sender.is_ready() {
+            pool.put(link, sender);
+        } else {
+            // Its task has not seen yet that the response is over.
+            tokio::task::spawn_local(async move {
+                if sender.ready().await.is_ok() {
+                    pool.put(link, sender);
+                }
+            });
+        }
+    }
+}
+
+impl Pool {
+    fn put(self: &Rc<Self>, link: Rc<Link>, sender: http1::SendRequest<Full<Bytes>>) {
+        {
+            let mut state = self.state.borrow_mut();
+            state.plain.push(Idle { link, sender, since: Instant::now() });
+            if state.plain.len() > self.idle_max {
+                // The oldest.
+                state.plain.remove(0);
+            }
+        }
+        self.serve_waiting();
+    }
+}

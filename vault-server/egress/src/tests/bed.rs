@@ -1,0 +1,473 @@
+//! Venues of TLS and bytes, and an egress between them and two ends of channels.
+
+use std::collections::HashMap;
+use std::io::Read as _;
+use std::net::SocketAddr;
+use std::os::unix::net::UnixStream;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use vault_ipc::proto::v1::Header;
+use vault_ipc::{Barrier, BarrierDone, Dispatch, Kind, Outcome, VenueBody, VenueEnd, VenueHead};
+
+use crate::name::Names;
+use crate::{EgressConfig, Limits, Override};
+
+pub(super) const HOST: &str = "api.venue.example";
+
+/// What a venue does with a request.
+#[derive(Clone)]
+pub(super) enum Reply {
+    /// These bytes, then the next request.
+    Say(Vec<u8>),
+    /// Pieces that are flushed one by one.
+    SayInPieces(Vec<Vec<u8>>),
+    /// These bytes, then a FIN.
+    SayAndClose(Vec<u8>),
+    /// These bytes, then a RST.
+    SayAndReset(Vec<u8>),
+    /// Nothing for so long, then these bytes.
+    Wait(Duration, Vec<u8>),
+    /// Nothing for so long, then a FIN.
+    WaitAndClose(Duration),
+}
+
+/// An answer in HTTP/1.1.
+pub(super) fn http(status: &str, headers: &str, body: &str) -> Vec<u8> {
+    let length = body.len();
+    format!("HTTP/1.1 {status}\r\n{headers}content-length: {length}\r\n\r\n{body}").into_bytes()
+}
+
+pub(super) fn ok(body: &str) -> Reply {
+    Reply::Say(http("200 OK", "content-type: application/json\r\n", body))
+}
+
+type Answer = dyn Fn(usize, &str) -> Reply + Send + Sync;
+
+/// A venue on a thread of its own.
+pub(super) struct Venue {
+    pub(super) address: SocketAddr,
+    seen: Arc<Mutex<Seen>>,
+}
+
+#[derive(Default)]
+pub(super) struct Seen {
+    connections: usize,
+    requests: Vec<Vec<u8>>,
+}
+
+/// A certificate that vouches for itself, and its key.
+pub(super) struct Identity {
+    pub(super) pem: String,
+    der: CertificateDer<'static>,
+    key: Vec<u8>,
+}
+
+impl Identity {
+    pub(super) fn new(names: &[&str]) -> Self {
+        let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+        let made = rcgen::generate_simple_self_signed(names).expect("a certificate");
+        Self {
+            pem: made.cert.pem(),
+            der: made.cert.der().clone(),
+            key: made.signing_key.serialize_der(),
+        }
+    }
+
+    fn acceptor(&self, alpn: &[&[u8]]) -> TlsAcceptor {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(self.key.clone()));
+        let mut config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("versions")
+            .with_no_client_auth()
+            .with_single_cert(vec![self.der.clone()], key)
+            .expect("an identity");
+        config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
+        TlsAcceptor::from(Arc::new(config))
+    }
+}
+
+impl Venue {
+    /// Speaks HTTP/1.1. `answer` gets the number of the request, from 0, and its text.
+    pub(super) fn plain(
+        identity: &Identity,
+        answer: impl Fn(usize, &str) -> Reply + Send + Sync + 'static,
+    ) -> Self {
+        let acceptor = identity.acceptor(&[b"http/1.1"]);
+        let answer: Arc<Answer> = Arc::new(answer);
+        Self::start(move |socket, seen| {
+            let (acceptor, answer) = (acceptor.clone(), Arc::clone(&answer));
+            async move {
+                if let Ok(stream) = acceptor.accept(socket).await {
+                    plain(stream, &seen, &*answer).await;
+                }
+            }
+        })
+    }
+
+    /// Speaks HTTP/2; answers `wait` after each request with its path. Some paths are special.
+    pub(super) fn framed(identity: &Identity, wait: Duration) -> Self {
+        let acceptor = identity.acceptor(&[b"h2"]);
+        Self::start(move |socket, seen| {
+            let acceptor = acceptor.clone();
+            async move {
+                if let Ok(stream) = acceptor.accept(socket).await {
+                    framed(stream, seen, wait).await;
+                }
+            }
+        })
+    }
+
+    /// Takes connections and does as told with them.
+    pub(super) fn start<F: Future<Output = ()> + Send + 'static>(
+        serve: impl Fn(TcpStream, Arc<Mutex<Seen>>) -> F + Send + 'static,
+    ) -> Self {
+        let seen = Arc::<Mutex<Seen>>::default();
+        let (address_is, address) = std::sync::mpsc::channel();
+        let counted = Arc::clone(&seen);
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.expect("a runtime").block_on(async move {
+                let socket = TcpSocket::new_v4().expect("a socket");
+                // Small, so that a large request cannot vanish into it.
+                socket.set_recv_buffer_size(4096).expect("set");
+                socket.bind("127.0.0.1:0".parse().expect("an address")).expect("bound");
+                let listener: TcpListener = socket.listen(64).expect("listening");
+                address_is.send(listener.local_addr().expect("an address")).expect("told");
+                loop {
+                    let (socket, _) = listener.accept().await.expect("a connection");
+                    counted.lock().expect("whole").connections += 1;
+                    tokio::spawn(serve(socket, Arc::clone(&counted)));
+                }
+            });
+        });
+        Self { address: address.recv().expect("an address"), seen }
+    }
+
+    pub(super) fn connections(&self) -> usize {
+        self.seen.lock().expect("whole").connections
+    }
+
+    pub(super) fn requests(&self) -> Vec<String> {
+        let seen = self.seen.lock().expect("whole");
+        seen.requests.iter().map(|request| String::from_utf8_lossy(request).into_owned()).collect()
+    }
+}
+
+async fn plain(mut stream: TlsStream<TcpStream>, seen: &Mutex<Seen>, answer: &Answer) {
+    let mut bytes = Vec::new();
+    loop {
+        while !is_whole(&bytes) {
+            match stream.read_buf(&mut bytes).await {
+                Ok(count) if count > 0 => {}
+                _ => return,
+            }
+        }
+        let request = std::mem::take(&mut bytes);
+        let text = String::from_utf8_lossy(&request).into_owned();
+        let number = {
+            let mut seen = seen.lock().expect("whole");
+            seen.requests.push(request);
+            seen.requests.len() - 1
+        };
+        let said = match answer(number, &text) {
+            Reply::Say(said) => stream.write_all(&said).await,
+            Reply::SayAndClose(said) => {
+                let _ = stream.write_all(&said).await;
+                let _ = stream.shutdown().await;
+                return;
+            }
+            Reply::SayAndReset(said) => {
+                let _ = stream.write_all(&said).await;
+                let _ = stream.flush().await;
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                let _ = stream.get_ref().0.set_zero_linger();
+                return;
+            }
+            Reply::SayInPieces(pieces) => {
+                for piece in pieces {
+                    if stream.write_all(&piece).await.is_err() || stream.flush().await.is_err() {
+                        return;
+                    }
+                    tokio::time::sleep(Duration::from_millis(2)).await;
+                }
+                Ok(())
+            }
+            Reply::Wait(wait, said) => {
+                tokio::time::sleep(wait).await;
+                stream.write_all(&said).await
+            }
+            Reply::WaitAndClose(wait) => {
+                tokio::time::sleep(wait).await;
+                let _ = stream.shutdown().await;
+                return;
+            }
+        };
+        if said.is_err() || stream.flush().await.is_err() {
+            return;
+        }
+    }
+}
+
+fn is_whole(bytes: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(bytes);
+    let Some((head, _)) = text.split_once("\r\n\r\n") else { return false };
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+    let length = length.map_or(0, |length| length.parse().expect("a length"));
+    bytes.len() >= head.len() + 4 + length
+}
+
+async fn framed(stream: TlsStream<TcpStream>, seen: Arc<Mutex<Seen>>, wait: Duration) {
+    let Ok(mut connection) = h2::server::handshake(stream).await else { return };
+    while let Some(Ok((request, mut respond))) = connection.accept().await {
+        let seen = Arc::clone(&seen);
+        tokio::spawn(async move {
+            let (head, mut body) = request.into_parts();
+            let mut text = format!("{} {}\r\n", head.method, head.uri);
+            for (name, value) in &head.headers {
+                text += &format!("{name}: {}\r\n", value.to_str().expect("text"));
+            }
+            text += "\r\n";
+            let mut bytes = text.into_bytes();
+            if head.uri.path() == "/unread" {
+                // Its window stays shut.
+                seen.lock().expect("whole").requests.push(bytes);
+                tokio::time::sleep(Duration::from_secs(10)).await;
+                return;
+            }
+            while let Some(Ok(piece)) = body.data().await {
+                let _ = body.flow_control().release_capacity(piece.len());
+                bytes.extend_from_slice(&piece);
+            }
+            let path = head.uri.path().to_owned();
+            seen.lock().expect("whole").requests.push(bytes);
+            tokio::time::sleep(wait).await;
+            if path == "/refused" {
+                respond.send_reset(h2::Reason::REFUSED_STREAM);
+                return;
+            }
+            let response = http::Response::builder().status(200).header("x-path", path.clone());
+            let response = response.body(()).expect("a response");
+            if let Ok(mut stream) = respond.send_response(response, false) {
+                let _ = stream
+                    .send_data(Bytes::from(format!("{{\"path\":\"{path}\"}}")), path != "/reset");
+                if path == "/reset" {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                    stream.send_reset(h2::Reason::INTERNAL_ERROR);
+                }
+            }
+        });
+    }
+}
+
+/// An egress on a thread of its own, and the far ends of its channels.
+pub(super) struct Egress {
+    core: UnixStream,
+    front: Option<UnixStream>,
+    outcomes: HashMap<u64, Outcome>,
+    done: Vec<u64>,
+    answers: HashMap<u64, Answered>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Answered {
+    pub(super) head: Option<VenueHead>,
+    pub(super) body: Vec<u8>,
+    pub(super) end: Option<VenueEnd>,
+}
+
+impl Answered {
+    pub(super) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    pub(super) fn status(&self) -> u32 {
+        self.head.as_ref().map_or(0, |head| head.status)
+    }
+
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        let headers = &self.head.as_ref()?.headers;
+        headers.iter().find(|header| header.name == name).map(|header| header.value.as_str())
+    }
+}
+
+/// Everything that can be told of a request.
+#[derive(Debug)]
+pub(super) struct Told {
+    pub(super) answer: Answered,
+    pub(super) outcome: Outcome,
+}
+
+impl Told {
+    /// `PROBLEM sent attempts`.
+    #[track_caller]
+    pub(super) fn is(&self, problem: &str, sent: bool, attempts: u32) {
+        let Outcome { problem: code, sent: was_sent, attempts: times, .. } = &self.outcome;
+        assert_eq!((code.as_str(), *was_sent, *times), (problem, sent, attempts));
+        let end = self.answer.end.as_ref().expect("an end");
+        assert_eq!((end.problem.as_str(), end.sent), (problem, sent));
+    }
+}
+
+impl Egress {
+    pub(super) fn new(venue: &Venue, identity: &Identity) -> Self {
+        Self::with(&[(HOST, venue.address, Some(&identity.pem))], Names::Nobody, |_| {})
+    }
+
+    pub(super) fn with(
+        hosts: &[(&str, SocketAddr, Option<&str>)],
+        names: Names,
+        change: impl FnOnce(&mut EgressConfig),
+    ) -> Self {
+        let (core, ours) = UnixStream::pair().expect("a pair");
+        let (front, theirs) = UnixStream::pair().expect("a pair");
+        let overrides = hosts
+            .iter()
+            .map(|(host, connect, pem)| Override {
+                host: (*host).to_owned(),
+                connect: *connect,
+                roots_pem: pem.map(|pem| pem.as_bytes().to_vec()),
+            })
+            .collect();
+        let mut config = EgressConfig {
+            core: ours,
+            front: theirs,
+            limits: Limits::default(),
+            roots_pem: None,
+            sources: HashMap::new(),
+            overrides,
+        };
+        change(&mut config);
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            let local = tokio::task::LocalSet::new();
+            local.block_on(&runtime.expect("a runtime"), crate::serve::serve(config, names))
+        });
+        for stream in [&core, &front] {
+            stream.set_read_timeout(Some(Duration::from_secs(20))).expect("set");
+        }
+        let (outcomes, answers) = (HashMap::new(), HashMap::new());
+        Self { core, front: Some(front), outcomes, done: Vec::new(), answers }
+    }
+
+    pub(super) fn dispatch(&mut self, correlation: u64, dispatch: &Dispatch) {
+        vault_ipc::write(&mut self.core, Kind::Dispatch, correlation, dispatch).expect("written");
+    }
+
+    pub(super) fn barrier(&mut self, id: u64) {
+        let barrier = Barrier { id, cut_serials: Vec::new() };
+        vault_ipc::write(&mut self.core, Kind::Barrier, 0, &barrier).expect("written");
+    }
+
+    pub(super) fn wait_for_barrier(&mut self, id: u64) {
+        while !self.done.contains(&id) {
+            self.hear_core();
+        }
+    }
+
+    pub(super) fn outcome(&mut self, correlation: u64) -> Outcome {
+        loop {
+            if let Some(outcome) = self.outcomes.remove(&correlation) {
+                return outcome;
+            }
+            self.hear_core();
+        }
+    }
+
+    pub(super) fn has_outcome(&self, correlation: u64) -> bool {
+        self.outcomes.contains_key(&correlation)
+    }
+
+    fn hear_core(&mut self) {
+        let frame = vault_ipc::read(&mut self.core).expect("read").expect("a frame");
+        match frame.kind {
+            Kind::Outcome => {
+                let outcome = frame.message().expect("an outcome");
+                let twice = self.outcomes.insert(frame.correlation, outcome);
+                assert!(twice.is_none(), "one outcome each");
+            }
+            Kind::BarrierDone => self.done.push(frame.message::<BarrierDone>().expect("one").id),
+            other => panic!("{other:?} to the core"),
+        }
+    }
+
+    pub(super) fn answer(&mut self, correlation: u64) -> Answered {
+        let front = self.front.as_mut().expect("a front");
+        loop {
+            if self.answers.get(&correlation).is_some_and(|answer| answer.end.is_some()) {
+                return self.answers.remove(&correlation).expect("seen");
+            }
+            let frame = vault_ipc::read(front).expect("read").expect("a frame");
+            let answer = self.answers.entry(frame.correlation).or_default();
+            assert!(answer.end.is_none(), "nothing comes after the end");
+            match frame.kind {
+                Kind::VenueBody => {
+                    let piece = frame.message::<VenueBody>().expect("a piece").bytes;
+                    assert!(answer.head.is_some() && (1..=65_536).contains(&piece.len()));
+                    answer.body.extend(piece);
+                }
+                Kind::VenueEnd => answer.end = Some(frame.message().expect("an end")),
+                Kind::VenueHead => {
+                    let twice = answer.head.replace(frame.message().expect("a head"));
+                    assert!(twice.is_none(), "one head each");
+                }
+                other => panic!("{other:?} to the front"),
+            }
+        }
+    }
+
+    /// Sends one and hears all about it.
+    pub(super) fn send(&mut self, correlation: u64, dispatch: &Dispatch) -> Told {
+        self.dispatch(correlation, dispatch);
+        self.told(correlation)
+    }
+
+    pub(super) fn told(&mut self, correlation: u64) -> Told {
+        Told { answer: self.answer(1_000 + correlation), outcome: self.outcome(correlation) }
+    }
+
+    pub(super) fn drop_front(&mut self) {
+        self.front = None;
+    }
+
+    /// Whether it ends when the core does.
+    pub(super) fn ends_with_the_core(self) -> bool {
+        let mut front = self.front.expect("a front");
+        drop(self.core);
+        matches!(front.read(&mut [0; 1]), Ok(0))
+    }
+}
+
+/// A request for the front's call `1000 + correlation`.
+pub(super) fn get(correlation: u64, path: &str) -> Dispatch {
+    Dispatch {
+        front_correlation: 1_000 + correlation,
+        venue: "example".into(),
+        credential: "alpha".into(),
+        class: "read".into(),
+        method: "GET".into(),
+        url: format!("https://{HOST}{path}"),
+        timeout_ms: 5_000,
+        order_id_at: vec!["/orderId".into()],
+        error_code_at: vec!["/code".into()],
+        ..Dispatch::default()
+    }
+}
+
+pub(super) fn post(correlation: u64, path: &str, body: &[u8]) -> Dispatch {
+    let headers = vec![Header { name: "x-signature".into(), value: "AbC=".into() }];
+    Dispatch {
+        method: "POST".into(),
+        class: "trade".into(),
+        headers,
+        body: body.to_vec(),
+        ..get(correlation, path)
+    }
+}

@@ -1,0 +1,6 @@
+//! The egress against real TLS servers.
+
+mod barrier;
+mod bed;
+mod fault;
+mod pass;
