@@ -1,0 +1,14 @@
+//! Bots that hold no secret: Execute and the HTTPS proxy, through real processes, against mock
+//! venues that verify every signature over TLS.
+//!
+//! `.ci/run` installs ccxt into `target/ci-env`; another Python that has it is named by
+//! `COUNTERSIGN_PYTHON`. Without either the tests that need it are skipped, and say so; where
+//! `COUNTERSIGN_REQUIRE_CCXT` or `CI` is set they fail instead.
+
+mod bed;
+mod bots;
+mod execute;
+mod faults;
+mod memory;
+mod sidecar;
+mod target;
