@@ -2,6 +2,7 @@
 //! are good for many operations, and the vault counts every one of them.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 
 use serde_json::Value;
 use vault_audit::{Entry, Reader, tree};
@@ -13,8 +14,10 @@ use vault_client::{Client, Operator, Signed, venue_request};
 use vault_core::DataDir;
 
 use super::act::{connect, enroll, import, invite, metadata, put_scope, refusal, signed, words};
+use super::execute;
 use super::mismatch::{Mismatch, instead_of};
 use super::report::{Done, Report, Stopped};
+use super::tally::Tally;
 use super::vault::Place;
 use super::venue::Venues;
 
@@ -30,6 +33,8 @@ pub struct Stage<'a> {
     pub place: &'a Place,
     pub venues: &'a Venues,
     pub admin: &'a Operator,
+    /// Where bots are served.
+    pub bot_address: SocketAddr,
     /// Where bots enrol.
     pub enroll_address: &'a str,
 }
@@ -40,13 +45,12 @@ pub struct Shown {
     order: Signed,
     /// All that its signature authorises, as Explain says.
     closure: ExplainResponse,
-    /// Signatures that were given.
-    pub signed: u64,
-    /// Signatures that were refused.
-    pub denied: u64,
+    /// What it left in the log.
+    pub tally: Tally,
 }
 
-/// Has a read refused, an order signed, and a read's signature used for a cancel.
+/// Has a read refused, an order signed, and a read's signature used for a cancel; then has the vault
+/// send what it judged.
 pub async fn show(stage: &Stage<'_>, report: &mut Report) -> Result<Shown, Stopped> {
     let reader = report
         .step("Binance: an HMAC key is imported, for a bot that reads", async {
@@ -79,7 +83,9 @@ pub async fn show(stage: &Stage<'_>, report: &mut Report) -> Result<Shown, Stopp
             stage.read_cancels(&trader, &order_id),
         )
         .await?;
-    Ok(Shown { order, closure, signed: 2, denied: 1 })
+    let mut tally = Tally { signed: 2, denied: 1, ..Tally::default() };
+    tally += execute::show(stage, &reader, report).await?;
+    Ok(Shown { order, closure, tally })
 }
 
 /// Looks the order's entry up in the log of the vault that has stopped.
@@ -112,7 +118,7 @@ impl Stage<'_> {
             name: name.to_owned(),
             credentials: words(&[credential]),
             classes: words(classes),
-            modes: words(&["sign"]),
+            modes: words(&["sign", "execute"]),
             // Of some operations the bytes do not say which product they touch.
             products: words(&["*"]),
             symbols: vec![symbols],
@@ -213,13 +219,14 @@ impl Stage<'_> {
     }
 }
 
-fn request(method: &str, target: &str) -> Result<VenueRequest, Mismatch> {
-    venue_request(method, &format!("https://api.binance.com{target}"), Vec::new())
+/// A request to Binance without a body.
+pub fn request(method: &str, target: &str) -> Result<VenueRequest, Mismatch> {
+    venue_request(method, &format!("https://{HOST}{target}"), Vec::new())
         .map_err(instead_of("a URL of a venue"))
 }
 
 /// The id in Binance's answer about one order of this status.
-fn order_id(answer: &Value, status: &str) -> Result<String, Mismatch> {
+pub fn order_id(answer: &Value, status: &str) -> Result<String, Mismatch> {
     match (answer["orderId"].as_u64(), answer["status"].as_str()) {
         (Some(id), Some(found)) if found == status => Ok(id.to_string()),
         _ => Err(Mismatch::new(format!("Binance accepts it: {status}"), answer)),
@@ -247,7 +254,10 @@ fn check_entry(entry: &Entry, closure: &ExplainResponse) -> Result<String, Misma
 }
 
 const ASSUMED: &str = "venue_checks";
-const SYMBOL: &str = "BTCUSDT";
+/// Where Binance is asked about spot.
+pub const HOST: &str = "api.binance.com";
+/// The symbol that both bots may touch.
+pub const SYMBOL: &str = "BTCUSDT";
 
 #[cfg(test)]
 mod tests {

@@ -6,24 +6,28 @@
 
 mod act;
 mod binance;
+mod execute;
+mod handout;
+mod http_client;
 mod mismatch;
 mod relay;
 mod report;
 mod rules;
 mod story;
+mod tally;
 mod vault;
 mod venue;
 
 use std::io;
 use std::path::Path;
 
-use serde_json::json;
 use tempfile::TempDir;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use self::handout::handout;
 use self::report::{Report, Stopped};
 use self::story::Stage;
-use self::vault::{Place, Vault};
+use self::vault::Place;
 use self::venue::Venues;
 
 pub use self::report::Reader;
@@ -119,7 +123,12 @@ async fn play(stage: &mut Stage, report: &mut Report, serve: bool) -> Result<(),
 async fn serve(stage: &mut Stage, report: &Report, signals: &mut Signals) -> Outcome {
     let Some(vault) = &mut stage.vault else { return Outcome::NotHeld };
     report.end(true);
-    report.data(&description(&stage.place, vault, &stage.venues));
+    let handout = handout(&stage.place, vault, &stage.venues);
+    report.data(&handout);
+    report.talk("\nwith any HTTP client, through the vault:");
+    for command in handout["proxy"]["curl"].as_object().into_iter().flat_map(|all| all.values()) {
+        report.talk(&format!("  {}", command.as_str().unwrap_or_default()));
+    }
     report.talk("\nthe vault runs until Ctrl-C");
     tokio::select! {
         () = signals.next() => Outcome::Held,
@@ -129,53 +138,6 @@ async fn serve(stage: &mut Stage, report: &Report, signals: &mut Signals) -> Out
             stage.vault = None;
             Outcome::NotHeld
         }
-    }
-}
-
-fn description(place: &Place, vault: &Vault, venues: &Venues) -> serde_json::Value {
-    let ready = &vault.ready;
-    let bot = place.identity(story::BOT);
-    let example = format!(
-        "{} --identity {} sign --credential {} POST {} --body '{}'",
-        vaultctl(),
-        bot.display(),
-        story::OKX,
-        story::ORDER_URL,
-        story::ORDER_BODY,
-    );
-    json!({
-        "event": "serving",
-        "addresses": { "bot": ready.bot, "operator": ready.operator, "enroll": ready.enroll },
-        "data": place.data(),
-        "socket": ready.socket,
-        "passphrase_file": place.passphrase(),
-        "vault_log": place.log(),
-        "identities": {
-            "admin": place.identity(story::ADMIN),
-            "auditor": place.identity(story::AUDITOR),
-            "bot": bot,
-            "reader": place.identity(binance::READER),
-            "trader": place.identity(binance::TRADER),
-        },
-        "client": story::BOT,
-        "credentials": [story::OKX, story::KRAKEN, binance::PLAIN, binance::CHECKED],
-        "scope": story::SCOPE,
-        "venues": {
-            "okx": format!("http://{}", venues.address()),
-            "binance": format!("http://{}", venues.address()),
-            "kraken": format!("http://{}", venues.address()),
-        },
-        "pid": ready.pid,
-        "example": example,
-    })
-}
-
-/// The client's binary beside this one, or its bare name.
-fn vaultctl() -> String {
-    let beside = std::env::current_exe().ok().map(|path| path.with_file_name("vaultctl"));
-    match beside.filter(|path| path.exists()) {
-        Some(path) => path.display().to_string(),
-        None => "vaultctl".to_owned(),
     }
 }
 

@@ -17,6 +17,7 @@ use super::binance::Stage;
 use super::mismatch::{Mismatch, instead_of};
 use super::report::{Done, Report, Stopped};
 use super::story::kraken_order_id;
+use super::tally::Tally;
 
 /// Names of the credential, of who trades with it, and of who puts prices.
 const CAPPED: &str = "kraken-capped";
@@ -29,16 +30,8 @@ const PRICE: &str = "60000";
 /// USD in any 24 hours.
 const PER_DAY: &str = "2000";
 
-/// What has been shown.
-pub struct Shown {
-    /// Signatures that were given.
-    pub signed: u64,
-    /// Signatures that were refused.
-    pub denied: u64,
-}
-
 /// Has an order refused for what it could cost, one signed under the cap, and the next one refused.
-pub async fn show(stage: &Stage<'_>, report: &mut Report) -> Result<Shown, Stopped> {
+pub async fn show(stage: &Stage<'_>, report: &mut Report) -> Result<Tally, Stopped> {
     report
         .step("an instrument is approved, and a pricer puts its price", async {
             approve(stage.admin).await?;
@@ -76,7 +69,7 @@ pub async fn show(stage: &Stage<'_>, report: &mut Report) -> Result<Shown, Stopp
             refused(&trader, order("buy", PRICE, "0.02")?).await
         })
         .await?;
-    Ok(Shown { signed: 1, denied: 2 })
+    Ok(Tally { signed: 1, denied: 2, ..Tally::default() })
 }
 
 async fn approve(admin: &Operator) -> Result<(), Mismatch> {

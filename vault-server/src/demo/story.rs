@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tokio::time::timeout;
-use vault_audit::{EntryKind, export, verify};
+use vault_audit::{export, verify};
 use vault_client::v1::{
     HaltCommand, HaltLevel, Network, ResumeCommand, RevokeClientCommand, Role, Scope, VenueRequest,
     VenueSymbols,
@@ -21,7 +21,8 @@ use super::mismatch::{Mismatch, instead_of};
 use super::relay::Relay;
 use super::report::{Done, Report, Stopped};
 use super::rules;
-use super::vault::{Place, Vault, init, unseal};
+use super::tally::{Tally, check_log};
+use super::vault::{Place, Vault, init, send_to, unseal};
 use super::venue::Venues;
 
 /// Names that the demonstration gives.
@@ -60,19 +61,14 @@ pub struct Cast {
     tally: Tally,
 }
 
-/// What must be in the log in the end.
-#[derive(Clone, Copy, Debug, Default)]
-struct Tally {
-    signed: u64,
-    denied: u64,
-}
-
 /// Sets everything up, has orders signed and refused, halts and resumes.
 pub async fn set_up(stage: &mut Stage, report: &mut Report) -> Result<Cast, Stopped> {
     let Stage { place, venues, vault: slot, keep } = stage;
     let made = report
         .step("the vault is made: keys, database, log, CA", async {
             let made = init(place).await?;
+            // Before its first start: nothing of this ever reaches a real venue.
+            send_to(place, venues.tls_address()?, venues.ca_pem()?)?;
             if *keep {
                 super::vault::keep_passphrase(place, &made.passphrase)
                     .map_err(instead_of("the passphrase of a vault that is kept is written"))?;
@@ -88,8 +84,8 @@ pub async fn set_up(stage: &mut Stage, report: &mut Report) -> Result<Cast, Stop
             }
             let ready = &vault.ready;
             let pids = format!(
-                "supervisor {}, front {}, core {}",
-                ready.pid, ready.pid_front, ready.pid_core
+                "supervisor {}, front {}, core {}, egress {}",
+                ready.pid, ready.pid_front, ready.pid_core, ready.pid_egress
             );
             Ok((vault, pids))
         })
@@ -223,15 +219,12 @@ pub async fn set_up(stage: &mut Stage, report: &mut Report) -> Result<Cast, Stop
     tally.signed += 2;
 
     let shown = {
-        let enroll_address = &enroll_address;
-        let stage = binance::Stage { place, venues, admin: &admin, enroll_address };
-        let ruled = rules::show(&stage, report).await?;
-        tally.signed += ruled.signed;
-        tally.denied += ruled.denied;
+        let (bot_address, enroll_address) = (ready.bot, &enroll_address);
+        let stage = binance::Stage { place, venues, admin: &admin, bot_address, enroll_address };
+        tally += rules::show(&stage, report).await?;
         binance::show(&stage, report).await?
     };
-    tally.signed += shown.signed;
-    tally.denied += shown.denied;
+    tally += shown.tally;
 
     Ok(Cast { admin, bot, binance: shown, log_vkey: made.log_vkey, order, tally })
 }
@@ -367,22 +360,6 @@ pub fn kraken_order_id(answer: &Value) -> Result<String, Mismatch> {
     }
 }
 
-/// Every signature and every refusal of the demonstration, and no other.
-fn check_log(verified: &verify::Report, tally: Tally) -> Result<(), Mismatch> {
-    let count = |kind| verified.kinds.get(&kind).copied().unwrap_or(0);
-    let found = Tally { signed: count(EntryKind::Sign), denied: count(EntryKind::SignDenied) };
-    let as_words =
-        |tally: Tally| format!("{} signatures and {} refusals", tally.signed, tally.denied);
-    if (found.signed, found.denied) != (tally.signed, tally.denied) {
-        return Err(Mismatch::new(as_words(tally), as_words(found)));
-    }
-    if verified.unsigned_entries != 0 {
-        let found = format!("{} entries that it does not sign", verified.unsigned_entries);
-        return Err(Mismatch::new("a checkpoint that signs every entry", found));
-    }
-    Ok(())
-}
-
 /// An address of this machine that the bot was not invited for.
 const FOREIGN_ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 77, 0, 9);
 /// Much longer than a cut takes, and much shorter than a keep-alive.
@@ -390,12 +367,9 @@ const CUT: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use serde_json::json;
-    use vault_audit::{EntryKind, verify};
 
-    use super::{Tally, check_log, kraken_order_id, okx_order_id};
+    use super::{kraken_order_id, okx_order_id};
 
     #[test]
     fn only_what_a_venue_accepted_is_an_order() {
@@ -417,27 +391,6 @@ mod tests {
             json!({ "result": { "txid": ["O1"] } }),
         ] {
             assert!(kraken_order_id(&answer).is_err(), "{answer}");
-        }
-    }
-
-    #[test]
-    fn a_log_with_one_entry_more_or_less_does_not_hold() {
-        let report = |signed, denied, unsigned_entries| verify::Report {
-            entries: 9,
-            signed_entries: 9,
-            unsigned_entries,
-            origin: String::new(),
-            root: [0; 32],
-            previous_size: None,
-            receipts: 0,
-            key_was_expected: true,
-            kinds: BTreeMap::from([(EntryKind::Sign, signed), (EntryKind::SignDenied, denied)]),
-        };
-        let tally = Tally { signed: 3, denied: 2 };
-
-        assert_eq!(check_log(&report(3, 2, 0), tally), Ok(()));
-        for (signed, denied, unsigned) in [(4, 2, 0), (2, 2, 0), (3, 1, 0), (3, 3, 0), (3, 2, 1)] {
-            assert!(check_log(&report(signed, denied, unsigned), tally).is_err());
         }
     }
 }

@@ -44,6 +44,11 @@ impl Place {
         self.0.join("identities").join(name)
     }
 
+    /// The authority behind the venues' certificate, PEM.
+    pub fn venues_ca(&self) -> PathBuf {
+        self.0.join("venues-ca.pem")
+    }
+
     /// The passphrase of a vault that is kept: without it a kept vault could not be opened again.
     pub fn passphrase(&self) -> PathBuf {
         self.0.join("passphrase")
@@ -101,6 +106,22 @@ pub async fn init(place: &Place) -> Result<Made, Mismatch> {
     })
 }
 
+/// Has the vault find every host at the mock venues.
+pub fn send_to(place: &Place, venues: SocketAddr, ca_pem: &str) -> Result<(), Mismatch> {
+    use std::io::Write as _;
+    let expected = "a configuration that leads to the mock venues";
+    let ca_file = place.venues_ca();
+    std::fs::write(&ca_file, ca_pem).map_err(instead_of(expected))?;
+    let instead = toml::Table::from_iter([
+        ("host".to_owned(), "*".into()),
+        ("connect".to_owned(), venues.to_string().into()),
+        ("ca_file".to_owned(), ca_file.display().to_string().into()),
+    ]);
+    let config = OpenOptions::new().append(true).open(place.data().join("config.toml"));
+    let written = config.and_then(|mut file| write!(file, "\n[[egress.override]]\n{instead}"));
+    written.map_err(instead_of(expected))
+}
+
 /// Opens the vault that runs, over its local socket.
 pub async fn unseal(place: &Place, passphrase: &SecretBytes) -> Result<(), Mismatch> {
     let mut command = this_binary(place);
@@ -120,6 +141,7 @@ pub struct Ready {
     pub pid: u32,
     pub pid_front: u32,
     pub pid_core: u32,
+    pub pid_egress: u32,
 }
 
 /// A vault that runs. Dropping it kills all its processes; [`Vault::stop`] is the way in order.

@@ -14,7 +14,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use vault_client::v1::{CredentialSecret, SignedRequest};
-use vault_mock_venue::{Accepted, Account, MockConfig, MockVenues, Refused, Venue};
+use vault_mock_venue::{Accepted, Account, MockConfig, MockVenues, Refused, Tls, Venue};
 
 use super::mismatch::{Mismatch, instead_of};
 
@@ -57,22 +57,31 @@ impl Venues {
             passphrase: keys.passphrase.clone(),
             demo: false,
         };
-        let mock = MockVenues::start(MockConfig {
-            accounts: vec![
-                account(Venue::Okx, &okx),
-                account(Venue::Kraken, &kraken),
-                account(Venue::Binance, &binance),
-                binance_pair.at_venue(Venue::Binance),
-            ],
-            clock: Arc::new(now_ms),
-        })
-        .map_err(instead_of("mock venues on a free port"))?;
+        let accounts = vec![
+            account(Venue::Okx, &okx),
+            account(Venue::Kraken, &kraken),
+            account(Venue::Binance, &binance),
+            binance_pair.at_venue(Venue::Binance),
+        ];
+        let config =
+            MockConfig { tls: Some(Tls::made()), ..MockConfig::new(accounts, Arc::new(now_ms)) };
+        let mock = MockVenues::start(config).map_err(instead_of("mock venues on a free port"))?;
         Ok(Self { mock, binance, binance_pair, kraken, okx })
     }
 
     /// Where they listen: plain HTTP.
     pub fn address(&self) -> SocketAddr {
         self.mock.address()
+    }
+
+    /// Where they listen with TLS: for the vault.
+    pub fn tls_address(&self) -> Result<SocketAddr, Mismatch> {
+        self.mock.tls_address().ok_or_else(|| Mismatch::new("mock venues with TLS", "none"))
+    }
+
+    /// The authority behind their certificate, PEM.
+    pub fn ca_pem(&self) -> Result<&str, Mismatch> {
+        self.mock.ca_pem().ok_or_else(|| Mismatch::new("an authority of the mock venues", "none"))
     }
 
     /// The Binance key with a shared secret, as it is imported.
@@ -93,6 +102,11 @@ impl Venues {
     /// The Kraken key, as it is imported.
     pub fn kraken_secret(&self) -> CredentialSecret {
         self.kraken.as_secret()
+    }
+
+    /// How many requests arrived, whatever became of them.
+    pub fn arrived(&self) -> usize {
+        self.mock.arrived()
     }
 
     /// Requests that a venue accepted.
