@@ -1,0 +1,122 @@
+from countersign._proto.vault.v1 import common_pb2 as _common_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class SealState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    SEAL_STATE_UNSPECIFIED: _ClassVar[SealState]
+    SEAL_STATE_SEALED: _ClassVar[SealState]
+    SEAL_STATE_UNSEALED: _ClassVar[SealState]
+    SEAL_STATE_REFUSED: _ClassVar[SealState]
+SEAL_STATE_UNSPECIFIED: SealState
+SEAL_STATE_SEALED: SealState
+SEAL_STATE_UNSEALED: SealState
+SEAL_STATE_REFUSED: SealState
+
+class StatusRequest(_message.Message):
+    __slots__ = ("command",)
+    COMMAND_FIELD_NUMBER: _ClassVar[int]
+    command: _common_pb2.SignedCommand
+    def __init__(self, command: _Optional[_Union[_common_pb2.SignedCommand, _Mapping]] = ...) -> None: ...
+
+class StatusCommand(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class StatusResponse(_message.Message):
+    __slots__ = ("state", "reason", "development", "version", "build", "instance_id", "node", "epoch", "log_origin", "log_size", "state_rev", "slots", "retry_after_s", "unseal_ticket", "time_ms", "server_not_after_ms", "catalogs", "catalog_additions")
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    DEVELOPMENT_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    BUILD_FIELD_NUMBER: _ClassVar[int]
+    INSTANCE_ID_FIELD_NUMBER: _ClassVar[int]
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    LOG_ORIGIN_FIELD_NUMBER: _ClassVar[int]
+    LOG_SIZE_FIELD_NUMBER: _ClassVar[int]
+    STATE_REV_FIELD_NUMBER: _ClassVar[int]
+    SLOTS_FIELD_NUMBER: _ClassVar[int]
+    RETRY_AFTER_S_FIELD_NUMBER: _ClassVar[int]
+    UNSEAL_TICKET_FIELD_NUMBER: _ClassVar[int]
+    TIME_MS_FIELD_NUMBER: _ClassVar[int]
+    SERVER_NOT_AFTER_MS_FIELD_NUMBER: _ClassVar[int]
+    CATALOGS_FIELD_NUMBER: _ClassVar[int]
+    CATALOG_ADDITIONS_FIELD_NUMBER: _ClassVar[int]
+    state: SealState
+    reason: str
+    development: bool
+    version: str
+    build: str
+    instance_id: bytes
+    node: str
+    epoch: int
+    log_origin: str
+    log_size: int
+    state_rev: int
+    slots: _containers.RepeatedCompositeFieldContainer[SlotInfo]
+    retry_after_s: int
+    unseal_ticket: _common_pb2.SealTicket
+    time_ms: int
+    server_not_after_ms: int
+    catalogs: _containers.RepeatedCompositeFieldContainer[CatalogInfo]
+    catalog_additions: int
+    def __init__(self, state: _Optional[_Union[SealState, str]] = ..., reason: _Optional[str] = ..., development: bool = ..., version: _Optional[str] = ..., build: _Optional[str] = ..., instance_id: _Optional[bytes] = ..., node: _Optional[str] = ..., epoch: _Optional[int] = ..., log_origin: _Optional[str] = ..., log_size: _Optional[int] = ..., state_rev: _Optional[int] = ..., slots: _Optional[_Iterable[_Union[SlotInfo, _Mapping]]] = ..., retry_after_s: _Optional[int] = ..., unseal_ticket: _Optional[_Union[_common_pb2.SealTicket, _Mapping]] = ..., time_ms: _Optional[int] = ..., server_not_after_ms: _Optional[int] = ..., catalogs: _Optional[_Iterable[_Union[CatalogInfo, _Mapping]]] = ..., catalog_additions: _Optional[int] = ...) -> None: ...
+
+class CatalogInfo(_message.Message):
+    __slots__ = ("venue", "hash", "operations")
+    VENUE_FIELD_NUMBER: _ClassVar[int]
+    HASH_FIELD_NUMBER: _ClassVar[int]
+    OPERATIONS_FIELD_NUMBER: _ClassVar[int]
+    venue: str
+    hash: bytes
+    operations: int
+    def __init__(self, venue: _Optional[str] = ..., hash: _Optional[bytes] = ..., operations: _Optional[int] = ...) -> None: ...
+
+class SlotInfo(_message.Message):
+    __slots__ = ("id", "kind")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    id: int
+    kind: str
+    def __init__(self, id: _Optional[int] = ..., kind: _Optional[str] = ...) -> None: ...
+
+class UnsealRequest(_message.Message):
+    __slots__ = ("command",)
+    COMMAND_FIELD_NUMBER: _ClassVar[int]
+    command: _common_pb2.SignedCommand
+    def __init__(self, command: _Optional[_Union[_common_pb2.SignedCommand, _Mapping]] = ...) -> None: ...
+
+class UnsealCommand(_message.Message):
+    __slots__ = ("ticket_id", "sealed")
+    TICKET_ID_FIELD_NUMBER: _ClassVar[int]
+    SEALED_FIELD_NUMBER: _ClassVar[int]
+    ticket_id: bytes
+    sealed: bytes
+    def __init__(self, ticket_id: _Optional[bytes] = ..., sealed: _Optional[bytes] = ...) -> None: ...
+
+class UnsealResponse(_message.Message):
+    __slots__ = ("state_rev",)
+    STATE_REV_FIELD_NUMBER: _ClassVar[int]
+    state_rev: int
+    def __init__(self, state_rev: _Optional[int] = ...) -> None: ...
+
+class SealRequest(_message.Message):
+    __slots__ = ("command",)
+    COMMAND_FIELD_NUMBER: _ClassVar[int]
+    command: _common_pb2.SignedCommand
+    def __init__(self, command: _Optional[_Union[_common_pb2.SignedCommand, _Mapping]] = ...) -> None: ...
+
+class SealCommand(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class SealResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
