@@ -77,7 +77,8 @@ pub struct Executed {
     pub headers: Vec<Header>,
     /// The venue's body.
     pub body: Vec<u8>,
-    /// From the moment the vault had the request on disk until the venue's status line.
+    /// From the moment the vault's sender got the request, its entry on disk, until the venue's
+    /// status line: with connecting, and with a first attempt whose answer was lost.
     pub latency: Duration,
     /// Where its entry is in the log; `None` for a public endpoint.
     pub receipt: Option<Receipt>,
@@ -179,8 +180,9 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`ClientError::Refused`] with the vault's reason: `OUTCOME_UNKNOWN` means that the venue may
-    /// have the request, every other one that it has not.
+    /// [`ClientError::Refused`] with the vault's reason: after `OUTCOME_UNKNOWN`, `DEADLINE_EXCEEDED`
+    /// and `SHUTTING_DOWN` the venue may have the request, after `RESPONSE_TOO_LONG` it has; after
+    /// every other one it has not.
     pub async fn execute(&self, order: ExecuteOrder) -> Result<Executed, ClientError> {
         let (request_id, request) = execute_request(order)?;
         let mut service = self.execute_service();

@@ -19,6 +19,24 @@ use crate::transport;
 /// The body of a request that the vault is to send.
 pub type ProxiedBody = BoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;
 
+/// Why a request through the vault came to nothing.
+#[derive(Debug, thiserror::Error)]
+#[error("{error}")]
+pub struct ProxiedError {
+    /// Whether the vault, and so the venue, may have the request.
+    pub may_be_sent: bool,
+    /// What went wrong.
+    #[source]
+    pub error: ClientError,
+}
+
+impl From<ClientError> for ProxiedError {
+    /// Of a request that was not sent.
+    fn from(error: ClientError) -> Self {
+        Self { may_be_sent: false, error }
+    }
+}
+
 /// Sends HTTP requests as a bot's library made them through the vault, which takes placeholders for
 /// keys and signatures off, judges what is left, and sends it. It renews its identity by itself, as
 /// [`Client`] does, and makes its connection anew when that breaks.
@@ -58,12 +76,12 @@ impl Proxied {
     ///
     /// # Errors
     ///
-    /// [`ClientError`]; [`ClientError::Transport`] means that the outcome is not known.
+    /// [`ProxiedError`].
     pub async fn send(
         &self,
         target: &str,
         mut request: Request<ProxiedBody>,
-    ) -> Result<Response<Incoming>, ClientError> {
+    ) -> Result<Response<Incoming>, ProxiedError> {
         let path = format!("/{target}");
         let path: PathAndQuery =
             path.parse().map_err(|_| ClientError::Protocol("the target is not a URL"))?;
@@ -84,12 +102,15 @@ impl Proxied {
                     match error.take_message() {
                         // Not a byte of it was written.
                         Some(unsent) => request = unsent,
-                        None => return Err(ClientError::from_transport(error.into_error().into())),
+                        None => {
+                            let error = ClientError::from_transport(error.into_error().into());
+                            return Err(ProxiedError { may_be_sent: true, error });
+                        }
                     }
                 }
             }
         }
-        Err(ClientError::Transport("every connection broke at once".into()))
+        Err(ClientError::Transport("every connection broke at once".into()).into())
     }
 
     async fn connection(&self) -> Result<Connection, ClientError> {

@@ -243,12 +243,8 @@ impl Hunt {
     pub fn search_processes(&mut self, stage: &str) {
         let searcher = Searcher::new(&self.canaries);
         let Ready { pid, pid_front, pid_core, pid_egress, .. } = *self.vault.ready();
-        let all = [
-            ("supervisor", pid),
-            ("front", pid_front),
-            ("core", pid_core),
-            ("egress", pid_egress),
-        ];
+        let all =
+            [("supervisor", pid), ("front", pid_front), ("core", pid_core), ("egress", pid_egress)];
         for (process, pid) in all {
             for file in ["cmdline", "environ"] {
                 let bytes = read_proc(pid, file);

@@ -125,6 +125,31 @@ async fn run(
         .collect()
 }
 
+/// The Python package's own end-to-end tests, on a vault that runs.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_python_package_trades() {
+    let Some(python) = std::env::var_os("COUNTERSIGN_PYTHON_CLIENT") else {
+        assert!(std::env::var_os("CI").is_none(), "COUNTERSIGN_PYTHON_CLIENT is not set");
+        eprintln!("SKIPPED: COUNTERSIGN_PYTHON_CLIENT names no Python with the package");
+        return;
+    };
+    let bed = Bed::start(TRADER).await;
+    let package = concat!(env!("CARGO_MANIFEST_DIR"), "/../vault-client/python");
+    let output = tokio::process::Command::new(python)
+        .args(["-m", "pytest", "-p", "no:cacheprovider", "tests/test_vault.py"])
+        .current_dir(package)
+        .env("COUNTERSIGN_VAULT_BOT_FOLDER", bed.vault.identity_folder("bot"))
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output()
+        .await
+        .expect("python runs");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(said.contains(" passed") && !said.contains("skipped"), "{said}");
+    bed.vault.verify();
+}
+
 fn has_aiohttp(python: &std::path::Path) -> bool {
     let works = std::process::Command::new(python)
         .args(["-c", "import ccxt.async_support"])

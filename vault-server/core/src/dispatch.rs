@@ -62,6 +62,10 @@ impl Vault {
                 let call: SignCall = frame.message().map_err(foreign)?;
                 self.sign(&call, id, now)?;
             }
+            // The front numbers its calls from 1; to egress 0 says that the core itself asks.
+            Kind::Execute | Kind::Proxy if id == 0 => {
+                return Err(VaultError::Internal("the front sent a call without a number"));
+            }
             Kind::Execute => {
                 let call = VenueCall::Execute(frame.message().map_err(foreign)?);
                 self.execute(call, id, now)?;
@@ -70,6 +74,7 @@ impl Vault {
                 let call = VenueCall::Proxy(frame.message().map_err(foreign)?);
                 self.execute(call, id, now)?;
             }
+            Kind::Forget => self.lanes.forget(id),
             Kind::Command => {
                 let call: CommandCall = frame.message().map_err(foreign)?;
                 return self.command(call, id, hands, now);

@@ -20,6 +20,7 @@ use crate::authorize::{Facts, Permit};
 use crate::error::VaultError;
 use crate::history;
 use crate::journal::{Channel, Place};
+use crate::lane::Waiting;
 use crate::order::{Asked, Order, limits_left, model_request, notional, wire_headers};
 use crate::vault::Vault;
 
@@ -79,10 +80,9 @@ impl Vault {
         let order = match self.read_call(&caller.name, &call) {
             Ok(order) => order,
             Err(Unread { order, error }) => {
-                let order = order.as_deref();
                 // A refusal says nothing to an address that the client may not have.
-                let error = order.and_then(|_| self.check_networks(&caller).err()).unwrap_or(error);
-                return self.deny(asked, order, &Facts::default(), &error);
+                let error = self.check_networks(&caller).err().unwrap_or(error);
+                return self.deny(asked, order.as_deref(), &Facts::default(), &error);
             }
         };
         match self.screen(asked, &order) {
@@ -100,7 +100,10 @@ impl Vault {
             Ok(Turn::Now(signed, nonce)) => self.send(asked, &order, &facts, signed, nonce)?,
             Ok(Turn::Later) => {
                 // Judged again when it is its turn: by then the answer may be another.
-                return match self.lanes.wait(&credential, call, correlation) {
+                let class = facts.reading.as_ref().map(|reading| reading.stated.class);
+                let is_cancel = class == Some(Class::Cancel);
+                let waiting = Waiting { call, correlation, is_cancel };
+                return match self.lanes.wait(&credential, &caller.name, waiting) {
                     Ok(()) => Ok(()),
                     Err(error) => self.deny(asked, Some(&order), &facts, &error),
                 };
@@ -189,7 +192,7 @@ impl Vault {
         if in_order && self.lanes.is_busy(&credential.name) {
             return Ok(Turn::Later);
         }
-        if !self.executions.has_room() {
+        if !self.executions.has_room(&asked.caller.name, permit.reading().stated.class) {
             return Err(VaultError::Overloaded);
         }
         let nonce = if in_order {
@@ -243,7 +246,6 @@ impl Vault {
         }
         let intent = Intent {
             index: place.index,
-            client: caller.name.clone(),
             credential: credential.name.clone(),
             environment: credential.environment,
             venue: reading.venue.to_owned(),
@@ -251,6 +253,7 @@ impl Vault {
             request_id: order.request_id.clone(),
         };
         let execution = Execution {
+            client: caller.name.clone(),
             lane: nonce.is_some().then(|| credential.name.clone()),
             intent: Some(intent),
         };

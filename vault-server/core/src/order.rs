@@ -2,6 +2,7 @@
 //! who may ask, what was asked before, how a refusal is said and logged.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use vault_audit::{Entry, EntryKind};
@@ -20,6 +21,9 @@ use crate::replay::{Known, Replay, RequestKey};
 use crate::shadow::word;
 use crate::storage::ClientRow;
 use crate::vault::{Vault, detail};
+
+/// Of a call's time, what must be left for an Execute to begin.
+const EXECUTE_LEFT_MIN: Duration = Duration::from_millis(250);
 
 /// A request that is to be signed or sent, taken apart.
 pub(crate) struct Order {
@@ -183,7 +187,12 @@ impl Vault {
         asked: Asked<'_>,
         order: &Order,
     ) -> Result<Option<Vec<u8>>, VaultError> {
-        if asked.deadline.is_some_and(|deadline| deadline <= asked.now) {
+        let least = match asked.mode {
+            // A venue needs time to answer: less of it would make an outcome that nobody knows.
+            Mode::Execute => EXECUTE_LEFT_MIN,
+            Mode::Sign => Duration::ZERO,
+        };
+        if asked.deadline.is_some_and(|deadline| deadline <= asked.now.plus(least)) {
             return Err(VaultError::DeadlineExceeded);
         }
         // Before any answer that is kept: it must not reach an address that the client may not have.

@@ -57,15 +57,22 @@ pub(crate) struct Answer {
     hold: Option<Hold>,
 }
 
-/// Takes a call off the list when nobody waits for it any more.
+/// Takes a call off the list when nobody waits for it any more, and tells the core where that would
+/// still send a request for it.
 struct Forget<'a> {
     correlation: u64,
+    kind: Kind,
     shared: &'a Shared,
 }
 
 impl Drop for Forget<'_> {
     fn drop(&mut self) {
-        self.shared.forget(self.correlation);
+        let was_pending = self.shared.forget(self.correlation).is_some();
+        if was_pending && matches!(self.kind, Kind::Execute | Kind::Proxy) {
+            // Not bounded by `queue_bytes`, but by the calls that were: each is longer than this.
+            let sent = self.shared.send(Kind::Forget, self.correlation, &State::default());
+            debug_assert!(sent.is_ok(), "an empty body is short");
+        }
     }
 }
 
@@ -85,7 +92,8 @@ impl Core {
     }
 
     /// Sends one call and waits for its answer: the response, and the hold that must live as long
-    /// as its bytes. Dropping the future forgets the call; the core may still act on it.
+    /// as its bytes. Dropping the future forgets the call; the core may still act on it, but if it
+    /// has not answered, it is told of a call that a venue would answer.
     ///
     /// # Errors
     ///
@@ -152,8 +160,12 @@ impl Core {
             .insert(correlation, Pending { connection: Arc::clone(connection), reply });
         shared.wake_writer.notify_one();
 
-        let _forget = Forget { correlation, shared };
-        let Answer { result, hold } = answer.await.map_err(|_| gone())?;
+        let _forget = Forget { correlation, kind, shared };
+        let Answer { result, hold } = answer.await.map_err(|_| match kind {
+            // It may be at the venue already: whoever took this for "not sent" would send it again.
+            Kind::Execute | Kind::Proxy => lost("SHUTTING_DOWN"),
+            _ => gone(),
+        })?;
         result.map(|response| (response, hold))
     }
 
@@ -236,6 +248,7 @@ impl Core {
             | Kind::Dispatch
             | Kind::Enroll
             | Kind::Execute
+            | Kind::Forget
             | Kind::Local
             | Kind::Outcome
             | Kind::Proxy
@@ -267,12 +280,12 @@ impl Core {
     fn take_barrier(&self, barrier: &Barrier) -> Result<(), FrameError> {
         let done = BarrierDone { id: barrier.id };
         match self.0.registry.barrier(&barrier.cut_serials) {
-            None => self.0.send(Kind::BarrierDone, &done)?,
+            None => self.0.send(Kind::BarrierDone, 0, &done)?,
             Some(wait) => {
                 let shared = Arc::clone(&self.0);
                 tokio::spawn(async move {
                     wait.passed(shared.barrier_drain).await;
-                    if let Err(error) = shared.send(Kind::BarrierDone, &done) {
+                    if let Err(error) = shared.send(Kind::BarrierDone, 0, &done) {
                         tracing::error!(%error, "barrier not confirmed");
                     }
                 });
@@ -303,13 +316,23 @@ impl Shared {
         self.pending.lock().expect("no panic while locked").remove(&correlation)
     }
 
-    fn send(&self, kind: Kind, message: &impl Message) -> Result<(), FrameError> {
+    fn send(&self, kind: Kind, correlation: u64, message: &impl Message) -> Result<(), FrameError> {
         let mut outgoing = self.outgoing.lock().expect("no panic while locked");
-        vault_ipc::encode(kind, 0, message, &mut outgoing)?;
+        vault_ipc::encode(kind, correlation, message, &mut outgoing)?;
         drop(outgoing);
         self.wake_writer.notify_one();
         Ok(())
     }
+}
+
+/// The failure of a call that the core has, and that it has not answered.
+pub(crate) fn lost(problem: &str) -> Failure {
+    Failure::new(
+        Code::Precondition,
+        "OUTCOME_UNKNOWN",
+        format!("nobody waits for the request any more, and it may have been sent: {problem}"),
+    )
+    .with_hint("ask the venue what became of the request before you send another")
 }
 
 fn gone() -> Failure {

@@ -1,5 +1,6 @@
 //! Signing and sending, for bots: the service, and what it shares with the HTTPS proxy.
 
+use std::fmt;
 use std::sync::Arc;
 
 use futures_util::stream;
@@ -10,6 +11,7 @@ use vault_ipc::proto::v1;
 use vault_ipc::proto::v1::execute_service_server::ExecuteService;
 use vault_ipc::{Code, ExecuteCall, Failure, Kind, VenueHead};
 
+use crate::core::lost;
 use crate::gate::{Deadline, busy, late};
 use crate::handler::{Handler, Messages, caller, connection, undecodable};
 use crate::registry::Connection;
@@ -17,12 +19,21 @@ use crate::status::from_failure;
 use crate::venue::{self, Lost};
 
 /// A request that a venue answers: its entry is on disk, and the head of the response is here.
-#[derive(Debug)]
 pub(crate) struct Executed {
     pub(crate) execution: v1::Execution,
     /// Its status is between 200 and 999.
     pub(crate) head: VenueHead,
     pub(crate) response: venue::Response,
+}
+
+impl fmt::Debug for Executed {
+    /// Shows no headers: they are the venue's.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Executed")
+            .field("status", &self.head.status)
+            .field("entry_index", &index(&self.execution))
+            .finish_non_exhaustive()
+    }
 }
 
 impl Handler {
@@ -32,7 +43,7 @@ impl Handler {
     /// # Errors
     ///
     /// The core's failure, `NOT_SENT`, `OUTCOME_UNKNOWN`, or one of the channels. Nothing is sent
-    /// again.
+    /// again. `DEADLINE_EXCEEDED` means that nothing was sent.
     pub(crate) async fn executed(
         &self,
         connection: &Arc<Connection>,
@@ -40,10 +51,14 @@ impl Handler {
         message: &impl Message,
         ends: Instant,
     ) -> Result<Executed, Failure> {
-        let _place = self.executes().try_acquire().map_err(|_| busy())?;
+        if Instant::now() >= ends {
+            return Err(late());
+        }
+        let _place = self.executes().take(connection.facts().serial()).ok_or_else(busy)?;
         let asked = self.core().execute(connection, kind, message);
-        // If the core comes to the call later, it sees for itself that nobody waits.
-        let (reply, mut response) = timeout_at(ends, asked).await.map_err(|_| late())??;
+        // Once the core has the call, it may be at the venue.
+        let (reply, mut response) =
+            timeout_at(ends, asked).await.map_err(|_| lost("TIMEOUT"))??;
         let execution = v1::Execution::decode(reply.as_slice()).map_err(|_| undecodable())?;
         let head = match timeout_at(ends, response.head()).await {
             Ok(Ok(head)) => head,
@@ -183,6 +198,9 @@ pub(crate) fn failure(lost: &Lost, execution: &v1::Execution) -> Failure {
                 Code::Unavailable,
                 "policy changed while the request was on its way: another is judged anew",
             ),
+            "REQUEST_MALFORMED" => {
+                (Code::BadRequest, "the request cannot be written as HTTP; it never will be sent")
+            }
             "BUSY" => (Code::Exhausted, "too many requests to venues are under way"),
             "VENUE_PAUSED" => (Code::Exhausted, "the venue wants to be left alone for a while"),
             _ => (Code::Unavailable, "the vault could not reach the venue"),
@@ -215,6 +233,7 @@ mod tests {
             ("BODY_CUT", true, Code::Precondition, "OUTCOME_UNKNOWN"),
             ("TIMEOUT", false, Code::Unavailable, "NOT_SENT"),
             ("BARRIER", false, Code::Unavailable, "NOT_SENT"),
+            ("REQUEST_MALFORMED", false, Code::BadRequest, "NOT_SENT"),
             ("BUSY", false, Code::Exhausted, "NOT_SENT"),
             ("VENUE_PAUSED", false, Code::Exhausted, "NOT_SENT"),
         ] {

@@ -25,6 +25,9 @@ use crate::registry::{Connection, Hold};
 use crate::status::from_failure;
 use crate::venue_proxy::{self, VenueProxy};
 
+/// How long after its deadline a call that asks a venue may take to say what became of it.
+const EXECUTE_GRACE: Duration = Duration::from_secs(1);
+
 /// The service of one connection.
 #[derive(Clone, Debug)]
 pub(crate) struct Gate {
@@ -113,8 +116,10 @@ impl Gate {
         request.extensions_mut().insert(deadline);
         request.extensions_mut().insert(Arc::clone(&self.connection));
 
+        // What may be at a venue ends by itself in time, and says so: it must not be overtaken.
+        let ends = if is_execute { deadline.at + EXECUTE_GRACE } else { deadline.at };
         // Routes are always ready.
-        let answered = tokio::time::timeout_at(deadline.at, self.routes.call(request)).await;
+        let answered = tokio::time::timeout_at(ends, self.routes.call(request)).await;
         let Ok(Ok(mut response)) = answered else {
             return refused(late());
         };

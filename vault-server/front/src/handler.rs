@@ -19,6 +19,7 @@ use crate::core::Core;
 use crate::gate::{Deadline, busy, late};
 use crate::health::Healths;
 use crate::limit::ListenerLimits;
+use crate::place::Places;
 use crate::registry::{Connection, Hold};
 use crate::status::from_failure;
 
@@ -38,7 +39,7 @@ pub(crate) struct Handler {
     core: Core,
     execute_bytes_max: usize,
     /// As `calls`, for those that wait for a venue.
-    executes: Arc<Semaphore>,
+    executes: Places,
     listener: Listener,
 }
 
@@ -140,7 +141,7 @@ impl Handler {
             calls: Arc::new(Semaphore::new(limits.calls)),
             core: core.clone(),
             execute_bytes_max,
-            executes: Arc::new(Semaphore::new(limits.executes)),
+            executes: Places::new(limits.executes),
             listener,
         }
     }
@@ -153,7 +154,7 @@ impl Handler {
         self.execute_bytes_max
     }
 
-    pub(crate) fn executes(&self) -> &Semaphore {
+    pub(crate) fn executes(&self) -> &Places {
         &self.executes
     }
 

@@ -26,6 +26,7 @@ mod limit;
 mod listener;
 mod lobby;
 mod operator;
+mod place;
 mod price;
 mod proxy;
 mod registry;

@@ -44,7 +44,8 @@ pub struct Limits {
     pub operator: ListenerLimits,
     /// Streams that a peer may reset before we took them up, before the connection ends.
     pub pending_accept_reset_streams: usize,
-    /// The same where clients are proxied: a batch of orders may be percent-encoded twice.
+    /// As `header_list_bytes`, where clients are proxied: the venue's URL stands in the head, and may
+    /// be percent-encoded as a whole, on top of its own encoding. (It is decoded once.)
     pub proxied_header_list_bytes: u32,
     /// From accept to the end of a PROXY header.
     pub proxy_header: Duration,
@@ -79,7 +80,8 @@ pub struct ListenerLimits {
     pub connections_per_certificate: usize,
     /// The same where a venue is asked.
     pub execute: Duration,
-    /// Calls that wait for the core or a venue, where a venue is asked.
+    /// Calls that wait for the core or a venue, where a venue is asked; of one client certificate an
+    /// eighth of them.
     pub executes: usize,
     /// Handshakes in progress.
     pub handshakes: usize,

@@ -5,6 +5,7 @@
 //! much, else the fullest of the client that has the most.
 
 use std::collections::{HashMap, VecDeque};
+use std::fmt;
 use std::future::poll_fn;
 use std::mem;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -60,7 +61,7 @@ struct Arrival {
     task: AtomicWaker,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct State {
     end: Option<End>,
     /// Waits to be taken, with the place of its bytes.
@@ -68,6 +69,17 @@ struct State {
     /// When the head came.
     head_at: Option<Instant>,
     pieces: VecDeque<Bytes>,
+}
+
+impl fmt::Debug for State {
+    /// Shows no headers and no piece: they are the venue's.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("State")
+            .field("end", &self.end)
+            .field("head_at", &self.head_at)
+            .field("piece_count", &self.pieces.len())
+            .finish_non_exhaustive()
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -97,11 +109,16 @@ impl Lost {
 }
 
 /// One call's end of it. Dropped, the rest of the response is dropped as it comes.
-#[derive(Debug)]
 pub(crate) struct Response {
     arrival: Arc<Arrival>,
     correlation: u64,
     venues: Venues,
+}
+
+impl fmt::Debug for Response {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Response").field("correlation", &self.correlation).finish_non_exhaustive()
+    }
 }
 
 /// Bytes that count until they are dropped.
@@ -246,6 +263,7 @@ impl Venues {
             | Kind::Dispatch
             | Kind::Enroll
             | Kind::Execute
+            | Kind::Forget
             | Kind::Local
             | Kind::Outcome
             | Kind::Proxy
@@ -466,6 +484,7 @@ mod tests {
 
     use prost::Message;
     use tokio::time::Instant;
+    use vault_ipc::proto::v1;
     use vault_ipc::{Frame, FrameError, Kind, VenueBody, VenueEnd, VenueHead};
 
     use super::{CUT_AFTER, Lost, Venues};
@@ -520,6 +539,22 @@ mod tests {
         // Nobody waits for it any more.
         drop(response);
         venues.take(&body(5, 10)).expect("dropped");
+    }
+
+    #[test]
+    fn debug_shows_nothing_that_a_venue_said() {
+        let registry = Arc::new(Registry::default());
+        let open = enter(&registry, 1);
+        let venues = venues(1 << 20, 1 << 20);
+        let response = venues.expect(5, open.connection()).expect("not ended");
+        let canary = v1::Header { name: "a".to_owned(), value: "canary".to_owned() };
+        let head = VenueHead { status: 200, headers: vec![canary], latency_us: 0 };
+        venues.take(&frame(Kind::VenueHead, 5, &head)).expect("in order");
+        let body = VenueBody { bytes: b"canary".to_vec() };
+        venues.take(&frame(Kind::VenueBody, 5, &body)).expect("in order");
+
+        let shown = format!("{venues:?} {response:?}");
+        assert!(shown.contains("piece_count: 1") && !shown.contains("canary"), "{shown}");
     }
 
     #[test]

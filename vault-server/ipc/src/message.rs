@@ -58,6 +58,9 @@ kinds! {
     VenueBody = 12,
     /// Egress to front: [`VenueEnd`].
     VenueEnd = 13,
+    /// Front to core: nobody waits for the call of this correlation any more. Empty body ([`State`]
+    /// with its default).
+    Forget = 14,
     /// Core to the caller: [`Reply`].
     Reply = 64,
     /// Core to front: [`ServerIdentity`].
@@ -143,7 +146,8 @@ pub struct ProxyCall {
     /// Who.
     #[prost(message, required, tag = "1")]
     pub caller: Caller,
-    /// Made by the front, unique.
+    /// The bot's own, from the header `countersign-request-id`, not looked at yet; without one, made
+    /// by the front, at random.
     #[prost(string, tag = "2")]
     pub request_id: String,
     /// Method, host, path, query and body as they came, not decoded. The headers are the bot's
@@ -225,7 +229,8 @@ pub struct Outcome {
     /// Whether a byte of the request may have reached the venue.
     #[prost(bool, tag = "3")]
     pub sent: bool,
-    /// From the arrival of the frame to the venue's status line, or to the problem. Microseconds.
+    /// From the arrival of the frame at the egress to the venue's status line, or to the problem,
+    /// with connecting and a first attempt that was lost. Microseconds.
     #[prost(uint64, tag = "4")]
     pub latency_us: u64,
     /// The venue's order id, 1 to 64 of `A-Za-z0-9_.:-`; empty if none was found.
@@ -255,6 +260,7 @@ impl std::fmt::Debug for Outcome {
 
 /// The head of a venue's response.
 #[derive(Clone, PartialEq, prost::Message)]
+#[prost(skip_debug)]
 pub struct VenueHead {
     /// HTTP status.
     #[prost(uint32, tag = "1")]
@@ -267,12 +273,30 @@ pub struct VenueHead {
     pub latency_us: u64,
 }
 
+impl std::fmt::Debug for VenueHead {
+    /// Shows no headers: they are the venue's.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("VenueHead")
+            .field("status", &self.status)
+            .field("latency_us", &self.latency_us)
+            .finish_non_exhaustive()
+    }
+}
+
 /// The next piece of a venue's response, of at most 64 KiB.
 #[derive(Clone, PartialEq, prost::Message)]
+#[prost(skip_debug)]
 pub struct VenueBody {
     /// Its bytes.
     #[prost(bytes = "vec", tag = "1")]
     pub bytes: Vec<u8>,
+}
+
+impl std::fmt::Debug for VenueBody {
+    /// Shows no bytes: they are the venue's.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("VenueBody").field("byte_count", &self.bytes.len()).finish()
+    }
 }
 
 /// The end of a venue's response, or of the wait for one. The last frame of its correlation.
@@ -462,7 +486,7 @@ pub struct Restart {
 
 #[cfg(test)]
 mod tests {
-    use super::{Kind, ServerIdentity};
+    use super::{Kind, ServerIdentity, VenueBody, VenueHead};
 
     #[test]
     fn kinds_read_back() {
@@ -480,5 +504,15 @@ mod tests {
         let identity = ServerIdentity { private_key: b"canary".to_vec(), ..Default::default() };
 
         assert_eq!(format!("{identity:?}"), "ServerIdentity(redacted)");
+    }
+
+    #[test]
+    fn debug_shows_nothing_that_a_venue_said() {
+        let header = vault_proto::v1::Header { name: "a".to_owned(), value: "canary".to_owned() };
+        let head = VenueHead { status: 200, headers: vec![header], latency_us: 7 };
+        let body = VenueBody { bytes: b"canary".to_vec() };
+
+        assert_eq!(format!("{head:?}"), "VenueHead { status: 200, latency_us: 7, .. }");
+        assert_eq!(format!("{body:?}"), "VenueBody { byte_count: 6 }");
     }
 }

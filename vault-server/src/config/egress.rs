@@ -75,8 +75,8 @@ impl Egress {
                 "egress.override.host must be a lower-case host, with * for any characters";
             return Some((host.span().start, message));
         }
-        if !(100..=60_000).contains(self.timeout_ms.get_ref()) {
-            let message = "egress.timeout_ms must be from 100 to 60000";
+        if !(500..=30_000).contains(self.timeout_ms.get_ref()) {
+            let message = "egress.timeout_ms must be from 500 to 30000";
             return Some((self.timeout_ms.span().start, message));
         }
         if !(100..=60_000).contains(self.connect_timeout_ms.get_ref()) {

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 use tokio::process::{Child, Command};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use vault_client::Proxied;
 use vault_client::v1::Role;
 use vault_model::Environment;
@@ -57,6 +57,24 @@ pub enum Others {
     Tunnel,
 }
 
+impl Arguments {
+    /// Refuses to be open to more than was said.
+    fn reach(&self) -> Result<(), Fault> {
+        if !self.listen.is_private() && !self.expose_to_network {
+            return Err(Fault::usage("the address to listen on is not on loopback").with_hint(
+                "whoever reaches it could trade as this bot; --expose-to-network if that is meant",
+            ));
+        }
+        if self.others == Others::Tunnel && self.expose_to_network {
+            let message = "--others tunnel does not go with --expose-to-network";
+            return Err(Fault::usage(message).with_hint(
+                "it would be an open proxy into every network that this machine reaches",
+            ));
+        }
+        Ok(())
+    }
+}
+
 const EXAMPLES: &str = "\
 Examples:
   vaultctl --profile bot proxy -- python bot.py
@@ -72,11 +90,7 @@ pub async fn run(context: &Context, arguments: Arguments) -> Result<(), Fault> {
     if identity.role() != Role::Bot {
         return Err(wrong_role(&identity, "only a bot may trade"));
     }
-    if !arguments.listen.is_private() && !arguments.expose_to_network {
-        return Err(Fault::usage("the address to listen on is not on loopback").with_hint(
-            "whoever reaches it could trade as this bot; --expose-to-network if that is meant",
-        ));
-    }
+    arguments.reach()?;
     let hosts = catalog_hosts()?;
     let folder = arguments.ca_dir.unwrap_or_else(|| identity.folder().join("proxy"));
     let authority = Authority::open(&folder, &hosts)?;
@@ -107,18 +121,25 @@ pub async fn run(context: &Context, arguments: Arguments) -> Result<(), Fault> {
             return Err(Fault::usage("a command needs a proxy with an address of its own")
                 .with_hint("leave --listen unix:… away"));
         }
+        // First: a signal that ended this process alone would leave the program without its proxy.
+        let signals = Signals::new()?;
         let child = Command::new(program)
             .args(rest)
             .envs(environment)
             .kill_on_drop(true)
             .spawn()
             .map_err(file(program.as_ref()))?;
-        let status = wait(child).await?;
+        let status = wait(child, signals).await?;
         // What the program says of itself is what whoever runs it wants to know.
         std::process::exit(code(status));
     }
+    let mut signals = Signals::new()?;
     announce(context, &address, &files, &environment)?;
-    ended().await
+    tokio::select! {
+        _ = signals.term.recv() => {}
+        _ = signals.interrupt.recv() => {}
+    }
+    Ok(())
 }
 
 fn announce(
@@ -157,7 +178,16 @@ fn catalog_hosts() -> Result<BTreeSet<String>, Fault> {
 
 /// What makes common libraries use the proxy and trust its CA.
 fn environment(address: SocketAddr, bundle: &std::path::Path) -> Vec<(&'static str, String)> {
-    let proxy = format!("http://{address}");
+    let mut reached = address;
+    if address.ip().is_unspecified() {
+        // What listens everywhere is reached here over loopback.
+        let loopback: std::net::IpAddr = match address {
+            SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+        };
+        reached.set_ip(loopback);
+    }
+    let proxy = format!("http://{reached}");
     let bundle = bundle.display().to_string();
     let mut environment = vec![("NODE_USE_ENV_PROXY", "1".to_owned())];
     environment.extend(["HTTPS_PROXY", "https_proxy"].map(|name| (name, proxy.clone())));
@@ -170,17 +200,34 @@ fn environment(address: SocketAddr, bundle: &std::path::Path) -> Vec<(&'static s
     environment
 }
 
+/// What would end this process, from the moment of its making on.
+struct Signals {
+    interrupt: Signal,
+    term: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, Fault> {
+        let caught = |kind| signal(kind).map_err(cannot_wait);
+        Ok(Self {
+            interrupt: caught(SignalKind::interrupt())?,
+            term: caught(SignalKind::terminate())?,
+        })
+    }
+}
+
+fn cannot_wait(error: std::io::Error) -> Fault {
+    Fault::other(format!("cannot wait: {error}"))
+}
+
 /// Waits for the program, and passes on what would end this process.
-async fn wait(mut child: Child) -> Result<ExitStatus, Fault> {
-    let failed = |error: std::io::Error| Fault::other(format!("cannot wait: {error}"));
-    let mut term = signal(SignalKind::terminate()).map_err(failed)?;
-    // A Ctrl-C reaches the program by itself; this process has to live on until it has ended.
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+async fn wait(mut child: Child, mut signals: Signals) -> Result<ExitStatus, Fault> {
     loop {
         tokio::select! {
-            status = child.wait() => return status.map_err(failed),
-            _ = interrupt.recv() => {}
-            _ = term.recv() => {
+            status = child.wait() => return status.map_err(cannot_wait),
+            // A Ctrl-C reaches the program by itself; this process has to live on until it has ended.
+            _ = signals.interrupt.recv() => {}
+            _ = signals.term.recv() => {
                 if let Some(pid) = child.id().and_then(|id| i32::try_from(id).ok())
                     && let Some(pid) = rustix::process::Pid::from_raw(pid)
                 {
@@ -198,13 +245,28 @@ fn code(status: ExitStatus) -> i32 {
     status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(1)
 }
 
-async fn ended() -> Result<(), Fault> {
-    let failed = |error: std::io::Error| Fault::other(format!("cannot wait: {error}"));
-    let mut term = signal(SignalKind::terminate()).map_err(failed)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-    tokio::select! {
-        _ = term.recv() => {}
-        _ = interrupt.recv() => {}
+#[cfg(test)]
+mod tests {
+    use super::{Arguments, Others};
+
+    #[test]
+    fn is_open_to_no_more_than_was_said() {
+        for (listen, others, expose_to_network, is_refused) in [
+            ("127.0.0.1:0", Others::Tunnel, false, false),
+            ("unix:/run/x.sock", Others::Tunnel, false, false),
+            ("0.0.0.0:0", Others::Refuse, false, true),
+            ("0.0.0.0:0", Others::Refuse, true, false),
+            ("0.0.0.0:0", Others::Tunnel, true, true),
+            ("127.0.0.1:0", Others::Tunnel, true, true),
+        ] {
+            let arguments = Arguments {
+                listen: listen.parse().expect("an address"),
+                others,
+                expose_to_network,
+                ca_dir: None,
+                command: Vec::new(),
+            };
+            assert_eq!(arguments.reach().is_err(), is_refused, "{listen} {others:?}");
+        }
     }
-    Ok(())
 }

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use vault_audit::{EntryKind, Outcome as Ending};
 use vault_ipc::Outcome;
-use vault_model::{Environment, Mode, Name, RequestId, Timestamp};
+use vault_model::{Class, Environment, Mode, Name, RequestId, Timestamp};
 
 use crate::error::VaultError;
 use crate::vault::{Vault, detail};
@@ -17,11 +17,13 @@ use crate::vault::{Vault, detail};
 #[derive(Default)]
 pub struct Executions {
     last: u64,
+    of_client: HashMap<Name, usize>,
     under_way: HashMap<u64, Execution>,
 }
 
 /// A request that egress has.
 pub(super) struct Execution {
+    pub client: Name,
     /// The credential whose lane it holds.
     pub lane: Option<Name>,
     /// Absent: to a public endpoint, without an entry.
@@ -32,7 +34,6 @@ pub(super) struct Execution {
 pub(super) struct Intent {
     /// Of its `execute.intent`.
     pub index: u64,
-    pub client: Name,
     pub credential: Name,
     pub environment: Environment,
     pub venue: String,
@@ -41,20 +42,37 @@ pub(super) struct Intent {
 }
 
 impl Executions {
-    /// Whether one more may set out.
-    pub fn has_room(&self) -> bool {
-        self.under_way.len() < UNDER_WAY_MAX
+    /// Whether one more of a client may set out. What one client has under way never fills all, and
+    /// the last places are kept for cancels.
+    pub fn has_room(&self, client: &Name, class: Class) -> bool {
+        let reserve = if class == Class::Cancel { 0 } else { UNDER_WAY_MAX / 8 };
+        let of_client = self.of_client.get(client).copied().unwrap_or(0);
+        self.under_way.len() < UNDER_WAY_MAX - reserve
+            && of_client < CLIENT_UNDER_WAY_MAX - reserve / 8
     }
 
     /// One sets out; returns its correlation.
     pub(super) fn begin(&mut self, execution: Execution) -> u64 {
         self.last += 1;
+        *self.of_client.entry(execution.client.clone()).or_default() += 1;
         self.under_way.insert(self.last, execution);
         self.last
     }
 
+    #[cfg(test)]
+    pub(super) fn client_of(&self, id: u64) -> Option<&Name> {
+        self.under_way.get(&id).map(|execution| &execution.client)
+    }
+
     fn end(&mut self, id: u64) -> Option<Execution> {
-        self.under_way.remove(&id)
+        let execution = self.under_way.remove(&id)?;
+        if let Some(count) = self.of_client.get_mut(&execution.client) {
+            *count -= 1;
+            if *count == 0 {
+                self.of_client.remove(&execution.client);
+            }
+        }
+        Some(execution)
     }
 }
 
@@ -70,12 +88,12 @@ impl Vault {
         id: u64,
         now: Timestamp,
     ) -> Result<(), VaultError> {
-        let Execution { lane, intent } = self
+        let Execution { client, lane, intent } = self
             .executions
             .end(id)
             .ok_or(VaultError::Internal("egress sent an outcome of nothing that was sent"))?;
         if let Some(intent) = intent {
-            self.record_outcome(intent, outcome, now)?;
+            self.record_outcome(client, intent, outcome, now)?;
         }
         let Some(credential) = lane else {
             return Ok(());
@@ -89,12 +107,13 @@ impl Vault {
 
     fn record_outcome(
         &mut self,
+        client: Name,
         intent: Intent,
         outcome: &Outcome,
         now: Timestamp,
     ) -> Result<(), VaultError> {
         let mut entry = self.journal.entry(EntryKind::ExecuteOutcome, now);
-        entry.client = Some(intent.client);
+        entry.client = Some(client);
         entry.credential = Some(intent.credential);
         entry.environment = Some(intent.environment);
         entry.mode = Some(Mode::Execute);
@@ -143,6 +162,8 @@ fn is_problem(text: &str) -> bool {
 
 /// How many requests may be on their way.
 pub(super) const UNDER_WAY_MAX: usize = 4_096;
+/// Of these, how many of one client.
+pub(super) const CLIENT_UNDER_WAY_MAX: usize = 512;
 
 /// Stands for a problem that is not of its form.
 const PROBLEM_UNREADABLE: &str = "PROBLEM_UNREADABLE";

@@ -25,12 +25,15 @@ impl Vault {
     ) -> Result<(), VaultError> {
         let mut facts = Facts::default();
         let open = match self.open_public(asked, &order.request, &mut facts) {
-            Ok(_) if !self.executions.has_room() => Err(VaultError::Overloaded),
+            Ok(_) if !self.executions.has_room(&asked.caller.name, Class::Public) => {
+                Err(VaultError::Overloaded)
+            }
             open => open,
         };
         match (open, &facts.reading) {
             (Ok(request), Some(reading)) => {
-                let execution = Execution { lane: None, intent: None };
+                let client = asked.caller.name.clone();
+                let execution = Execution { client, lane: None, intent: None };
                 self.dispatch(asked, execution, reading, request, false)?;
                 self.answer_execution(asked, &v1::Execution::default());
                 Ok(())

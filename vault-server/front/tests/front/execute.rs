@@ -259,11 +259,28 @@ async fn nobody_waits_longer_than_the_deadline() {
     let channel = front.channel(front.bot, Some(&front.ca.client(1))).await;
     let mut client = ExecuteServiceClient::new(channel);
 
-    // Without a word of the core, nothing is known to have been logged or sent.
-    let play = front.play(|core| core.next_execute().0);
+    // Without a word of the core, it is not known whether anything was sent; and the core learns
+    // that nobody waits.
+    let play = front.play(|core| {
+        let (correlation, _) = core.next_execute();
+        core.expect_forget(correlation);
+    });
     let status = client.execute(execute_request("a")).await.expect_err("late");
     play.end(&mut front).await;
-    assert_eq!(status.code(), Code::DeadlineExceeded);
+    assert_eq!(status.code(), Code::FailedPrecondition);
+    assert_eq!(info(&status).reason, "OUTCOME_UNKNOWN");
+    assert!(status.message().ends_with(": TIMEOUT"), "{}", status.message());
+
+    // What the core refuses for its lateness was not sent. After an answer there is no Forget: the
+    // next frame is the next call.
+    let play = front.play(|core| {
+        let (correlation, _) = core.next_execute();
+        let late = Failure::new(vault_ipc::Code::DeadlineExceeded, "DEADLINE_EXCEEDED", "late");
+        core.send(Kind::Reply, correlation, &failed(late));
+    });
+    let status = client.execute(execute_request("a")).await.expect_err("late");
+    play.end(&mut front).await;
+    assert_eq!(info(&status).reason, "DEADLINE_EXCEEDED");
 
     let play = front.play(|core| {
         let (correlation, _) = core.next_execute();
@@ -285,6 +302,39 @@ async fn nobody_waits_longer_than_the_deadline() {
     let status = client.execute(execute_request("a")).await.expect_err("late");
     play.end(&mut front).await;
     assert_eq!(info(&status).reason, "OUTCOME_UNKNOWN");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_gets_an_eighth_of_the_places() {
+    let mut limits = Limits::default();
+    limits.bot.executes = 8;
+    let mut front = Front::start_with(limits);
+    let greedy = front.channel(front.bot, Some(&front.ca.client(1))).await;
+    let modest = front.channel(front.bot, Some(&front.ca.client(2))).await;
+    let mut waiting = ExecuteServiceClient::new(greedy.clone());
+    let waiting = tokio::spawn(async move { waiting.execute(execute_request("a")).await });
+    let (first, _) = front.core().next_execute();
+
+    let status = ExecuteServiceClient::new(greedy.clone())
+        .execute(execute_request("b"))
+        .await
+        .expect_err("shed");
+    assert_eq!(
+        (status.code(), info(&status).reason.as_str()),
+        (Code::ResourceExhausted, "OVERLOADED")
+    );
+    let mut egress = front.egress();
+    let play = front.play(move |core| {
+        let (correlation, _) = core.next_execute();
+        core.send(Kind::Reply, correlation, &executed(2));
+        egress.respond(correlation, &head(200, &[]), b"");
+    });
+    ExecuteServiceClient::new(modest).execute(execute_request("c")).await.expect("executed");
+    play.end(&mut front).await;
+
+    front.core().send(Kind::Reply, first, &executed(1));
+    front.egress().respond(first, &head(200, &[]), b"");
+    waiting.await.expect("no panic").expect("executed");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -133,6 +133,12 @@ impl Core {
         (frame.correlation, frame.message().expect("a proxy call"))
     }
 
+    pub fn expect_forget(&mut self, correlation: u64) {
+        let frame = self.next();
+        assert_eq!((frame.kind, frame.correlation), (Kind::Forget, correlation));
+        assert_eq!(frame.message::<State>().expect("empty"), State::default());
+    }
+
     pub fn barrier(&mut self, id: u64, cut_serials: &[[u8; 16]]) {
         let cut_serials = cut_serials.iter().map(|serial| serial.to_vec()).collect();
         self.send(Kind::Barrier, 0, &Barrier { id, cut_serials });

@@ -44,6 +44,8 @@ pub struct Files {
     pub bundle: PathBuf,
     key: PathBuf,
     hosts: PathBuf,
+    /// Locked by whoever reads or writes the others: several sidecars may share a folder.
+    lock: PathBuf,
 }
 
 /// The CA, open.
@@ -57,6 +59,8 @@ struct Held {
     certificate: CertificateDer<'static>,
     issuer: Issuer<'static, KeyPair>,
     not_after: SystemTime,
+    /// What [`Files::certificate`] says.
+    pem: String,
     /// By host.
     servers: HashMap<String, Arc<ServerConfig>>,
 }
@@ -76,13 +80,9 @@ impl Authority {
             bundle: folder.join("bundle.pem"),
             key: folder.join("key.pem"),
             hosts: folder.join("hosts"),
+            lock: folder.join("lock"),
         };
-        let known = read(&files, hosts)
-            .filter(|held| left(held.not_after) >= LEFT_MIN && files.bundle.exists());
-        let held = match known {
-            Some(held) => held,
-            None => make(&files, hosts)?,
-        };
+        let held = read_or_make(&files, hosts, LEFT_MIN)?;
         Ok(Self { files, hosts: hosts.clone(), held: Mutex::new(held) })
     }
 
@@ -91,12 +91,19 @@ impl Authority {
         self.files.clone()
     }
 
-    /// How to be a host.
+    /// How to be a host. May make keys, and waits for files: not for an asynchronous task.
     pub fn server(&self, host: &str) -> Result<Arc<ServerConfig>, Fault> {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         if left(held.not_after) < BEFORE {
             // Bots that have read the old one must read the new: better than none at all.
-            *held = make(&self.files, &self.hosts)?;
+            *held = read_or_make(&self.files, &self.hosts, BEFORE)?;
+        } else if fs::read_to_string(&self.files.certificate).is_ok_and(|pem| pem != held.pem) {
+            // Another sidecar has made a new one, and bots read that. One for other hosts is left
+            // alone: two versions of this program would make them in turns.
+            let _locked = lock(&self.files)?;
+            if let Some(new) = read(&self.files, &self.hosts) {
+                *held = new;
+            }
         }
         if let Some(server) = held.servers.get(host) {
             return Ok(Arc::clone(server));
@@ -115,6 +122,28 @@ fn failed<E: std::fmt::Display>(error: E) -> Fault {
     Fault::other(format!("the local CA cannot be made: {error}"))
 }
 
+/// Takes up what lies there, if it is good for `left_min` yet.
+fn read_or_make(
+    files: &Files,
+    hosts: &BTreeSet<String>,
+    left_min: Duration,
+) -> Result<Held, Fault> {
+    let _locked = lock(files)?;
+    match read(files, hosts) {
+        Some(held) if left(held.not_after) >= left_min && files.bundle.exists() => Ok(held),
+        _ => make(files, hosts),
+    }
+}
+
+/// Keeps other processes from the files until it is dropped.
+fn lock(files: &Files) -> Result<fs::File, Fault> {
+    let mut options = fs::OpenOptions::new();
+    let lock = options.write(true).create(true).truncate(false).mode(0o600).open(&files.lock);
+    let lock = lock.map_err(file(&files.lock))?;
+    lock.lock().map_err(file(&files.lock))?;
+    Ok(lock)
+}
+
 fn read(files: &Files, hosts: &BTreeSet<String>) -> Option<Held> {
     if fs::read_to_string(&files.hosts).ok()? != lines(hosts) {
         return None;
@@ -130,7 +159,7 @@ fn read(files: &Files, hosts: &BTreeSet<String>) -> Option<Held> {
     let seconds = u64::try_from(parsed.validity().not_after.timestamp()).ok()?;
     let not_after = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
     let issuer = Issuer::from_ca_cert_pem(&text, key).ok()?;
-    Some(Held { certificate, issuer, not_after, servers: HashMap::new() })
+    Some(Held { certificate, issuer, not_after, pem: text, servers: HashMap::new() })
 }
 
 fn make(files: &Files, hosts: &BTreeSet<String>) -> Result<Held, Fault> {
@@ -164,7 +193,7 @@ fn make(files: &Files, hosts: &BTreeSet<String>) -> Result<Held, Fault> {
     write(&files.hosts, lines(hosts).as_bytes(), 0o644)?;
     let certificate = certificate.der().clone();
     let issuer = Issuer::new(params, key);
-    Ok(Held { certificate, issuer, not_after: now + LIFE, servers: HashMap::new() })
+    Ok(Held { certificate, issuer, not_after: now + LIFE, pem, servers: HashMap::new() })
 }
 
 fn certify(held: &Held, host: &str) -> Result<ServerConfig, Fault> {
@@ -249,6 +278,33 @@ mod tests {
         assert_eq!((mode("."), mode("key.pem")), (0o700, 0o600));
         std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o755)).expect("set");
         assert!(Authority::open(&folder, &more).is_err());
+    }
+
+    #[test]
+    fn sidecars_on_one_folder_are_the_same_venue() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let folder = folder.path().join("proxy");
+        let issuer = |authority: &Authority| {
+            authority.server("api.kraken.com").expect("certified");
+            authority.held.lock().expect("no panic").pem.clone()
+        };
+        let first = Authority::open(&folder, &hosts()).expect("opens");
+        let old = issuer(&first);
+
+        // One that finds it too old, or not there.
+        std::fs::remove_file(folder.join("hosts")).expect("there");
+        let second = Authority::open(&folder, &hosts()).expect("opens");
+        assert_ne!(issuer(&second), old);
+        assert_eq!(issuer(&first), issuer(&second));
+        assert_eq!(first.held.lock().expect("no panic").servers.len(), 1);
+
+        // Of other hosts: each keeps its own.
+        let mut more = hosts();
+        more.insert("www.okx.com".to_owned());
+        let third = Authority::open(&folder, &more).expect("opens");
+        let other = issuer(&third);
+        assert_ne!(issuer(&first), other);
+        assert_eq!(issuer(&third), other);
     }
 
     #[test]

@@ -17,7 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
-use vault_client::{ClientError, Proxied, ProxiedBody};
+use vault_client::{ClientError, Proxied, ProxiedBody, ProxiedError};
 
 use super::Others;
 use super::authority::Authority;
@@ -127,8 +127,7 @@ where
 impl Sidecar {
     /// A request to the proxy itself.
     async fn outer(self: Arc<Self>, request: Request<Incoming>) -> Response<ProxiedBody> {
-        // Every browser says so by itself, and no page can keep it from that.
-        if request.headers().contains_key("sec-fetch-site") {
+        if is_of_browser(request.headers()) {
             return Refusal::Browser.answer();
         }
         if request.method() == Method::CONNECT {
@@ -231,7 +230,12 @@ impl Sidecar {
         request: Request<Incoming>,
     ) -> Result<(), String> {
         let upgraded = hyper::upgrade::on(request).await.map_err(|error| error.to_string())?;
-        let server = self.authority.server(&host).map_err(|fault| fault.message)?;
+        let (sidecar, name) = (Arc::clone(&self), Arc::clone(&host));
+        // It may make keys and wait for files.
+        let server = tokio::task::spawn_blocking(move || sidecar.authority.server(&name))
+            .await
+            .map_err(|error| error.to_string())?
+            .map_err(|fault| fault.message)?;
         let accept = TlsAcceptor::from(server).accept(TokioIo::new(upgraded));
         let stream = timeout(HANDSHAKE, accept).await.map_err(|_| "no handshake in time")?;
         let stream = stream.map_err(|error| error.to_string())?;
@@ -254,6 +258,18 @@ async fn tunnel(mut outside: TcpStream, request: Request<Incoming>) {
     let _ = tokio::io::copy_bidirectional(&mut TokioIo::new(upgraded), &mut outside).await;
 }
 
+/// Whether a page has sent it. Browsers say `Sec-Fetch-*` to hosts that they take for trustworthy,
+/// which over plain HTTP are loopback's alone; to others they say at least `Origin` with whatever
+/// is not a plain GET. No page can take either away. Libraries send an `Origin` too, but no page's:
+/// ccxt's is `*` or a UUID.
+fn is_of_browser(headers: &HeaderMap) -> bool {
+    let says_so = ["sec-fetch-site", "sec-fetch-mode", "sec-fetch-dest"];
+    says_so.into_iter().any(|name| headers.contains_key(name))
+        || headers.get_all(header::ORIGIN).iter().map(HeaderValue::as_bytes).any(|origin| {
+            origin == b"null" || origin.starts_with(b"http://") || origin.starts_with(b"https://")
+        })
+}
+
 fn is_for_loopback(headers: &HeaderMap) -> bool {
     let Some(host) = headers.get(header::HOST).and_then(|host| host.to_str().ok()) else {
         return false;
@@ -264,7 +280,7 @@ fn is_for_loopback(headers: &HeaderMap) -> bool {
     };
     name.is_some_and(|name| {
         name.eq_ignore_ascii_case("localhost")
-            || name.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback())
+            || name.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
     })
 }
 
@@ -282,9 +298,9 @@ fn without_connection(headers: &mut HeaderMap) {
     }
 }
 
-fn unreached(error: &ClientError) -> Response<ProxiedBody> {
-    let (status, reason) = match error {
-        ClientError::Transport(_) => (StatusCode::GATEWAY_TIMEOUT, "OUTCOME_UNKNOWN"),
+fn unreached(error: &ProxiedError) -> Response<ProxiedBody> {
+    let (status, reason) = match error.error {
+        _ if error.may_be_sent => (StatusCode::GATEWAY_TIMEOUT, "OUTCOME_UNKNOWN"),
         ClientError::Protocol(_) => (StatusCode::UNPROCESSABLE_ENTITY, "TARGET_MALFORMED"),
         _ => (StatusCode::SERVICE_UNAVAILABLE, "VAULT_UNREACHABLE"),
     };
@@ -313,7 +329,7 @@ fn empty() -> ProxiedBody {
 mod tests {
     use http::header::{HeaderMap, HeaderValue};
 
-    use super::{is_for_loopback, without_connection};
+    use super::{is_for_loopback, is_of_browser, without_connection};
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
         let mut headers = HeaderMap::new();
@@ -330,6 +346,8 @@ mod tests {
             ("localhost", true),
             ("LocalHost:1", true),
             ("[::1]:7080", true),
+            // Browsers do not take it for loopback, so they would not say what they are.
+            ("[::ffff:127.0.0.1]:7080", false),
             ("attacker.example:7080", false),
             ("127.0.0.1.attacker.example", false),
             ("192.0.2.1", false),
@@ -337,6 +355,25 @@ mod tests {
             assert_eq!(is_for_loopback(&headers(&[("host", host)])), ours, "{host}");
         }
         assert!(!is_for_loopback(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn pages_are_refused_and_what_libraries_send_is_not() {
+        for (name, value, is_page) in [
+            ("sec-fetch-site", "none", true),
+            ("sec-fetch-mode", "no-cors", true),
+            ("sec-fetch-dest", "empty", true),
+            ("origin", "http://attacker.example", true),
+            ("origin", "https://attacker.example", true),
+            ("origin", "null", true),
+            ("origin", "*", false),
+            ("origin", "2c5ea4c0-4067-11e9-8bad-9b1deb4d3b7d", false),
+            ("user-agent", "Mozilla/5.0", false),
+        ] {
+            assert_eq!(is_of_browser(&headers(&[(name, value)])), is_page, "{name}: {value}");
+        }
+        assert!(is_of_browser(&headers(&[("origin", "*"), ("origin", "null")])));
+        assert!(!is_of_browser(&HeaderMap::new()));
     }
 
     #[test]
