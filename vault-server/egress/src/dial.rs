@@ -20,6 +20,7 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::Notify;
+use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 
 use crate::link::{Link, Socket, Wire};
@@ -106,18 +107,25 @@ impl Dialer {
 
     /// Opens a connection, and starts the task that serves it.
     pub(crate) async fn open(&self, to: &Destination) -> Result<Opened, Problem> {
-        let opened = tokio::time::timeout(self.connect, self.open_in_time(to)).await;
-        opened.unwrap_or(Err(Problem::Timeout))
-    }
-
-    async fn open_in_time(&self, to: &Destination) -> Result<Opened, Problem> {
+        let deadline = Instant::now() + self.connect;
         let addresses: Vec<SocketAddr> = match to.instead {
             Some(instead) => vec![instead],
             None => {
-                let found = self.names.addresses(&to.host).await?;
+                let found = timeout_at(deadline, self.names.addresses(&to.host)).await;
+                // A resolver that is silent says nothing about the venue.
+                let found = found.unwrap_or(Err(Problem::DnsFailed))?;
                 found.into_iter().map(|address| SocketAddr::new(address, HTTPS)).collect()
             }
         };
+        let opened = timeout_at(deadline, self.open_at(addresses, to)).await;
+        opened.unwrap_or(Err(Problem::Timeout))
+    }
+
+    async fn open_at(
+        &self,
+        addresses: Vec<SocketAddr>,
+        to: &Destination,
+    ) -> Result<Opened, Problem> {
         let socket = connect_to_any(addresses, to.source).await.map_err(|error| {
             tracing::info!(host = to.host, %error, "no connection to the venue");
             Problem::ConnectFailed

@@ -8,7 +8,7 @@ const LOOKED_INTO_BYTES: usize = 64 << 10;
 const WORD_BYTES: usize = 64;
 
 /// The beginning of a body, for as long as it may be looked into.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Finding {
     bytes: Vec<u8>,
     is_too_long: bool,

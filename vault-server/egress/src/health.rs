@@ -2,8 +2,9 @@
 //! not answer.
 //!
 //! Limits of venues count by source address, so a venue is a host and the address from which it is
-//! asked. What the venue says pauses what can wait (`public`, `read`); cancels pass until it has shut
-//! us out. The figures without a source here are ours, and cautious.
+//! asked. Once it has refused for the sake of a limit, everything but cancels waits; while a budget is
+//! only nearly used up, what can wait does (`public`, `read`). Cancels pass until it has shut us out.
+//! The figures without a source here are ours, and cautious.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -60,7 +61,10 @@ struct Venue {
     /// The breaker, once it has opened.
     breaker: Option<Breaker>,
     failures: u32,
+    /// The venue has refused for the sake of a limit.
     limited_until: Option<Instant>,
+    /// Little of a budget is left.
+    low_until: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -90,8 +94,13 @@ impl Health {
         if let Some(left) = left(venue.banned_until) {
             return Err(Paused(left));
         }
-        if matches!(class, "public" | "read")
+        if class != "cancel"
             && let Some(left) = left(venue.limited_until)
+        {
+            return Err(Paused(left));
+        }
+        if matches!(class, "public" | "read")
+            && let Some(left) = left(venue.low_until)
         {
             return Err(Paused(left));
         }
@@ -168,7 +177,10 @@ impl Health {
             }
             _ => {
                 if let Some(pause) = nearly_used_up(&key.0, headers, now) {
-                    self.limit(key, pause, now);
+                    let venue = self.venue(key, now)?;
+                    lengthen(&mut venue.low_until, now.instant + pause);
+                    let pause_ms = pause.as_millis() as u64;
+                    tracing::warn!(host = key.0, pause_ms, "budget nearly used up");
                 }
                 None
             }
@@ -212,6 +224,7 @@ impl Venue {
             || self.breaker.is_some()
             || is_ahead(self.banned_until)
             || is_ahead(self.limited_until)
+            || is_ahead(self.low_until)
     }
 }
 
@@ -310,14 +323,14 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_pauses_reads_alone_and_ends() {
+    fn a_limit_pauses_all_but_cancels_and_ends() {
         let mut bed = Bed::new("api.example");
         assert_eq!(bed.answered(429, &[("retry-after", "7")]), Some(Duration::from_secs(7)));
-        assert_eq!(bed.waits(), [7_000, 0, 0]);
+        assert_eq!(bed.waits(), [7_000, 7_000, 0]);
         // A later word does not shorten it.
         bed.answered(429, &[]);
         bed.later(6_999);
-        assert_eq!(bed.waits(), [1, 0, 0]);
+        assert_eq!(bed.waits(), [1, 1, 0]);
         bed.later(1);
         assert_eq!(bed.waits(), [0, 0, 0]);
     }
@@ -378,7 +391,10 @@ mod tests {
         bed.health.refused(&bed.key, "okx", "51008", bed.now);
         assert_eq!(bed.waits(), [0; 3]);
         bed.health.refused(&bed.key, "okx", "50011", bed.now);
-        assert_eq!(bed.waits(), [1_000, 0, 0]);
+        assert_eq!(bed.waits(), [1_000, 1_000, 0]);
+        let mut bed = Bed::new("api.bybit.com");
+        bed.health.refused(&bed.key, "bybit", "10006", bed.now);
+        assert_eq!(bed.waits(), [1_000, 1_000, 0]);
     }
 
     #[test]

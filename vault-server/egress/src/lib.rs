@@ -109,12 +109,19 @@ pub fn check_roots(pem: &[u8]) -> Result<(), EgressError> {
 ///
 /// Makes its own runtime on the calling thread. The resolver's configuration is read once, at the
 /// start; no file is opened after that. When the channel ends, every connection is dropped and the
-/// function returns. Once the front is gone, what venues answer is still told to the core.
+/// function returns. Once the front is gone, what venues answer is still told to the core. From the
+/// call on, a panic on any thread ends the process.
 ///
 /// # Errors
 ///
 /// [`EgressError`]; an end of the channel between two frames is none.
 pub fn run(config: EgressConfig) -> Result<(), EgressError> {
+    // A task that panics says nothing of its request, and nobody would ever: better no egress.
+    let say = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        say(panic);
+        std::process::abort();
+    }));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

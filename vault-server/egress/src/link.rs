@@ -29,6 +29,8 @@ pub(crate) struct Link {
     cut: Cell<bool>,
     ended: Cell<bool>,
     flushed: Cell<u64>,
+    /// Rung once, when the task is over.
+    over: Notify,
     /// No new request goes on it.
     retired: Cell<bool>,
     socket: Rc<TcpStream>,
@@ -45,6 +47,7 @@ impl Link {
             cut: Cell::new(false),
             ended: Cell::new(false),
             flushed: Cell::new(0),
+            over: Notify::new(),
             retired: Cell::new(false),
             socket,
             tally: RefCell::new(tally),
@@ -93,7 +96,13 @@ impl Link {
     /// Notes that its task is over.
     pub(crate) fn end(&self) {
         self.ended.set(true);
+        self.over.notify_one();
         self.bell.notify_waiters();
+    }
+
+    /// Waits until its task is over. For one waiter.
+    pub(crate) async fn ended(&self) {
+        self.over.notified().await;
     }
 
     /// Whether a new request may go on it.

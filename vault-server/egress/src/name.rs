@@ -18,6 +18,9 @@ pub(crate) enum Names {
     Nobody,
     /// The system's resolvers, as they were configured when the process started.
     System(Box<TokioResolver>),
+    /// Somebody who does not answer.
+    #[cfg(test)]
+    Silent,
     /// A table.
     #[cfg(test)]
     Table(std::collections::HashMap<String, Vec<IpAddr>>),
@@ -57,6 +60,8 @@ impl Names {
                 let answer = resolver.lookup_ip(format!("{host}.")).await;
                 answer.map_err(|_| Problem::DnsFailed)?.iter().collect()
             }
+            #[cfg(test)]
+            Self::Silent => std::future::pending().await,
             #[cfg(test)]
             Self::Table(table) => table.get(host).cloned().unwrap_or_default(),
         };

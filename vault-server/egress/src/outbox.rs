@@ -10,7 +10,6 @@ use tokio::sync::Notify;
 use vault_ipc::{FrameError, Kind};
 
 /// A queue of whole frames. All that comes while one write is under way goes out in the next.
-#[derive(Debug)]
 pub(crate) struct Outbox {
     bytes_max: usize,
     is_gone: Cell<bool>,

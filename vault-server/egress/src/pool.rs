@@ -26,8 +26,10 @@ const POOLS_MAX: usize = 1024;
 /// Requests at a time on one connection of HTTP/2.
 const STREAMS_MAX: usize = 64;
 /// Requests on one connection of HTTP/2 in its life: servers end it at a round number of them
-/// (nginx at 1,000), and what is then on its way is lost.
+/// (nginx at 1,000: unverified), and what is then on its way is lost.
 const STREAM_USES_MAX: u32 = 900;
+/// Connections of HTTP/1.1 of one pool, those being opened included.
+const PLAIN_MAX: usize = 256;
 /// How often idle connections are looked through.
 pub(crate) const SWEEP: Duration = Duration::from_secs(5);
 
@@ -48,12 +50,16 @@ pub(crate) struct Pool {
     idle: Duration,
     idle_max: usize,
     key: VenueKey,
+    /// Connections of HTTP/1.1 that have not ended, in use or not.
+    plain_open: Cell<usize>,
     state: RefCell<State>,
     used_at: Cell<Instant>,
 }
 
 #[derive(Default)]
 struct State {
+    /// One of those that are being opened side by side has failed.
+    burst_failed: bool,
     connecting: usize,
     framed: Vec<Rc<Framed>>,
     /// The newest last.
@@ -128,6 +134,7 @@ impl Pools {
             idle: self.idle,
             idle_max: self.idle_per_host,
             key: (host.to_owned(), source),
+            plain_open: Cell::new(0),
             state: RefCell::default(),
             used_at: Cell::new(Instant::now()),
         });
@@ -187,8 +194,12 @@ impl Pool {
                 Some(true) => waiting.div_ceil(STREAMS_MAX),
                 None => waiting.min(1),
             };
-            if state.connecting >= wanted {
+            // Whoever is left over waits for a connection that becomes free or ends.
+            if state.connecting >= wanted.min(PLAIN_MAX.saturating_sub(self.plain_open.get())) {
                 return;
+            }
+            if state.connecting == 0 {
+                state.burst_failed = false;
             }
             state.connecting += 1;
             drop(state);
@@ -206,6 +217,7 @@ impl Pool {
 
     fn add(self: &Rc<Self>, opened: Opened) {
         let mut state = self.state.borrow_mut();
+        state.burst_failed = false;
         match opened {
             Opened::Framed { link, sender } => {
                 state.speaks_http2 = Some(true);
@@ -215,6 +227,7 @@ impl Pool {
             }
             Opened::Plain { link, sender } => {
                 state.speaks_http2 = Some(false);
+                self.count_until_it_ends(&link);
                 state.plain.push(Idle { link, sender, since: Instant::now() });
             }
         }
@@ -222,12 +235,28 @@ impl Pool {
         self.serve_waiting();
     }
 
+    fn count_until_it_ends(self: &Rc<Self>, link: &Rc<Link>) {
+        self.plain_open.set(self.plain_open.get() + 1);
+        let (pool, link) = (Rc::downgrade(self), Rc::clone(link));
+        tokio::task::spawn_local(async move {
+            link.ended().await;
+            drop(link);
+            if let Some(pool) = pool.upgrade() {
+                pool.plain_open.set(pool.plain_open.get() - 1);
+                pool.serve_waiting();
+            }
+        });
+    }
+
     fn fail(self: &Rc<Self>, problem: Problem) {
-        // What says nothing about the venue is no mark against it.
-        if !matches!(problem, Problem::AddressRefused | Problem::DnsFailed) {
+        let mut state = self.state.borrow_mut();
+        // What says nothing about the venue is no mark against it; nor do many that fail at a time say
+        // more than one.
+        if !matches!(problem, Problem::AddressRefused | Problem::DnsFailed)
+            && !std::mem::replace(&mut state.burst_failed, true)
+        {
             self.health.borrow_mut().failed(&self.key, Now::read());
         }
-        let mut state = self.state.borrow_mut();
         // It was opened for one; but if nothing else is under way, nobody has anything to hope for.
         let share_it = state.connecting == 0;
         while let Some(waiting) = state.waiting.pop_front() {

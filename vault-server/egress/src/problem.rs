@@ -34,6 +34,11 @@ pub(crate) enum Problem {
 }
 
 impl Problem {
+    /// Whether a caller can bring it about as often as it likes.
+    pub(crate) fn is_at_will(self) -> bool {
+        matches!(self, Self::Barrier | Self::Busy | Self::Timeout | Self::VenuePaused)
+    }
+
     /// As it is logged and told.
     pub(crate) fn code(self) -> &'static str {
         match self {

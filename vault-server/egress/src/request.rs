@@ -1,5 +1,6 @@
 //! A request as it will be sent: the core's, byte for byte, or none.
 
+use std::fmt;
 use std::net::IpAddr;
 
 use bytes::Bytes;
@@ -16,7 +17,6 @@ const URL_BYTES_MAX: usize = 60 << 10;
 const OUR_USER_AGENT: &str = concat!("countersign/", env!("CARGO_PKG_VERSION"));
 
 /// A request that can be sent as it stands.
-#[derive(Debug)]
 pub(crate) struct VenueRequest {
     pub(crate) body: Bytes,
     pub(crate) host: String,
@@ -24,6 +24,17 @@ pub(crate) struct VenueRequest {
     headers: HeaderMap,
     method: Method,
     target: PathAndQuery,
+}
+
+/// Without what authorises: that may be anywhere in target, headers and body.
+impl fmt::Debug for VenueRequest {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("VenueRequest")
+            .field("host", &self.host)
+            .field("method", &self.method)
+            .finish_non_exhaustive()
+    }
 }
 
 impl VenueRequest {
@@ -56,7 +67,9 @@ impl VenueRequest {
         let mut headers = HeaderMap::with_capacity(dispatch.headers.len() + 3);
         for header in &dispatch.headers {
             let name = HeaderName::from_bytes(header.name.as_bytes()).ok()?;
-            let value = HeaderValue::from_bytes(header.value.as_bytes()).ok()?;
+            let mut value = HeaderValue::from_bytes(header.value.as_bytes()).ok()?;
+            // Kept out of what is printed, and of the tables of HPACK (RFC 7541, section 7.1.3).
+            value.set_sensitive(true);
             // Spaces at the borders are no part of a value: whoever reads it drops them.
             if is_of_the_connection(&name) || header.value.trim_ascii() != header.value {
                 return None;
@@ -252,5 +265,26 @@ mod tests {
         );
         let agent = concat!("countersign/", env!("CARGO_PKG_VERSION"));
         assert_eq!(request.headers()["user-agent"], agent);
+    }
+
+    #[test]
+    fn what_authorises_is_never_printed() {
+        let canary = "CANARY";
+        let url = format!("https://a.example/?signature={canary}");
+        let mut order = dispatch("POST", &url, &[("x-signature", canary)]);
+        order.body = canary.as_bytes().to_vec();
+
+        let request = VenueRequest::new(&order).expect("fits");
+
+        let printed = format!("{request:?}");
+        assert!(printed.contains("a.example") && !printed.contains(canary), "{printed}");
+        for headers in [
+            request.plain().expect("a request").headers(),
+            request.framed().expect("a request").headers(),
+        ] {
+            assert_eq!(headers["x-signature"], canary);
+            let printed = format!("{headers:?}");
+            assert!(printed.contains("x-signature") && !printed.contains(canary), "{printed}");
+        }
     }
 }

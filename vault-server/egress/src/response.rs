@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::HeaderMap;
-use http::header::{CONNECTION, CONTENT_ENCODING};
+use http::header::{CONNECTION, CONTENT_ENCODING, TRANSFER_ENCODING};
 use http_body_util::BodyExt as _;
 use vault_ipc::proto::v1::Header;
 
@@ -47,13 +47,16 @@ impl Body {
 
 /// Whether a body is something else than it seems.
 pub(crate) fn is_encoded(headers: &HeaderMap) -> bool {
-    headers.get_all(CONTENT_ENCODING).iter().any(|value| {
-        let value = value.as_bytes().trim_ascii();
-        !value.is_empty() && !value.eq_ignore_ascii_case(b"identity")
-    })
+    let is_said = |value: &http::HeaderValue, word: &[u8]| {
+        value.as_bytes().trim_ascii().eq_ignore_ascii_case(word)
+    };
+    let mut contents = headers.get_all(CONTENT_ENCODING).iter();
+    let mut transfers = headers.get_all(TRANSFER_ENCODING).iter();
+    contents.any(|value| !is_said(value, b"") && !is_said(value, b"identity"))
+        || transfers.any(|value| !is_said(value, b"chunked"))
 }
 
-/// The headers that are passed on. What is no text is left out.
+/// The headers that are passed on. What is no text is left out, and what is named after a secret.
 pub(crate) fn passed_on(headers: &HeaderMap, scrubber: &Scrubber) -> Vec<Header> {
     let named = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
     let named: Vec<String> =
@@ -69,6 +72,11 @@ pub(crate) fn passed_on(headers: &HeaderMap, scrubber: &Scrubber) -> Vec<Header>
     };
     let header = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
         if !is_kept(name.as_str()) {
+            return None;
+        }
+        let mut said = name.as_str().as_bytes().to_vec();
+        scrubber.scrub(&mut said);
+        if said != name.as_str().as_bytes() {
             return None;
         }
         let mut bytes = value.as_bytes().to_vec();
@@ -121,5 +129,32 @@ mod tests {
             all.append("content-encoding", HeaderValue::from_static(encoding));
             assert!(is_encoded(&all), "{encoding}");
         }
+    }
+
+    #[test]
+    fn a_body_comes_in_chunks_or_as_it_is() {
+        for (encoding, encoded) in [
+            ("chunked", false),
+            ("Chunked ", false),
+            ("gzip, chunked", true),
+            ("gzip", true),
+            ("chunked, chunked", true),
+            ("identity", true),
+            ("", true),
+        ] {
+            let all = headers(&[("transfer-encoding", encoding)]);
+            assert_eq!(is_encoded(&all), encoded, "{encoding}");
+        }
+        let mut all = headers(&[("transfer-encoding", "chunked")]);
+        all.append("transfer-encoding", HeaderValue::from_static("gzip"));
+        assert!(is_encoded(&all));
+    }
+
+    #[test]
+    fn a_header_named_after_a_secret_stays_behind() {
+        let all = headers(&[("x-00ffabcdef-y", "1"), ("x-00ffabcde", "2")]);
+        let kept = passed_on(&all, &Scrubber::new(&["00FFABCDEF".to_owned()]));
+        let kept: Vec<_> = kept.iter().map(|header| header.name.as_str()).collect();
+        assert_eq!(kept, ["x-00ffabcde"]);
     }
 }

@@ -11,15 +11,13 @@ use memchr::memmem::Finder;
 /// Shorter texts are let be: they would be found where they mean nothing. In bytes.
 const TEXT_BYTES_MIN: usize = 4;
 
-/// What to look for.
-#[derive(Debug)]
+/// What to look for. Never printed.
 pub(crate) struct Scrubber {
     patterns: Vec<Finder<'static>>,
     longest: usize,
 }
 
-/// A body in the course of being scrubbed.
-#[derive(Debug)]
+/// A body in the course of being scrubbed. Never printed.
 pub(crate) struct Scrubbing<'a> {
     scrubber: &'a Scrubber,
     /// What may be the beginning of a pattern, as it came.

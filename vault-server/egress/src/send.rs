@@ -25,6 +25,8 @@ use crate::scrub::Scrubber;
 const PIECE_BYTES: usize = 64 << 10;
 /// Longest body that the core asks for, in bytes.
 const CORE_BODY_BYTES: usize = 1 << 20;
+/// What a venue must have got, for its silence to count against it. Milliseconds.
+const PATIENCE_MS: u32 = 1_000;
 /// How often a request is tried that has left no byte.
 const TRIES_MAX: u32 = 3;
 /// The number of the one request on a connection of HTTP/1.1.
@@ -179,13 +181,14 @@ impl Sender {
             account.attempts += u32::from(failure.sent);
             // Whatever it was, the connection is of no more use.
             lease.link().retire();
-            if failure.problem == Problem::Timeout {
+            // A venue that got hardly any time has not failed.
+            if failure.problem == Problem::Timeout && dispatch.timeout_ms >= PATIENCE_MS {
                 self.health.borrow_mut().failed(key, Now::read());
             }
             let is_lost = failure.problem == Problem::ConnectionLost;
+            // Orders never (ADR 28), not even on the venue's word.
             let may_repeat = !failure.sent
-                || failure.is_refused
-                || (dispatch.repeatable && account.attempts < 2);
+                || (dispatch.repeatable && (failure.is_refused || account.attempts < 2));
             if !is_lost || !may_repeat || tries >= TRIES_MAX || flight.is_fenced() {
                 return Err(failure.problem);
             }
@@ -282,14 +285,13 @@ impl Sender {
     ) {
         let code = problem.map(Problem::code).unwrap_or_default();
         if let Some(problem) = problem {
-            tracing::info!(
-                venue = dispatch.venue,
-                code,
-                sent = account.sent,
-                status = account.status,
-                ?problem,
-                "request did not end well"
-            );
+            let (venue, sent, status) = (&dispatch.venue, account.sent, account.status);
+            // A bot must not be able to fill what is logged.
+            if problem.is_at_will() {
+                tracing::debug!(venue, code, sent, status, "request did not end well");
+            } else {
+                tracing::info!(venue, code, sent, status, "request did not end well");
+            }
         }
         if dispatch.front_correlation != 0 {
             let end = VenueEnd {
@@ -398,6 +400,11 @@ impl Handed<'_> {
     fn failure(&self, problem: Problem, is_refused: bool) -> Failure {
         let sent = self.is_sent();
         let was_cut = self.link.is_cut() && self.flight.is_fenced();
+        if !sent {
+            // A library may still hold bytes of it, and would write them after all: what is called
+            // unsent must stay so, though others on the connection pay for it.
+            self.link.cut();
+        }
         let problem = if was_cut && !sent { Problem::Barrier } else { problem };
         Failure { problem, sent, is_refused }
     }

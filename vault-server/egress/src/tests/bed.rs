@@ -125,6 +125,44 @@ impl Venue {
         })
     }
 
+    /// Speaks HTTP/1.1 for one request. Later connections end after `wait`, without TLS.
+    pub(super) fn plain_once(identity: &Identity, wait: Duration) -> Self {
+        let acceptor = identity.acceptor(&[b"http/1.1"]);
+        Self::start(move |socket, seen| {
+            let acceptor = acceptor.clone();
+            async move {
+                if seen.lock().expect("whole").connections > 1 {
+                    tokio::time::sleep(wait).await;
+                } else if let Ok(stream) = acceptor.accept(socket).await {
+                    let answer = |_: usize, _: &str| Reply::SayAndClose(http("200 OK", "", "{}"));
+                    plain(stream, &seen, &answer).await;
+                }
+            }
+        })
+    }
+
+    /// Speaks HTTP/2 with wide windows, and reads nothing for `pause` after each head.
+    pub(super) fn framed_that_pauses(identity: &Identity, pause: Duration) -> Self {
+        let acceptor = identity.acceptor(&[b"h2"]);
+        Self::start(move |socket, seen| {
+            let acceptor = acceptor.clone();
+            async move {
+                let Ok(stream) = acceptor.accept(socket).await else { return };
+                let mut wide = h2::server::Builder::new();
+                wide.initial_window_size(1 << 30).initial_connection_window_size(1 << 30);
+                let Ok(mut connection) = wide.handshake::<_, Bytes>(stream).await else { return };
+                // Dropped, they would be reset.
+                let mut held = Vec::new();
+                while let Some(Ok(accepted)) = connection.accept().await {
+                    let head = accepted.0.uri().to_string().into_bytes();
+                    held.push(accepted);
+                    seen.lock().expect("whole").requests.push(head);
+                    tokio::time::sleep(pause).await;
+                }
+            }
+        })
+    }
+
     /// Takes connections and does as told with them.
     pub(super) fn start<F: Future<Output = ()> + Send + 'static>(
         serve: impl Fn(TcpStream, Arc<Mutex<Seen>>) -> F + Send + 'static,

@@ -40,12 +40,40 @@ fn a_stream_that_is_reset_is_cut_too() {
 }
 
 #[test]
-fn what_the_venue_refused_unseen_is_tried_again() {
+fn what_the_venue_refused_unseen_is_tried_again_only_if_it_may() {
     let identity = Identity::new(&[HOST]);
     let venue = Venue::framed(&identity, Duration::ZERO);
     let mut egress = Egress::new(&venue, &identity);
-    egress.send(1, &post(1, "/refused", b"x")).is("CONNECTION_LOST", true, 3);
-    assert_eq!(venue.connections(), 3);
+    egress.send(1, &post(1, "/refused", b"x")).is("CONNECTION_LOST", true, 1);
+    assert_eq!(venue.connections(), 1);
+
+    let mut read = get(2, "/refused");
+    read.repeatable = true;
+    egress.send(2, &read).is("CONNECTION_LOST", true, 3);
+    assert_eq!((venue.requests().len(), venue.connections()), (4, 4));
+}
+
+#[test]
+fn what_is_called_unsent_does_not_leave_later() {
+    let identity = Identity::new(&[HOST]);
+    let venue = Venue::framed_that_pauses(&identity, Duration::from_secs(2));
+    let mut egress = Egress::new(&venue, &identity);
+    // Together more than the socket takes while nobody reads.
+    for at in 1..=8 {
+        egress.dispatch(at, &post(at, "/large", &vec![b'x'; 1 << 20]));
+    }
+    while venue.requests().is_empty() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    std::thread::sleep(SHORT * 4);
+    let mut order = post(9, "/small", b"x");
+    order.timeout_ms = 300;
+    egress.send(9, &order).is("TIMEOUT", false, 0);
+    // The connection is gone with it.
+    egress.told(1).is("CONNECTION_LOST", true, 1);
+    std::thread::sleep(Duration::from_secs(2));
+    let requests = venue.requests();
+    assert!(!requests.iter().any(|request| request.ends_with("/small")), "{requests:?}");
 }
 
 #[test]
@@ -127,6 +155,7 @@ fn a_venue_that_wants_a_pause_gets_it() {
     let told = egress.send(2, &get(2, "/"));
     told.is("VENUE_PAUSED", false, 0);
     assert!((59_000..=60_000).contains(&told.answer.end.expect("an end").retry_after_ms));
+    egress.send(4, &post(4, "/", b"x")).is("VENUE_PAUSED", false, 0);
     assert_eq!(venue.requests().len(), 1);
 
     let mut cancel = post(3, "/", b"x");
@@ -149,6 +178,34 @@ fn a_venue_that_cannot_be_reached_opens_the_breaker() {
     let told = egress.send(6, &post(6, "/", b"x"));
     told.is("VENUE_PAUSED", false, 0);
     assert!((1..=500).contains(&told.answer.end.expect("an end").retry_after_ms));
+}
+
+#[test]
+fn dials_that_fail_side_by_side_count_once() {
+    let identity = Identity::new(&[HOST]);
+    let venue = Venue::plain_once(&identity, SHORT * 3);
+    let mut egress = Egress::new(&venue, &identity);
+    egress.send(1, &post(1, "/", b"x")).is("", true, 1);
+    for at in 2..=11 {
+        egress.dispatch(at, &post(at, "/", b"x"));
+    }
+    for at in 2..=11 {
+        egress.told(at).is("TLS_FAILED", false, 0);
+    }
+    assert_eq!(venue.connections(), 11);
+    // One failure by now; the breaker opens with the fifth.
+    for at in 12..=15 {
+        egress.send(at, &post(at, "/", b"x")).is("TLS_FAILED", false, 0);
+    }
+    egress.send(16, &post(16, "/", b"x")).is("VENUE_PAUSED", false, 0);
+}
+
+#[test]
+fn a_resolver_that_is_silent_is_no_mark_against_the_venue() {
+    let mut egress = Egress::with(&[], Names::Silent, |config| config.limits.connect = SHORT / 4);
+    for at in 1..=7 {
+        egress.send(at, &post(at, "/", b"x")).is("DNS_FAILED", false, 0);
+    }
 }
 
 #[test]

@@ -107,6 +107,33 @@ fn many_requests_pass_side_by_side_over_http_1() {
 }
 
 #[test]
+fn beyond_so_many_connections_requests_wait() {
+    let identity = Identity::new(&[HOST]);
+    let wait = Duration::from_secs(3);
+    // Half of the connections end without being given back.
+    let venue = Venue::plain(&identity, move |number, _| match number % 2 {
+        0 => Reply::Wait(wait, http("200 OK", "", "{}")),
+        _ => Reply::WaitAndClose(wait),
+    });
+    let mut egress = Egress::new(&venue, &identity);
+    for at in 1..=300 {
+        let mut order = post(at, "/", b"x");
+        order.timeout_ms = 30_000;
+        egress.dispatch(at, &order);
+    }
+    while venue.requests().len() < 256 {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    std::thread::sleep(Duration::from_millis(200));
+    assert_eq!((venue.requests().len(), venue.connections()), (256, 256));
+
+    let outcomes: Vec<_> = (1..=300).map(|at| egress.outcome(at)).collect();
+    assert!(outcomes.iter().all(|outcome| outcome.sent && outcome.attempts == 1));
+    let lost = outcomes.iter().filter(|outcome| outcome.problem == "CONNECTION_LOST").count();
+    assert_eq!((lost, venue.requests().len()), (150, 300));
+}
+
+#[test]
 fn what_authorises_is_struck_out_of_head_and_body() {
     let identity = Identity::new(&[HOST]);
     let venue = Venue::plain(&identity, |_, _| {
