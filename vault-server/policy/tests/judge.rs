@@ -202,6 +202,30 @@ fn the_first_operation_outside_is_named() {
     assert!(matches!(denial, Denial::ClassNotGranted(outside) if !outside.stated));
 }
 
+/// What would do the same is judged once, but for what a rule asks besides.
+#[test]
+fn operations_that_would_do_the_same_are_told_apart() {
+    let other = Member { operation: "POST /a".into(), ..member(Class::Other) };
+    let unlisted = Member { operation: "POST /b".into(), ..other.clone() };
+    let listed = case().with(|case| {
+        case.document.operations = BTreeSet::from(["POST /a".to_owned()]);
+        case.document.symbols.insert(name("okx"), Grant::Every);
+    });
+    assert_eq!(listed.code(vec![other.clone(), other.clone()]), "ALLOW");
+    assert_eq!(listed.code(vec![other, unlisted]), "OPERATION_NOT_GRANTED");
+
+    let known = order(&["BTC-USDT"]);
+    let twin = |change: fn(&mut Member)| {
+        let mut twin = known.clone();
+        change(&mut twin);
+        case().code(vec![known.clone(), twin])
+    };
+    assert_eq!(twin(|twin| twin.operation = "POST /twin".into()), "ALLOW");
+    assert_eq!(twin(|twin| twin.class = Class::Account), "CLASS_NOT_GRANTED");
+    assert_eq!(twin(|twin| twin.schema_sourced = false), "SCHEMA_NOT_SOURCED");
+    assert_eq!(twin(|twin| twin.products = None), "EVERY_PRODUCT_NOT_GRANTED");
+}
+
 #[test]
 fn every_operation_has_its_own_verdict() {
     let closure = || vec![order(&["BTC-USDT"]), member(Class::Account), order(&["DOGE-USDT"])];

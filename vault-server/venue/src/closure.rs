@@ -55,6 +55,7 @@ pub(crate) fn closure(
     let ways: Vec<_> = ways
         .filter(|(_, alike)| alike.meets(&others))
         .map(|(intake, alike)| (alike, signed.found(*intake, &names)))
+        .filter(|(_, found)| !matches!(found, Found::Nothing))
         .collect();
     let mut open: Vec<(usize, Option<&Found<'_>>)> = Vec::with_capacity(16);
     for (alike, found) in &ways {

@@ -38,14 +38,27 @@ pub fn parse(text: &str, place: Place) -> Result<Vec<(&str, Cow<'_, str>)>, Form
         return Ok(Vec::new());
     }
     let mut pairs = Vec::with_capacity(8);
-    for pair in text.split('&') {
-        let (name, raw) = pair.split_once('=').ok_or(FormError)?;
+    let mut rest = Some(text);
+    while let Some(text) = rest {
+        let (pair, after) = cut(text, b'&');
+        let (name, Some(raw)) = cut(pair, b'=') else {
+            return Err(FormError);
+        };
+        rest = after;
         if !is_plain_name(name) || pairs.len() == PAIRS_MAX {
             return Err(FormError);
         }
         pairs.push((name, decode(raw, place).ok_or(FormError)?));
     }
     Ok(pairs)
+}
+
+/// What stands before the first of an ASCII byte, and what stands after it, if there is one.
+fn cut(text: &str, at: u8) -> (&str, Option<&str>) {
+    match text.bytes().position(|byte| byte == at) {
+        Some(place) => (&text[..place], Some(&text[place + 1..])),
+        None => (text, None),
+    }
 }
 
 /// Whether a parameter name is of plain form: `[A-Za-z0-9_.\[\]-]`, 1 to 64 bytes, a letter first.

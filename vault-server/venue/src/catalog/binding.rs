@@ -39,7 +39,7 @@ impl Template {
 /// Every operation under what a signature binds of its method and path.
 #[derive(Debug, Default)]
 pub(super) struct Candidates {
-    /// By path, then by method; what is not bound is empty here.
+    /// By path, then by method; what is not bound is [`UNBOUND`] here.
     exact: FxHashMap<String, Vec<(String, Set)>>,
     /// Operations whose path is a template, where the path is bound.
     templates: Vec<Template>,
@@ -90,9 +90,14 @@ impl Candidates {
     }
 }
 
+/// Stands for a method or path that is not bound: none is so called. It is not empty, since to compare
+/// with an empty `String` is slow: where that points, there is no memory, and a vectorised `memcmp`
+/// looks there even so.
+const UNBOUND: &str = "*";
+
 /// Method and path as far as they are bound.
 fn bound<'t>(binds: Binds, method: &'t str, path: &'t str) -> (&'t str, &'t str) {
-    (if binds.method { method } else { "" }, if binds.path { path } else { "" })
+    (if binds.method { method } else { UNBOUND }, if binds.path { path } else { UNBOUND })
 }
 
 pub(super) fn is_template(path: &str) -> bool {

@@ -1,6 +1,5 @@
 //! Shapes: the parameters that an operation knows.
 
-use rustc_hash::FxHashMap;
 use serde::Deserialize;
 use vault_model::{OrderType, Product, TimeInForce};
 
@@ -13,8 +12,9 @@ pub(crate) struct Shape {
     /// The key of its source.
     pub source: String,
     pub params: Vec<Param>,
-    /// By the number of its name, the place of a parameter.
-    pub by_number: FxHashMap<usize, usize>,
+    /// By the number of its name, the place of a parameter from 1, or 0. It ends with the last name that
+    /// the shape knows.
+    pub by_number: Vec<u16>,
     /// Names of the required ones, sorted.
     pub required: Vec<String>,
     /// At least one of each list.
@@ -36,7 +36,8 @@ pub(crate) struct Shape {
 impl Shape {
     /// The parameter that a field is.
     pub(crate) fn param(&self, field: &Field<'_>) -> Option<&Param> {
-        self.params.get(*self.by_number.get(&field.number?)?)
+        let place = usize::from(*self.by_number.get(field.number?)?);
+        self.params.get(place.checked_sub(1)?)
     }
 
     /// Whether one of its parameters has this role.

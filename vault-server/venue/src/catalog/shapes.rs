@@ -2,8 +2,6 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use rustc_hash::FxHashMap;
-
 use super::raw::{self, OneOrMany};
 use super::{Items, Kind, Param, Role, Set, Shape};
 use crate::form;
@@ -12,6 +10,8 @@ use crate::value;
 
 /// How long `string` and `text` values may be where the catalogue says nothing, in bytes.
 const TEXT_MAX: usize = 64;
+/// How many parameters a shape may have.
+const PARAMS_MAX: usize = 1_000;
 /// How many items arrays may have where the catalogue says nothing.
 pub(super) const ITEMS_MAX: usize = 20;
 
@@ -93,6 +93,9 @@ fn compile_shape(
         }
         params.push(compiled);
     }
+    if params.len() > PARAMS_MAX {
+        return Err(format!("more than {PARAMS_MAX} parameters"));
+    }
     required.sort();
     let mut listed = raw.one_of.iter().chain(&raw.only_one).flatten();
     if let Some(absent) = listed.find(|name| !params.iter().any(|param| param.name == **name)) {
@@ -107,7 +110,7 @@ fn compile_shape(
             .any(|param| param.legs || param.merge || param.role.is_some_and(is_leg_role)),
         may_refuse: params.iter().any(|param| param.refused || is_composite(param)),
         params,
-        by_number: FxHashMap::default(),
+        by_number: Vec::new(),
         required,
         one_of: raw.one_of.clone(),
         only_one: raw.only_one.clone(),

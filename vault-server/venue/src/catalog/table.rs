@@ -128,9 +128,12 @@ impl Names {
             }
         }
         for shape in shapes {
-            for (at, param) in shape.params.iter().enumerate() {
+            for (place, param) in (1..).zip(&shape.params) {
                 let number = self.number(&param.name);
-                shape.by_number.insert(number, at);
+                if shape.by_number.len() <= number {
+                    shape.by_number.resize(number + 1, 0);
+                }
+                shape.by_number[number] = place;
                 shape.known_set.insert(number);
             }
         }

@@ -13,7 +13,7 @@ use crate::shape::{self, Strictness};
 use crate::value;
 
 /// How many different opinions on one value are kept.
-const OPINIONS_MAX: usize = 6;
+const OPINIONS_MAX: usize = 4;
 /// How many different intents are kept.
 const INTENTS_MAX: usize = 16;
 

@@ -1,6 +1,8 @@
 //! The closure in its general form, on a made-up venue that signs parameters only, and on the
 //! bundled ones.
 
+use std::sync::Arc;
+
 use sha2::{Digest, Sha256};
 use vault_model::{Class, Environment, Member, Product, Reading, Symbols, VenueRequest};
 use vault_venue::{KeyType, Part, ReadError, Standing, Venue};
@@ -371,4 +373,40 @@ fn white_space_before_json_hides_nothing() {
     for space in [" ", "\n", "\t", "\r\n "] {
         assert_eq!(closure(&format!("{space}{order}")), plain, "{space:?}");
     }
+}
+
+/// What is shared between the operations of a closure is what each of them says of itself.
+#[test]
+fn a_member_is_what_it_is_where_it_is_stated() {
+    let registry = registry();
+    let venue = registry.venue("binance").expect("listed");
+    let hosts = venue.catalog.hosts(Environment::Live).expect("live");
+    let order = "symbol=BTCUSDT&side=BUY&type=LIMIT&timeInForce=GTC&quantity=0.001&price=60000";
+    let stated = |operation: &str, query: &str| {
+        let (method, path) = operation.split_once(' ').expect("a method and a path");
+        let operation = venue.catalog.operation(method, path).expect("listed");
+        let host = hosts.of(operation)[0].clone();
+        VenueRequest { host, ..request(method, path, query) }
+    };
+    for more in ["", "&newClientOrderId=a1", "&reduceOnly=true", "&stopPrice=59000"] {
+        let query = format!("{order}{more}");
+        let begun = ["POST /api/v3/order", "POST /fapi/v1/order", "POST /sapi/v1/margin/order"];
+        let readings = begun.map(|operation| venue.read(&stated(operation, &query), &CHECKED));
+        let mut compared = 0;
+        for reading in readings.into_iter().flatten() {
+            for member in &reading.closure {
+                if let Ok(own) = venue.read(&stated(&member.operation, &query), &CHECKED) {
+                    assert_eq!(*member, own.stated, "{more}");
+                    compared += 1;
+                }
+            }
+        }
+        assert!(compared >= 3, "{more}: {compared}");
+    }
+    let reading = venue.read(&stated("POST /api/v3/order", order), &CHECKED).expect("an order");
+    let shares = |operation| {
+        let member = member(&reading, operation);
+        Arc::ptr_eq(&member.intent, &reading.stated.intent)
+    };
+    assert!(shares("POST /api/v3/order/test") && !shares("POST /fapi/v1/order"));
 }
