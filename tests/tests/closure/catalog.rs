@@ -12,7 +12,7 @@ const TEXT_MAX: usize = 64;
 /// How many items a list may have where a catalogue says nothing.
 const ITEMS_MAX: usize = 20;
 
-const HEAD_KEYS: &str = "format venue title sources environments signature rights defaults \
+const HEAD_KEYS: &str = "format venue title sources environments signature rights response defaults \
     order_type tif margin_mode product size shape operation";
 const ENVIRONMENT_KEYS: &str = "hosts ws_hosts headers routes ws_routes";
 const SIGNATURE_KEYS: &str = "scheme binds joined window usable_ms source needs_passphrase nonce \

@@ -5,6 +5,8 @@
 //! `COUNTERSIGN_PYTHON`. Without either the tests that need it are skipped, and say so; where
 //! `COUNTERSIGN_REQUIRE_CCXT` or `CI` is set they fail instead.
 
+#![allow(clippy::print_stderr, reason = "a test that is skipped says so")]
+
 mod bed;
 mod bots;
 mod execute;

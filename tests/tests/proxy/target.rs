@@ -91,9 +91,8 @@ async fn requests_within_requests_are_refused() {
         format!("GET {target} HTTP/1.1\r\nhost: v\r\nx-a: 1\r\n x-b: folded\r\n\r\n"),
         format!("GET {target} HTTP/1.1\r\nhost : v\r\n\r\n"),
         format!("GET {target} HTTP/1.1\r\nhost: v\r\nx-a: b\0c\r\n\r\n"),
-        format!(
-            "GET https://api.binance.com/api/v3/time HTTP/1.1\r\nhost: api.binance.com\r\n\r\n"
-        ),
+        "GET https://api.binance.com/api/v3/time HTTP/1.1\r\nhost: api.binance.com\r\n\r\n"
+            .to_owned(),
         "CONNECT api.binance.com:443 HTTP/1.1\r\nhost: api.binance.com:443\r\n\r\n".to_owned(),
         format!(
             "GET {target} HTTP/1.1\r\nhost: v\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\n"
@@ -101,7 +100,7 @@ async fn requests_within_requests_are_refused() {
         format!("GET {target} HTTP/1.1\r\nhost: v\r\nexpect: 200-maybe\r\n\r\n"),
         format!("TRACE {target} HTTP/1.1\r\nhost: v\r\nconnection: close\r\n\r\n"),
         format!("GET {target} HTTP/0.9\r\n\r\n"),
-        format!("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
+        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_owned(),
     ];
     for case in &cases {
         let close = case.replacen("host: v\r\n", "host: v\r\nconnection: close\r\n", usize::MAX);

@@ -95,9 +95,8 @@ impl Lanes {
     /// up.
     pub fn next(&mut self, credential: &Name) -> Option<(VenueCall, u64)> {
         let lane = self.0.get_mut(credential).filter(|lane| !lane.busy)?;
-        let has_cancel = |(_, calls): &(Name, VecDeque<Waiting>)| {
-            calls.iter().any(|waiting| waiting.is_cancel)
-        };
+        let has_cancel =
+            |(_, calls): &(Name, VecDeque<Waiting>)| calls.iter().any(|waiting| waiting.is_cancel);
         let at = lane.turns.iter().position(has_cancel).unwrap_or(0);
         let Some((client, mut calls)) = lane.turns.remove(at) else {
             self.0.remove(credential);
