@@ -182,11 +182,11 @@ mod tests {
 
     #[test]
     fn what_is_said_counts() {
-        let text = "[egress]\ntimeout_ms = 100\nconnect_timeout_ms = 250\n\
+        let text = "[egress]\ntimeout_ms = 500\nconnect_timeout_ms = 250\n\
                     response_bytes_max = 65536\n[egress.source]\n\"a.b\" = \"203.0.113.7\"\nc = \"::1\"\n";
         let egress = parse(text).expect("valid").egress;
 
-        assert_eq!(*egress.timeout_ms.get_ref(), 100);
+        assert_eq!(*egress.timeout_ms.get_ref(), 500);
         assert_eq!(egress.limits().connect, Duration::from_millis(250));
         assert_eq!(egress.limits().response_bytes, 65_536);
         let sources = egress.sources();
@@ -211,8 +211,8 @@ mod tests {
     #[test]
     fn errors_name_line_and_key() {
         for (text, at) in [
-            ("[egress]\ntimeout_ms = 99\n", "2:14: egress.timeout_ms"),
-            ("[egress]\ntimeout_ms = 60001\n", "2:14: egress.timeout_ms"),
+            ("[egress]\ntimeout_ms = 499\n", "2:14: egress.timeout_ms"),
+            ("[egress]\ntimeout_ms = 30001\n", "2:14: egress.timeout_ms"),
             ("[egress]\nconnect_timeout_ms = 1\n", "2:22: egress.connect_timeout_ms"),
             ("[egress]\nresponse_bytes_max = 1\n", "2:22: egress.response_bytes_max"),
             ("[egress.source]\na = \"0.0.0.0\"\n", "2:5: egress.source"),
