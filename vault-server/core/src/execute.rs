@@ -9,7 +9,6 @@ mod public;
 mod tests;
 
 use prost::Message;
-use sha2::{Digest, Sha256};
 use vault_audit::EntryKind;
 use vault_ipc::proto::v1;
 use vault_ipc::{Dispatch, ExecuteCall, Kind, ProxyCall};
@@ -18,8 +17,7 @@ use vault_venue::ReadError;
 
 use crate::authorize::{Facts, Permit};
 use crate::error::VaultError;
-use crate::history;
-use crate::journal::{Channel, Place};
+use crate::journal::Channel;
 use crate::lane::Waiting;
 use crate::order::{Asked, Order, limits_left, model_request, notional, wire_headers};
 use crate::vault::Vault;
@@ -224,14 +222,12 @@ impl Vault {
         signed: SignedRequest,
         nonce: Option<u64>,
     ) -> Result<(), VaultError> {
-        let mut entry = self.order_entry(EntryKind::ExecuteIntent, asked, Some(order), facts);
-        entry.nonce = nonce.map(|nonce| nonce.to_string());
-        entry.sig_sha256 = Some(Sha256::digest(&signed.signature).into());
+        let kind = EntryKind::ExecuteIntent;
+        let entry = self.signed_entry(kind, asked, order, facts, &signed, nonce)?;
         let cost = facts.cost.as_ref().ok_or(VaultError::Internal("a signature has no cost"))?;
         let reading = facts.reading.as_ref().ok_or(VaultError::Internal("nothing was read"))?;
         let credential =
             facts.credential.as_ref().ok_or(VaultError::Internal("nothing was signed with"))?;
-        history::write(&mut entry, reading, cost, asked.clock);
         let place = match self.journal.record(entry) {
             Ok(place) => place,
             // Too many legs for one entry: what cannot be logged is not sent.
@@ -266,14 +262,6 @@ impl Vault {
         self.dispatch(asked, execution, reading, signed, nonce.is_some())?;
         self.answer_execution(asked, &answer);
         Ok(())
-    }
-
-    fn receipt(&self, place: &Place) -> v1::Receipt {
-        v1::Receipt {
-            log_origin: self.log_origin.clone(),
-            index: place.index,
-            leaf_hash: place.leaf_hash.to_vec(),
-        }
     }
 
     /// Hands a request to egress, behind everything that was recorded before it.

@@ -8,7 +8,9 @@ use sha2::{Digest, Sha256};
 use vault_audit::{Entry, EntryKind};
 use vault_ipc::Failure;
 use vault_ipc::proto::v1;
-use vault_model::{ClockTime, Mode, Name, Reading, RequestId, Role, Timestamp, VenueRequest};
+use vault_model::{
+    ClockTime, Mode, Name, Reading, RequestId, Role, SignedRequest, Timestamp, VenueRequest,
+};
 use vault_policy::{Cost, Denial, Remedy};
 
 use crate::authorize::{Facts, Judged};
@@ -16,7 +18,7 @@ use crate::caller::{Caller, Origin, Use, identify};
 use crate::crypto::mac::payload_mac;
 use crate::error::VaultError;
 use crate::history;
-use crate::journal::Channel;
+use crate::journal::{Channel, Place};
 use crate::replay::{Known, Replay, RequestKey};
 use crate::shadow::word;
 use crate::storage::ClientRow;
@@ -333,6 +335,38 @@ impl Vault {
         self.ground(judged)
             .map(|ground| ground.remedies(judged, denial, reading))
             .unwrap_or_default()
+    }
+
+    /// The entry of a signature, whoever gets to see it: with what it counts for.
+    ///
+    /// # Errors
+    ///
+    /// A defect.
+    pub(crate) fn signed_entry(
+        &self,
+        kind: EntryKind,
+        asked: Asked<'_>,
+        order: &Order,
+        facts: &Facts,
+        signed: &SignedRequest,
+        nonce: Option<u64>,
+    ) -> Result<Entry, VaultError> {
+        let mut entry = self.order_entry(kind, asked, Some(order), facts);
+        entry.nonce = nonce.map(|nonce| nonce.to_string());
+        entry.sig_sha256 = Some(Sha256::digest(&signed.signature).into());
+        let cost = facts.cost.as_ref().ok_or(VaultError::Internal("a signature has no cost"))?;
+        let reading = facts.reading.as_ref().ok_or(VaultError::Internal("nothing was read"))?;
+        history::write(&mut entry, reading, cost, asked.clock);
+        Ok(entry)
+    }
+
+    /// Where an entry stands, for whom it is about.
+    pub(crate) fn receipt(&self, place: &Place) -> v1::Receipt {
+        v1::Receipt {
+            log_origin: self.log_origin.clone(),
+            index: place.index,
+            leaf_hash: place.leaf_hash.to_vec(),
+        }
     }
 
     /// An entry about an order, with all that was found out about it.

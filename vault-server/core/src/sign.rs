@@ -2,7 +2,6 @@
 
 use prost::Message;
 use ring::rand::SecureRandom;
-use sha2::{Digest, Sha256};
 use vault_audit::EntryKind;
 use vault_ipc::SignCall;
 use vault_ipc::proto::v1;
@@ -12,7 +11,6 @@ use vault_venue::Moment;
 use crate::authorize::{Facts, Permit};
 use crate::credential::open_credential;
 use crate::error::VaultError;
-use crate::history;
 use crate::journal::Channel;
 use crate::order::{Asked, Order, limits_left, model_request, notional, wire_headers};
 use crate::vault::Vault;
@@ -159,12 +157,8 @@ impl Vault {
         signed: SignedRequest,
         nonce: Option<u64>,
     ) -> Result<(), VaultError> {
-        let mut entry = self.order_entry(EntryKind::Sign, asked, Some(order), facts);
-        entry.nonce = nonce.map(|nonce| nonce.to_string());
-        entry.sig_sha256 = Some(Sha256::digest(&signed.signature).into());
+        let entry = self.signed_entry(EntryKind::Sign, asked, order, facts, &signed, nonce)?;
         let cost = facts.cost.as_ref().ok_or(VaultError::Internal("a signature has no cost"))?;
-        let reading = facts.reading.as_ref().ok_or(VaultError::Internal("nothing was read"))?;
-        history::write(&mut entry, reading, cost, asked.clock);
         let place = match self.journal.record(entry) {
             Ok(place) => place,
             // Too many legs for one entry: what cannot be logged is not released.
@@ -181,11 +175,7 @@ impl Vault {
         let response = v1::SignResponse {
             request: Some(wire_signed(signed)),
             usable_for_ms,
-            receipt: Some(v1::Receipt {
-                log_origin: self.log_origin.clone(),
-                index: place.index,
-                leaf_hash: place.leaf_hash.to_vec(),
-            }),
+            receipt: Some(self.receipt(&place)),
             seq: place.seq,
             notional_usd: notional(cost),
             limits_left: limits_left(cost),
