@@ -1,15 +1,14 @@
 //! What is known of markets when a request is judged: approved instruments and reference prices.
 
-use std::collections::HashMap;
-
+use rustc_hash::FxHashMap;
 use vault_model::{Instrument, Money, Pair, Product};
 
 /// Instruments that admins approved, and the prices that are fresh now.
 #[derive(Clone, Debug, Default)]
 pub struct Market {
     /// By venue, then symbol.
-    instruments: HashMap<String, HashMap<String, Vec<Instrument>>>,
-    prices: HashMap<Pair, Money>,
+    instruments: FxHashMap<String, FxHashMap<String, Vec<Instrument>>>,
+    prices: FxHashMap<Pair, Money>,
 }
 
 impl Market {

@@ -1,8 +1,9 @@
 //! Scopes compiled for judging.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::BTreeSet;
 
 use ipnet::IpNet;
+use rustc_hash::{FxHashMap, FxHashSet};
 use vault_model::{Asset, Class, MarginMode, Mode, Money, Name, OrderType, Product, TimeInForce};
 
 use crate::document::{
@@ -15,9 +16,9 @@ use crate::lattice::forbids_logons;
 /// A scope, compiled. See [`ScopeDocument`] for what it means.
 #[derive(Clone, Debug)]
 pub struct Scope {
-    pub(crate) credentials: HashSet<Name>,
+    pub(crate) credentials: FxHashSet<Name>,
     pub(crate) classes: Vec<Class>,
-    pub(crate) operations: HashSet<String>,
+    pub(crate) operations: FxHashSet<String>,
     pub(crate) modes: Vec<Mode>,
     pub(crate) allowed_networks: Vec<IpNet>,
     pub(crate) denied_networks: Vec<IpNet>,
@@ -34,13 +35,13 @@ pub struct Scope {
     pub(crate) forbids_logons: bool,
     /// Absent: every product.
     products: Option<Vec<Product>>,
-    symbols: HashMap<Name, Words>,
+    symbols: FxHashMap<Name, Words>,
 }
 
 #[derive(Clone, Debug)]
 enum Words {
     Every,
-    Only(HashSet<String>),
+    Only(FxHashSet<String>),
 }
 
 /// What every order must be like. What is absent is not restricted.
@@ -50,7 +51,7 @@ pub(crate) struct Orders {
     pub time_in_force: Option<BTreeSet<TimeInForce>>,
     pub reduce_only: bool,
     pub post_only: bool,
-    pub max_quantity: Option<HashMap<Name, HashMap<String, Money>>>,
+    pub max_quantity: Option<FxHashMap<Name, FxHashMap<String, Money>>>,
     pub max_notional: Option<Money>,
     pub price_band: Option<Money>,
     pub max_leverage: Option<Money>,
@@ -96,8 +97,8 @@ impl Cumulative {
 /// Where value may go, by venue and asset.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Withdrawal {
-    addresses: HashMap<Name, HashMap<String, HashSet<String>>>,
-    per_day: HashMap<Name, HashMap<String, Money>>,
+    addresses: FxHashMap<Name, FxHashMap<String, FxHashSet<String>>>,
+    per_day: FxHashMap<Name, FxHashMap<String, Money>>,
 }
 
 impl Withdrawal {

@@ -4,8 +4,7 @@
 //! limit is turned into the quote asset instead, at the lowest of the reference price and what the
 //! order states.
 
-use std::collections::HashMap;
-
+use rustc_hash::FxHashMap;
 use vault_model::{Leg, Member, Money, Name, SizeUnit};
 
 use super::order::orders;
@@ -36,7 +35,7 @@ pub(crate) fn judge(
 /// Whether an order is within the limit of its symbol.
 fn fits(
     question: &Question<'_>,
-    limits: &HashMap<Name, HashMap<String, Money>>,
+    limits: &FxHashMap<Name, FxHashMap<String, Money>>,
     leg: &Leg,
     look: &Look<'_>,
 ) -> Result<bool, Unpriced> {
