@@ -44,8 +44,17 @@ SIZE_UNITS = {"base", "quote", "unknown"}
 RESPONSE_KEYS = {"order_id", "error_code", "source"}
 HEAD_KEYS = {
     "response", "title", "environments", "signature", "rights", "defaults", "order_type", "tif", "margin_mode", "product", "size",
+    "answer", "check", "cancel_all",
 }
-PART_KEYS = {"format", "venue", "sources", "shape", "operation"}
+ANSWER_KEYS = {"at", "ok", "silent", "not_permitted", "source"}
+CHECK_KEYS = {
+    "method", "path", "environments", "key_types", "manage", "withdraw", "transfer", "flags", "optional", "lists", "separator",
+    "present", "words", "read_only", "ip", "expires", "nonce_window", "source",
+}
+CANCEL_ALL_KEYS = {"name", "source", "environments", "right", "by_symbol_only", "rounds", "look", "cancel"}
+LOOK_KEYS = {"method", "path", "query", "one_query", "symbol", "id", "page"}
+CANCEL_KEYS = {"method", "path", "query", "body", "one_body", "item", "items_max", "count"}
+PART_KEYS = {"format", "venue", "sources", "shape", "operation", "socket", "channel"}
 SIGNATURE_KEYS = {
     "scheme", "binds", "joined", "window", "usable_ms", "source", "needs_passphrase", "nonce", "key_types",
     "client_order_id_reuse", "client_order_id_source", "reserved", "caller_headers", "variant",
@@ -54,8 +63,10 @@ VARIANT_KEYS = {"key_types", "binds", "usable_ms", "source"}
 ENVIRONMENT_KEYS = {"hosts", "ws_hosts", "headers", "routes", "ws_routes"}
 OPERATION_KEYS = {
     "method", "path", "class", "source", "right", "product", "margin_mode", "amends", "binds", "domain", "signed", "rpc",
-    "params_in", "body", "array", "items_max", "shape", "tag", "note", "sensitive", "ws",
+    "params_in", "body", "array", "items_max", "shape", "tag", "note", "sensitive", "ws", "held", "kept", "handle",
 }
+SOCKET_KEYS = {"kind", "environments", "hosts", "paths", "queries", "public_channels", "source"}
+SOCKET_KINDS = {"listen", "private", "public", "rpc"}
 SHAPE_KEYS = {"source", "include", "params", "one_of", "only_one"}
 PARAM_KEYS = {
     "name", "type", "required", "role", "values", "max", "items", "items_max", "of", "legs", "const",
@@ -77,7 +88,7 @@ def read(catalogs, venue, find):
     files = sorted(folder.glob("*.toml")) if folder.is_dir() else [catalogs / f"{venue}.toml"]
     if folder.is_dir() and (catalogs / f"{venue}.toml").exists():
         find("is a file and a folder")
-    whole = {"sources": {}, "shape": {}, "operation": [], "order_type": [], "tif": []}
+    whole = {"sources": {}, "shape": {}, "operation": [], "socket": [], "channel": [], "order_type": [], "tif": []}
     whole |= {"margin_mode": [], "product": [], "size": []}
     heads = 0
     for file in files:
@@ -99,7 +110,8 @@ def read(catalogs, venue, find):
             if name in whole["shape"]:
                 find(f"{file.name}: shape.{name} is there twice")
             whole["shape"][name] = shape
-        whole["operation"] += part.get("operation", [])
+        for table in ("operation", "socket", "channel"):
+            whole[table] += part.get(table, [])
     if heads != 1:
         find(f"{heads} parts have a signature")
         whole.setdefault("signature", {})
@@ -292,6 +304,8 @@ def check_operations(catalog, rows, find):
             find(f"{at}: path is not canonical")
         if op.get("ws") and op["class"] != "logon":
             find(f"{at}: ws is for log-ons")
+        if any(key in op for key in ("held", "kept", "handle")) and op["class"] != "logon":
+            find(f"{at}: held, kept and handle are for log-ons")
         if op.get("rpc") and (op["method"] != "WS" or op.get("ws")):
             find(f"{at}: a request over a WebSocket API has the method WS and no ws")
         if op.get("signed") is False and op.get("right"):
@@ -310,7 +324,7 @@ def check_operations(catalog, rows, find):
                 find(f"{at}: shape {op['shape']} does not exist")
             elif op["class"] not in ("read", "public") and shape.get("source") in (None, "unverified"):
                 find(f"{at}: a write whose shape {op['shape']} has no source")
-    used = {op.get("shape") for op in operations.values()}
+    used = {op.get("shape") for op in [*operations.values(), *catalog.get("channel", [])]}
     used |= {p["items"] for shape in shapes.values() for p in shape.get("params", []) if "items" in p}
     used |= {other for shape in shapes.values() for other in shape.get("include", [])}
     for name in set(shapes) - used:
@@ -334,10 +348,89 @@ def check_operations(catalog, rows, find):
             find(f"{' '.join(key)}: not in the endpoint list, and no other source than ccxt")
 
 
+def check_sockets(catalog, find):
+    """WebSockets and their channels: keys, kinds, sources, and a socket for every channel."""
+    sources = catalog["sources"]
+    paths = {path for socket in catalog["socket"] for path in socket["paths"]}
+    for socket in catalog["socket"]:
+        at = f"socket {' '.join(socket['paths'])}"
+        for key in set(socket) - SOCKET_KEYS:
+            find(f"{at}: unknown key {key}")
+        if socket["kind"] not in SOCKET_KINDS:
+            find(f"{at}: unknown kind {socket['kind']}")
+        if set(socket["environments"]) - {"live", "demo"}:
+            find(f"{at}: unknown environment")
+        if socket["source"] not in sources:
+            find(f"{at}: source {socket['source']} is not in [sources]")
+    for channel in catalog["channel"]:
+        at = f"channel {channel['path']}"
+        for key in set(channel) - OPERATION_KEYS:
+            find(f"{at}: unknown key {key}")
+        if channel["method"] != "SUBSCRIBE" or channel["class"] != "read" or "shape" not in channel:
+            find(f"{at}: is no SUBSCRIBE of class read with a shape")
+        if channel["source"] not in sources:
+            find(f"{at}: source {channel['source']} is not in [sources]")
+        if channel["path"].rsplit("/", 1)[0] not in paths:
+            find(f"{at}: no socket has it")
+
+
+def check_own(catalog, find):
+    """What the vault asks of its own accord: keys, pointers, rights, and that its operations are reads and cancels."""
+    classes = {(op["method"], op["path"]): op["class"] for op in catalog["operation"]}
+    rights = catalog.get("rights", {}).get("names", [])
+
+    def keys(at, table, known):
+        for key in set(table) - known:
+            find(f"{at}: unknown key {key}")
+
+    def pointers(at, texts):
+        for text in texts:
+            if not re.fullmatch(r"(/([A-Za-z0-9_-]+|[*]))+", text) or text.count("*") > 1:
+                find(f"{at}: {text} is no JSON pointer with at most one *")
+
+    def operation(at, ask, wanted):
+        if classes.get((ask["method"], ask["path"])) != wanted:
+            find(f"{at}: {ask['method']} {ask['path']} is no operation of class {wanted}")
+
+    def known_rights(at, names):
+        for name in set(names) - set(rights):
+            find(f"{at}: right {name} is not in rights")
+
+    answer = catalog.get("answer", {})
+    keys("answer", answer, ANSWER_KEYS)
+    pointers("answer", [answer[key] for key in ("at",) if key in answer])
+    check = catalog.get("check")
+    if check is not None:
+        keys("check", check, CHECK_KEYS)
+        operation("check", check, "read")
+        flags = check.get("flags", {})
+        places = [check[key]["at"] for key in ("read_only", "ip", "expires") if key in check]
+        places += [check[key] for key in ("present", "nonce_window") if key in check]
+        pointers("check", [*places, *flags.values(), *check.get("lists", [])])
+        named = [*check["withdraw"], *check["transfer"], *flags, *check.get("optional", [])]
+        known_rights("check", [*named, *check.get("words", {}).values()])
+    for rule in catalog.get("cancel_all", []):
+        at = f"cancel_all {rule['name']}"
+        keys(at, rule, CANCEL_ALL_KEYS)
+        known_rights(at, many(rule.get("right", [])))
+        cancel = rule["cancel"]
+        keys(at, cancel, CANCEL_KEYS)
+        operation(at, cancel, "cancel")
+        pointers(at, [cancel[key] for key in ("count",) if key in cancel])
+        if "look" in rule:
+            keys(at, rule["look"], LOOK_KEYS)
+            operation(at, rule["look"], "read")
+            pointers(at, [rule["look"][key] for key in ("symbol", "id") if key in rule["look"]])
+        text = cancel.get("query", "") + cancel.get("body", "") + cancel.get("item", "")
+        for place in ("symbol", "id"):
+            if f"{{{place}}}" in text and place not in rule.get("look", {}):
+                find(f"{at}: the cancel names what the look does not report")
+
+
 def check_sources(catalog, find):
     """Every source outside the operations is a key of [sources]; none is left unused."""
     sources = catalog["sources"]
-    used = {op.get("source") for op in catalog.get("operation", [])}
+    used = {one.get("source") for table in ("operation", "socket", "channel") for one in catalog.get(table, [])}
     cited = [("signature", catalog["signature"].get("source"))]
     if "client_order_id_source" in catalog["signature"]:
         cited.append(("signature.client_order_id", catalog["signature"]["client_order_id_source"]))
@@ -345,6 +438,10 @@ def check_sources(catalog, find):
         cited.append(("response", catalog["response"].get("source")))
     for variant in catalog["signature"].get("variant", []):
         cited.append(("signature.variant", variant.get("source")))
+    for table in ("answer", "check"):
+        if table in catalog:
+            cited.append((table, catalog[table].get("source")))
+    cited += [(f"cancel_all {rule['name']}", rule.get("source")) for rule in catalog.get("cancel_all", [])]
     if "rights" in catalog:
         cited.append(("rights", catalog["rights"].get("source")))
     cited += [(f"shape.{name}", shape.get("source")) for name, shape in catalog.get("shape", {}).items()]
@@ -375,6 +472,8 @@ def main(arguments):
         check_shapes(catalog, problems.append)
         check_rules(catalog, problems.append)
         check_operations(catalog, rows, problems.append)
+        check_sockets(catalog, problems.append)
+        check_own(catalog, problems.append)
         for problem in sorted(problems):
             print(f"{venue}: {problem}")
         findings += len(problems)

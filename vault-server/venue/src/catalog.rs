@@ -8,10 +8,12 @@ mod head;
 mod index;
 mod intake;
 mod load;
+mod own;
 mod param;
 mod raw;
 mod set;
 mod shapes;
+mod socket;
 mod table;
 
 use std::collections::BTreeMap;
@@ -24,8 +26,11 @@ use vault_model::{Class, Environment, Intent, MarginMode, OrderType, Product, Ti
 pub(crate) use intake::{BodyForms, Intake, Location};
 pub use load::Part;
 pub(crate) use load::venue_of;
+pub(crate) use own::{AnswerRule, Ask, CancelRule, CheckRule, LookRule, Own, Parameters, TimeForm};
 pub(crate) use param::{Implied, Items, Kind, Param, Role, Shape};
 pub(crate) use set::Set;
+pub use socket::SocketKind;
+pub(crate) use socket::{Address, SocketRule, is_handle, is_stream};
 pub(crate) use table::Table;
 
 use crate::glob::Glob;
@@ -77,6 +82,10 @@ pub struct Catalog {
     pub rights: Vec<String>,
     /// All operations, sorted by name.
     pub operations: Vec<Operation>,
+    /// What can be subscribed to on WebSockets, sorted by name. No signature is for any of it.
+    pub channels: Vec<Operation>,
+    pub(crate) sockets: Vec<SocketRule>,
+    pub(crate) own: Own,
     pub(crate) shapes: Vec<Shape>,
     pub(crate) products: Vec<ProductRule>,
     pub(crate) sizes: Vec<SizeRule>,
@@ -260,6 +269,14 @@ pub struct Operation {
     pub rpc: bool,
     /// Whether it takes a signature. The API key alone opens one that does not.
     pub signed: bool,
+    /// Where its answer has a capability that the vault keeps if it sends the request: a JSON
+    /// pointer.
+    pub held: Option<String>,
+    /// Whether what it opens stays with the vault if the vault sends it: a capability that is
+    /// [`held`](Self::held), or a WebSocket that bot and venue have through the vault only.
+    pub kept: bool,
+    /// Its parameter with a capability, of which the bot has a handle.
+    pub handle: Option<String>,
     /// From `endpoint-classes.json`.
     pub tag: Option<String>,
     /// From `endpoint-classes.json`.
@@ -367,9 +384,20 @@ impl Catalog {
         self.table.named(&self.operations, method, path)
     }
 
+    /// The channel of this name, such as `SUBSCRIBE /ws/v5/private/orders`.
+    pub fn channel(&self, name: &str) -> Option<&Operation> {
+        let at = self.channels.binary_search_by(|channel| (*channel.name).cmp(name)).ok()?;
+        self.channels.get(at)
+    }
+
     /// The hosts of an environment; absent when the venue has no such environment.
     pub fn hosts(&self, environment: Environment) -> Option<&Hosts> {
         self.environments.get(&environment)
+    }
+
+    /// The hosts of all WebSockets, with a port where that is not 443; some several times.
+    pub fn socket_hosts(&self) -> impl Iterator<Item = &str> {
+        self.sockets.iter().flat_map(SocketRule::hosts).map(String::as_str)
     }
 
     /// Whether a header selects one of the environments.

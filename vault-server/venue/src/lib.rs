@@ -6,6 +6,7 @@
 //! catalogue, and out comes what it means, together with every other operation that its signature
 //! would authorise. Only then is it signed ([`Venue::sign`]).
 
+mod cancel_all;
 mod catalog;
 mod closure;
 mod content;
@@ -16,23 +17,30 @@ mod json;
 mod key;
 pub mod listing;
 mod member;
+mod own;
 mod placeholder;
 mod plain;
 mod read;
 mod registry;
+mod rights;
 mod scheme;
 mod shape;
+mod socket;
 mod value;
 mod venue;
 
+pub use cancel_all::Step;
 pub use catalog::{
     Binds, Catalog, CatalogError, Facts, Hosts, Joined, Operation, Part, ResponseFacts, Reuse,
-    Signature, Window,
+    Signature, SocketKind, Window,
 };
 pub use error::{ReadError, VenueError};
 pub use key::KeyType;
+pub use own::{Answer, OwnRequest, Reported};
 pub use placeholder::{PLACEHOLDER, Placeholders, Undressed};
 pub use read::{BODY_BYTES_MAX, Standing};
 pub use registry::{Registry, VENUES};
+pub use rights::{Finding, Findings, KeyFacts, Severity};
 pub use scheme::{SCHEMES, Scheme, WireRequest};
+pub use socket::{Message, MessageId, Opening, Socket, StreamRequest};
 pub use venue::{Key, Moment, Venue};

@@ -116,6 +116,16 @@ fn take_off(catalog: &Catalog, places: &Placeholders, request: &mut VenueRequest
     request.body = body.into_bytes();
 }
 
+/// The values of a parameter in the query or in the form of a request, as written.
+pub(crate) fn values_of<'r>(request: &'r VenueRequest, name: &str) -> Vec<&'r str> {
+    let body = form::of(&request.body);
+    form::pairs(&request.query)
+        .chain(body.into_iter().flat_map(form::pairs))
+        .filter(|(known, _)| *known == name)
+        .map(|(_, value)| value)
+        .collect()
+}
+
 /// The one credential that a request names.
 struct Found(Option<String>);
 
@@ -131,7 +141,7 @@ impl Found {
 }
 
 /// The name in a placeholder. Anything else may be a real key, of a bot that still holds a secret.
-fn name_of(text: &str) -> Result<&str, ReadError> {
+pub(crate) fn name_of(text: &str) -> Result<&str, ReadError> {
     let encoded = || {
         let (head, rest) = text.split_at_checked(ENCODED.len())?;
         head.eq_ignore_ascii_case(ENCODED).then_some(rest)

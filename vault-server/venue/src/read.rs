@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use vault_model::{Environment, Reading, VenueRequest};
+use vault_model::{Environment, Member, Reading, VenueRequest};
 
 use crate::catalog::{Catalog, Joined, Location, Operation, Shape, Signature};
 use crate::closure;
@@ -57,6 +57,41 @@ pub(crate) fn read(
     request: &VenueRequest,
     standing: &Standing<'_>,
 ) -> Result<Reading, ReadError> {
+    let (number, stated, written) = stated(catalog, request, standing)?;
+    let closure = closure::closure(catalog, number, &stated, &written, request, standing);
+    Ok(reading(venue, catalog, stated, closure))
+}
+
+/// As [`read`], for a request whose signature nobody gets but the venue: its closure is the stated
+/// operation alone.
+pub(crate) fn read_alone(
+    venue: &'static str,
+    catalog: &Catalog,
+    request: &VenueRequest,
+    standing: &Standing<'_>,
+) -> Result<Reading, ReadError> {
+    let (_, stated, _) = stated(catalog, request, standing)?;
+    let closure = vec![stated.clone()];
+    Ok(reading(venue, catalog, stated, closure))
+}
+
+fn reading(
+    venue: &'static str,
+    catalog: &Catalog,
+    stated: Member,
+    closure: Vec<Member>,
+) -> Reading {
+    let closure_hash = closure::hash(&closure);
+    Reading { venue, closure_hash, stated, closure, catalog_hash: catalog.hash }
+}
+
+/// The stated operation: its place among the operations, what it says, and its parameters as they
+/// were written.
+fn stated<'r>(
+    catalog: &Catalog,
+    request: &'r VenueRequest,
+    standing: &Standing<'_>,
+) -> Result<(usize, Member, Content<'r>), ReadError> {
     let (number, operation) = outer_parts(catalog, request, standing)?;
     if !standing.opens(operation) {
         return Err(ReadError::RightNotHeld);
@@ -65,14 +100,7 @@ pub(crate) fn read(
     let written = parameters(catalog, operation, shape, request)?;
     let seen = seen(catalog, operation, shape, &written)?;
     let stated = member::read(catalog, operation, &seen)?;
-    let closure = closure::closure(catalog, number, &stated, &written, request, standing);
-    Ok(Reading {
-        venue,
-        closure_hash: closure::hash(&closure),
-        stated,
-        closure,
-        catalog_hash: catalog.hash,
-    })
+    Ok((number, stated, written))
 }
 
 /// Checks method, path, scheme, host and headers; returns the operation that is stated, and its place
@@ -215,7 +243,7 @@ fn is_window(value: &Value<'_>, max_ms: u64) -> bool {
     is_number && text.parse::<u64>().is_ok_and(|ms| (1..=max_ms).contains(&ms))
 }
 
-fn misfit(misfit: Misfit<'_>) -> ReadError {
+pub(crate) fn misfit(misfit: Misfit<'_>) -> ReadError {
     match misfit {
         Misfit::Missing(names) => ReadError::ParameterMissing(names.join(" or ")),
         Misfit::Refused(name) => ReadError::ParameterRefused(name.to_owned()),

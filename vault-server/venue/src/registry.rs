@@ -6,6 +6,8 @@ use rustc_hash::FxHashMap;
 use vault_model::Environment;
 
 use crate::catalog::{self, CatalogError, Part};
+use crate::error::ReadError;
+use crate::socket::{self, Socket};
 use crate::venue::Venue;
 
 macro_rules! part {
@@ -31,6 +33,7 @@ pub const VENUES: &[(&str, &[Part<'static>])] = &[
             part!("binance/papi_reads.toml"),
             part!("binance/portfolio.toml"),
             part!("binance/prediction.toml"),
+            part!("binance/socket.toml"),
             part!("binance/spot.toml"),
             part!("binance/staking.toml"),
             part!("binance/stocks.toml"),
@@ -57,6 +60,7 @@ pub const VENUES: &[(&str, &[Part<'static>])] = &[
             part!("bybit/p2p.toml"),
             part!("bybit/position.toml"),
             part!("bybit/rfq.toml"),
+            part!("bybit/socket.toml"),
             part!("bybit/spread.toml"),
             part!("bybit/strategy.toml"),
             part!("bybit/user.toml"),
@@ -111,7 +115,10 @@ impl Registry {
             venues.insert(name, Venue::load(name, &parts)?);
         }
         match added.into_iter().next() {
-            None => Ok(Self { hosts: hosts(&venues)?, venues }),
+            None => {
+                check_socket_hosts(&venues)?;
+                Ok(Self { hosts: hosts(&venues)?, venues })
+            }
             Some((venue, parts)) => Err(CatalogError::Inconsistent {
                 file: parts.first().map_or_else(String::new, |part| part.file.to_owned()),
                 what: format!("this build knows no venue {venue}"),
@@ -131,10 +138,39 @@ impl Registry {
         Some((self.venue(name)?, environments.clone()))
     }
 
+    /// The WebSocket of a venue at an address, as catalogues write it: the host in lower case, with a
+    /// port where that is not 443, the query without its question mark.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError::HostUnknown`] for a host that is no venue's, [`ReadError::OperationUnknown`] for a
+    /// path and [`ReadError::QueryNotAllowed`] for a query that the host does not serve here.
+    pub fn socket(&self, host: &str, path: &str, query: &str) -> Result<Socket, ReadError> {
+        let found = self.venues.values().find_map(|venue| socket::find(venue, host, path, query));
+        found.unwrap_or(Err(ReadError::HostUnknown))
+    }
+
     /// All names, sorted.
     pub fn names(&self) -> impl Iterator<Item = &'static str> {
         self.venues.keys().copied()
     }
+}
+
+/// A host of WebSockets is one venue's, as a REST host is.
+fn check_socket_hosts(venues: &BTreeMap<&'static str, Venue>) -> Result<(), CatalogError> {
+    let mut owners: BTreeMap<&str, &'static str> = BTreeMap::new();
+    for (&name, venue) in venues {
+        for host in venue.catalog.sockets.iter().flat_map(|rule| rule.hosts()) {
+            let owner = owners.entry(host).or_insert(name);
+            if *owner != name {
+                return Err(CatalogError::Inconsistent {
+                    file: name.to_owned(),
+                    what: format!("host {host} is {owner}'s"),
+                });
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Whose each REST host is. A host of two venues would be a guess which of them is meant.

@@ -238,7 +238,7 @@ fn header(name: &str, value: impl Into<String>) -> (String, String) {
 }
 
 /// A JSON string of a text without control characters: only quote and backslash need an escape.
-fn json_string(text: &str) -> String {
+pub(crate) fn json_string(text: &str) -> String {
     let mut quoted = String::with_capacity(2 * text.len() + 2);
     quoted.push('"');
     for c in text.chars() {

@@ -1,15 +1,19 @@
 //! A venue: its catalogue and its signing scheme.
 
 use vault_model::{
-    Class, Environment, Reading, SecretBytes, SignedRequest, Timestamp, VenueRequest,
+    Class, Environment, Mode, Reading, SecretBytes, SignedRequest, Timestamp, VenueRequest,
 };
 
+use crate::cancel_all::{self, Step};
 use crate::catalog::{Catalog, CatalogError, Operation, Part, ResponseFacts, Reuse};
 use crate::error::{ReadError, VenueError};
 use crate::key::KeyType;
+use crate::own::{Answer, OwnRequest};
 use crate::placeholder::{self, Undressed};
 use crate::read::{self, Standing};
+use crate::rights::{self, Finding, Findings, KeyFacts};
 use crate::scheme::{self, Scheme};
+use crate::socket::{self, Message, MessageId, Socket};
 
 /// An API key, unwrapped for one signature.
 #[derive(Clone, Copy, Debug)]
@@ -115,6 +119,84 @@ impl Venue {
         &self.catalog.rights
     }
 
+    /// The requests that ask the venue what a key of this type may do; none where it cannot be
+    /// asked.
+    pub fn check(&self, environment: Environment, key_type: KeyType) -> Vec<OwnRequest> {
+        rights::check(&self.catalog, environment, key_type).into_iter().collect()
+    }
+
+    /// What the answers to [`check`](Self::check), in its order, say of the key.
+    ///
+    /// # Errors
+    ///
+    /// A code, for [`check_not_possible`](Self::check_not_possible): `CHECK_NOT_POSSIBLE`,
+    /// `NO_ANSWER`, `NOT_PERMITTED`, `VENUE_REFUSED`, `ANSWER_CUT`, `ANSWER_UNREADABLE`.
+    pub fn key_facts(&self, answers: &[Answer]) -> Result<KeyFacts, &'static str> {
+        rights::facts(&self.catalog, answers.first().ok_or("CHECK_NOT_POSSIBLE")?)
+    }
+
+    /// What is wrong with a key: holds what the venue says against the rights that are stated of
+    /// it. Absent: none are stated, and all count as held.
+    pub fn findings(
+        &self,
+        facts: &KeyFacts,
+        stated: Option<&[String]>,
+        now: Timestamp,
+    ) -> Findings {
+        rights::findings(&self.catalog, facts, stated, now)
+    }
+
+    /// The finding that the venue could not be asked, or not understood, with the code of why.
+    pub fn check_not_possible(&self, problem: &str) -> Finding {
+        rights::not_possible(&self.catalog, problem)
+    }
+
+    /// The first requests of cancelling all open orders that a key with these rights (absent: any)
+    /// can have: looks, and cancels where the venue cancels all without a look. With a symbol, in
+    /// the venue's own spelling: of that one alone.
+    ///
+    /// # Errors
+    ///
+    /// A code: `CANCEL_ALL_NOT_POSSIBLE`, `SYMBOL_ALONE_NOT_POSSIBLE`, `SYMBOL_NOT_PLAIN`,
+    /// `SYMBOL_UNKNOWN`.
+    pub fn looks(
+        &self,
+        environment: Environment,
+        rights: Option<&[String]>,
+        symbol: Option<&str>,
+    ) -> Result<Vec<OwnRequest>, &'static str> {
+        cancel_all::looks(self.name, &self.catalog, environment, rights, symbol)
+    }
+
+    /// What the answer to a look makes necessary. After the cancels the same look is sent again,
+    /// until it shows nothing, at most [`OwnRequest::rounds`] times.
+    ///
+    /// # Errors
+    ///
+    /// A code: `NO_ANSWER`, `NOT_PERMITTED` (a key that may not look there: nothing to cancel with
+    /// it), `VENUE_REFUSED`, `NO_LOOK`.
+    pub fn cancels(
+        &self,
+        environment: Environment,
+        look: &OwnRequest,
+        answer: &Answer,
+    ) -> Result<Step, &'static str> {
+        cancel_all::cancels(self.name, &self.catalog, environment, look, answer)
+    }
+
+    /// What the answer to a cancel says: how many orders it has cancelled, where the venue tells.
+    ///
+    /// # Errors
+    ///
+    /// A code: `NO_ANSWER`, `NOT_PERMITTED`, `VENUE_REFUSED`.
+    pub fn cancelled(
+        &self,
+        cancel: &OwnRequest,
+        answer: &Answer,
+    ) -> Result<Option<u32>, &'static str> {
+        cancel_all::cancelled(&self.catalog, cancel, answer)
+    }
+
     /// Whether it has this environment.
     pub fn has_environment(&self, environment: Environment) -> bool {
         self.catalog.hosts(environment).is_some()
@@ -132,6 +214,64 @@ impl Venue {
         standing: &Standing<'_>,
     ) -> Result<Reading, ReadError> {
         read::read(self.name, &self.catalog, request, standing)
+    }
+
+    /// As [`read`](Self::read), in the way in which the request is to reach the venue. The signature of
+    /// what the vault itself sends reaches nobody else: the closure is the stated operation alone. A
+    /// capability in its answer stays with the vault ([`Operation::kept`]): the operation is of class
+    /// `read` then.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`read`](Self::read).
+    pub fn read_in(
+        &self,
+        mode: Mode,
+        request: &VenueRequest,
+        standing: &Standing<'_>,
+    ) -> Result<Reading, ReadError> {
+        if mode == Mode::Sign {
+            return self.read(request, standing);
+        }
+        let mut reading = read::read_alone(self.name, &self.catalog, request, standing)?;
+        let stated = self.catalog.operation(&request.method, &request.path);
+        if stated.is_some_and(|operation| operation.kept) {
+            let Reading { stated, closure, .. } = &mut reading;
+            for member in closure.iter_mut().filter(|member| member.operation == stated.operation) {
+                member.class = Class::Read;
+            }
+            stated.class = Class::Read;
+        }
+        Ok(reading)
+    }
+
+    /// Where the answer to a request has a capability that the vault keeps: a JSON pointer.
+    pub fn hold(&self, request: &VenueRequest) -> Option<&str> {
+        self.catalog.operation(&request.method, &request.path)?.held.as_deref()
+    }
+
+    /// The handles in the parameters of a request. What does not look like one is there too: it is
+    /// for the reader to refuse, or for whoever keeps handles.
+    pub fn handles_in<'r>(&self, request: &'r VenueRequest) -> Vec<&'r str> {
+        let operation = self.catalog.operation(&request.method, &request.path);
+        let Some(name) = operation.and_then(|operation| operation.handle.as_deref()) else {
+            return Vec::new();
+        };
+        placeholder::values_of(request, name)
+    }
+
+    /// Reads a message of a bot on a WebSocket.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`] for whatever is not plain, not known or not complete: it goes nowhere.
+    pub fn read_message(&self, socket: &Socket, text: &str) -> Result<Message, ReadError> {
+        socket::read(self, socket, text)
+    }
+
+    /// The id of a message that was refused, for the answer to it; absent where none can be told.
+    pub fn message_id(&self, text: &str) -> Option<MessageId> {
+        socket::message_id(self, text)
     }
 
     /// Takes off what the sender's library added in place of what the vault makes: the placeholder

@@ -8,12 +8,13 @@ use vault_model::{Class, Intent};
 
 use super::alike;
 use super::binding::{self, Binding};
-use super::head::{Head, binds};
+use super::head::{self, Head, binds};
 use super::raw::{self, BodyForm, OneOrMany, ParamsIn};
 use super::shapes::{ITEMS_MAX, Shapes};
 use super::table::{Names, Table};
 use super::{
-    Binds, BodyForms, Catalog, Intake, Items, Kind, Location, Operation, Role, Shape, When,
+    Binds, BodyForms, Catalog, Intake, Items, Kind, Location, Operation, Own, Role, Shape, SocketRule,
+    When,
 };
 use crate::member;
 use crate::plain;
@@ -29,6 +30,37 @@ pub(super) fn cited(sources: &BTreeMap<String, String>, source: &str) -> Result<
     }
 }
 
+/// What a venue's WebSockets are, apart from the operations.
+#[derive(Default)]
+pub(super) struct Sockets {
+    pub channels: Vec<Operation>,
+    pub sockets: Vec<SocketRule>,
+}
+
+impl Sockets {
+    /// Takes one up. No address may be of two: which of them is meant could not be told.
+    pub(super) fn add(&mut self, raw: &raw::Socket) -> Result<(), String> {
+        let rule = SocketRule::new(raw)?;
+        if self.sockets.iter().any(|known| known.meets(&rule)) {
+            return Err("another one has this address".to_owned());
+        }
+        self.sockets.push(rule);
+        Ok(())
+    }
+
+    /// Takes up what can be subscribed to.
+    pub(super) fn add_channel(&mut self, channel: Operation) -> Result<(), String> {
+        if channel.method != "SUBSCRIBE" || channel.class != Class::Read || channel.shape.is_none() {
+            return Err("a channel is a SUBSCRIBE of class read with a shape".to_owned());
+        }
+        if self.channels.iter().any(|known| known.name == channel.name) {
+            return Err("stated twice".to_owned());
+        }
+        self.channels.push(channel);
+        Ok(())
+    }
+}
+
 /// Puts everything together.
 pub(super) fn catalog(
     name: &str,
@@ -37,7 +69,10 @@ pub(super) fn catalog(
     head: Head,
     shapes: Shapes,
     mut operations: Vec<Operation>,
+    sockets: Sockets,
 ) -> Result<Catalog, String> {
+    let Sockets { mut channels, sockets } = sockets;
+    channels.sort_by(|one, other| one.name.cmp(&other.name));
     operations.sort_by(|one, other| one.name.cmp(&other.name));
     let mut shapes = shapes.done;
     let mut names = Names::default();
@@ -71,6 +106,9 @@ pub(super) fn catalog(
         response: head.response,
         rights: head.rights,
         operations,
+        channels,
+        sockets,
+        own: Own::default(),
         shapes,
         products: head.products,
         sizes: head.sizes,
@@ -155,6 +193,18 @@ pub(super) fn operation(
             return Err("has parameters, but reads them nowhere".to_owned());
         }
     }
+    let opens = raw.class == Class::Logon;
+    if (raw.held.is_some() || raw.kept || raw.handle.is_some()) && !opens {
+        return Err("held, kept and handle are for log-ons".to_owned());
+    }
+    if raw.held.as_ref().is_some_and(|pointer| !head::is_pointer(pointer)) {
+        return Err("held is no JSON pointer to a member".to_owned());
+    }
+    if let Some(name) = &raw.handle
+        && !shape.is_some_and(|at| has_param(shapes, at, name))
+    {
+        return Err(format!("handle: no parameter {name}"));
+    }
     let names_orders = shape.is_some_and(|at| has_role(shapes, at, Role::OrderId));
     if raw.amends.is_some() && raw.class != Class::Trade {
         return Err("amends is for class trade".to_owned());
@@ -170,6 +220,9 @@ pub(super) fn operation(
         margin_mode: raw.margin_mode,
         amends: raw.class == Class::Trade && raw.amends.unwrap_or(names_orders),
         ws: raw.ws,
+        held: raw.held.clone(),
+        kept: raw.ws || raw.kept || raw.held.is_some(),
+        handle: raw.handle.clone(),
         rpc: raw.rpc,
         signed,
         tag: raw.tag.clone(),
@@ -191,6 +244,10 @@ pub(super) fn operation(
             shape.and_then(|at| shapes.done.get(at)),
         )),
     })
+}
+
+fn has_param(shapes: &Shapes, at: usize, name: &str) -> bool {
+    shapes.done.get(at).is_some_and(|shape| shape.params.iter().any(|param| param.name == name))
 }
 
 /// Whether a parameter of a shape has a role, or one of its legs and what is merged into it.

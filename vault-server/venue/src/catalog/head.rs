@@ -131,7 +131,7 @@ fn response(raw: raw::Response) -> Result<ResponseFacts, String> {
 
 /// Whether a text is a JSON pointer (RFC 6901) that leads somewhere: `/` and a name, as often as
 /// need be, with `~` as `~0` or `~1` alone.
-fn is_pointer(text: &str) -> bool {
+pub(super) fn is_pointer(text: &str) -> bool {
     let is_token = |token: &str| {
         let escapes_fit = token.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
         !token.is_empty() && escapes_fit && token.bytes().all(|b| b.is_ascii_graphic())

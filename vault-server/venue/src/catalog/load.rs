@@ -10,6 +10,7 @@ use super::binding;
 use super::compile;
 use super::head::{self, Head, RawHead};
 use super::shapes::Shapes;
+use super::own::{self, RawOwn};
 use super::{Catalog, CatalogError, raw};
 
 /// A part of a catalogue.
@@ -43,9 +44,14 @@ impl Part<'_> {
     }
 }
 
-/// The venue that a part belongs to.
+/// The venue that an addition belongs to. As hosts stand in the head alone, WebSockets stand in
+/// bundled parts alone: whatever else an addition says, nothing is sent to another host.
 pub(crate) fn venue_of(part: &Part<'_>) -> Result<String, CatalogError> {
-    part.parse().map(|raw| raw.venue)
+    let raw = part.parse()?;
+    match raw.socket.first() {
+        None => Ok(raw.venue),
+        Some(socket) => Err(part.at(socket.span(), "an addition has no [[socket]]".to_owned())),
+    }
 }
 
 pub(super) fn load(name: &str, parts: &[Part<'_>]) -> Result<Catalog, CatalogError> {
@@ -71,6 +77,7 @@ pub(super) fn load(name: &str, parts: &[Part<'_>]) -> Result<Catalog, CatalogErr
             sources.insert(key.clone(), text.clone());
         }
     }
+    let raw_own = take_own(&mut read)?;
     let head = take_head(&mut read)?.ok_or_else(|| broken("no part has a signature".to_owned()))?;
     let head = head::head(head, &sources).map_err(broken)?;
 
@@ -111,7 +118,26 @@ pub(super) fn load(name: &str, parts: &[Part<'_>]) -> Result<Catalog, CatalogErr
             |(part, span)| part.at(span.clone(), what.clone()),
         ));
     }
-    compile::catalog(name, hash(parts), sources, head, shapes, operations).map_err(broken)
+    let mut sockets = compile::Sockets::default();
+    for (part, raw) in &read {
+        for stated in &raw.channel {
+            operation(part, stated, &head, &sources, &shapes).and_then(|channel| {
+                let what = |what| part.at(stated.span(), format!("{}: {what}", stated.get_ref().path));
+                sockets.add_channel(channel).map_err(what)
+            })?;
+        }
+        for stated in &raw.socket {
+            let socket = stated.get_ref();
+            compile::cited(&sources, &socket.source)
+                .and_then(|()| sockets.add(socket))
+                .map_err(|what| part.at(stated.span(), format!("socket: {what}")))?;
+        }
+    }
+    let mut catalog =
+        compile::catalog(name, hash(parts), sources, head, shapes, operations, sockets)
+            .map_err(broken)?;
+    catalog.own = own::own(raw_own, &catalog).map_err(broken)?;
+    Ok(catalog)
 }
 
 fn operation(
@@ -125,6 +151,26 @@ fn operation(
     compile::cited(sources, &raw.source)
         .and_then(|()| compile::operation(raw, head, shapes))
         .map_err(|what| part.at(stated.span(), format!("{} {}: {what}", raw.method, raw.path)))
+}
+
+/// Takes out what the vault asks of its own accord. Only the part with the signature may say it: an
+/// addition could make the vault send what nobody asked for.
+fn take_own(parts: &mut [(&Part<'_>, raw::Part)]) -> Result<RawOwn, CatalogError> {
+    let mut found = RawOwn::default();
+    for (part, raw) in parts {
+        let says_any = raw.answer.is_some() || raw.check.is_some() || !raw.cancel_all.is_empty();
+        if raw.signature.is_some() {
+            found = RawOwn {
+                answer: raw.answer.take(),
+                check: raw.check.take(),
+                cancel_all: std::mem::take(&mut raw.cancel_all),
+            };
+        } else if says_any {
+            let what = "only the part with [signature] may have answer, check and cancel_all";
+            return Err(part.whole(what));
+        }
+    }
+    Ok(found)
 }
 
 /// Takes out what concerns the venue as a whole; exactly one part may say it.

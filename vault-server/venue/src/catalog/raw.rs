@@ -10,6 +10,7 @@ use toml::Spanned;
 use vault_model::{Class, MarginMode, OrderType, Product, TimeInForce};
 
 use super::Role;
+use super::own::{RawAnswer, RawCancelAll, RawCheck};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -26,6 +27,12 @@ pub(super) struct Part {
     pub signature: Option<Signature>,
     #[serde(default)]
     pub response: Option<Response>,
+    #[serde(default)]
+    pub answer: Option<RawAnswer>,
+    #[serde(default)]
+    pub check: Option<RawCheck>,
+    #[serde(default)]
+    pub cancel_all: Vec<RawCancelAll>,
     #[serde(default)]
     pub rights: Option<Rights>,
     #[serde(default)]
@@ -44,6 +51,28 @@ pub(super) struct Part {
     pub shape: BTreeMap<String, Spanned<Shape>>,
     #[serde(default)]
     pub operation: Vec<Spanned<Operation>>,
+    #[serde(default)]
+    pub socket: Vec<Spanned<Socket>>,
+    /// What can be subscribed to on WebSockets with account data; none of it is signed, so none of it
+    /// is among the operations.
+    #[serde(default)]
+    pub channel: Vec<Spanned<Operation>>,
+}
+
+/// WebSockets that the vault serves.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Socket {
+    pub kind: super::SocketKind,
+    pub environments: Vec<vault_model::Environment>,
+    pub hosts: Vec<String>,
+    pub paths: Vec<String>,
+    /// Whole queries; none: it takes no query.
+    #[serde(default)]
+    pub queries: Vec<String>,
+    #[serde(default)]
+    pub public_channels: Vec<String>,
+    pub source: String,
 }
 
 #[derive(Deserialize)]
@@ -337,6 +366,15 @@ pub(super) struct Operation {
     pub sensitive: Option<String>,
     #[serde(default)]
     pub ws: bool,
+    /// Where its answer has a capability: a JSON pointer.
+    #[serde(default)]
+    pub held: Option<String>,
+    /// What it opens or prolongs stays with the vault if the vault sends it.
+    #[serde(default)]
+    pub kept: bool,
+    /// Its parameter with a capability.
+    #[serde(default)]
+    pub handle: Option<String>,
 }
 
 #[derive(Clone, Copy, Deserialize, Eq, PartialEq)]

@@ -1,6 +1,7 @@
 //! The catalogues, the reader and the closure, in one binary: linking is most of the time.
 
 mod attack;
+mod cancel_all;
 mod catalog;
 mod closure;
 mod door;
@@ -11,6 +12,8 @@ mod listing;
 mod neighbour;
 mod place;
 mod read;
+mod rights;
+mod socket;
 mod splits;
 mod text;
 mod value;

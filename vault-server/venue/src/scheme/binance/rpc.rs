@@ -19,10 +19,13 @@ pub(super) struct Rpc<'a> {
 
 impl<'a> Rpc<'a> {
     pub(super) fn read(request: &'a VenueRequest) -> Result<Self, VenueError> {
-        let (socket, method) = request.path.rsplit_once('/').ok_or(VenueError::RequestForm)?;
+        // The path of every socket has two segments; a method may have a slash (`v2/account.balance`).
+        let at = request.path.match_indices('/').nth(2).map(|(at, _)| at);
+        let (socket, method) = request.path.split_at(at.ok_or(VenueError::RequestForm)?);
+        let method = &method[1..];
         // What stands in a message as text has to be text that needs no escape.
         let is_plain =
-            method.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_'));
+            method.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'/'));
         if method.is_empty() || !is_plain || !request.query.is_empty() {
             return Err(VenueError::RequestForm);
         }
