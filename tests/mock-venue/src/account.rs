@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 
 use crate::book::Book;
 use crate::key::{Algorithm, PublicKey};
+use crate::powers::KeyPowers;
 
 /// The venues that the mock plays.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -114,7 +115,7 @@ pub(crate) fn seats(accounts: Vec<Account>) -> Result<Vec<Seat>, &'static str> {
             passphrase,
             demo: account.demo,
             last_nonce: None,
-            book: Book::new(serial),
+            book: Book::new(serial, KeyPowers::trading(account.venue)),
         });
     }
     Ok(seats)

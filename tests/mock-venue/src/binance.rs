@@ -15,6 +15,7 @@
 //! that futures and margin endpoints answer with the codes of spot.
 
 mod endpoint;
+pub(crate) mod stream;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -37,7 +38,14 @@ const AHEAD_US: i128 = 1_000_000;
 /// Source: <https://github.com/binance/binance-connector-python> at
 /// 29da3291083a0781430a7f2b896297c2eec51b15, clients/margin_trading, which sends it without
 /// `is_signed`.
-const KEY_ALONE: &[&str] = &["/sapi/v1/margin/allPairs"];
+///
+/// Listen keys: `sign()` of ccxt 4.5.90 `binance.py`, which sends the key and no signature.
+const KEY_ALONE: &[&str] = &[
+    "/api/v3/userDataStream",
+    "/dapi/v1/listenKey",
+    "/fapi/v1/listenKey",
+    "/sapi/v1/margin/allPairs",
+];
 
 struct Refusal {
     status: StatusCode,
@@ -122,7 +130,9 @@ fn authenticate<'a>(
     let signature = match (in_query, in_body) {
         (Some(signature), None) | (None, Some(signature)) => signature,
         (None, None) if KEY_ALONE.contains(&request.path.as_str()) => {
-            return Ok((seat, parameters(query)?));
+            let mut fields = parameters(query)?;
+            fields.extend(parameters(body)?);
+            return Ok((seat, fields));
         }
         (None, None) => return Err(bad("-1102", "Mandatory parameter 'signature' was not sent.")),
         (Some(_), Some(_)) => {

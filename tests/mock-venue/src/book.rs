@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::account::text;
 use crate::amount::Amount;
+use crate::powers::KeyPowers;
 
 /// The assets of every account, what it starts with, and their price in dollars.
 pub(crate) const ASSETS: &[(&str, i64, i64)] = &[
@@ -30,6 +31,12 @@ pub(crate) struct Book {
     names: HashSet<(&'static str, String)>,
     purses: Vec<Purse>,
     serial: u64,
+    /// Orders as they were left by what changed them, until somebody is told.
+    changes: Vec<Order>,
+    /// Listen keys and tokens by what they are for, the newest last.
+    passes: Vec<(&'static str, String)>,
+    /// What the key may do.
+    pub(crate) powers: KeyPowers,
 }
 
 /// What an account holds of one asset.
@@ -77,7 +84,7 @@ pub(crate) struct Insufficient;
 
 impl Book {
     /// An account that has placed nothing yet; its numbers follow `serial`.
-    pub(crate) fn new(serial: u64) -> Self {
+    pub(crate) fn new(serial: u64, powers: KeyPowers) -> Self {
         let purse = |&(asset, units, _): &(&'static str, i64, i64)| Purse {
             asset,
             free: Amount::units(units),
@@ -89,6 +96,9 @@ impl Book {
             names: HashSet::new(),
             purses: ASSETS.iter().map(purse).collect(),
             serial,
+            changes: Vec::new(),
+            passes: Vec::new(),
+            powers,
         }
     }
 
@@ -102,6 +112,32 @@ impl Book {
     pub(crate) fn next_uuid(&mut self) -> String {
         let serial = self.next_serial();
         format!("{:08x}-0000-4000-8000-{:012x}", serial >> 32, serial & 0xffff_ffff)
+    }
+
+    /// Takes out what has changed since it was last asked for, oldest first.
+    pub(crate) fn take_changes(&mut self) -> Vec<Order> {
+        std::mem::take(&mut self.changes)
+    }
+
+    /// Keeps a text that opens a stream of this account.
+    pub(crate) fn add_pass(&mut self, purpose: &'static str, pass: String) {
+        self.passes.push((purpose, pass));
+    }
+
+    /// The newest text for a purpose.
+    pub(crate) fn pass(&self, purpose: &str) -> Option<&str> {
+        let newest = self.passes.iter().rev().find(|(known, _)| *known == purpose);
+        newest.map(|(_, pass)| pass.as_str())
+    }
+
+    /// What a text is for, if it opens anything.
+    pub(crate) fn purpose(&self, pass: &str) -> Option<&'static str> {
+        self.passes.iter().find(|(_, known)| known == pass).map(|(purpose, _)| *purpose)
+    }
+
+    /// Forgets all texts for a purpose.
+    pub(crate) fn drop_passes(&mut self, purpose: &str) {
+        self.passes.retain(|(known, _)| *known != purpose);
     }
 
     /// The open orders, oldest first.
@@ -132,6 +168,7 @@ impl Book {
                 State::Cancelled => {}
             }
         }
+        self.changes.push(order.clone());
         if order.state == State::Open {
             if !order.client_id.is_empty() {
                 self.names.insert((order.market, order.client_id.clone()));
@@ -161,6 +198,7 @@ impl Book {
             let (_, amount) = trade.gives();
             self.lock(&trade, amount);
         }
+        self.changes.push(self.open[index].clone());
         &self.open[index]
     }
 
@@ -170,6 +208,7 @@ impl Book {
         let mut order = self.open.remove(index);
         order.state = State::Cancelled;
         self.names.remove(&(order.market, order.client_id.clone()));
+        self.changes.push(order.clone());
         self.keep(order)
     }
 
@@ -323,7 +362,7 @@ mod tests {
 
     #[test]
     fn an_open_order_locks_what_it_gives_until_it_is_cancelled() {
-        let mut book = Book::new(0);
+        let mut book = Book::new(0, KeyPowers::trading(crate::Venue::Kraken));
         assert!(book.place(order(State::Open, true, "2", Some("50000"))).is_ok());
         assert!(book.place(order(State::Open, false, "3", Some("70000"))).is_ok());
         assert_eq!(balances(&mut book, "USD"), texts("999900000", "100000"));
@@ -339,7 +378,7 @@ mod tests {
 
     #[test]
     fn a_filled_order_exchanges_at_the_last_price() {
-        let mut book = Book::new(0);
+        let mut book = Book::new(0, KeyPowers::trading(crate::Venue::Kraken));
         assert!(book.place(order(State::Filled, true, "2", None)).is_ok());
         assert_eq!(balances(&mut book, "USD"), texts("999880000", "0"));
         assert_eq!(balances(&mut book, "BTC"), texts("10002", "0"));
@@ -349,7 +388,7 @@ mod tests {
 
     #[test]
     fn nobody_gives_what_they_do_not_have() {
-        let mut book = Book::new(0);
+        let mut book = Book::new(0, KeyPowers::trading(crate::Venue::Kraken));
         assert!(book.place(order(State::Open, false, "10000.1", Some("1"))).is_err());
         assert!(book.place(order(State::Filled, true, "16667", None)).is_err());
         assert!(book.withdraw("BTC", Amount::units(10_001)).is_err());

@@ -11,6 +11,7 @@
 //! unknown parameters (Bybit may ignore them), that a window beyond 60 s is refused.
 
 mod endpoint;
+pub(crate) mod stream;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

@@ -17,6 +17,7 @@
 //! mock refuses them all, a query above all because the signature does not bind it).
 
 mod endpoint;
+pub(crate) mod stream;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

@@ -10,6 +10,7 @@ use crate::account::{Seat, Venue};
 use crate::delay::Delay;
 use crate::fault::{Fault, Plan};
 use crate::http::Incoming;
+use crate::stream::{Heard, Hub};
 use crate::{Clock, binance, bybit, coinbase, kraken, okx, open};
 
 /// A request that passed every check of its venue.
@@ -65,6 +66,7 @@ pub(crate) struct Ledger {
     clock: Clock,
     delay: Option<Delay>,
     books: Mutex<Books>,
+    pub(crate) hub: Hub,
 }
 
 /// What changes from request to request.
@@ -73,9 +75,27 @@ pub(crate) struct Books {
     pub(crate) checks_parameters: bool,
     pub(crate) faults: Plan,
     pub(crate) arrived: usize,
+    pub(crate) seen: Vec<Accepted>,
     pub(crate) accepted: Vec<Accepted>,
     pub(crate) open: Vec<Accepted>,
     pub(crate) refused: Vec<Refused>,
+    pub(crate) heard: Vec<Heard>,
+}
+
+impl Books {
+    pub(crate) fn seats(&self) -> &[Seat] {
+        &self.seats
+    }
+
+    pub(crate) fn seats_mut(&mut self) -> &mut [Seat] {
+        &mut self.seats
+    }
+
+    /// Notes what a venue refused: codes and reasons.
+    pub(crate) fn refuse(&mut self, venue: Venue, all: Vec<(String, String)>) {
+        let all = all.into_iter();
+        self.refused.extend(all.map(|(code, reason)| Refused { venue, code, reason }));
+    }
 }
 
 /// When a request is judged, and how.
@@ -104,11 +124,13 @@ impl Ledger {
             checks_parameters: true,
             faults: Plan::default(),
             arrived: 0,
+            seen: Vec::new(),
             accepted: Vec::new(),
             open: Vec::new(),
             refused: Vec::new(),
+            heard: Vec::new(),
         });
-        Self { clock, delay, books }
+        Self { clock, delay, books, hub: Hub::new() }
     }
 
     pub(crate) fn books(&self) -> MutexGuard<'_, Books> {
@@ -116,10 +138,19 @@ impl Ledger {
     }
 
     /// Counts a request whose last byte is here; returns what goes wrong with it.
-    pub(crate) fn arrive(&self, path: &str) -> Option<Fault> {
+    pub(crate) fn arrive(&self, request: &Incoming) -> Option<Fault> {
+        let now_ms = (self.clock)();
         let mut books = self.books();
         books.arrived += 1;
-        books.faults.take(path)
+        if let Some(venue) = venue_of(&request.path) {
+            books.seen.push(record(venue, request, String::new(), now_ms));
+        }
+        books.faults.take(&request.path)
+    }
+
+    /// The present, and how requests are judged.
+    pub(crate) fn moment(&self) -> Moment {
+        Moment { now_ms: (self.clock)(), checks_parameters: self.books().checks_parameters }
     }
 
     /// How long to wait before judging, and before answering.
@@ -148,6 +179,8 @@ impl Ledger {
             Venue::Kraken => kraken::judge(seats, request, endpoint(KRAKEN), now_ms),
             Venue::Okx => okx::judge(seats, request, endpoint(OKX), now_ms),
         };
+
+        self.hub.publish(&mut books.seats);
 
         if let Some(api_key) = outcome.accepted_by {
             books.accepted.push(record(venue, request, api_key, now_ms));

@@ -31,8 +31,10 @@ mod ledger;
 mod okx;
 mod open;
 mod parse;
+mod powers;
 mod reply;
 mod server;
+mod stream;
 mod tls;
 mod wire;
 
@@ -49,6 +51,8 @@ use tokio_rustls::TlsAcceptor;
 pub use account::{Account, Venue};
 pub use fault::Fault;
 pub use ledger::{Accepted, Refused};
+pub use powers::KeyPowers;
+pub use stream::{Heard, StreamFault};
 pub use tls::{HOSTS, Identity, Tls};
 
 use delay::Delay;
@@ -156,6 +160,25 @@ impl MockVenues {
         self.ledger.books().checks_parameters = checks;
     }
 
+    /// Sets what a venue tells of a key; before that it tells of one as it should be
+    /// ([`KeyPowers::trading`]). Whether there is such a key.
+    pub fn set_powers(&self, venue: Venue, api_key: &str, powers: KeyPowers) -> bool {
+        let mut books = self.ledger.books();
+        let index = account::find(books.seats(), venue, api_key);
+        if let Some(seat) = index.and_then(|index| books.seats_mut().get_mut(index)) {
+            seat.book.powers = powers;
+            return true;
+        }
+        false
+    }
+
+    /// How many orders of a key are open.
+    pub fn open_orders(&self, venue: Venue, api_key: &str) -> usize {
+        let books = self.ledger.books();
+        let index = account::find(books.seats(), venue, api_key);
+        index.and_then(|index| books.seats().get(index)).map_or(0, |seat| seat.book.open().len())
+    }
+
     /// Plans a fault for the next request, whatever it is. Faults planned before come first.
     pub fn fault(&self, fault: Fault) {
         self.fault_at("", 1, fault);
@@ -172,10 +195,31 @@ impl MockVenues {
         self.ledger.books().faults.clear()
     }
 
+    /// How many WebSockets stand.
+    pub fn streams(&self) -> usize {
+        self.ledger.hub.count()
+    }
+
+    /// Every text message that came on a WebSocket so far, oldest first.
+    pub fn heard(&self) -> Vec<Heard> {
+        self.ledger.books().heard.clone()
+    }
+
+    /// Brings something about on every WebSocket that stands and whose path and query begin with
+    /// `prefix`. Faults of handshakes are those of requests ([`fault_at`](Self::fault_at)).
+    pub fn disturb(&self, prefix: &str, fault: StreamFault) {
+        self.ledger.hub.disturb(prefix, fault);
+    }
+
     /// How many requests arrived whole, whatever became of them: accepted, refused, faulty, and
     /// those of no venue.
     pub fn arrived(&self) -> usize {
         self.ledger.books().arrived
+    }
+
+    /// What arrived whole at a venue's path, oldest first, before it was judged: `api_key` is empty.
+    pub fn seen(&self) -> Vec<Accepted> {
+        self.ledger.books().seen.clone()
     }
 
     /// Every signed request accepted so far, oldest first.
@@ -193,14 +237,16 @@ impl MockVenues {
         self.ledger.books().refused.clone()
     }
 
-    /// Forgets what [`accepted`](Self::accepted), [`public`](Self::public),
-    /// [`refused`](Self::refused) and [`arrived`](Self::arrived) report. Orders, balances and
+    /// Forgets what [`accepted`](Self::accepted), [`public`](Self::public), [`seen`](Self::seen),
+    /// [`refused`](Self::refused), [`heard`](Self::heard) and [`arrived`](Self::arrived) report. Orders, balances and
     /// nonces stay.
     pub fn forget(&self) {
         let mut books = self.ledger.books();
         books.accepted.clear();
         books.open.clear();
+        books.seen.clear();
         books.refused.clear();
+        books.heard.clear();
         books.arrived = 0;
     }
 }

@@ -18,6 +18,7 @@
 //! that nothing passes unread).
 
 mod endpoint;
+pub(crate) mod stream;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

@@ -22,6 +22,7 @@ use crate::fault::Fault;
 use crate::http::Incoming;
 use crate::ledger::Ledger;
 use crate::reply::{Script, faulty, plain};
+use crate::stream;
 use crate::wire::{Damage, Socket, Wire};
 
 const BODY_BYTES_MAX: usize = 1 << 20;
@@ -73,7 +74,7 @@ async fn listen(door: Door, ledger: Arc<Ledger>, stop: watch::Receiver<bool>) {
 }
 
 /// Waits for the order to stop.
-async fn halted(stop: &mut watch::Receiver<bool>) {
+pub(crate) async fn halted(stop: &mut watch::Receiver<bool>) {
     // That the sender is gone is an order to stop, too.
     let _ = stop.wait_for(|stop| *stop).await;
 }
@@ -100,8 +101,10 @@ async fn connection(
     };
     let wire = Wire::new(socket);
     let (damage, http2) = (wire.damage(), wire.is_http2());
-    let service =
-        service_fn(move |request| answer(request, Arc::clone(&ledger), damage.clone(), http2));
+    let stopped = stop.clone();
+    let service = service_fn(move |request| {
+        answer(request, Arc::clone(&ledger), damage.clone(), http2, stopped.clone())
+    });
 
     // A broken connection is the client's affair: nothing was decided for it.
     if http2 {
@@ -118,7 +121,8 @@ async fn connection(
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEADER_TIMEOUT)
-            .serve_connection(TokioIo::new(wire), service);
+            .serve_connection(TokioIo::new(wire), service)
+            .with_upgrades();
         let mut connection = pin!(connection);
         tokio::select! {
             _ = connection.as_mut() => return,
@@ -129,17 +133,21 @@ async fn connection(
 }
 
 async fn answer(
-    request: Request<HyperBody>,
+    mut request: Request<HyperBody>,
     ledger: Arc<Ledger>,
     damage: Damage,
     http2: bool,
+    stop: watch::Receiver<bool>,
 ) -> Result<Response<Script>, Infallible> {
+    if !http2 && stream::is_asked(&request) {
+        return handshake(&mut request, &ledger, &damage, stop).await;
+    }
     let (head, body) = request.into_parts();
     let Ok(body) = Limited::new(body, BODY_BYTES_MAX).collect().await else {
         return Ok(plain(StatusCode::PAYLOAD_TOO_LARGE, Bytes::new()));
     };
     let request = Incoming::new(head, body.to_bytes());
-    let fault = ledger.arrive(&request.path);
+    let fault = ledger.arrive(&request);
     let delay = ledger.delay();
     if let Some((before, _)) = delay {
         tokio::time::sleep(before).await;
@@ -164,4 +172,31 @@ async fn answer(
             Ok(faulty(&fault, &request, answer, &damage, http2))
         }
     }
+}
+
+/// Answers what asks for a WebSocket. Faults of its path happen in place of it.
+async fn handshake(
+    request: &mut Request<HyperBody>,
+    ledger: &Arc<Ledger>,
+    damage: &Damage,
+    stop: watch::Receiver<bool>,
+) -> Result<Response<Script>, Infallible> {
+    let mut head = Request::new(()).into_parts().0;
+    head.method = request.method().clone();
+    head.uri = request.uri().clone();
+    head.headers = request.headers().clone();
+    let seen = Incoming::new(head, Bytes::new());
+    match ledger.arrive(&seen) {
+        None => {}
+        Some(Fault::Silence) => return std::future::pending().await,
+        Some(Fault::Late(time)) => tokio::time::sleep(time).await,
+        Some(fault) => {
+            let nothing = (StatusCode::OK, serde_json::Value::Null);
+            return Ok(faulty(&fault, &seen, nothing, damage, false));
+        }
+    }
+    let shaken = stream::accept(request, &seen, ledger, stop);
+    let mut response = plain(shaken.status(), Bytes::new());
+    *response.headers_mut() = shaken.headers().clone();
+    Ok(response)
 }

@@ -6,7 +6,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Fields, Refusal, bad, read};
+use super::{Fields, Refusal, bad, read, stream};
 use crate::account::{Venue, text};
 use crate::amount::Amount;
 use crate::book::{Book, Order, State, Trade, last_price, pair};
@@ -132,6 +132,10 @@ const WITHDRAW: &[Field] = &[
     may("withdrawOrderId", Kind::Id(64, "-_")),
 ];
 
+const ISOLATED: Kind = Kind::OneOf(&["FALSE", "TRUE"]);
+const MARGIN_LIST: &[Field] = &[may("isIsolated", ISOLATED), may("symbol", SYMBOL)];
+const MARGIN_CANCEL: &[Field] = &[must("symbol", SYMBOL), may("isIsolated", ISOLATED)];
+
 const MAYBE_SYMBOL: &[Field] = &[may("symbol", SYMBOL)];
 const ONE_SYMBOL: &[Field] = &[must("symbol", SYMBOL)];
 
@@ -160,6 +164,20 @@ pub(super) const ENDPOINTS: &[Endpoint] = &[
         cancel_all(book, fields, FUTURES);
         Ok(json!({ "code": 200, "msg": "The operation of cancel all open order is done." }))
     }),
+    on("GET", "/fapi/v1/openAlgoOrders", MAYBE_SYMBOL, |_, _, _| Ok(json!([]))),
+    on("GET", "/dapi/v1/openOrders", MAYBE_SYMBOL, |_, _, _| Ok(json!([]))),
+    on("GET", "/dapi/v1/openAlgoOrders", MAYBE_SYMBOL, |_, _, _| Ok(json!([]))),
+    on("GET", "/sapi/v1/margin/openOrders", MARGIN_LIST, |book, fields, _| {
+        Ok(margin(book, fields).map(describe).collect())
+    }),
+    on("DELETE", "/sapi/v1/margin/openOrders", MARGIN_CANCEL, |book, fields, _| {
+        let ids: Vec<String> = margin(book, fields).map(|order| order.id.clone()).collect();
+        let gone = book.cancel_all(|order| ids.contains(&order.id));
+        if gone.is_empty() {
+            return Err(unknown_order());
+        }
+        Ok(gone.iter().map(describe).collect())
+    }),
     on("POST", "/fapi/v1/batchOrders", &[must("batchOrders", Kind::JsonList)], place_batch),
     on(
         "POST",
@@ -172,7 +190,9 @@ pub(super) const ENDPOINTS: &[Endpoint] = &[
             Ok(json!({ "leverage": leverage, "maxNotionalValue": most, "symbol": symbol }))
         },
     ),
-    on("GET", "/sapi/v1/account/apiRestrictions", &[], restrictions),
+    on("GET", "/sapi/v1/account/apiRestrictions", &[], |book, _, at| {
+        Ok(book.powers.binance(at.now_ms))
+    }),
     on("POST", "/sapi/v1/account/enableFastWithdrawSwitch", &[], |_, _, _| Ok(json!({}))),
     on(
         "POST",
@@ -216,14 +236,28 @@ pub(super) const ENDPOINTS: &[Endpoint] = &[
         ],
         |_, _, _| Ok(json!([])),
     ),
+    on("POST", "/api/v3/userDataStream", &[], |book, _, _| stream::open_key(book, SPOT)),
+    on("PUT", "/api/v3/userDataStream", stream::SPOT_KEY, |book, fields, _| {
+        stream::keep_key(book, fields, SPOT).map(|_| json!({}))
+    }),
+    on("DELETE", "/api/v3/userDataStream", stream::SPOT_KEY, |book, fields, _| {
+        stream::close_key(book, fields, SPOT)
+    }),
+    on("POST", "/fapi/v1/listenKey", &[], |book, _, _| stream::open_key(book, FUTURES)),
+    on("PUT", "/fapi/v1/listenKey", stream::FUTURES_KEY, |book, fields, _| {
+        stream::keep_key(book, fields, FUTURES)
+    }),
+    on("DELETE", "/fapi/v1/listenKey", stream::FUTURES_KEY, |book, fields, _| {
+        stream::close_key(book, fields, FUTURES)
+    }),
     on("POST", "/sapi/v1/margin/order", MARGIN_ORDER, |book, fields, at| {
         place(book, fields, at, MARGIN)
     }),
 ];
 
-const SPOT: &str = "spot";
+pub(super) const SPOT: &str = "spot";
 const MARGIN: &str = "margin";
-const FUTURES: &str = "futures";
+pub(super) const FUTURES: &str = "futures";
 
 const fn on(
     method: &'static str,
@@ -309,6 +343,17 @@ fn list(book: &Book, fields: &Fields, market: &'static str) -> Result<Value, Ref
         order.market == market && (symbol.is_empty() || order.text("symbol") == symbol)
     };
     Ok(book.open().iter().filter(wanted).map(describe).collect())
+}
+
+/// Open orders on margin, cross or isolated, of the symbol if there is one.
+fn margin<'a>(book: &'a Book, fields: &'a Fields) -> impl Iterator<Item = &'a Order> {
+    let isolated = |fields: &Fields| text(fields, "isIsolated") == "TRUE";
+    let symbol = text(fields, "symbol");
+    book.open().iter().filter(move |order| {
+        order.market == MARGIN
+            && isolated(&order.fields) == isolated(fields)
+            && (symbol.is_empty() || order.text("symbol") == symbol)
+    })
 }
 
 fn show(book: &Book, fields: &Fields, market: &'static str) -> Result<Value, Refusal> {
@@ -397,20 +442,9 @@ fn futures_account(_book: &mut Book, _fields: &Fields, at: Moment) -> Result<Val
     }))
 }
 
-fn restrictions(_book: &mut Book, _fields: &Fields, at: Moment) -> Result<Value, Refusal> {
-    Ok(json!({
-        "ipRestrict": false,
-        "createTime": at.now_ms,
-        "enableReading": true,
-        "enableSpotAndMarginTrading": true,
-        "enableFutures": true,
-        "enableWithdrawals": true,
-    }))
-}
-
 /// An order as each of the markets describes it: spot and futures name what is filled in ways of
 /// their own, so both are there.
-fn describe(order: &Order) -> Value {
+pub(super) fn describe(order: &Order) -> Value {
     let is_filled = order.state == State::Filled;
     let (filled, cost) = match (order.trade, is_filled) {
         (None, true) => {

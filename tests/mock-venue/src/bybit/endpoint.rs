@@ -141,7 +141,9 @@ pub(super) const ENDPOINTS: &[Endpoint] = &[
         method: "GET",
         path: "/v5/user/query-api",
         fields: &[],
-        act: |_, _, now_ms| Ok(signed(Venue::Bybit, "/v5/user/query-api", now_ms)),
+        act: |book, _, now_ms| {
+            Ok(book.powers.bybit(signed(Venue::Bybit, "/v5/user/query-api", now_ms)))
+        },
     },
     Endpoint { method: "POST", path: "/v5/asset/withdraw/create", fields: WITHDRAW, act: withdraw },
     Endpoint {
@@ -220,7 +222,17 @@ fn cancel(book: &mut Book, fields: &Fields, _now_ms: i64) -> Result<Value, Refus
 }
 
 fn cancel_all(book: &mut Book, fields: &Fields, _now_ms: i64) -> Result<Value, Refusal> {
-    let gone = book.cancel_all(|order| fits(order, fields));
+    let named = ["baseCoin", "settleCoin", "symbol"].iter().any(|name| fields.contains_key(*name));
+    let is_futures = ["inverse", "linear"].contains(&text(fields, "category"));
+    if is_futures && !named {
+        return Err(malformed("Request parameter error: symbol."));
+    }
+    // "If not passed, Order by default", spot alone.
+    let mut fields = fields.clone();
+    if text(&fields, "category") == "spot" && !fields.contains_key("orderFilter") {
+        fields.insert("orderFilter".to_owned(), Value::from("Order"));
+    }
+    let gone = book.cancel_all(|order| fits(order, &fields));
     let list: Vec<Value> = gone.iter().map(name).collect();
     Ok(json!({ "list": list, "success": "1" }))
 }
@@ -272,16 +284,28 @@ fn is_named(order: &Order, fields: &Fields) -> bool {
 
 /// Whether an order is of the category and, if one is named, the symbol.
 fn fits(order: &Order, fields: &Fields) -> bool {
-    let symbol = text(fields, "symbol");
+    let or_any = |name: &str, has: &dyn Fn(&str) -> bool| {
+        let wanted = text(fields, name);
+        wanted.is_empty() || has(wanted)
+    };
+    let filter = match order.text("orderFilter") {
+        "" => "Order",
+        given => given,
+    };
     order.text("category") == text(fields, "category")
-        && (symbol.is_empty() || order.text("symbol") == symbol)
+        && or_any("symbol", &|wanted| order.text("symbol") == wanted)
+        && or_any("orderFilter", &|wanted| filter == wanted)
+        // Linear contracts of USDC are called BTCPERP or BTC-01JAN27 there.
+        && or_any("settleCoin", &|wanted| {
+            (wanted == "USDC") != order.text("symbol").ends_with("USDT")
+        })
 }
 
 fn name(order: &Order) -> Value {
     json!({ "orderId": order.id, "orderLinkId": order.client_id })
 }
 
-fn describe(order: &Order) -> Value {
+pub(super) fn describe(order: &Order) -> Value {
     let (filled, cost) = order.filled();
     let open = if order.state == State::Open { order.text("qty") } else { "0" };
     let at = order.placed_ms.to_string();

@@ -397,8 +397,8 @@ fn iso(at_ms: i64) -> String {
     )
 }
 
-fn permissions(_book: &mut Book, _fields: &Fields, _now_ms: i64) -> Result<Value, Refusal> {
-    Ok(json!({ "can_view": true, "can_trade": true, "can_transfer": true }))
+fn permissions(book: &mut Book, _fields: &Fields, _now_ms: i64) -> Result<Value, Refusal> {
+    Ok(book.powers.coinbase())
 }
 
 fn created(order: &Order) -> Value {

@@ -1,8 +1,11 @@
 //! Kraken endpoints: closed parameter tables, and what each does to an account's open orders.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
-use super::{Fields, Refusal, arguments, flatten};
+use super::{Fields, Refusal, arguments, flatten, stream};
 use crate::account::text;
 use crate::amount::Amount;
 use crate::book::{Book, Order, State, Trade, pair};
@@ -141,6 +144,7 @@ pub(super) const ENDPOINTS: &[Endpoint] = &[
         act: cancel,
     },
     Endpoint { name: "EditOrder", fields: EDIT, act: edit },
+    Endpoint { name: "GetApiKeyInfo", fields: &[], act: |book, _, _| Ok(book.powers.kraken()) },
     Endpoint { name: "GetWebSocketsToken", fields: &[], act: session_token },
     Endpoint { name: "OpenOrders", fields: OPEN, act: list },
     Endpoint { name: "QueryOrders", fields: QUERY, act: query },
@@ -348,9 +352,12 @@ fn asset_of(name: &str) -> &str {
     }
 }
 
+/// A token opens the private WebSockets; its length and letters are those of ccxt's example.
 fn session_token(book: &mut Book, _fields: &Fields, _now_ms: i64) -> Result<Value, Refusal> {
-    // No WebSocket is behind it: the token opens nothing.
-    Ok(json!({ "expires": 900, "token": format!("mock-{}", book.next_serial()) }))
+    let serial = book.next_serial();
+    let token = STANDARD_NO_PAD.encode(Sha256::digest(format!("mock token {serial}")));
+    book.add_pass(stream::TOKEN, token.clone());
+    Ok(json!({ "expires": 900, "token": token }))
 }
 
 fn move_funds(book: &mut Book, fields: &Fields, _now_ms: i64) -> Result<Value, Refusal> {

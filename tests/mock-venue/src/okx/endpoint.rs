@@ -82,6 +82,17 @@ const LIST: &[Field] = &[
     may("uly", INSTRUMENT),
 ];
 
+/// Source: `order_algos_list` of the same file. No algo orders are placed here.
+const ALGO_LIST: &[Field] = &[
+    must("ordType", Kind::Text),
+    may("after", Kind::Integer),
+    may("algoId", Kind::Integer),
+    may("before", Kind::Integer),
+    may("instId", INSTRUMENT),
+    may("instType", PRODUCT),
+    may("limit", Kind::Integer),
+];
+
 /// Source: `close_positions` of the same file.
 const CLOSE: &[Field] = &[
     must("instId", INSTRUMENT),
@@ -130,14 +141,16 @@ const WITHDRAW: &[Field] = &[
 
 pub(super) const ENDPOINTS: &[Endpoint] = &[
     get("account/balance", &[may("ccy", Kind::Text)], balance),
-    get("account/config", &[], |_, _, now_ms| {
-        Ok(vec_of(signed(Venue::Okx, "/api/v5/account/config", now_ms)))
+    get("account/config", &[], |book, _, now_ms| {
+        let entries = vec_of(signed(Venue::Okx, "/api/v5/account/config", now_ms));
+        Ok(entries.into_iter().map(|entry| book.powers.okx(entry)).collect())
     }),
     get("asset/currencies", &[may("ccy", Kind::Text)], |_, _, now_ms| {
         Ok(vec_of(signed(Venue::Okx, "/api/v5/asset/currencies", now_ms)))
     }),
     get("account/positions", &[may("instId", Kind::Text), may("instType", PRODUCT)], nothing),
     get("trade/order", NAME_ORDER, show),
+    get("trade/orders-algo-pending", ALGO_LIST, nothing),
     get("trade/orders-pending", LIST, list),
     post("account/set-leverage", LEVERAGE, set_leverage),
     post("asset/transfer", TRANSFER, move_funds),
@@ -257,7 +270,8 @@ fn show(book: &mut Book, fields: &Fields, _now_ms: i64) -> Result<Vec<Value>, Re
 fn list(book: &mut Book, fields: &Fields, _now_ms: i64) -> Result<Vec<Value>, Refusal> {
     let instrument = text(fields, "instId");
     let wanted = |order: &&Order| instrument.is_empty() || order.text("instId") == instrument;
-    Ok(book.open().iter().filter(wanted).map(describe).collect())
+    let limit = text(fields, "limit").parse().unwrap_or(100_usize).min(100);
+    Ok(book.open().iter().filter(wanted).take(limit).map(describe).collect())
 }
 
 fn balance(book: &mut Book, _fields: &Fields, now_ms: i64) -> Result<Vec<Value>, Refusal> {
@@ -314,7 +328,7 @@ fn move_funds(book: &mut Book, fields: &Fields, _now_ms: i64) -> Result<Vec<Valu
     Ok(vec![moved])
 }
 
-fn describe(order: &Order) -> Value {
+pub(super) fn describe(order: &Order) -> Value {
     let (filled, cost) = order.filled();
     let mut fields = order.fields.clone();
     let kind = if order.text("instId").ends_with("-SWAP") { "SWAP" } else { "SPOT" };
