@@ -31,7 +31,7 @@ pub use enroll::EnrollOptions;
 pub use error::{ClientError, IdentityError, Refusal};
 pub use identity::{Identity, role_from_word, role_word};
 pub use key::KeyType;
-pub use operator::{EntryStream, Invited, Operator};
+pub use operator::{EntryStream, ImportOptions, Invited, Operator};
 pub use proxied::{Proxied, ProxiedBody, ProxiedError};
 pub use request::{UrlError, get, post, venue_request};
 pub use vault_model::SecretBytes;

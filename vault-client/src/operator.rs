@@ -42,6 +42,18 @@ pub struct Invited {
     pub result: InviteResult,
 }
 
+/// How a credential is imported.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ImportOptions<'a> {
+    /// What the secret must turn out to be: `hmac`, `legacy-hmac`, `rsa`, `ed25519` or `es256`.
+    /// Empty: whatever it is.
+    pub key_type: &'a str,
+    /// Do not ask the venue what the key may do.
+    pub skip_check: bool,
+    /// Store it although it may withdraw.
+    pub allow_withdrawals: bool,
+}
+
 macro_rules! rpcs {
     ($($(#[$doc:meta])* $name:ident = $client:ident.$rpc:ident $method:literal
         ($command:ident in $request:ident) -> $response:ident within $timeout:ident;)+) => {
@@ -98,7 +110,7 @@ impl Operator {
             (BeginImportCommand in BeginImportRequest) -> BeginImportResponse within SHORT;
         /// Stores a credential that is sealed already; see [`Operator::import`].
         import_sealed = CredentialServiceClient.import "vault.v1.CredentialService/Import"
-            (ImportCommand in ImportRequest) -> ImportResponse within SHORT;
+            (ImportCommand in ImportRequest) -> ImportResponse within LONG;
         /// Lists the credentials.
         list_credentials = CredentialServiceClient.list "vault.v1.CredentialService/List"
             (ListCredentialsCommand in ListCredentialsRequest) -> ListCredentialsResponse
@@ -116,6 +128,10 @@ impl Operator {
         enable_credential = CredentialServiceClient.enable "vault.v1.CredentialService/Enable"
             (EnableCredentialCommand in EnableCredentialRequest) -> EnableCredentialResponse
             within SHORT;
+        /// Asks the venue what a key may do, and holds that against what is stated.
+        check_credential = CredentialServiceClient.check "vault.v1.CredentialService/Check"
+            (CheckCredentialCommand in CheckCredentialRequest) -> CheckCredentialResponse
+            within LONG;
         /// Makes or replaces a scope.
         put_scope = ScopeServiceClient.put "vault.v1.ScopeService/Put"
             (PutScopeCommand in PutScopeRequest) -> PutScopeResponse within SHORT;
@@ -167,6 +183,9 @@ impl Operator {
         /// Ends a halt.
         resume = HaltServiceClient.resume "vault.v1.HaltService/Resume"
             (ResumeCommand in ResumeRequest) -> ResumeResponse within SHORT;
+        /// Cancels the open orders of a target that is halted.
+        cancel_all = HaltServiceClient.cancel_all "vault.v1.HaltService/CancelAll"
+            (CancelAllCommand in CancelAllRequest) -> CancelAllResponse within CANCEL_ALL;
         /// Lists the halts in force.
         halt_status = HaltServiceClient.status "vault.v1.HaltService/Status"
             (HaltStatusCommand in HaltStatusRequest) -> HaltStatusResponse within SHORT;
@@ -211,31 +230,45 @@ impl Operator {
         self.unseal_sealed(v1::UnsealCommand { ticket_id: ticket.id, sealed }).await
     }
 
-    /// Seals a secret to the pinned core, bound to its metadata, and stores both. The secret is
-    /// wiped, whatever comes of it.
+    /// Seals a secret to the pinned core, bound to its metadata, and stores both, once the vault has
+    /// asked the venue what the key may do. The secret is wiped, whatever comes of it.
     ///
     /// # Errors
     ///
     /// [`ClientError::Ticket`] if the ticket is not the pinned core's: nothing is sent then.
+    /// `CHECK_NOT_POSSIBLE` and `KEY_MAY_WITHDRAW`: nothing is stored then.
     pub async fn import(
         &self,
         metadata: v1::CredentialMetadata,
         secret: v1::CredentialSecret,
     ) -> Result<v1::ImportResponse, ClientError> {
-        self.import_as(metadata, secret, "").await
+        self.import_as(metadata, secret, &ImportOptions::default()).await
     }
 
-    /// As [`Operator::import`], for a secret that must turn out to be of this type: `hmac`,
-    /// `legacy-hmac`, `rsa`, `ed25519` or `es256`. Empty: whatever it is.
+    /// As [`Operator::import`], without asking the venue.
     ///
     /// # Errors
     ///
-    /// As for [`Operator::import`]; `KEY_TYPE_DIFFERS` if it is another.
+    /// [`ClientError::Ticket`] if the ticket is not the pinned core's: nothing is sent then.
+    pub async fn import_unchecked(
+        &self,
+        metadata: v1::CredentialMetadata,
+        secret: v1::CredentialSecret,
+    ) -> Result<v1::ImportResponse, ClientError> {
+        let options = ImportOptions { skip_check: true, ..ImportOptions::default() };
+        self.import_as(metadata, secret, &options).await
+    }
+
+    /// As [`Operator::import`], with options.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Operator::import`]; `KEY_TYPE_WRONG` if it is of another type.
     pub async fn import_as(
         &self,
         metadata: v1::CredentialMetadata,
         mut secret: v1::CredentialSecret,
-        key_type: &str,
+        options: &ImportOptions<'_>,
     ) -> Result<v1::ImportResponse, ClientError> {
         // Room for all of it: bytes that grew would leave a copy behind.
         let mut plain = Zeroizing::new(Vec::with_capacity(secret.encoded_len()));
@@ -253,7 +286,9 @@ impl Operator {
             ticket_id: ticket.id,
             metadata: Some(metadata),
             sealed,
-            key_type: key_type.to_owned(),
+            key_type: options.key_type.to_owned(),
+            skip_check: options.skip_check,
+            allow_withdrawals: options.allow_withdrawals,
         };
         self.import_sealed(command).await
     }
@@ -385,5 +420,7 @@ impl<T> EntryStream<T> {
 }
 
 const SHORT: Duration = Duration::from_secs(15);
-/// Opening a slot is slow on purpose.
+/// Opening a slot is slow on purpose, and a venue may be.
 const LONG: Duration = Duration::from_secs(60);
+/// Longer than the vault takes at most.
+const CANCEL_ALL: Duration = Duration::from_secs(65);

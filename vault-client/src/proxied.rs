@@ -113,6 +113,38 @@ impl Proxied {
         Err(ClientError::Transport("every connection broke at once".into()).into())
     }
 
+    /// Asks for a WebSocket to a venue; `target` is the venue's whole URL, as it was written, and the
+    /// request the handshake as the bot's library made it. Its connection to the vault is its own, and
+    /// [`hyper::upgrade::on`] the response gives it if the status is 101.
+    ///
+    /// # Errors
+    ///
+    /// [`ProxiedError`]; nothing was sent to the venue then.
+    pub async fn upgrade(
+        &self,
+        target: &str,
+        mut request: Request<ProxiedBody>,
+    ) -> Result<Response<Incoming>, ProxiedError> {
+        let path: PathAndQuery = format!("/{target}")
+            .parse()
+            .map_err(|_| ClientError::Protocol("the target is not a URL"))?;
+        let identity = self.client.identity();
+        let stream = transport::connect_http1(&identity).await?;
+        let (mut sender, driver) = hyper::client::conn::http1::handshake(stream)
+            .await
+            .map_err(|error| ClientError::from_transport(error.into()))?;
+        tokio::spawn(drive(driver.with_upgrades()));
+        let host = identity
+            .address()
+            .parse()
+            .map_err(|_| ClientError::Protocol("the vault's address is no host"))?;
+        request.headers_mut().insert(http::header::HOST, host);
+        *request.uri_mut() = Uri::from(path);
+        *request.version_mut() = http::Version::HTTP_11;
+        let answered = sender.send_request(request).await;
+        Ok(answered.map_err(|error| ClientError::from_transport(error.into()))?)
+    }
+
     async fn connection(&self) -> Result<Connection, ClientError> {
         let identity = self.client.identity();
         let known = self.connection.lock().unwrap_or_else(PoisonError::into_inner).clone();

@@ -56,6 +56,16 @@ pub(crate) async fn connect_http(identity: &Identity) -> Result<Stream, ClientEr
     Ok(TokioIo::new(stream.map_err(|fault| ClientError::from_transport(Box::new(fault)))?))
 }
 
+/// As [`connect`], for HTTP/1.1 without gRPC. That the vault does not take the certificate is seen
+/// with the first answer only.
+pub(crate) async fn connect_http1(identity: &Identity) -> Result<Stream, ClientError> {
+    let target = Target::parse(identity.address())?;
+    let mut config = ClientConfig::clone(&*mutual_tls(identity)?);
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let stream = shake_hands(target, Arc::new(config)).await;
+    Ok(TokioIo::new(stream.map_err(|fault| ClientError::from_transport(Box::new(fault)))?))
+}
+
 /// Connects without a certificate of ours to a server whose CA has the given fingerprint.
 pub(crate) async fn connect_pinned(
     address: &str,
@@ -147,12 +157,16 @@ fn connector(
     })
 }
 
-async fn dial(target: Target, tls: Arc<ClientConfig>) -> Result<Tls, ConnectFault> {
+async fn shake_hands(target: Target, tls: Arc<ClientConfig>) -> Result<Tls, ConnectFault> {
     let dial = TcpStream::connect(target.address.as_str());
     let tcp = within(DIAL_TIMEOUT, dial).await?.map_err(ConnectFault::Dial)?;
     tcp.set_nodelay(true).map_err(ConnectFault::Dial)?;
     let handshake = TlsConnector::from(tls).connect(target.name, tcp);
-    let mut stream = within(HANDSHAKE_TIMEOUT, handshake).await?.map_err(ConnectFault::Tls)?;
+    within(HANDSHAKE_TIMEOUT, handshake).await?.map_err(ConnectFault::Tls)
+}
+
+async fn dial(target: Target, tls: Arc<ClientConfig>) -> Result<Tls, ConnectFault> {
+    let mut stream = shake_hands(target, tls).await?;
     // In TLS 1.3 a server refuses our certificate after our half of the handshake is done.
     // HTTP/2 lets it speak first: its settings, or the alert. Nothing is consumed here.
     let first = within(HANDSHAKE_TIMEOUT, stream.fill_buf()).await?;

@@ -186,6 +186,7 @@ pub fn core(data: &Path, spec: &str) -> Result<(), ChildError> {
         segment_bytes: *config.audit.segment_bytes.get_ref(),
         disk_free_min_bytes: config.audit.disk_free_min_bytes,
         egress_timeout_ms: *config.egress.timeout_ms.get_ref(),
+        credential_check_every_h: *config.credential_check.every_h.get_ref(),
         catalog_additions: config.catalog_additions(data)?,
         geoip: config.geoip(data),
         unseal_key_file: config.unseal_key_file(credentials.as_deref())?,

@@ -23,6 +23,8 @@ pub use self::template::NewConfig;
 pub const FILE_NAME: &str = "config.toml";
 /// Longest file read, in bytes.
 const FILE_BYTES_MAX: u64 = 64 << 10;
+/// Hours between two checks of one credential, at most.
+const CHECK_EVERY_H_MAX: u32 = 720;
 /// Longest catalogue file read, in bytes.
 const CATALOG_BYTES_MAX: u64 = 4 << 20;
 
@@ -38,6 +40,8 @@ pub struct Config {
     pub catalog: Catalog,
     /// The clock; for tests.
     pub clock: Clock,
+    /// How often venues are asked what keys may do.
+    pub credential_check: CredentialCheck,
     /// How the vault speaks to venues.
     pub egress: Egress,
     /// In which country an address is.
@@ -85,6 +89,20 @@ pub struct Catalog {
 pub struct Clock {
     /// Added to the wall clock, in seconds; only with `development`.
     pub offset_s: Option<Spanned<i64>>,
+}
+
+/// `[credential_check]`.
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CredentialCheck {
+    /// Hours between two checks of one credential; 0: never by itself.
+    pub every_h: Spanned<u32>,
+}
+
+impl Default for CredentialCheck {
+    fn default() -> Self {
+        Self { every_h: Spanned::new(0..0, 24) }
+    }
 }
 
 /// `[geoip]`.
@@ -292,6 +310,10 @@ impl Config {
         if *self.audit.segment_bytes.get_ref() < vault_audit::SEGMENT_BYTES_MIN {
             let message = "segment_bytes must be at least 65536";
             return Some((self.audit.segment_bytes.span().start, message));
+        }
+        if *self.credential_check.every_h.get_ref() > CHECK_EVERY_H_MAX {
+            let message = "every_h must be at most 720, or 0 for never";
+            return Some((self.credential_check.every_h.span().start, message));
         }
         if self.public.names.get_ref().is_empty() {
             return Some((self.public.names.span().start, "names must not be empty"));

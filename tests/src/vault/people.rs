@@ -233,7 +233,7 @@ impl TestVault {
     /// If it is refused.
     pub async fn import_okx(&self, name: &str) -> v1::ImportResponse {
         let import = self.admin().await;
-        let import = import.import(venue::okx_metadata(name), venue::okx_secret());
+        let import = import.import_unchecked(venue::okx_metadata(name), venue::okx_secret());
         import.await.expect("imported")
     }
 
@@ -244,7 +244,7 @@ impl TestVault {
     /// If it is refused.
     pub async fn import_kraken(&self, name: &str) -> v1::ImportResponse {
         let import = self.admin().await;
-        let import = import.import(venue::kraken_metadata(name), venue::kraken_secret());
+        let import = import.import_unchecked(venue::kraken_metadata(name), venue::kraken_secret());
         import.await.expect("imported")
     }
 

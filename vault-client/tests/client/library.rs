@@ -170,7 +170,7 @@ async fn only_the_pinned_core_opens_what_is_sealed() {
         secret: b"canary".to_vec(),
         ..Default::default()
     };
-    operator.import(metadata.clone(), secret.clone()).await.expect("imported");
+    operator.import_unchecked(metadata.clone(), secret.clone()).await.expect("imported");
     operator.unseal(&SecretBytes::new(b"pass word".to_vec())).await.expect("unsealed");
     let opened = fake.state().opened.clone();
     assert_eq!(opened[0], (metadata.encode_to_vec(), secret.encode_to_vec()));
@@ -178,7 +178,7 @@ async fn only_the_pinned_core_opens_what_is_sealed() {
 
     fake.state().forges_tickets = true;
     let commands_before = fake.state().commands.len();
-    let imported = operator.import(metadata, secret).await;
+    let imported = operator.import_unchecked(metadata, secret).await;
     let unsealed = operator.unseal(&SecretBytes::new(b"pass word".to_vec())).await;
     assert!(matches!(imported, Err(ClientError::Ticket(_))), "{imported:?}");
     assert!(matches!(unsealed, Err(ClientError::Ticket(_))), "{unsealed:?}");

@@ -73,6 +73,9 @@ pub enum EntryKind {
     /// The wall clock jumped.
     #[serde(rename = "clock.jump")]
     ClockJump,
+    /// A venue was asked what a key may do.
+    #[serde(rename = "credential.check")]
+    CredentialCheck,
     /// A request that the vault was to send was refused.
     #[serde(rename = "execute.denied")]
     ExecuteDenied,
@@ -85,6 +88,9 @@ pub enum EntryKind {
     /// Entries were exported through the running server.
     #[serde(rename = "export")]
     Export,
+    /// The open orders of what is halted are to be cancelled, or that is done.
+    #[serde(rename = "halt.cancel_all")]
+    HaltCancelAll,
     /// A torn tail was cut at start.
     #[serde(rename = "log.recovered")]
     LogRecovered,

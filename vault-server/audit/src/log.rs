@@ -43,6 +43,9 @@ pub struct Log {
     verifier: Option<LogVerifier>,
     next_is_ready: bool,
     poisoned: bool,
+    /// Offset up to which the segment's space was written, if only with zeros. To write to space that
+    /// is only reserved makes the file system change its own records, which a sync has to wait for.
+    written: u64,
     /// Frames of the batch being written; kept for its memory.
     buffer: Vec<u8>,
     /// Holds the lock for as long as the log lives.
@@ -162,6 +165,7 @@ impl Log {
             verifier,
             next_is_ready: false,
             poisoned: false,
+            written: end,
             buffer: Vec::new(),
             _lock: lock,
         };
@@ -245,6 +249,30 @@ impl Log {
             Err(AuditError::DiskFull) => Err(AuditError::DiskFull),
             Err(error) => self.poison_on_error(Err(error)),
         }
+    }
+
+    /// Writes zeros to the space of the next batches if less of it than `bytes_min` is left that was
+    /// written before, so that the syncs of those batches find nothing but their own bytes to write.
+    /// For moments when nobody waits; returns whether there was anything to do.
+    ///
+    /// # Errors
+    ///
+    /// Any error of the disk poisons.
+    pub fn write_ahead(&mut self, bytes_min: u64) -> Result<bool, AuditError> {
+        self.usable()?;
+        let from = self.written.max(self.offset);
+        let to = (from + AHEAD_BYTES).min(self.capacity);
+        if from - self.offset >= bytes_min || from >= to {
+            return Ok(false);
+        }
+        let write = || -> io::Result<()> {
+            self.file.write_all_at(&vec![0; (to - from) as usize], from)?;
+            self.file.sync_data()
+        };
+        let written = write().map_err(AuditError::io("write ahead"));
+        self.poison_on_error(written)?;
+        self.written = to;
+        Ok(true)
     }
 
     /// Gives back the space that was set aside for bad days (half a segment). It is set aside
@@ -372,6 +400,7 @@ impl Log {
         self.capacity = begin().map_err(AuditError::io("begin a segment"))?;
         self.file = file;
         self.offset = HEADER_BYTES as u64;
+        self.written = self.offset;
         self.last_commit = 0;
         self.next_is_ready = false;
         Ok(())
@@ -499,6 +528,8 @@ fn is_line(line: &[u8]) -> bool {
 const LOCK_FILE: &str = "lock";
 const NEXT_FILE: &str = "next.seg";
 const BALLAST_FILE: &str = "ballast";
+/// Zeros written ahead at a time.
+const AHEAD_BYTES: u64 = 1 << 20;
 const BUFFER_BYTES_KEPT: usize = 4 * 1024 * 1024;
 
 #[cfg(test)]

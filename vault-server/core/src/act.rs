@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use vault_audit::{Approval, ENTRY_BYTES_MAX, EntryKind, Hash, Outcome};
 use vault_ipc::proto::v1;
 use vault_ipc::{Barrier, CommandCall, EnrollCall, LocalCall};
-use vault_model::{Name, Serial, Timestamp};
+use vault_model::{HaltTarget, Name, Serial, Timestamp};
 
 use crate::approval::Approved;
 use crate::caller::{Caller, Origin};
@@ -24,6 +24,8 @@ use crate::vault::Vault;
 /// A call that may become an act; kept while another act is under way.
 #[derive(Clone, Debug)]
 pub enum ActCall {
+    /// An import whose key was checked.
+    Checked(u64),
     /// A signed command.
     Command(CommandCall),
     /// An enrolment.
@@ -65,6 +67,8 @@ pub struct Plan {
     pub scope: Option<Name>,
     /// Set if the act forbids something: certificates whose connections are cut at the barrier.
     pub barrier: Option<Vec<Serial>>,
+    /// What the act halts: WebSockets that it touches end, whatever the halt lets pass.
+    pub halts: Option<HaltTarget>,
     /// An entry beside the act's own.
     pub also: Option<(EntryKind, BTreeMap<String, String>)>,
     /// Makes the encoded response.
@@ -89,6 +93,7 @@ impl Plan {
             credential: None,
             scope: None,
             barrier: None,
+            halts: None,
             also: None,
             respond: Box::new(respond),
         }
@@ -335,6 +340,7 @@ impl Vault {
             open.state = next;
         }
         open.recompile()?;
+        self.refresh_drift(now)?;
         self.commands.use_up(marks(&current.plan), now);
         self.change_id = Some(current.change_id.clone());
         if current.plan.barrier.is_some() {
@@ -362,6 +368,7 @@ impl Vault {
             entry.detail = detail;
             self.journal.record(entry)?;
         }
+        self.cut_streams(current.plan.halts.as_ref(), now);
         let change = v1::Change {
             id: current.change_id.clone(),
             hash: current.hash.to_vec(),

@@ -96,7 +96,8 @@ impl Vault {
     /// # Errors
     ///
     /// [`VaultError::Sealed`], [`VaultError::NotFound`] for a credential that is not there or not the
-    /// client's to know, [`VaultError::Read`], [`VaultError::Deny`].
+    /// client's to know, [`VaultError::CredentialDisabled`], [`VaultError::CredentialDrifted`],
+    /// [`VaultError::Read`], [`VaultError::Deny`].
     pub(crate) fn authorize(
         &self,
         judged: Judged<'_>,
@@ -108,7 +109,10 @@ impl Vault {
         if credential.state == CredentialState::Disabled {
             return Err(VaultError::CredentialDisabled);
         }
-        let reading = ground.venue.read(judged.request, &ground.standing())?;
+        if judged.mode == Mode::Sign && ground.drifted {
+            return Err(VaultError::CredentialDrifted);
+        }
+        let reading = ground.venue.read_in(judged.mode, judged.request, &ground.standing())?;
         let question = ground.question(judged, &reading);
         let decision = vault_policy::judge(&question);
         facts.shadow = ground.shadow.map(|shadow| Divided::judge(shadow, &question, &decision));
@@ -151,6 +155,7 @@ impl Vault {
         Ok(Ground {
             country,
             credential,
+            drifted: self.checks.is_drifted(judged.credential),
             halts: &open.halts,
             history: self.histories.of(&judged.client.name),
             key_type,
@@ -167,6 +172,8 @@ impl Vault {
 pub(crate) struct Ground<'v> {
     pub(crate) country: Option<Country>,
     pub(crate) credential: &'v CredentialRow,
+    /// Its key has rights that are not stated.
+    pub(crate) drifted: bool,
     pub(crate) halts: &'v Halts,
     pub(crate) history: &'v History,
     pub(crate) key_type: KeyType,

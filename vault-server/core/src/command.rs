@@ -66,6 +66,8 @@ methods! {
     ClientRevoke = "ClientService/Revoke", ADMIN;
     /// A ticket for an import.
     CredentialBeginImport = "CredentialService/BeginImport", ADMIN;
+    /// Asks the venue what a key may do.
+    CredentialCheck = "CredentialService/Check", ADMIN;
     /// Describes a credential.
     CredentialDescribe = "CredentialService/Describe", ADMIN;
     /// Disables a credential.
@@ -76,6 +78,8 @@ methods! {
     CredentialImport = "CredentialService/Import", ADMIN;
     /// Lists credentials.
     CredentialList = "CredentialService/List", ADMIN;
+    /// Cancels open orders.
+    HaltCancelAll = "HaltService/CancelAll", ADMIN;
     /// Halts.
     HaltHalt = "HaltService/Halt", ADMIN_GUARD;
     /// Resumes.

@@ -113,6 +113,8 @@ pub struct CoreConfig {
     pub disk_free_min_bytes: u64,
     /// The longest that a venue may take to answer, in milliseconds.
     pub egress_timeout_ms: u32,
+    /// Hours between two checks of one credential with its venue; 0: never by itself.
+    pub credential_check_every_h: u32,
     /// File that opens a key-file slot at start.
     pub unseal_key_file: Option<PathBuf>,
     /// The operator's own additions to the catalogues.

@@ -10,9 +10,11 @@ use vault_venue::{Key, KeyType, Venue, VenueError};
 use crate::act::{Asker, Plan};
 use crate::authorize::{Permit, VENUE_CHECKS, version};
 use crate::caller::Caller;
+use crate::checked::Checked;
 use crate::command::{self, Method};
 use crate::crypto::envelope::{self, Aad, Kek};
 use crate::error::{Conflict, VaultError};
+use crate::own::OwnPermit;
 use crate::storage::{Changes, CredentialRow, CredentialState, CredentialVersionRow, HexBytes};
 use crate::vault::{Open, Vault, detail};
 
@@ -68,7 +70,20 @@ impl OpenSecret {
     }
 }
 
-/// Opens the credential that a permit is for. There is no other way to one.
+/// A credential that was found good and is to be stored, if its key may be.
+pub(crate) struct Import {
+    pub row: CredentialRow,
+    pub version: CredentialVersionRow,
+    pub key_type: KeyType,
+    /// The credential as it was.
+    pub before: Option<CredentialRow>,
+    /// Whether the key may be one that may withdraw.
+    pub allow_withdrawals: bool,
+    pub asker: Asker,
+}
+
+/// Opens the credential that a permit is for. There are two ways to one: this, for what clients ask
+/// for, and [`open_own`].
 ///
 /// # Errors
 ///
@@ -79,7 +94,28 @@ pub fn open_credential(
     permit: &Permit,
 ) -> Result<OpenSecret, VaultError> {
     let credential = permit.credential();
-    let row = version(open, credential)?;
+    open_version(open, instance_id, credential, version(open, credential)?)
+}
+
+/// Opens the key for a request of the vault's own.
+///
+/// # Errors
+///
+/// As for [`open_credential`].
+pub fn open_own(
+    open: &Open,
+    instance_id: &str,
+    permit: &OwnPermit,
+) -> Result<OpenSecret, VaultError> {
+    open_version(open, instance_id, &permit.key().row, &permit.key().version)
+}
+
+fn open_version(
+    open: &Open,
+    instance_id: &str,
+    credential: &CredentialRow,
+    row: &CredentialVersionRow,
+) -> Result<OpenSecret, VaultError> {
     let unreadable = |_| VaultError::Internal("a credential does not open");
     let key = row_key(row);
     let kek_version = envelope::key_version(&row.wrapped_dek.0).map_err(unreadable)?;
@@ -140,7 +176,8 @@ impl Vault {
             .ok_or(VaultError::Field("venue is not one of the vault's"))?;
         let key_type = proven_key_type(venue, &secret, &command.key_type)?;
 
-        if let Some(old) = self.opened()?.state.tables().credentials.get(&row.name) {
+        let before = self.opened()?.state.tables().credentials.get(&row.name).cloned();
+        if let Some(old) = &before {
             if old.venue != row.venue || old.environment != row.environment {
                 return Err(VaultError::Conflict(Conflict::CredentialDiffers));
             }
@@ -152,18 +189,49 @@ impl Vault {
         let version = self.seal_version(&row, key_type.to_string(), &secret, now)?;
         drop(secret);
 
+        let allow_withdrawals = command.allow_withdrawals;
+        let import = Import { row, version, key_type, before, allow_withdrawals, asker };
+        if command.skip_check {
+            return self.finish_import(import, None, now);
+        }
+        self.check_import(import, now)
+    }
+
+    /// Stores a credential whose key was checked, or is not to be.
+    ///
+    /// # Errors
+    ///
+    /// [`Conflict::CredentialChanged`] if another import was faster.
+    pub(crate) fn finish_import(
+        &mut self,
+        import: Import,
+        checked: Option<&Checked>,
+        now: Timestamp,
+    ) -> Result<(), VaultError> {
+        let Import { row, version, key_type, before, allow_withdrawals, asker } = import;
+        if self.opened()?.state.tables().credentials.get(&row.name) != before.as_ref() {
+            return Err(VaultError::Conflict(Conflict::CredentialChanged));
+        }
         // A new version may allow less: fewer assumptions, a passphrase that is kept.
         let replaces = row.version > 1;
         let number = row.version;
+        let check = checked.map(|checked| self.wire_check(&row, checked, now)).transpose()?;
+        let said = match checked {
+            None => "skipped",
+            Some(Checked { problem: Some(_), .. }) => "not_possible",
+            Some(_) => "done",
+        };
         let mut plan =
             Plan::new(Method::CredentialImport.name(), Changes::new(), move |_, change| {
                 let key_type = key_type.to_string();
-                v1::ImportResponse { change: Some(change), version: number, key_type }
+                v1::ImportResponse { change: Some(change), version: number, key_type, check }
                     .encode_to_vec()
             });
         plan.credential = Some(row.name.clone());
         plan.detail = detail([
+            ("allow_withdrawals", allow_withdrawals.to_string()),
             ("assume", row.assume.join(",")),
+            ("check", said.to_owned()),
             ("disclose_passphrase", row.disclose_passphrase.to_string()),
             ("environment", row.environment.to_string()),
             ("key_type", key_type.to_string()),
@@ -218,15 +286,13 @@ impl Vault {
     /// # Errors
     ///
     /// [`VaultError::Sealed`].
-    pub(crate) fn list_credentials(&self) -> Result<v1::ListCredentialsResponse, VaultError> {
-        let credentials = self
-            .opened()?
-            .state
-            .tables()
-            .credentials
-            .values()
-            .map(|row| self.credential_info(row))
-            .collect();
+    pub(crate) fn list_credentials(
+        &self,
+        now: Timestamp,
+    ) -> Result<v1::ListCredentialsResponse, VaultError> {
+        let rows = self.opened()?.state.tables().credentials.values();
+        let credentials =
+            rows.map(|row| self.credential_info(row, now)).collect::<Result<_, _>>()?;
         Ok(v1::ListCredentialsResponse { credentials })
     }
 
@@ -238,6 +304,7 @@ impl Vault {
     pub(crate) fn describe_credential(
         &self,
         name: &str,
+        now: Timestamp,
     ) -> Result<v1::DescribeCredentialResponse, VaultError> {
         let row = self.credential(name)?;
         let scopes = self
@@ -247,17 +314,23 @@ impl Vault {
             .filter(|compiled| compiled.document.credentials.contains(&row.name))
             .map(|compiled| compiled.document.name.to_string())
             .collect();
-        Ok(v1::DescribeCredentialResponse { credential: Some(self.credential_info(row)), scopes })
+        let credential = Some(self.credential_info(row, now)?);
+        Ok(v1::DescribeCredentialResponse { credential, scopes })
     }
 
-    fn credential(&self, name: &str) -> Result<&CredentialRow, VaultError> {
+    pub(crate) fn credential(&self, name: &str) -> Result<&CredentialRow, VaultError> {
         let tables = self.opened()?.state.tables();
         tables.credentials.get(name).ok_or(VaultError::NotFound("credential"))
     }
 
-    fn credential_info(&self, row: &CredentialRow) -> v1::CredentialInfo {
+    fn credential_info(
+        &self,
+        row: &CredentialRow,
+        now: Timestamp,
+    ) -> Result<v1::CredentialInfo, VaultError> {
         let version = self.tables().credential_versions.get(&(row.name.clone(), row.version));
-        v1::CredentialInfo {
+        let checked = version.and_then(|version| self.checked(row, version));
+        Ok(v1::CredentialInfo {
             metadata: Some(v1::CredentialMetadata {
                 name: row.name.to_string(),
                 venue: row.venue.clone(),
@@ -275,7 +348,8 @@ impl Vault {
             },
             created_at_ms: row.created_at.millis(),
             key_type: version.map(|version| version.key_type.clone()).unwrap_or_default(),
-        }
+            check: checked.map(|checked| self.wire_check(row, checked, now)).transpose()?,
+        })
     }
 
     fn credential_row(

@@ -17,8 +17,8 @@ use crate::command::{self, Method};
 use crate::error::{CommandProblem, VaultError};
 use crate::execute::VenueCall;
 use crate::grant::{ExportEnd, Read, checkpoint};
+use crate::inbox::InputSender;
 use crate::journal::Channel;
-use crate::run::{Backlog, Input};
 use crate::storage::{CommandNonce, CredentialState, Hex};
 use crate::vault::{Vault, detail};
 
@@ -36,11 +36,9 @@ pub enum Next {
 /// The threads that the vault may give work to.
 pub struct Hands<'a> {
     /// Back to the decision thread.
-    pub core: &'a Sender<Input>,
+    pub core: &'a InputSender,
     /// Reads the log.
     pub librarian: &'a Sender<Read>,
-    /// What the front has sent and is not taken yet.
-    pub backlog: &'a Backlog,
 }
 
 impl Vault {
@@ -63,7 +61,7 @@ impl Vault {
                 self.sign(&call, id, now)?;
             }
             // The front numbers its calls from 1; to egress 0 says that the core itself asks.
-            Kind::Execute | Kind::Proxy if id == 0 => {
+            Kind::Execute | Kind::Proxy | Kind::Stream if id == 0 => {
                 return Err(VaultError::Internal("the front sent a call without a number"));
             }
             Kind::Execute => {
@@ -74,7 +72,19 @@ impl Vault {
                 let call = VenueCall::Proxy(frame.message().map_err(foreign)?);
                 self.execute(call, id, now)?;
             }
-            Kind::Forget => self.lanes.forget(id),
+            Kind::Forget => {
+                self.lanes.forget(id);
+                self.stream_left(id);
+            }
+            Kind::Stream => self.open_stream(frame.message().map_err(foreign)?, id, now)?,
+            Kind::StreamMessage => {
+                let message = frame.message().map_err(foreign)?;
+                self.stream_message(&message, id, now)?;
+            }
+            Kind::StreamEnd => {
+                let _: vault_ipc::StreamEnd = frame.message().map_err(foreign)?;
+                self.stream_left(id);
+            }
             Kind::Command => {
                 let call: CommandCall = frame.message().map_err(foreign)?;
                 return self.command(call, id, hands, now);
@@ -121,10 +131,19 @@ impl Vault {
                 self.executed(&outcome, frame.correlation, now)?;
                 Ok(Next::Continue)
             }
+            Kind::StreamEnd => {
+                let _: vault_ipc::StreamEnd = frame.message().map_err(foreign)?;
+                self.stream_ended(frame.correlation)?;
+                Ok(Next::Continue)
+            }
             Kind::BarrierDone => {
                 let done: vault_ipc::BarrierDone = frame.message().map_err(foreign)?;
                 self.barrier_done(done.id, Channel::Egress);
                 self.run_waiting(hands, now)
+            }
+            Kind::Health => {
+                self.venues = crate::health::venues(frame.message().map_err(foreign)?);
+                Ok(Next::Continue)
             }
             _ => Err(VaultError::Internal("egress sent a frame of another process")),
         }
@@ -165,6 +184,10 @@ impl Vault {
     ) -> Result<Next, VaultError> {
         while let Some((call, id)) = self.acts.next_waiting() {
             let next = match call {
+                ActCall::Checked(import) => {
+                    self.unpark_import(import, now)?;
+                    Next::Continue
+                }
                 ActCall::Command(call) => self.command(call, id, hands, now)?,
                 ActCall::Enroll(call) => {
                     self.enroll_call(call, id, now)?;
@@ -219,6 +242,31 @@ impl Vault {
                 self.refuse_command(method, &caller, &error, id, now)?;
                 Ok(Next::Continue)
             }
+        }
+    }
+
+    /// Refuses what an operator has waited for, if it came to nothing.
+    ///
+    /// # Errors
+    ///
+    /// A defect.
+    pub(crate) fn refuse_asker(
+        &mut self,
+        outcome: Result<(), VaultError>,
+        method: Method,
+        asker: &Asker,
+        now: Timestamp,
+    ) -> Result<(), VaultError> {
+        match (outcome, &asker.caller) {
+            (Err(VaultError::Internal(what)), _) => Err(VaultError::Internal(what)),
+            (Err(error), Some(caller)) => {
+                self.refuse_command(method, caller, &error, asker.correlation, now)
+            }
+            (Err(error), None) => {
+                self.journal.refuse(asker.channel, asker.correlation, &error, None);
+                Ok(())
+            }
+            (Ok(()), _) => Ok(()),
         }
     }
 
@@ -345,9 +393,10 @@ impl Vault {
             Method::ClientRenew => self.renew(command, caller, asker, now),
             Method::ClientRevoke => self.revoke_client(command, asker, now),
             Method::CredentialBeginImport => answer!(self.begin_import(caller, now)?),
+            Method::CredentialCheck => self.check_credential(command, asker, now),
             Method::CredentialDescribe => {
                 let body: v1::DescribeCredentialCommand = command::body(command)?;
-                answer!(self.describe_credential(&body.name)?)
+                answer!(self.describe_credential(&body.name, now)?)
             }
             Method::CredentialDisable => {
                 let body: v1::DisableCredentialCommand = command::body(command)?;
@@ -358,7 +407,8 @@ impl Vault {
                 self.set_credential_state(method, &body.name, CredentialState::Enabled, asker, now)
             }
             Method::CredentialImport => self.import_credential(command, asker, now),
-            Method::CredentialList => answer!(self.list_credentials()?),
+            Method::CredentialList => answer!(self.list_credentials(now)?),
+            Method::HaltCancelAll => self.cancel_all(command, asker, now),
             Method::HaltHalt => self.halt(command, asker, now),
             Method::HaltResume => self.resume(command, asker, now),
             Method::HaltStatus => answer!(self.halt_status()?),

@@ -28,9 +28,17 @@ pub enum VaultError {
     /// The operation takes a credential, and the request names none.
     #[error("the operation takes a credential, and the request names none")]
     CredentialMissing,
+    /// The venue did not say what the key of an import may do; the text is a code.
+    #[error("the venue did not say what the key may do: {0}")]
+    CheckNotPossible(String),
     /// An operator has disabled the credential.
     #[error("the credential is disabled")]
     CredentialDisabled,
+    /// The key's rights at the venue are not those that are stated: closures may be too small.
+    #[error(
+        "the venue says that the key has rights that are not stated; what its signature is good for is not known"
+    )]
+    CredentialDrifted,
     /// The credential is held by another client that signs with the venue's nonces.
     #[error("another client holds this credential; nonces must arrive in the order of their issue")]
     CredentialLeased {
@@ -49,6 +57,9 @@ pub enum VaultError {
     /// The entry would be longer than an entry may be.
     #[error("the request has too many parts to be logged in one entry")]
     EntryTooLong,
+    /// A handle is none of this client's at this venue.
+    #[error("a listen key or token in the request is not one that the vault holds for this client")]
+    HandleUnknown,
     /// A field of the request is not what it must be; the text names the field and the form.
     #[error("{0}")]
     Field(&'static str),
@@ -70,6 +81,9 @@ pub enum VaultError {
         /// Index of its entry.
         index: u64,
     },
+    /// The key of an import may withdraw, or nobody says that it may not.
+    #[error("the venue says that the key may withdraw, or does not say that it may not")]
+    KeyMayWithdraw,
     /// Too much is on its way, or waits for its turn.
     #[error("too many requests are on their way")]
     Overloaded,
@@ -79,6 +93,9 @@ pub enum VaultError {
     /// The caller's role does not allow it.
     #[error("this call is not for the role {0}")]
     Role(Role),
+    /// What a WebSocket does not allow.
+    #[error("{0}")]
+    Stream(StreamProblem),
     /// Keys are needed and there are none.
     #[error("the vault is sealed")]
     Sealed,
@@ -166,6 +183,10 @@ problems! {
         ClientDiffers = ("CLIENT_DIFFERS", "a client of this name exists with another role"),
         /// Nobody could administer the vault any more.
         LastAdmin = ("LAST_ADMIN", "the last active admin cannot be revoked"),
+        /// Another import was faster.
+        CredentialChanged = ("CREDENTIAL_CHANGED", "the credential has changed meanwhile"),
+        /// Whoever still may trade would place the orders again.
+        NotHalted = ("NOT_HALTED", "the target is not halted"),
         /// It is so already.
         AlreadySo = ("ALREADY_SO", "nothing to change: it is so already"),
         /// The venue or environment of an existing credential differs.
@@ -218,6 +239,24 @@ problems! {
 }
 
 problems! {
+    /// What stands in the way of a WebSocket or of a message on one.
+    StreamProblem {
+        /// Policy has changed, and what it stands on with it.
+        Changed = ("STREAM_CHANGED", "what the WebSocket stands on has changed; open it again"),
+        /// Something else than text, or too much of it.
+        Message = ("STREAM_MESSAGE", "a message is not text of at most 64 KiB"),
+        /// Nothing is logged on to it.
+        NotLoggedOn = ("STREAM_NOT_LOGGED_ON", "no credential is logged on to the WebSocket, which this message takes"),
+        /// Another credential is logged on to it.
+        OtherCredential = ("STREAM_OTHER_CREDENTIAL", "another credential is logged on to the WebSocket, which is for one alone"),
+        /// The client has too many open, or all have.
+        TooMany = ("STREAMS_EXHAUSTED", "too many WebSockets are open"),
+        /// Too many messages on it were refused.
+        TooManyRefused = ("STREAM_REFUSED", "too many messages on the WebSocket were refused"),
+    }
+}
+
+problems! {
     /// Why the vault did not unseal.
     UnsealProblem {
         /// It is open.
@@ -239,7 +278,9 @@ impl VaultError {
             Self::Certificate(problem) => problem.code(),
             Self::Command(problem) => problem.code(),
             Self::Conflict(conflict) => conflict.code(),
+            Self::CheckNotPossible(_) => "CHECK_NOT_POSSIBLE",
             Self::CredentialDisabled => "CREDENTIAL_DISABLED",
+            Self::CredentialDrifted => "CREDENTIAL_DRIFTED",
             Self::CredentialLeased { .. } => "CREDENTIAL_LEASED",
             Self::CredentialMissing => "CREDENTIAL_MISSING",
             Self::Csr(CertificateError::CsrHasNames) => "CSR_HAS_NAMES",
@@ -251,7 +292,9 @@ impl VaultError {
             Self::DiskFull => "AUDIT_DISK_FULL",
             Self::EntryTooLong => "ENTRY_TOO_LONG",
             Self::Field(_) => "BAD_FIELD",
+            Self::HandleUnknown => "HANDLE_UNKNOWN",
             Self::Invitation(problem) => problem.code(),
+            Self::KeyMayWithdraw => "KEY_MAY_WITHDRAW",
             Self::NotFound(_) => "NOT_FOUND",
             Self::OutcomeUnknown { .. } => "OUTCOME_UNKNOWN",
             Self::Overloaded => "OVERLOADED",
@@ -259,6 +302,7 @@ impl VaultError {
             Self::RequestIdReused => "REQUEST_ID_REUSED",
             Self::Role(_) => "ROLE",
             Self::Scope(_) => "SCOPE_INVALID",
+            Self::Stream(problem) => problem.code(),
             Self::Sealed => "SEALED",
             Self::SealedSecret => "SEALED_SECRET",
             Self::TooManyActs => "TOO_MANY_ACTS",
@@ -278,6 +322,7 @@ impl VaultError {
             Self::Conflict(
                 Conflict::AlreadySo
                 | Conflict::LastAdmin
+                | Conflict::NotHalted
                 | Conflict::ScopeInUse
                 | Conflict::ScopeIsShadow,
             ) => Code::Precondition,
@@ -285,16 +330,22 @@ impl VaultError {
             Self::CredentialLeased { .. }
             | Self::DiskFull
             | Self::Overloaded
+            | Self::Stream(StreamProblem::TooMany)
             | Self::TooManyActs => Code::Exhausted,
             Self::Csr(CertificateError::Issue) | Self::Internal(_) => Code::Internal,
             Self::Csr(_) | Self::Field(_) | Self::Scope(_) | Self::SealedSecret => Code::BadRequest,
             Self::DeadlineExceeded => Code::DeadlineExceeded,
+            Self::CheckNotPossible(_) => Code::Unavailable,
+            Self::KeyMayWithdraw => Code::Precondition,
             Self::CredentialDisabled
+            | Self::CredentialDrifted
             | Self::CredentialMissing
             | Self::Deny(_)
             | Self::EntryTooLong
+            | Self::HandleUnknown
             | Self::Read(_)
             | Self::Role(_)
+            | Self::Stream(_)
             | Self::Venue(_) => Code::Denied,
             Self::Invitation(_) => Code::Unauthenticated,
             Self::NotFound(_) => Code::NotFound,
@@ -325,10 +376,22 @@ impl VaultError {
             Self::Certificate(CertificateProblem::WrongListener) => {
                 "bots use the bot listener, operators the operator listener"
             }
+            Self::CheckNotPossible(_) => {
+                "nothing was stored; try again, or import with --no-check and check it later: vaultctl credential check NAME"
+            }
+            Self::CredentialDrifted => {
+                "vaultctl credential check NAME says which; take them away at the venue and check again, or import the key again with the rights that it has; Execute is not concerned"
+            }
+            Self::KeyMayWithdraw => {
+                "nothing was stored; make a key without withdrawals, or import this one with --allow-withdrawals"
+            }
             Self::CredentialMissing => {
                 "name it: in Execute in its field, through the proxy as the API key countersign:NAME"
             }
             Self::Command(CommandProblem::Expired) => "compare the clocks of both machines",
+            Self::Conflict(Conflict::NotHalted) => {
+                "halt it first: vaultctl halt TARGET --level no-new-risk --reason WHY --cancel-all"
+            }
             Self::Conflict(Conflict::ScopeInUse) => "revoke its clients or give them another scope",
             Self::Conflict(Conflict::ScopeIsShadow) => "take it out of that scope's shadow first",
             Self::Deny(denial) => denial.hint(),
@@ -338,6 +401,14 @@ impl VaultError {
             Self::Read(ReadError::ParameterReserved(_)) => {
                 "leave time, nonce, api key and signature out: the vault adds them"
             }
+            Self::HandleUnknown => {
+                "ask the venue for a new one through the vault: its own texts are held there, for 24 h"
+            }
+            Self::Stream(StreamProblem::NotLoggedOn) => {
+                "send the venue's log-on first, with countersign:NAME as the API key"
+            }
+            Self::Stream(StreamProblem::OtherCredential) => "open a WebSocket for each credential",
+            Self::Stream(StreamProblem::TooMany) => "close some of those that are open",
             Self::OutcomeUnknown { .. } => {
                 "look the entry up in the log, and ask the venue what became of the request"
             }

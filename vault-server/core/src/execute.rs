@@ -6,7 +6,7 @@
 mod outcome;
 mod public;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use prost::Message;
 use vault_audit::EntryKind;
@@ -17,13 +17,15 @@ use vault_venue::ReadError;
 
 use crate::authorize::{Facts, Permit};
 use crate::error::VaultError;
+use crate::hold::{HANDLE_LIFE, Hold, new_handle};
 use crate::journal::Channel;
 use crate::lane::Waiting;
 use crate::order::{Asked, Order, limits_left, model_request, notional, wire_headers};
 use crate::vault::Vault;
 
 pub use self::outcome::Executions;
-use self::outcome::{Execution, Intent};
+pub(crate) use self::outcome::{problem, status, write_outcome};
+pub(crate) use self::outcome::{Execution, Intent};
 
 /// A call whose request the vault is to send.
 #[derive(Clone, Debug)]
@@ -186,6 +188,11 @@ impl Vault {
         permit: &Permit,
     ) -> Result<Turn, VaultError> {
         let credential = permit.credential();
+        if let Some(holder) = self.holder_of(asked, permit, &order.request)?
+            && holder != credential.name
+        {
+            return Err(VaultError::HandleUnknown);
+        }
         let in_order = self.goes_in_order(permit.reading());
         if in_order && self.lanes.is_busy(&credential.name) {
             return Ok(Turn::Later);
@@ -203,8 +210,21 @@ impl Vault {
         Ok(Turn::Now(signed, nonce))
     }
 
+    /// The credential behind the handles in a request.
+    fn holder_of(
+        &self,
+        asked: Asked<'_>,
+        permit: &Permit,
+        request: &VenueRequest,
+    ) -> Result<Option<Name>, VaultError> {
+        let Some(venue) = self.registry.venue(permit.reading().venue) else {
+            return Ok(None);
+        };
+        self.holder(asked, venue.name(), &venue.handles_in(request))
+    }
+
     /// Whether an operation carries a nonce, so that one request of a credential goes at a time.
-    fn goes_in_order(&self, reading: &Reading) -> bool {
+    pub(crate) fn goes_in_order(&self, reading: &Reading) -> bool {
         let Some(venue) = self.registry.venue(reading.venue).filter(|venue| venue.needs_nonce())
         else {
             return false;
@@ -259,7 +279,7 @@ impl Vault {
             notional_usd: notional(cost),
             limits_left: limits_left(cost),
         };
-        self.dispatch(asked, execution, reading, signed, nonce.is_some())?;
+        self.dispatch(asked, execution, &order.request, reading, signed, nonce.is_some())?;
         self.answer_execution(asked, &answer);
         Ok(())
     }
@@ -269,6 +289,7 @@ impl Vault {
         &mut self,
         asked: Asked<'_>,
         execution: Execution,
+        request: &VenueRequest,
         reading: &Reading,
         signed: SignedRequest,
         has_nonce: bool,
@@ -278,11 +299,24 @@ impl Vault {
             .venue(reading.venue)
             .ok_or(VaultError::Internal("a reading is of an unknown venue"))?;
         let class = reading.stated.class;
-        let credential = execution.intent.as_ref().map(|intent| intent.credential.to_string());
+        let credential = execution.intent.as_ref().map(|intent| intent.credential.clone());
+        let hold = match (venue.hold(request), &credential) {
+            (Some(at), Some(credential)) => {
+                let handle = new_handle(&self.rng)?;
+                let hold = Hold {
+                    client: asked.caller.name.clone(),
+                    credential: credential.clone(),
+                    venue: venue.name(),
+                    until: asked.now.plus(HANDLE_LIFE),
+                };
+                Some((vault_ipc::Hold { at: at.to_owned(), handle }, hold))
+            }
+            _ => None,
+        };
         let dispatch = Dispatch {
             front_correlation: asked.correlation,
             venue: venue.name().to_owned(),
-            credential: credential.unwrap_or_default(),
+            credential: credential.map(|name| name.to_string()).unwrap_or_default(),
             class: class.to_string(),
             method: signed.method,
             url: signed.url,
@@ -297,14 +331,20 @@ impl Vault {
                 _ => venue.response().order_id.clone(),
             },
             error_code_at: venue.response().error_code.clone(),
+            report_at: Vec::new(),
+            holds: hold.iter().map(|(asked, _)| asked.clone()).collect(),
+            handles: venue.handles_in(request).into_iter().map(str::to_owned).collect(),
         };
         let id = self.executions.begin(execution);
+        if let Some((asked, hold)) = hold {
+            self.holds.ask(id, asked.handle, hold);
+        }
         self.journal.frame(Channel::Egress, Kind::Dispatch, id, &dispatch);
         Ok(())
     }
 
     /// How long the venue may take: as long as anybody waits, and no longer than is configured.
-    fn timeout_ms(&self, asked: Asked<'_>) -> u32 {
+    pub(crate) fn timeout_ms(&self, asked: Asked<'_>) -> u32 {
         let most = self.config.egress_timeout_ms;
         let Some(deadline) = asked.deadline else {
             return most;

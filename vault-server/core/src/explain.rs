@@ -70,12 +70,14 @@ fn explain(ground: &Ground<'_>, judged: Judged<'_>) -> v1::ExplainResponse {
     if ground.credential.state == CredentialState::Disabled {
         return refused(&VaultError::CredentialDisabled, judged.mode);
     }
-    let reading = match ground.venue.read(judged.request, &ground.standing()) {
-        Ok(reading) => reading,
-        Err(error) => return refused(&VaultError::Read(error), judged.mode),
+    // What the vault keeps of an answer is of another class where the vault itself sends.
+    let read = |mode| ground.venue.read_in(mode, judged.request, &ground.standing());
+    let (reading, sent) = match (read(Mode::Sign), read(Mode::Execute)) {
+        (Ok(reading), Ok(sent)) => (reading, sent),
+        (Err(error), _) | (_, Err(error)) => return refused(&VaultError::Read(error), judged.mode),
     };
     let sign = ground.question(Judged { mode: Mode::Sign, ..judged }, &reading);
-    let execute = ground.question(Judged { mode: Mode::Execute, ..judged }, &reading);
+    let execute = ground.question(Judged { mode: Mode::Execute, ..judged }, &sent);
 
     let mut response = v1::ExplainResponse::default();
     for question in [execute, sign] {
@@ -89,7 +91,7 @@ fn explain(ground: &Ground<'_>, judged: Judged<'_>) -> v1::ExplainResponse {
         }
         if let Decision::Deny(denial) = decision {
             let remedies =
-                ground.remedies(Judged { mode: question.mode, ..judged }, &denial, &reading);
+                ground.remedies(Judged { mode: question.mode, ..judged }, &denial, question.reading);
             let hint = match question.mode {
                 Mode::Execute => denial.advice(),
                 Mode::Sign => vault_policy::hint(&denial, &remedies),
@@ -99,12 +101,16 @@ fn explain(ground: &Ground<'_>, judged: Judged<'_>) -> v1::ExplainResponse {
             }
             failure = Some(Failure::from(&VaultError::Deny(denial)).with_hint(hint));
         }
+        // What its closure is worth, nobody knows.
+        if question.mode == Mode::Sign && ground.drifted {
+            failure = Some(Failure::from(&VaultError::CredentialDrifted));
+        }
         add_verdict(&mut response, question.mode, judged.mode, failure);
     }
 
     response.closure_hash = reading.closure_hash.to_vec();
     response.closure_widest = reading.widest().operation.to_string();
-    response.stated = Some(explained(&execute, &reading.stated));
+    response.stated = Some(explained(&execute, &sent.stated));
     let is_stated = |member: &&Member| member.operation == reading.stated.operation;
     let stated = reading.closure.iter().filter(is_stated);
     let rest = reading.closure.iter().filter(|member| !is_stated(member));

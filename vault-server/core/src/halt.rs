@@ -53,6 +53,7 @@ impl Vault {
             ("target", target.to_string()),
         ]);
         let row = HaltRow { at: now, by, level, reason, target: target.clone() };
+        let halted = target.clone();
         let mut plan = Plan::new(Method::HaltHalt.name(), Changes::new(), move |vault, change| {
             v1::HaltResponse {
                 outstanding: Some(vault.outstanding_of(&target, now)),
@@ -62,6 +63,7 @@ impl Vault {
         });
         plan.detail = facts;
         plan.barrier = Some(Vec::new());
+        plan.halts = Some(halted);
         plan.changes.put(row);
         self.begin_act(plan, asker, now)
     }
@@ -117,7 +119,7 @@ impl Vault {
         Ok(v1::HaltStatusResponse { halts })
     }
 
-    fn check_target(&self, target: &HaltTarget) -> Result<(), VaultError> {
+    pub(crate) fn check_target(&self, target: &HaltTarget) -> Result<(), VaultError> {
         let tables = self.opened()?.state.tables();
         let there = match target {
             HaltTarget::All => true,
@@ -146,7 +148,23 @@ impl Vault {
     }
 }
 
-fn parse_target(text: &str) -> Result<HaltTarget, VaultError> {
+/// Whether a halt stops all of a target. `venue_of` is that of a credential.
+pub(crate) fn covers<'t>(
+    halt: &HaltTarget,
+    target: &HaltTarget,
+    venue_of: impl Fn(&Name) -> Option<&'t str>,
+) -> bool {
+    match (halt, target) {
+        (HaltTarget::All, _) => true,
+        (HaltTarget::Venue(venue), HaltTarget::Symbol { venue: of, .. }) => venue == of,
+        (HaltTarget::Venue(venue), HaltTarget::Credential(credential)) => {
+            venue_of(credential) == Some(venue.as_str())
+        }
+        (halt, target) => halt == target,
+    }
+}
+
+pub(crate) fn parse_target(text: &str) -> Result<HaltTarget, VaultError> {
     text.parse().map_err(|_| {
         VaultError::Field(
             "target is all, venue:NAME, symbol:VENUE/SYMBOL, credential:NAME or client:NAME",

@@ -197,6 +197,9 @@ pub struct Noted<'a> {
     /// Of requests: a list of yes and no, if any order is an amendment.
     #[serde(borrow)]
     pub amends: Option<Cow<'a, str>>,
+    /// `credential.check`: yes.
+    #[serde(borrow)]
+    pub answered: Option<Cow<'a, str>>,
     /// `log.started`.
     #[serde(borrow)]
     pub boot: Option<Cow<'a, str>>,
@@ -212,9 +215,30 @@ pub struct Noted<'a> {
     /// Of requests: microseconds since 1970, of the wall clock.
     #[serde(borrow)]
     pub deadline: Option<Cow<'a, str>>,
+    /// `credential.check`: yes or no.
+    #[serde(borrow)]
+    pub drifted: Option<Cow<'a, str>>,
+    /// `credential.check`: microseconds since 1970.
+    #[serde(borrow)]
+    pub expires_at: Option<Cow<'a, str>>,
+    /// `credential.check`: yes.
+    #[serde(borrow)]
+    pub expiry_unread: Option<Cow<'a, str>>,
+    /// `credential.check`: a list.
+    #[serde(borrow)]
+    pub foreign: Option<Cow<'a, str>>,
+    /// `credential.check`: of the key, microseconds since 1970.
+    #[serde(borrow)]
+    pub imported_at: Option<Cow<'a, str>>,
+    /// `credential.check`: yes or no.
+    #[serde(borrow)]
+    pub ip_bound: Option<Cow<'a, str>>,
     /// What was signed or sent: a list.
     #[serde(borrow)]
     pub margin_modes: Option<Cow<'a, str>>,
+    /// `credential.check`: yes.
+    #[serde(borrow)]
+    pub nonce_window: Option<Cow<'a, str>>,
     /// What was signed or sent: if not the number of legs.
     #[serde(borrow)]
     pub orders: Option<Cow<'a, str>>,
@@ -230,6 +254,18 @@ pub struct Noted<'a> {
     /// `price.accepted`: of the feed.
     #[serde(borrow)]
     pub revision: Option<Cow<'a, str>>,
+    /// `credential.check`: a list.
+    #[serde(borrow)]
+    pub rights: Option<Cow<'a, str>>,
+    /// `credential.check`: yes or no.
+    #[serde(borrow)]
+    pub transfers: Option<Cow<'a, str>>,
+    /// `credential.check`: a list.
+    #[serde(borrow)]
+    pub unsaid: Option<Cow<'a, str>>,
+    /// `credential.check`: a list.
+    #[serde(borrow)]
+    pub unseen: Option<Cow<'a, str>>,
     /// What was signed or sent: until when it can still happen, on the vault's own clock; if not
     /// its time.
     #[serde(borrow)]
@@ -237,6 +273,9 @@ pub struct Noted<'a> {
     /// What was signed or sent: a list.
     #[serde(borrow)]
     pub withdrawn: Option<Cow<'a, str>>,
+    /// `credential.check`: yes or no.
+    #[serde(borrow)]
+    pub withdrawals: Option<Cow<'a, str>>,
     /// `price.accepted`: what the next price is held against.
     #[serde(borrow)]
     pub window: Option<Cow<'a, str>>,

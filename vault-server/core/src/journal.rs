@@ -2,6 +2,7 @@
 //! order of the decisions, and the frames that may leave once they are on disk.
 
 use std::sync::mpsc::Sender;
+use std::time::{Duration, Instant};
 
 use prost::Message;
 use vault_audit::tree::{CompactRange, leaf_hash};
@@ -11,7 +12,7 @@ use vault_model::Timestamp;
 
 use crate::error::VaultError;
 use crate::storage::Commit;
-use crate::writer::{Batch, Durable, ToWriter};
+use crate::writer::{Batch, Durable, Shared, ToWriter, WriterError};
 
 /// Where an entry stands.
 #[derive(Clone, Copy, Debug)]
@@ -33,7 +34,10 @@ pub struct Journal {
     next_seq: u64,
     tree: CompactRange,
     writer: Sender<ToWriter>,
+    shared: Option<Shared>,
     durable: Durable,
+    /// Until when the lines of the batch may lie, if nobody waits for them.
+    kept_until: Option<Instant>,
 }
 
 impl Journal {
@@ -48,7 +52,23 @@ impl Journal {
         durable: Durable,
     ) -> Self {
         let batch = Batch::default();
-        Self { batch, build, epoch, node, next_seq: last_seq + 1, tree, writer, durable }
+        Self {
+            batch,
+            build,
+            epoch,
+            node,
+            next_seq: last_seq + 1,
+            tree,
+            writer,
+            shared: None,
+            durable,
+            kept_until: None,
+        }
+    }
+
+    /// Writes by itself from now on, where nothing else is under way.
+    pub fn share(&mut self, writer: Shared) {
+        self.shared = Some(writer);
     }
 
     /// An entry with the fields that every entry has. Its index is given when it is recorded.
@@ -164,11 +184,46 @@ impl Journal {
 
     /// Hands everything over to the writer.
     pub fn flush(&mut self) {
+        self.kept_until = None;
         if !self.batch.is_empty() {
-            let batch = std::mem::take(&mut self.batch);
-            self.durable.handed_over(&batch);
+            let mut batch = std::mem::take(&mut self.batch);
+            self.durable.handed_over(&mut batch);
             self.hand_over(ToWriter::Batch(batch));
         }
+    }
+
+    /// Ends a turn of the decision thread. Lines for which nobody waits stay for a moment: they go
+    /// with the next for which somebody does, so that their sync is not in its way. What was decided
+    /// `alone` is written here, if the writer has nothing to do.
+    ///
+    /// # Errors
+    ///
+    /// The writer's.
+    pub fn settle(&mut self, alone: bool) -> Result<(), WriterError> {
+        if self.batch.is_empty() {
+            return Ok(());
+        }
+        if !self.batch.is_awaited() {
+            let now = Instant::now();
+            if *self.kept_until.get_or_insert(now + KEPT) > now && !self.is_full() {
+                return Ok(());
+            }
+            self.flush();
+            return Ok(());
+        }
+        if let Some(shared) = self.shared.as_ref().filter(|_| alone) {
+            match shared.write(std::mem::take(&mut self.batch))? {
+                Some(batch) => self.batch = batch,
+                None => self.kept_until = None,
+            }
+        }
+        self.flush();
+        Ok(())
+    }
+
+    /// When [`Journal::settle`] has to be called again.
+    pub fn due(&self) -> Option<Instant> {
+        self.kept_until
     }
 
     /// What is not handed over yet.
@@ -190,6 +245,8 @@ impl Journal {
     }
 }
 
+/// How long lines may lie for which nobody waits.
+const KEPT: Duration = Duration::from_millis(5);
 const LINES_MAX: usize = 1_024;
 const FRONT_BYTES_MAX: usize = 1 << 20;
 const EGRESS_BYTES_MAX: usize = 1 << 20;

@@ -63,6 +63,11 @@ impl Leases {
         Ok(())
     }
 
+    /// Whether a client that signs holds a credential now.
+    pub fn is_held(&self, credential: &Name, now: Timestamp) -> bool {
+        self.0.get(credential).is_some_and(|(_, until)| *until > now)
+    }
+
     /// Whether a client may use a credential now, without taking it.
     ///
     /// # Errors
@@ -142,8 +147,10 @@ mod tests {
             Err(VaultError::CredentialLeased { retry_after_ms: 1_000 })
         ));
         assert!(leases.check(&kraken, &b, at).is_err());
+        assert!(leases.is_held(&kraken, at) && !leases.is_held(&b, at));
         let free = NOW.plus(Duration::from_secs(19));
         leases.check(&kraken, &b, free).expect("free again");
+        assert!(!leases.is_held(&kraken, free));
         leases.take(&kraken, &b, free).expect("looking took nothing");
     }
 }

@@ -25,7 +25,7 @@ use crate::storage::ClientRow;
 use crate::vault::{Vault, detail};
 
 /// Of a call's time, what must be left for an Execute to begin.
-const EXECUTE_LEFT_MIN: Duration = Duration::from_millis(250);
+pub(crate) const EXECUTE_LEFT_MIN: Duration = Duration::from_millis(250);
 
 /// A request that is to be signed or sent, taken apart.
 pub(crate) struct Order {
@@ -219,17 +219,33 @@ impl Vault {
         facts: &Facts,
         error: &VaultError,
     ) -> Result<(), VaultError> {
+        let failure = self.refusal(asked, order, facts, error)?;
+        self.journal.fail(Channel::Front, asked.correlation, failure, None);
+        Ok(())
+    }
+
+    /// What a refusal tells its caller; it is in the log then, if the client's budget lets it.
+    ///
+    /// # Errors
+    ///
+    /// A defect.
+    pub(crate) fn refusal(
+        &mut self,
+        asked: Asked<'_>,
+        order: Option<&Order>,
+        facts: &Facts,
+        error: &VaultError,
+    ) -> Result<Failure, VaultError> {
+        let mut failure = Failure::from(error);
         if matches!(error, VaultError::DeadlineExceeded) {
-            self.journal.refuse(Channel::Front, asked.correlation, error, None);
-            return Ok(());
+            return Ok(failure);
         }
-        let logged = !matches!(error, VaultError::Overloaded)
+        let logged = !matches!(error, VaultError::DiskFull | VaultError::Overloaded)
             && self.denials.take(&asked.caller.name, asked.now);
         if !logged {
             // Counted from here on: nobody fills the disk with what is refused.
             self.count_auth_failure(&asked.caller.origin, error, asked.now);
-            self.journal.refuse(Channel::Front, asked.correlation, error, None);
-            return Ok(());
+            return Ok(failure);
         }
         let kind = match asked.mode {
             Mode::Execute => EntryKind::ExecuteDenied,
@@ -250,7 +266,7 @@ impl Vault {
             }
             other => other?,
         };
-        let mut failure = Failure::from(error);
+        failure.entry_index = failure.entry_index.or(Some(place.index));
         if let (VaultError::Deny(denial), Some(order), Some(reading)) =
             (error, order, &facts.reading)
         {
@@ -258,8 +274,7 @@ impl Vault {
             failure.hint = vault_policy::hint(denial, &remedies);
             failure.remedies = remedies.iter().map(ToString::to_string).collect();
         }
-        self.journal.fail(Channel::Front, asked.correlation, failure, Some(place.index));
-        Ok(())
+        Ok(failure)
     }
 
     /// Says in the log where the shadow of a scope answers otherwise. It comes after the answer, and
@@ -351,9 +366,26 @@ impl Vault {
         signed: &SignedRequest,
         nonce: Option<u64>,
     ) -> Result<Entry, VaultError> {
+        self.spent_entry(kind, asked, order, facts, Some(&signed.signature), nonce)
+    }
+
+    /// As [`Vault::signed_entry`], with or without a signature.
+    ///
+    /// # Errors
+    ///
+    /// A defect.
+    pub(crate) fn spent_entry(
+        &self,
+        kind: EntryKind,
+        asked: Asked<'_>,
+        order: &Order,
+        facts: &Facts,
+        signature: Option<&[u8]>,
+        nonce: Option<u64>,
+    ) -> Result<Entry, VaultError> {
         let mut entry = self.order_entry(kind, asked, Some(order), facts);
         entry.nonce = nonce.map(|nonce| nonce.to_string());
-        entry.sig_sha256 = Some(Sha256::digest(&signed.signature).into());
+        entry.sig_sha256 = signature.map(|signature| Sha256::digest(signature).into());
         let cost = facts.cost.as_ref().ok_or(VaultError::Internal("a signature has no cost"))?;
         let reading = facts.reading.as_ref().ok_or(VaultError::Internal("nothing was read"))?;
         history::write(&mut entry, reading, cost, asked.clock);

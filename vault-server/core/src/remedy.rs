@@ -229,6 +229,7 @@ body = "form"
             Ground {
                 country: self.country,
                 credential: &self.credential,
+                drifted: false,
                 halts: &self.halts,
                 history: &self.history,
                 key_type: KeyType::Hmac,

@@ -1,13 +1,11 @@
 //! The loop: take everything that is there, decide it in order, hand it to the writer.
 //!
-//! The thread that runs it is the only one that decides. It waits for nothing but input: not for the
-//! log's disk, not for a transaction, not for key derivation. Once a minute at most it writes a small
-//! file: the server's certificate, when that is renewed.
+//! The thread that runs it is the only one that decides. It waits for input and, while there is hardly
+//! any, for the log's disk; not for a transaction, not for key derivation. Once a minute at most it
+//! writes a small file: the server's certificate, when that is renewed.
 
 use std::os::unix::net::UnixStream;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use vault_audit::{AuditError, EntryKind};
@@ -20,13 +18,14 @@ use crate::country::GeoipError;
 use crate::dispatch::{Hands, Next};
 use crate::error::VaultError;
 use crate::history::keys_asked;
+use crate::inbox::{Inbox, InputSender, Socket, inbox};
 use crate::journal::Channel;
 use crate::seal::IdentityError;
 use crate::start::{Started, start};
 use crate::storage::StoreError;
 use crate::unseal::Attempt;
 use crate::vault::{Vault, detail};
-use crate::writer::{Channels, Durable, ToWriter, WriterError};
+use crate::writer::{Channels, ToWriter, WriterError};
 
 /// What the decision thread takes in.
 pub enum Input {
@@ -35,9 +34,9 @@ pub enum Input {
     /// The database has answered.
     Committed(Result<(), StoreError>),
     /// From egress; `None` when it closed its channel.
-    Egress(Result<Option<Frame>, FrameError>),
+    Egress(Option<Frame>),
     /// From the front; `None` when it closed its channel.
-    Front(Result<Option<Frame>, FrameError>),
+    Front(Option<Frame>),
     /// From the supervisor; `None` when it closed its channel.
     Supervisor(Result<Option<Frame>, FrameError>),
     /// The writer has stopped.
@@ -120,7 +119,7 @@ pub fn run(
         std::process::abort();
     }));
     let mut clock = Clock::new(config.clock_offset_s);
-    let (core, inputs) = channel();
+    let (core, inbox) = inbox()?;
     // A process that does not read for this long is as good as dead.
     for stream in [&front, &supervisor, &egress] {
         stream.set_write_timeout(Some(Duration::from_secs(10)))?;
@@ -135,15 +134,11 @@ pub fn run(
     vault.send_state();
     vault.unseal_at_start(clock.now());
     vault.journal.flush();
-    let backlog = Backlog { frames: Arc::default(), durable: vault.durable.clone() };
-    let throttle = backlog.clone();
-    spawn_reader("front", from_front, core.clone(), Input::Front, move || throttle.wait())?;
-    // No more than what is on its way comes from egress.
-    spawn_reader("egress", from_egress, core.clone(), Input::Egress, || ())?;
-    spawn_reader("supervisor", from_supervisor, core.clone(), Input::Supervisor, || ())?;
+    spawn_reader(from_supervisor, core.clone())?;
 
-    let hands = Hands { core: &core, librarian: &librarian, backlog: &backlog };
-    let ended = decide(&mut vault, &inputs, &hands, &mut clock);
+    let hands = Hands { core: &core, librarian: &librarian };
+    let mut sockets = Sockets { egress: Socket::new(from_egress), front: Socket::new(from_front) };
+    let ended = decide(&mut vault, &inbox, &mut sockets, &hands, &mut clock);
     match ended {
         Ok(next) => {
             if next == Next::Seal {
@@ -154,54 +149,98 @@ pub fn run(
             vault.journal.tell_writer(ToWriter::Stop(done));
             // The sender is dropped once the log is closed; it never sends.
             let _ = stopped.recv();
-            let failed = inputs.try_iter().find_map(|input| match input {
+            // It says so before it ends.
+            let _ = writer.join();
+            let failed = std::iter::from_fn(|| inbox.next()).find_map(|input| match input {
                 Input::WriterFailed(error) => Some(error),
                 _ => None,
             });
-            drop(writer);
             failed.map_or(Ok(()), |error| Err(CoreError::Writer(error)))
         }
         Err(error) => Err(error),
     }
 }
 
+/// The sockets of those who send the most.
+struct Sockets {
+    egress: Socket,
+    front: Socket,
+}
+
 fn decide(
     vault: &mut Vault,
-    inputs: &Receiver<Input>,
+    inbox: &Inbox,
+    sockets: &mut Sockets,
     hands: &Hands<'_>,
     clock: &mut Clock,
 ) -> Result<Next, CoreError> {
+    let mut bytes = vec![0; READ_BYTES];
     let mut tick_due = Instant::now();
     loop {
-        let wait = tick_due.saturating_duration_since(Instant::now());
-        let first = match inputs.recv_timeout(wait) {
-            Ok(input) => Some(input),
-            Err(RecvTimeoutError::Timeout) => None,
-            Err(RecvTimeoutError::Disconnected) => {
-                return Err(CoreError::Defect("the inputs are closed"));
-            }
-        };
-        for input in first.into_iter().chain(inputs.try_iter()).take(TURN_INPUTS) {
-            if matches!(input, Input::Front(_)) {
-                hands.backlog.taken();
-            }
-            let now = clock.now();
-            vault.clock.look(boottime_us());
-            match take(vault, input, hands, now)? {
+        let mut until = vault.journal.due().map_or(tick_due, |due| due.min(tick_due));
+        // What the front sends is left where it lies, so that it feels it.
+        let is_heard = vault.durable.waiting_bytes() < BACKLOG_BYTES_MAX;
+        if !is_heard {
+            until = until.min(Instant::now() + DEAF);
+        }
+        let Sockets { egress, front } = sockets;
+        let ready = inbox.wait(egress, is_heard.then_some(&*front), until)?;
+        let mut turn = Turn { clock, hands, inputs: 0, vault };
+        while turn.inputs < TURN_INPUTS
+            && let Some(input) = inbox.next()
+        {
+            match turn.take(input)? {
                 Next::Continue => {}
                 next => return Ok(next),
             }
-            if vault.journal.is_full() {
-                vault.journal.flush();
+        }
+        for (is_ready, socket, wrap) in [
+            (ready.egress, egress, Input::Egress as fn(_) -> _),
+            (ready.front, front, Input::Front as fn(_) -> _),
+        ] {
+            if !is_ready {
+                continue;
+            }
+            let has_ended = socket.fill(&mut bytes)?;
+            while let Some(frame) = socket.next_frame()? {
+                match turn.take(wrap(Some(frame)))? {
+                    Next::Continue => {}
+                    next => return Ok(next),
+                }
+            }
+            if has_ended {
+                turn.take(wrap(None))?;
             }
         }
-        vault.journal.flush();
+        let is_short = turn.inputs <= TURN_SHORT;
+        vault.journal.settle(is_short)?;
         if Instant::now() >= tick_due {
             vault.clock.look(boottime_us());
             vault.tick(clock)?;
             vault.journal.flush();
             tick_due = Instant::now() + TICK;
         }
+    }
+}
+
+/// What is decided between two waits.
+struct Turn<'t> {
+    clock: &'t mut Clock,
+    hands: &'t Hands<'t>,
+    inputs: usize,
+    vault: &'t mut Vault,
+}
+
+impl Turn<'_> {
+    fn take(&mut self, input: Input) -> Result<Next, CoreError> {
+        self.inputs += 1;
+        let now = self.clock.now();
+        self.vault.clock.look(boottime_us());
+        let next = take(self.vault, input, self.hands, now)?;
+        if self.vault.journal.is_full() {
+            self.vault.journal.flush();
+        }
+        Ok(next)
     }
 }
 
@@ -221,11 +260,11 @@ fn take(
             vault.run_waiting(hands, now)?
         }
         Input::Egress(frame) => {
-            let frame = frame?.ok_or(CoreError::EgressClosed)?;
+            let frame = frame.ok_or(CoreError::EgressClosed)?;
             vault.egress_frame(&frame, hands, now)?
         }
         Input::Front(frame) => {
-            let frame = frame?.ok_or(CoreError::FrontClosed)?;
+            let frame = frame.ok_or(CoreError::FrontClosed)?;
             vault.front_frame(&frame, hands, now)?
         }
         // Without a supervisor there is nobody to serve.
@@ -270,6 +309,9 @@ impl Vault {
         }
         self.record_auth_failures(now)?;
         self.refuse_late(now);
+        self.own_tick(now)?;
+        self.cut_expired_streams(now);
+        self.holds.forget_old(now);
         if let Some(jumped_us) = clock.jumped() {
             let mut entry = self.journal.entry(EntryKind::ClockJump, now);
             entry.detail = detail([("jump_us", jumped_us.to_string())]);
@@ -305,20 +347,13 @@ impl Vault {
     }
 }
 
-fn spawn_reader(
-    name: &str,
-    mut stream: UnixStream,
-    core: Sender<Input>,
-    wrap: fn(Result<Option<Frame>, FrameError>) -> Input,
-    before_each: impl Fn() + Send + 'static,
-) -> std::io::Result<()> {
-    std::thread::Builder::new().name(format!("from-{name}")).spawn(move || {
-        let mut stream = std::io::BufReader::with_capacity(256 << 10, &mut stream);
+fn spawn_reader(mut stream: UnixStream, core: InputSender) -> std::io::Result<()> {
+    std::thread::Builder::new().name("from-supervisor".to_owned()).spawn(move || {
+        let mut stream = std::io::BufReader::with_capacity(READ_BYTES, &mut stream);
         loop {
-            before_each();
             let frame = vault_ipc::read(&mut stream);
             let last = !matches!(frame, Ok(Some(_)));
-            if core.send(wrap(frame)).is_err() || last {
+            if core.send(Input::Supervisor(frame)).is_err() || last {
                 return;
             }
         }
@@ -326,33 +361,14 @@ fn spawn_reader(
     Ok(())
 }
 
-/// What of the front's frames is not through yet. The thread that reads them waits while it is too
-/// much, so that neither queue can grow without end.
-#[derive(Clone)]
-pub struct Backlog {
-    frames: Arc<AtomicU64>,
-    durable: Durable,
-}
-
-impl Backlog {
-    fn wait(&self) {
-        while self.frames.load(Ordering::Acquire) >= BACKLOG_FRAMES_MAX
-            || self.durable.waiting_bytes() >= BACKLOG_BYTES_MAX
-        {
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        self.frames.fetch_add(1, Ordering::AcqRel);
-    }
-
-    fn taken(&self) {
-        self.frames.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
-/// Inputs between two looks at what is due: ticks, and the writer's work.
+/// Inputs of other threads between two looks at what is due: ticks, and the writer's work.
 const TURN_INPUTS: usize = 1_024;
-/// Frames of the front that wait; beyond them its channel is left full, so that it feels it.
-const BACKLOG_FRAMES_MAX: u64 = 16_384;
+/// A turn with no more inputs is written at once.
+const TURN_SHORT: usize = 2;
+/// Bytes taken from a channel at once.
+const READ_BYTES: usize = 256 << 10;
+/// How long the front is not heard before the next look.
+const DEAF: Duration = Duration::from_millis(1);
 /// Bytes that wait for the disk; beyond them nothing more is read from the front.
 const BACKLOG_BYTES_MAX: u64 = 64 << 20;
 /// Below this much free space for the log there is a warning.

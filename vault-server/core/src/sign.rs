@@ -6,13 +6,14 @@ use vault_audit::EntryKind;
 use vault_ipc::SignCall;
 use vault_ipc::proto::v1;
 use vault_model::{Mode, Name, SignedRequest, Timestamp, VenueRequest};
-use vault_venue::Moment;
+use vault_venue::{Key, Moment};
 
 use crate::authorize::{Facts, Permit};
 use crate::credential::open_credential;
 use crate::error::VaultError;
 use crate::journal::Channel;
 use crate::order::{Asked, Order, limits_left, model_request, notional, wire_headers};
+use crate::storage::CredentialRow;
 use crate::vault::Vault;
 
 impl Vault {
@@ -130,11 +131,39 @@ impl Vault {
         disclose: bool,
         now: Timestamp,
     ) -> Result<SignedRequest, VaultError> {
+        let secret = open_credential(self.opened()?, &self.instance_id, permit)?;
+        let key = secret.key(permit.key_type());
+        self.sign_with(
+            permit.reading().venue,
+            permit.credential(),
+            &key,
+            request,
+            nonce,
+            disclose,
+            now,
+        )
+    }
+
+    /// Signs with a key that was opened for a permit.
+    ///
+    /// # Errors
+    ///
+    /// [`VaultError::Venue`], or a defect.
+    #[expect(clippy::too_many_arguments, reason = "each is another part of what is signed")]
+    pub(crate) fn sign_with(
+        &self,
+        venue: &str,
+        credential: &CredentialRow,
+        key: &Key<'_>,
+        request: &VenueRequest,
+        nonce: Option<u64>,
+        disclose: bool,
+        now: Timestamp,
+    ) -> Result<SignedRequest, VaultError> {
         let venue = self
             .registry
-            .venue(permit.reading().venue)
+            .venue(venue)
             .ok_or(VaultError::Internal("a reading is of an unknown venue"))?;
-        let secret = open_credential(self.opened()?, &self.instance_id, permit)?;
         let mut unique = [0; 16];
         self.rng
             .fill(&mut unique)
@@ -142,11 +171,11 @@ impl Vault {
         let moment = Moment {
             at: now,
             nonce,
-            environment: permit.credential().environment,
+            environment: credential.environment,
             disclose_passphrase: disclose,
             unique,
         };
-        Ok(venue.sign(request, &secret.key(permit.key_type()), &moment)?)
+        Ok(venue.sign(request, key, &moment)?)
     }
 
     fn release(

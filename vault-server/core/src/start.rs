@@ -14,6 +14,7 @@ use vault_policy::{ScopeDocument, Span, Spend};
 use vault_venue::Venue;
 
 use crate::caller::Origin;
+use crate::checked::Checks;
 use crate::clock::{FIRST, Machine, PastClock, VaultClock};
 use crate::command;
 use crate::config::{CoreConfig, registry};
@@ -21,6 +22,7 @@ use crate::country::Countries;
 use crate::error::{UnsealProblem, VaultError};
 use crate::grant::Librarian;
 use crate::history::{Foreign, Histories, Noted, Signed, keys_asked, number};
+use crate::inbox::InputSender;
 use crate::journal::Journal;
 use crate::nonce::{Leases, NonceCounters};
 use crate::outstanding::Released;
@@ -55,6 +57,7 @@ struct Past {
     signed: HashMap<(Name, Name), (String, Timestamp)>,
     /// Who signed last with each credential that has nonces.
     held: HashMap<Name, (Name, Timestamp)>,
+    checks: Checks,
     clock: PastClock,
     histories: Histories,
     /// Signed by a vault that had no clock of its own yet: taken as spent when the first one that
@@ -118,6 +121,7 @@ impl Past {
             unseal_failed_at: Timestamp::default(),
             signed: HashMap::new(),
             held: HashMap::new(),
+            checks: Checks::default(),
             clock: PastClock::default(),
             histories: Histories::new(keys),
             undated: Vec::new(),
@@ -224,6 +228,11 @@ impl Past {
                 }
                 self.count(&mut entry)?;
             }
+            EntryKind::CredentialCheck => {
+                if let Some(credential) = &entry.credential {
+                    self.checks.resume(credential, entry.ts, entry.reason, &entry.detail);
+                }
+            }
             EntryKind::LogStarted => self.started(&entry.detail)?,
             EntryKind::PriceAccepted => self.price(&entry.detail)?,
             EntryKind::AdminIntent => {
@@ -275,7 +284,7 @@ impl Past {
 pub fn start(
     config: CoreConfig,
     channels: Channels,
-    core: &Sender<Input>,
+    core: &InputSender,
     now: Timestamp,
     machine: &Machine,
 ) -> Result<Started, CoreError> {
@@ -336,12 +345,12 @@ pub fn start(
 
     let durable = Durable::default();
     let (to_store, commits) = channel();
-    let (to_writer, writer) =
+    let (to_writer, shared, writer) =
         writer::spawn(opened.log, channels, to_store, core.clone(), durable.clone())?;
     spawn_store(store, commits, core.clone())?;
     let librarian = spawn_librarian(&config, to_writer.clone())?;
 
-    let journal = Journal::new(
+    let mut journal = Journal::new(
         instance.node.to_string(),
         instance.epoch,
         config.build.clone(),
@@ -350,6 +359,7 @@ pub fn start(
         to_writer,
         durable.clone(),
     );
+    journal.share(shared);
     let mut released = Released::default();
     for ((client, credential), (venue, at)) in &past.signed {
         let usable_ms = registry.venue(venue).and_then(longest_usable_ms);
@@ -366,6 +376,7 @@ pub fn start(
         auth_failures: Default::default(),
         backoff: Backoff::resume(past.unseal_failures, past.unseal_failed_at),
         change_id: head.change_id.clone(),
+        checks: past.checks,
         clock,
         commands: command::Nonces::resume(
             nonces.into_iter().map(|nonce| (nonce.nonce, nonce.expires_at)),
@@ -378,6 +389,8 @@ pub fn start(
         disk_low: false,
         durable,
         executions: Default::default(),
+        holds: Default::default(),
+        streams: Default::default(),
         expected_state: past.state.unwrap_or_default(),
         grants: Default::default(),
         histories: past.histories,
@@ -392,6 +405,7 @@ pub fn start(
         logged_prices: past.prices,
         nonces: past.nonces,
         open: None,
+        own: Default::default(),
         refused,
         registry,
         released,
@@ -406,6 +420,7 @@ pub fn start(
         snapshot: Some(snapshot),
         tickets: Default::default(),
         used_serials: Default::default(),
+        venues: Default::default(),
     };
     vault
         .record_start(opened.recovered, past.intent, &head, unsigned, now, machine)
@@ -519,7 +534,7 @@ impl Vault {
 fn spawn_store(
     mut store: Sqlite,
     commits: Receiver<Commit>,
-    core: Sender<Input>,
+    core: InputSender,
 ) -> std::io::Result<()> {
     std::thread::Builder::new().name("store".to_owned()).spawn(move || {
         for commit in commits {

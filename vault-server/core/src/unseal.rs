@@ -2,8 +2,6 @@
 //!
 //! The slow part, Argon2, runs on a thread of its own. What comes of an attempt is in the log.
 
-use std::sync::mpsc::Sender;
-
 use vault_audit::{EntryKind, LogSigner, Origin as LogOrigin};
 use vault_ipc::proto::{sealed, v1};
 use vault_model::{SecretBytes, Timestamp};
@@ -12,6 +10,7 @@ use crate::act::Asker;
 use crate::certificate::Authority;
 use crate::crypto::mac::StateMac;
 use crate::error::{UnsealProblem, VaultError};
+use crate::inbox::InputSender;
 use crate::run::Input;
 use crate::seal::{Keyring, RootKey, SlotError, SlotRecord, UnsealInput};
 use crate::storage::State;
@@ -64,7 +63,7 @@ impl Vault {
         &mut self,
         command: &v1::UnsealCommand,
         asker: Asker,
-        core: &Sender<Input>,
+        core: &InputSender,
         now: Timestamp,
     ) -> Result<(), VaultError> {
         if self.open.is_some() {
@@ -234,6 +233,7 @@ impl Vault {
         self.instance = instance;
         self.open = Some(open);
         self.snapshot = None;
+        self.refresh_drift(now)?;
         self.sealed_by_hand = false;
         self.journal.tell_writer(ToWriter::Signer(Box::new(signer)));
         if let Err(error) = self.renew_server_certificate(now) {

@@ -15,6 +15,7 @@ use crate::act::{Acts, Asker};
 use crate::auth_failure::AuthFailures;
 use crate::caller::{Caller, Origin};
 use crate::certificate::{Authority, ServerCertificate};
+use crate::checked::Checks;
 use crate::clock::VaultClock;
 use crate::command;
 use crate::config::CoreConfig;
@@ -25,16 +26,19 @@ use crate::error::VaultError;
 use crate::execute::Executions;
 use crate::grant::Grants;
 use crate::history::Histories;
+use crate::hold::Holds;
 use crate::journal::{Channel, Journal, Place};
 use crate::lane::Lanes;
 use crate::nonce::{Leases, NonceCounters};
 use crate::outstanding::Released;
+use crate::own::Own;
 use crate::price::{LoggedPrices, Prices};
 use crate::replay::Replay;
 use crate::scope_replay::Replays;
 use crate::seal::{Backoff, CoreIdentity, Keyring, KeyringRecord, SlotRecord};
 use crate::shadow::Shadows;
 use crate::storage::{Instance, Snapshot, State, Tables};
+use crate::stream::Streams;
 use crate::ticket::Tickets;
 use crate::writer::Durable;
 
@@ -45,6 +49,8 @@ pub struct Vault {
     pub(crate) backoff: Backoff,
     /// The last change in the database.
     pub(crate) change_id: Option<String>,
+    /// What venues have said of keys.
+    pub(crate) checks: Checks,
     /// What everything that is counted is measured on.
     pub(crate) clock: VaultClock,
     pub(crate) commands: command::Nonces,
@@ -63,6 +69,8 @@ pub struct Vault {
     pub(crate) grants: Grants,
     /// What each client has been given.
     pub(crate) histories: Histories,
+    /// Whose the handles are of what egress keeps.
+    pub(crate) holds: Holds,
     pub(crate) identity: CoreIdentity,
     pub(crate) instance: Instance,
     /// 32 lower-case hex digits.
@@ -76,6 +84,8 @@ pub struct Vault {
     pub(crate) logged_prices: LoggedPrices,
     pub(crate) nonces: NonceCounters,
     pub(crate) open: Option<Open>,
+    /// What the vault itself has asked venues for.
+    pub(crate) own: Own,
     /// Why the vault will not unseal, for people.
     pub(crate) refused: Option<String>,
     pub(crate) registry: Registry,
@@ -92,9 +102,13 @@ pub struct Vault {
     pub(crate) slots: Vec<SlotRecord>,
     /// The database as it was read at start, until it is verified at unseal.
     pub(crate) snapshot: Option<Snapshot>,
+    /// WebSockets to venues.
+    pub(crate) streams: Streams,
     pub(crate) tickets: Tickets,
     /// Certificates that have made a call since the start.
     pub(crate) used_serials: HashSet<Serial>,
+    /// How the venues are.
+    pub(crate) venues: Vec<v1::VenueHealth>,
 }
 
 /// What there is only while the vault is unsealed.
@@ -273,6 +287,8 @@ impl Vault {
                 .collect(),
             catalog_additions: u32::try_from(self.config.catalog_additions.len())
                 .unwrap_or(u32::MAX),
+            venues: self.venues.clone(),
+            drifted_credentials: self.checks.drifted().map(ToString::to_string).collect(),
         })
     }
 }

@@ -2,19 +2,21 @@
 //!
 //! Nothing else writes to the channels of egress, front and supervisor, so what leaves the core
 //! leaves in the order in which it was decided. While one batch is being synced the next one is
-//! being prepared; the sync itself is the batching window. Any error ends the process: what is on
-//! disk is then known to a restart only.
+//! being prepared; the sync itself is the batching window. Where nothing else is under way, the
+//! decision thread writes its batch itself ([`Shared`]): to wake another thread for it costs about as
+//! much as the sync. Any error ends the process: what is on disk is then known to a restart only.
 
 use std::io::Write;
 use std::os::unix::net::UnixStream;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use vault_audit::{AuditError, Log, LogSigner};
 
+use crate::inbox::InputSender;
 use crate::run::Input;
 use crate::storage::Commit;
 
@@ -33,6 +35,8 @@ pub struct Batch {
     pub commits: Vec<Commit>,
     /// The last barrier among the frames for egress and front; 0 for none.
     pub barrier: u64,
+    /// Its place among the batches of the decision thread; 0 for those of others.
+    turn: u64,
 }
 
 impl Batch {
@@ -45,6 +49,14 @@ impl Batch {
             && self.commits.is_empty()
     }
 
+    /// Whether it is more than lines: somebody waits for it.
+    pub fn is_awaited(&self) -> bool {
+        !(self.egress.is_empty()
+            && self.front.is_empty()
+            && self.supervisor.is_empty()
+            && self.commits.is_empty())
+    }
+
     fn append(&mut self, mut later: Self) {
         self.lines.append(&mut later.lines);
         self.egress.append(&mut later.egress);
@@ -52,6 +64,7 @@ impl Batch {
         self.supervisor.append(&mut later.supervisor);
         self.commits.append(&mut later.commits);
         self.barrier = self.barrier.max(later.barrier);
+        self.turn = self.turn.max(later.turn);
     }
 
     fn bytes(&self) -> u64 {
@@ -79,6 +92,9 @@ struct Progress {
     size: AtomicU64,
     barrier: AtomicU64,
     waiting_bytes: AtomicU64,
+    /// Batches of the decision thread that were handed over, and the last of them that is written.
+    handed_over: AtomicU64,
+    written: AtomicU64,
 }
 
 impl Durable {
@@ -97,12 +113,18 @@ impl Durable {
         self.0.waiting_bytes.load(Ordering::Relaxed)
     }
 
-    /// Counts a batch in.
-    pub fn handed_over(&self, batch: &Batch) {
+    /// Counts a batch of the decision thread in.
+    pub fn handed_over(&self, batch: &mut Batch) {
         self.0.waiting_bytes.fetch_add(batch.bytes(), Ordering::Relaxed);
+        batch.turn = self.0.handed_over.fetch_add(1, Ordering::AcqRel) + 1;
     }
 
-    fn through(&self, bytes: u64) {
+    fn is_idle(&self) -> bool {
+        self.0.handed_over.load(Ordering::Acquire) == self.0.written.load(Ordering::Acquire)
+    }
+
+    fn through(&self, bytes: u64, turn: u64) {
+        self.0.written.fetch_max(turn, Ordering::AcqRel);
         // Batches of the librarian are not counted in: never below zero.
         let _ =
             self.0.waiting_bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |waiting| {
@@ -120,19 +142,21 @@ pub fn spawn(
     log: Log,
     channels: Channels,
     store: Sender<Commit>,
-    core: Sender<Input>,
+    core: InputSender,
     durable: Durable,
-) -> std::io::Result<(Sender<ToWriter>, JoinHandle<()>)> {
+) -> std::io::Result<(Sender<ToWriter>, Shared, JoinHandle<()>)> {
     let (sender, receiver) = channel();
     durable.0.size.store(log.size(), Ordering::Release);
-    let writer = Writer { log, channels, store, signer: None, durable };
+    let writer = Writer { log: Some(log), channels, store, signer: None, durable };
+    let shared = Shared(Arc::new(Mutex::new(writer)));
+    let own = shared.clone();
     let thread = std::thread::Builder::new().name("writer".to_owned()).spawn(move || {
-        if let Err(error) = writer.run(&receiver) {
+        if let Err(error) = run(&own, &receiver) {
             // The decision thread may be gone already; then the process ends anyway.
             let _ = core.send(Input::WriterFailed(error));
         }
     })?;
-    Ok((sender, thread))
+    Ok((sender, shared, thread))
 }
 
 /// Why the writer ended.
@@ -157,56 +181,101 @@ pub struct Channels {
 }
 
 struct Writer {
-    log: Log,
+    /// Gone once it has failed or is closed: nothing more leaves then.
+    log: Option<Log>,
     channels: Channels,
     store: Sender<Commit>,
     signer: Option<Box<LogSigner>>,
     durable: Durable,
 }
 
-impl Writer {
-    fn run(mut self, receiver: &Receiver<ToWriter>) -> Result<(), WriterError> {
-        let mut checkpoint_due = Instant::now() + CHECKPOINT_EVERY;
-        loop {
-            let wait = checkpoint_due.saturating_duration_since(Instant::now());
-            let first = match receiver.recv_timeout(wait) {
-                Ok(message) => Some(message),
-                Err(RecvTimeoutError::Timeout) => None,
-                Err(RecvTimeoutError::Disconnected) => return self.close(),
-            };
-            let mut batch = Batch::default();
-            let mut stop = None;
-            for message in first.into_iter().chain(receiver.try_iter()) {
-                match message {
-                    ToWriter::Batch(later) => batch.append(later),
-                    ToWriter::Signer(signer) => self.signer = Some(signer),
-                    ToWriter::Stop(done) => {
-                        stop = Some(done);
-                        break;
-                    }
-                }
-                if batch.lines.len() >= BATCH_LINES_MAX {
+/// The writer, for its own thread and for the one that decides: each writes whole batches.
+#[derive(Clone)]
+pub struct Shared(Arc<Mutex<Writer>>);
+
+impl Shared {
+    /// Writes a batch on the calling thread, if everything that was handed over before it is written;
+    /// else it comes back.
+    ///
+    /// # Errors
+    ///
+    /// [`WriterError`]; nothing more is written after that, by either thread.
+    pub fn write(&self, batch: Batch) -> Result<Option<Batch>, WriterError> {
+        let Ok(mut writer) = self.0.try_lock() else {
+            return Ok(Some(batch));
+        };
+        if !writer.durable.is_idle() {
+            return Ok(Some(batch));
+        }
+        writer.write(batch)?;
+        Ok(None)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Writer> {
+        // A panic ends the process.
+        self.0.lock().expect("no panic while locked")
+    }
+}
+
+fn run(shared: &Shared, receiver: &Receiver<ToWriter>) -> Result<(), WriterError> {
+    let mut checkpoint_due = Instant::now() + CHECKPOINT_EVERY;
+    loop {
+        let wait = checkpoint_due.saturating_duration_since(Instant::now());
+        let first = match receiver.recv_timeout(wait) {
+            Ok(message) => Some(message),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => return shared.lock().close(),
+        };
+        let mut batch = Batch::default();
+        let (mut signer, mut stop) = (None, None);
+        for message in first.into_iter().chain(receiver.try_iter()) {
+            match message {
+                ToWriter::Batch(later) => batch.append(later),
+                ToWriter::Signer(later) => signer = Some(later),
+                ToWriter::Stop(done) => {
+                    stop = Some(done);
                     break;
                 }
             }
-            self.write(batch)?;
-            if let Some(done) = stop {
-                self.close()?;
-                drop(done);
-                return Ok(());
-            }
-            if Instant::now() >= checkpoint_due {
-                self.checkpoint()?;
-                self.prepare_next()?;
-                checkpoint_due = Instant::now() + CHECKPOINT_EVERY;
+            if batch.lines.len() >= BATCH_LINES_MAX {
+                break;
             }
         }
+        let mut writer = shared.lock();
+        if let Some(signer) = signer {
+            writer.signer = Some(signer);
+        }
+        writer.write(batch)?;
+        if let Some(done) = stop {
+            writer.close()?;
+            drop(done);
+            return Ok(());
+        }
+        if Instant::now() >= checkpoint_due {
+            let looked_after = writer.look_after();
+            if looked_after.is_err() {
+                writer.log = None;
+            }
+            looked_after?;
+            checkpoint_due = Instant::now() + CHECKPOINT_EVERY;
+        }
+    }
+}
+
+impl Writer {
+    fn write(&mut self, batch: Batch) -> Result<(), WriterError> {
+        let written = self.write_batch(batch);
+        if written.is_err() {
+            self.log = None;
+        }
+        written
     }
 
-    fn write(&mut self, batch: Batch) -> Result<(), WriterError> {
-        let bytes = batch.bytes();
+    fn write_batch(&mut self, batch: Batch) -> Result<(), WriterError> {
+        let log = self.log.as_mut().ok_or(AuditError::Poisoned)?;
+        let (bytes, turn) = (batch.bytes(), batch.turn);
         if !batch.lines.is_empty() {
-            let appended = self.log.append(&batch.lines)?;
+            let appended = log.append(&batch.lines)?;
             self.durable.0.size.store(appended.size, Ordering::Release);
         }
         // From here on the batch is on disk.
@@ -224,13 +293,20 @@ impl Writer {
             }
         }
         self.durable.0.barrier.fetch_max(batch.barrier, Ordering::AcqRel);
-        self.durable.through(bytes);
+        self.durable.through(bytes, turn);
+        log.write_ahead(AHEAD_BYTES_MIN)?;
         Ok(())
     }
 
-    /// Makes the next segment ahead of its need. Without the space for it the present one goes on.
-    fn prepare_next(&mut self) -> Result<(), WriterError> {
-        match self.log.prepare_next() {
+    /// What is done about once a second.
+    fn look_after(&mut self) -> Result<(), WriterError> {
+        let log = self.log.as_mut().ok_or(AuditError::Poisoned)?;
+        log.write_ahead(AHEAD_BYTES_KEPT)?;
+        if let Some(signer) = &self.signer {
+            log.checkpoint(signer)?;
+        }
+        // Makes the next segment ahead of its need. Without the space for it the present one goes on.
+        match log.prepare_next() {
             Ok(_) => Ok(()),
             Err(AuditError::DiskFull) => {
                 tracing::warn!("no space to prepare the log's next segment");
@@ -240,19 +316,19 @@ impl Writer {
         }
     }
 
-    fn checkpoint(&mut self) -> Result<(), WriterError> {
+    fn close(&mut self) -> Result<(), WriterError> {
+        let mut log = self.log.take().ok_or(AuditError::Poisoned)?;
         if let Some(signer) = &self.signer {
-            self.log.checkpoint(signer)?;
+            log.checkpoint(signer)?;
         }
-        Ok(())
-    }
-
-    fn close(mut self) -> Result<(), WriterError> {
-        self.checkpoint()?;
-        self.log.close()?;
+        log.close()?;
         Ok(())
     }
 }
 
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
 const BATCH_LINES_MAX: usize = 4_096;
+/// Below so much space that was written before, more is written at once.
+const AHEAD_BYTES_MIN: u64 = 128 << 10;
+/// Below so much, when there is time.
+const AHEAD_BYTES_KEPT: u64 = 1 << 20;

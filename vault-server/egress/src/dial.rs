@@ -22,6 +22,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use crate::link::{Link, Socket, Wire};
 use crate::name::Names;
@@ -59,6 +60,7 @@ pub(crate) struct Dialer {
 pub(crate) struct Destination {
     host: String,
     name: ServerName<'static>,
+    port: u16,
     instead: Option<SocketAddr>,
     source: Option<IpAddr>,
     tls: Arc<ClientConfig>,
@@ -92,13 +94,37 @@ impl Dialer {
 
     /// Where to find a host. The first override that names it counts.
     pub(crate) fn destination(&self, host: &str, source: Option<IpAddr>) -> Option<Destination> {
+        self.destination_at(host, HTTPS, source, None)
+    }
+
+    /// As [`Dialer::destination`], for a WebSocket: on any port, an override too; HTTP/1.1 alone.
+    pub(crate) fn stream_destination(
+        &self,
+        host: &str,
+        port: u16,
+        source: Option<IpAddr>,
+    ) -> Option<Destination> {
+        self.destination_at(host, port, source, Some(b"http/1.1"))
+    }
+
+    fn destination_at(
+        &self,
+        host: &str,
+        port: u16,
+        source: Option<IpAddr>,
+        alone: Option<&[u8]>,
+    ) -> Option<Destination> {
         let found = self.overrides.iter().find(|(instead, _)| is_named(&instead.host, host));
         let own = found.and_then(|(_, own)| own.as_ref());
         let mut tls = ClientConfig::clone(own.unwrap_or(&self.tls));
         tls.resumption = Resumption::in_memory_sessions(SESSIONS);
+        if let Some(protocol) = alone {
+            tls.alpn_protocols = vec![protocol.to_vec()];
+        }
         Some(Destination {
             host: host.to_owned(),
             name: ServerName::try_from(host.to_owned()).ok()?,
+            port,
             instead: found.map(|(instead, _)| instead.connect),
             source,
             tls: Arc::new(tls),
@@ -108,24 +134,46 @@ impl Dialer {
     /// Opens a connection, and starts the task that serves it.
     pub(crate) async fn open(&self, to: &Destination) -> Result<Opened, Problem> {
         let deadline = Instant::now() + self.connect;
+        let opened = timeout_at(deadline, async {
+            let (socket, stream) = self.connect(to, deadline).await?;
+            if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
+                let link = Link::new(socket, Rc::clone(&self.bell), Tally::framed());
+                open_framed(Wire::new(stream, Rc::clone(&link)), link).await
+            } else {
+                let link = Link::new(socket, Rc::clone(&self.bell), Tally::plain());
+                open_plain(Wire::new(stream, Rc::clone(&link)), link).await
+            }
+        });
+        opened.await.unwrap_or(Err(Problem::Timeout))
+    }
+
+    /// Opens a connection for a WebSocket. Nothing is spoken on it yet, and no task serves it.
+    pub(crate) async fn open_stream(
+        &self,
+        to: &Destination,
+    ) -> Result<(Stream, Rc<Link>), Problem> {
+        let deadline = Instant::now() + self.connect;
+        let connected = timeout_at(deadline, self.connect(to, deadline)).await;
+        let (socket, stream) = connected.unwrap_or(Err(Problem::Timeout))?;
+        let link = Link::new(socket, Rc::clone(&self.bell), Tally::messages());
+        Ok((Wire::new(stream, Rc::clone(&link)), link))
+    }
+
+    /// Name, address, TCP and TLS.
+    async fn connect(
+        &self,
+        to: &Destination,
+        deadline: Instant,
+    ) -> Result<(Rc<TcpStream>, TlsStream<Socket>), Problem> {
         let addresses: Vec<SocketAddr> = match to.instead {
             Some(instead) => vec![instead],
             None => {
                 let found = timeout_at(deadline, self.names.addresses(&to.host)).await;
                 // A resolver that is silent says nothing about the venue.
                 let found = found.unwrap_or(Err(Problem::DnsFailed))?;
-                found.into_iter().map(|address| SocketAddr::new(address, HTTPS)).collect()
+                found.into_iter().map(|address| SocketAddr::new(address, to.port)).collect()
             }
         };
-        let opened = timeout_at(deadline, self.open_at(addresses, to)).await;
-        opened.unwrap_or(Err(Problem::Timeout))
-    }
-
-    async fn open_at(
-        &self,
-        addresses: Vec<SocketAddr>,
-        to: &Destination,
-    ) -> Result<Opened, Problem> {
         let socket = connect_to_any(addresses, to.source).await.map_err(|error| {
             tracing::info!(host = to.host, %error, "no connection to the venue");
             Problem::ConnectFailed
@@ -139,17 +187,12 @@ impl Dialer {
             tracing::warn!(host = to.host, %error, "no TLS with the venue");
             Problem::TlsFailed
         })?;
-        if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
-            let link = Link::new(socket, Rc::clone(&self.bell), Tally::framed());
-            open_framed(Wire::new(stream, Rc::clone(&link)), link).await
-        } else {
-            let link = Link::new(socket, Rc::clone(&self.bell), Tally::plain());
-            open_plain(Wire::new(stream, Rc::clone(&link)), link).await
-        }
+        Ok((socket, stream))
     }
 }
 
-type Stream = Wire<tokio_rustls::client::TlsStream<Socket>>;
+/// A connection under TLS.
+pub(crate) type Stream = Wire<TlsStream<Socket>>;
 
 async fn open_plain(stream: Stream, link: Rc<Link>) -> Result<Opened, Problem> {
     let (mut sender, connection) = hyper::client::conn::http1::Builder::new()

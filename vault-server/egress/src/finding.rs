@@ -1,11 +1,13 @@
 //! What the log wants to know of a response: the venue's order id and its error code.
 
-use serde_json::Value;
+use crate::pointer::{self, Found};
 
 /// Longest response that is looked into, in bytes.
 const LOOKED_INTO_BYTES: usize = 64 << 10;
 /// Longest id or code, in bytes.
 const WORD_BYTES: usize = 64;
+/// Values looked at.
+const VALUES_MAX: usize = 64;
 
 /// The beginning of a body, for as long as it may be looked into.
 #[derive(Default)]
@@ -30,28 +32,34 @@ impl Finding {
         if self.is_too_long || !matches!(self.bytes.trim_ascii_start().first(), Some(b'{' | b'[')) {
             return Default::default();
         }
-        let Ok(body) = serde_json::from_slice::<Value>(&self.bytes) else {
+        let pointers = order_id_at.iter().chain(error_code_at);
+        let Ok(findings) = pointer::find(&self.bytes, pointers, VALUES_MAX) else {
             return Default::default();
         };
-        let order_id = order_id_at.iter().find_map(|at| word(body.pointer(at)?));
+        // The first pointer that leads to one counts, wherever in the response it leads.
+        let first = |range: std::ops::Range<usize>, counts: fn(&String) -> bool| {
+            let words = findings.found.iter().filter(|found| range.contains(&found.at));
+            let words = words.filter_map(|found| Some((found.at, word(found)?)));
+            let words = words.filter(|(_, word)| counts(word));
+            words.min_by_key(|(at, _)| *at).map(|(_, word)| word).unwrap_or_default()
+        };
+        let (middle, end) = (order_id_at.len(), order_id_at.len() + error_code_at.len());
         // Zeros say that all went well.
         let is_error = |code: &String| !code.bytes().all(|byte| byte == b'0');
-        let error_code =
-            error_code_at.iter().find_map(|at| word(body.pointer(at)?).filter(is_error));
-        [order_id.unwrap_or_default(), error_code.unwrap_or_default()]
+        [first(0..middle, |_| true), first(middle..end, is_error)]
     }
 }
 
 /// A value in the letters of the log. A space, as in Kraken's `EOrder:Insufficient funds`, becomes
 /// `_`.
-fn word(value: &Value) -> Option<String> {
-    let text = match value {
-        Value::Number(number) if number.is_i64() || number.is_u64() => number.to_string(),
-        Value::String(text) => text.replace(' ', "_"),
-        _ => return None,
-    };
+fn word(found: &Found) -> Option<String> {
+    // A fraction or a power of ten is no name of anything.
+    if !found.is_text && !found.text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-') {
+        return None;
+    }
+    let text = found.text.replace(' ', "_");
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"_.:-".contains(&byte);
-    ((1..=WORD_BYTES).contains(&text.len()) && text.bytes().all(fits)).then_some(text)
+    (text.len() <= WORD_BYTES && text.bytes().all(fits)).then_some(text)
 }
 
 #[cfg(test)]

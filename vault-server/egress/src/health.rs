@@ -3,7 +3,8 @@
 //!
 //! Limits of venues count by source address, so a venue is a host and the address from which it is
 //! asked. Once it has refused for the sake of a limit, everything but cancels waits; while a budget is
-//! only nearly used up, what can wait does (`public`, `read`). Cancels pass until it has shut us out.
+//! only nearly used up, what can wait does (`public`, `read`), and the last of it is for cancels. Those
+//! pass until it has shut us out.
 //! The figures without a source here are ours, and cautious.
 
 use std::collections::HashMap;
@@ -12,6 +13,9 @@ use std::time::{Duration, Instant};
 
 use http::HeaderMap;
 use http::header::RETRY_AFTER;
+use vault_ipc::{HealthRow, HealthState};
+
+use crate::problem::Problem;
 
 /// Failures in a row that open the breaker.
 const FAILURES_MAX: u32 = 5;
@@ -29,8 +33,14 @@ const BANNED_MAX: Duration = Duration::from_secs(3 * 24 * 60 * 60);
 const RESET_MAX: Duration = Duration::from_secs(5);
 /// Of a budget per minute, so much is kept for trades and cancels, in percent.
 const RESERVE_PERCENT: u64 = 10;
+/// So much of it is kept for cancels alone.
+const CANCEL_RESERVE_PERCENT: u64 = 2;
 /// Venues remembered.
 const VENUES_MAX: usize = 4096;
+/// Venues told of.
+const ROWS_MAX: usize = 256;
+/// How exactly the end of a pause is told, in microseconds: two clocks are in it.
+const UNTIL_US: i64 = 100_000;
 
 /// A host, and the address from which it is asked.
 pub(crate) type VenueKey = (String, Option<IpAddr>);
@@ -55,16 +65,22 @@ impl Now {
 #[derive(Debug, Default)]
 pub(crate) struct Health(HashMap<VenueKey, Venue>);
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 struct Venue {
+    name: String,
     banned_until: Option<Instant>,
     /// The breaker, once it has opened.
     breaker: Option<Breaker>,
     failures: u32,
+    in_flight: u32,
+    last_problem: Option<Problem>,
     /// The venue has refused for the sake of a limit.
     limited_until: Option<Instant>,
     /// Little of a budget is left.
     low_until: Option<Instant>,
+    streams: u32,
+    /// Of a budget per minute, and the budget.
+    used: Option<(u64, u64)>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -119,6 +135,55 @@ impl Health {
         Ok(true)
     }
 
+    /// Notes that a request begins, if there is room for a note; [`Health::end`] then takes it away.
+    pub(crate) fn begin(&mut self, key: &VenueKey, name: &str, now: Now) -> bool {
+        // What has no host goes nowhere.
+        if key.0.is_empty() {
+            return false;
+        }
+        let Some(venue) = self.venue(key, now) else { return false };
+        venue.name(name);
+        venue.in_flight += 1;
+        true
+    }
+
+    /// Notes how a request ended that [`Health::begin`] was told of.
+    pub(crate) fn end(&mut self, key: &VenueKey, problem: Option<Problem>) {
+        if let Some(venue) = self.0.get_mut(key) {
+            venue.in_flight = venue.in_flight.saturating_sub(1);
+            venue.note(problem);
+        }
+    }
+
+    /// As [`Health::begin`], of a WebSocket.
+    pub(crate) fn begin_stream(&mut self, key: &VenueKey, name: &str, now: Now) -> bool {
+        let Some(venue) = self.venue(key, now) else { return false };
+        venue.name(name);
+        venue.streams += 1;
+        true
+    }
+
+    /// As [`Health::end`], of a WebSocket.
+    pub(crate) fn end_stream(&mut self, key: &VenueKey, problem: Option<Problem>) {
+        if let Some(venue) = self.0.get_mut(key) {
+            venue.streams = venue.streams.saturating_sub(1);
+            venue.note(problem);
+        }
+    }
+
+    /// How all venues are that were spoken to of late, by host and source.
+    pub(crate) fn rows(&self, now: Now) -> Vec<HealthRow> {
+        let mut rows: Vec<HealthRow> =
+            self.0.iter().map(|(key, venue)| venue.row(key, now)).collect();
+        if rows.len() > ROWS_MAX {
+            // What goes wrong is not crowded out.
+            rows.sort_by_key(|row| row.state == i32::from(HealthState::Closed));
+            rows.truncate(ROWS_MAX);
+        }
+        rows.sort_by(|one, other| (&one.host, &one.source).cmp(&(&other.host, &other.source)));
+        rows
+    }
+
     /// Notes that a trial is over. If it told nothing of the venue, the next may be made.
     pub(crate) fn tried(&mut self, key: &VenueKey) {
         if let Some(breaker) = self.0.get_mut(key).and_then(|venue| venue.breaker.as_mut()) {
@@ -157,12 +222,15 @@ impl Health {
     ) -> Option<Duration> {
         if let Some(venue) = self.0.get_mut(key) {
             venue.failures = 0;
-            venue.breaker = None;
+            if venue.breaker.take().is_some() {
+                tracing::info!(host = key.0, "venue answers again");
+            }
         }
         match status {
             // Shut out. Source: https://developers.binance.com/docs/binance-spot-api-docs/rest-api/limits,
             // stored copy read 2026-11-22; unverified for other venues.
             418 => {
+                self.use_up(key, headers, now);
                 let pause = retry_after(headers, now).unwrap_or(BANNED_DEFAULT).min(BANNED_MAX);
                 let venue = self.venue(key, now)?;
                 lengthen(&mut venue.banned_until, now.instant + pause);
@@ -171,12 +239,16 @@ impl Health {
             }
             // RFC 6585, section 4.
             429 => {
+                self.use_up(key, headers, now);
                 let pause = retry_after(headers, now).unwrap_or(LIMITED_DEFAULT).min(LIMITED_MAX);
                 self.limit(key, pause, now);
                 Some(pause)
             }
             _ => {
-                if let Some(pause) = nearly_used_up(&key.0, headers, now) {
+                self.use_up(key, headers, now);
+                if is_used_up_but_for_cancels(&key.0, headers) {
+                    self.limit(key, next_minute(now), now);
+                } else if let Some(pause) = nearly_used_up(&key.0, headers, now) {
                     let venue = self.venue(key, now)?;
                     lengthen(&mut venue.low_until, now.instant + pause);
                     let pause_ms = pause.as_millis() as u64;
@@ -192,6 +264,14 @@ impl Health {
     pub(crate) fn refused(&mut self, key: &VenueKey, venue: &str, error_code: &str, now: Now) {
         if matches!((venue, error_code), ("okx", "50011") | ("bybit", "10006")) {
             self.limit(key, LIMITED_DEFAULT, now);
+        }
+    }
+
+    fn use_up(&mut self, key: &VenueKey, headers: &HeaderMap, now: Now) {
+        if let Some(used) = used_weight(&key.0, headers)
+            && let Some(venue) = self.venue(key, now)
+        {
+            venue.used = Some(used);
         }
     }
 
@@ -218,14 +298,76 @@ impl Health {
 }
 
 impl Venue {
+    fn name(&mut self, name: &str) {
+        if self.name != name {
+            name.clone_into(&mut self.name);
+        }
+    }
+
+    fn note(&mut self, problem: Option<Problem>) {
+        // What the core or a bot has brought about says nothing of the venue.
+        if let Some(problem) = problem
+            && !matches!(
+                problem,
+                Problem::Barrier | Problem::Busy | Problem::HandleUnknown | Problem::StreamCut
+            )
+        {
+            self.last_problem = Some(problem);
+        }
+    }
+
+    fn row(&self, (host, source): &VenueKey, now: Now) -> HealthRow {
+        let ahead = |until: Option<Instant>| until.filter(|at| *at > now.instant);
+        let breaker = self.breaker.map(|breaker| breaker.open_until);
+        let (state, until) = if let Some(until) = ahead(self.banned_until) {
+            (HealthState::Banned, Some(until))
+        } else if let Some(until) = ahead(self.limited_until) {
+            (HealthState::Paused, Some(until))
+        } else if breaker.is_some() {
+            // Half open is open still: one may try.
+            (HealthState::Open, breaker)
+        } else if let Some(until) = ahead(self.low_until) {
+            (HealthState::Low, Some(until))
+        } else {
+            (HealthState::Closed, None)
+        };
+        let (used_weight, weight_limit) = self.used.unwrap_or_default();
+        HealthRow {
+            venue: self.name.clone(),
+            host: host.clone(),
+            source: source.map(|source| source.to_string()).unwrap_or_default(),
+            state: state.into(),
+            until_us: until.map(|until| epoch_us(until, now)).unwrap_or_default(),
+            used_weight,
+            weight_limit,
+            in_flight: self.in_flight,
+            streams: self.streams,
+            last_problem: self
+                .last_problem
+                .map(|problem| problem.code().to_owned())
+                .unwrap_or_default(),
+        }
+    }
+
     fn is_remarkable(&self, now: Instant) -> bool {
         let is_ahead = |until: Option<Instant>| until.is_some_and(|at| at > now);
         self.failures > 0
+            || self.in_flight > 0
+            || self.streams > 0
             || self.breaker.is_some()
             || is_ahead(self.banned_until)
             || is_ahead(self.limited_until)
             || is_ahead(self.low_until)
     }
+}
+
+/// A moment of one clock on the other.
+fn epoch_us(at: Instant, now: Now) -> i64 {
+    let left = at.saturating_duration_since(now.instant).as_micros();
+    let past = now.instant.saturating_duration_since(at).as_micros();
+    let at = now.unix.as_micros().saturating_add(left).saturating_sub(past);
+    let at = i64::try_from(at).unwrap_or(i64::MAX);
+    at.saturating_add(UNTIL_US / 2) / UNTIL_US * UNTIL_US
 }
 
 fn lengthen(until: &mut Option<Instant>, to: Instant) {
@@ -247,19 +389,32 @@ fn retry_after(headers: &HeaderMap, now: Now) -> Option<Duration> {
     Some(at.saturating_sub(now.unix))
 }
 
+/// Binance: weight used in this minute, and the limit. The limits are unverified; a smaller one would
+/// only be noticed by a 429.
+fn used_weight(host: &str, headers: &HeaderMap) -> Option<(u64, u64)> {
+    let used = text(headers, "x-mbx-used-weight-1m")?.parse().ok()?;
+    let limit = match host.split('.').next() {
+        Some("dapi" | "fapi") => 2_400,
+        _ => 6_000,
+    };
+    Some((used, limit))
+}
+
+fn is_used_up_but_for_cancels(host: &str, headers: &HeaderMap) -> bool {
+    used_weight(host, headers)
+        .is_some_and(|(used, limit)| used >= limit / 100 * (100 - CANCEL_RESERVE_PERCENT))
+}
+
+fn next_minute(now: Now) -> Duration {
+    Duration::from_secs(60 - now.unix.as_secs() % 60)
+}
+
 /// How long to leave a venue alone of which the headers say that little is left.
 fn nearly_used_up(host: &str, headers: &HeaderMap, now: Now) -> Option<Duration> {
-    // Binance: weight used in this minute. The limits are unverified; a smaller one would only be
-    // noticed by a 429.
-    if let Some(used) = text(headers, "x-mbx-used-weight-1m").and_then(|text| text.parse().ok()) {
-        let limit: u64 = match host.split('.').next() {
-            Some("dapi" | "fapi") => 2_400,
-            _ => 6_000,
-        };
-        let used: u64 = used;
-        if used >= limit / 100 * (100 - RESERVE_PERCENT) {
-            return Some(Duration::from_secs(60 - now.unix.as_secs() % 60));
-        }
+    if let Some((used, limit)) = used_weight(host, headers)
+        && used >= limit / 100 * (100 - RESERVE_PERCENT)
+    {
+        return Some(next_minute(now));
     }
     // Bybit: calls left, and when (ms since the epoch) there are new ones. Unverified.
     if text(headers, "x-bapi-limit-status") == Some("0") {
@@ -276,7 +431,10 @@ mod tests {
 
     use http::{HeaderMap, HeaderName, HeaderValue};
 
+    use vault_ipc::{HealthRow, HealthState};
+
     use super::{FAILURES_MAX, Health, Now, Paused, VenueKey};
+    use crate::problem::Problem;
 
     struct Bed {
         health: Health,
@@ -395,6 +553,89 @@ mod tests {
         let mut bed = Bed::new("api.bybit.com");
         bed.health.refused(&bed.key, "bybit", "10006", bed.now);
         assert_eq!(bed.waits(), [1_000, 1_000, 0]);
+    }
+
+    #[test]
+    fn the_last_of_a_budget_is_for_cancels() {
+        for (host, used, trade) in [
+            ("api.binance.com", "5879", 0),
+            ("api.binance.com", "5880", 50_000),
+            ("fapi.binance.com", "2351", 0),
+            ("fapi.binance.com", "2352", 50_000),
+        ] {
+            let mut bed = Bed::new(host);
+            bed.answered(200, &[("x-mbx-used-weight-1m", used)]);
+            assert_eq!(bed.waits(), [50_000, trade, 0], "{host} {used}");
+        }
+    }
+
+    #[test]
+    fn what_is_told_is_what_is_done() {
+        let row = |bed: &Bed| {
+            let rows = bed.health.rows(bed.now);
+            assert_eq!(rows.len(), 1);
+            rows[0].clone()
+        };
+        let mut bed = Bed::new("api.binance.com");
+        bed.key.1 = Some("203.0.113.7".parse().expect("an address"));
+        assert!(bed.health.begin(&bed.key, "binance", bed.now));
+        assert!(bed.health.begin_stream(&bed.key, "binance", bed.now));
+        bed.answered(200, &[("x-mbx-used-weight-1m", "17")]);
+        let expected = HealthRow {
+            venue: "binance".into(),
+            host: "api.binance.com".into(),
+            source: "203.0.113.7".into(),
+            state: HealthState::Closed.into(),
+            until_us: 0,
+            used_weight: 17,
+            weight_limit: 6_000,
+            in_flight: 1,
+            streams: 1,
+            last_problem: String::new(),
+        };
+        assert_eq!(row(&bed), expected);
+
+        bed.health.end(&bed.key, Some(Problem::Timeout));
+        bed.health.end_stream(&bed.key, Some(Problem::StreamCut));
+        let expected =
+            HealthRow { in_flight: 0, streams: 0, last_problem: "TIMEOUT".into(), ..expected };
+        assert_eq!(row(&bed), expected);
+
+        let until_us = |s: i64| 1_800_000_010_000_000 + s * 1_000_000;
+        let is = |bed: &Bed, state: HealthState, s: i64| {
+            assert_eq!((row(bed).state, row(bed).until_us), (state.into(), until_us(s)));
+        };
+        bed.answered(200, &[("x-mbx-used-weight-1m", "5400")]);
+        is(&bed, HealthState::Low, 50);
+        for _ in 0..FAILURES_MAX {
+            bed.failed();
+        }
+        assert_eq!(row(&bed).state, i32::from(HealthState::Open));
+        bed.later(600);
+        assert_eq!(row(&bed).state, i32::from(HealthState::Open));
+        bed.now.instant -= Duration::from_millis(600);
+        bed.now.unix -= Duration::from_millis(600);
+        bed.answered(429, &[("retry-after", "7")]);
+        is(&bed, HealthState::Paused, 7);
+        bed.answered(418, &[("retry-after", "120")]);
+        is(&bed, HealthState::Banned, 120);
+        bed.later(120_000);
+        assert_eq!((row(&bed).state, row(&bed).until_us), (HealthState::Closed.into(), 0));
+    }
+
+    #[test]
+    fn what_goes_wrong_is_not_crowded_out() {
+        let mut bed = Bed::new("z.example");
+        bed.answered(418, &[]);
+        for number in 0..300 {
+            let key = (format!("host-{number}.example"), None);
+            assert!(bed.health.begin(&key, "example", bed.now));
+        }
+        assert!(!bed.health.begin(&(String::new(), None), "example", bed.now));
+        let rows = bed.health.rows(bed.now);
+        assert_eq!(rows.len(), 256);
+        assert!(rows.iter().any(|row| row.host == "z.example"));
+        assert!(rows.is_sorted_by_key(|row| row.host.clone()));
     }
 
     #[test]

@@ -1,17 +1,21 @@
 //! The egress: speaks TLS to venues, and to nobody else.
 //!
 //! It gets signed requests from the core, sends each byte for byte to the one host it names, and
-//! hands the response to the front. The core never sees what a venue sends; the front never sees a
-//! signature.
+//! hands the response to the front. WebSockets go the same way, message by message. The core never
+//! sees what a venue sends but for single values that it asks for; the front never sees a signature,
+//! a listen key or a token.
 
 mod address;
 mod dial;
 mod finding;
 mod flight;
 mod health;
+mod hold;
 mod link;
+mod mask;
 mod name;
 mod outbox;
+mod pointer;
 mod pool;
 mod problem;
 mod request;
@@ -19,6 +23,7 @@ mod response;
 mod scrub;
 mod send;
 mod serve;
+mod stream;
 mod tally;
 #[cfg(test)]
 mod tests;
@@ -58,6 +63,11 @@ pub struct Limits {
     pub response_bytes: u64,
     /// Requests under way.
     pub requests: usize,
+    /// WebSockets.
+    pub streams: usize,
+    /// After so long without a word of its venue a WebSocket is asked whether it stands; after twice
+    /// as long it is ended.
+    pub stream_idle: Duration,
 }
 
 impl Default for Limits {
@@ -70,6 +80,8 @@ impl Default for Limits {
             idle_per_host: 64,
             response_bytes: 64 << 20,
             requests: 4096,
+            streams: 4096,
+            stream_idle: Duration::from_secs(30),
         }
     }
 }

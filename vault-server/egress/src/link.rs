@@ -61,6 +61,12 @@ impl Link {
         self.tally.borrow_mut().begin(request, body_bytes as u64);
     }
 
+    /// Notes that a message of a WebSocket was handed over whole, and flushed.
+    pub(crate) fn end_message(&self, message: u32) {
+        self.tally.borrow_mut().end(message);
+        self.bell.notify_waiters();
+    }
+
     /// Stops following it.
     pub(crate) fn forget(&self, request: u32) {
         self.tally.borrow_mut().forget(request);

@@ -1,6 +1,7 @@
 //! Frames that wait to be written to another process.
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::mem;
 use std::pin::pin;
 
@@ -14,9 +15,17 @@ pub(crate) struct Outbox {
     bytes_max: usize,
     is_gone: Cell<bool>,
     queue: RefCell<Vec<u8>>,
+    /// Bytes that were ever queued.
+    queued: Cell<u64>,
     room: Notify,
     wake: Notify,
+    /// Bytes that were ever written.
+    written: Cell<u64>,
 }
+
+/// What one of many that use a queue has in it.
+#[derive(Debug, Default)]
+pub(crate) struct Share(RefCell<VecDeque<(u64, usize)>>);
 
 impl Outbox {
     /// An empty queue in which there is room below so many bytes.
@@ -25,8 +34,10 @@ impl Outbox {
             bytes_max,
             is_gone: Cell::new(false),
             queue: RefCell::default(),
+            queued: Cell::new(0),
             room: Notify::new(),
             wake: Notify::new(),
+            written: Cell::new(0),
         }
     }
 
@@ -44,9 +55,52 @@ impl Outbox {
         if self.is_gone.get() {
             return Ok(());
         }
-        vault_ipc::encode(kind, correlation, message, &mut self.queue.borrow_mut())?;
+        let mut queue = self.queue.borrow_mut();
+        let before = queue.len();
+        vault_ipc::encode(kind, correlation, message, &mut queue)?;
+        self.queued.set(self.queued.get() + (queue.len() - before) as u64);
         self.wake.notify_one();
         Ok(())
+    }
+
+    /// As [`Outbox::send`], counted for one of many.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Outbox::send`].
+    pub(crate) fn send_of(
+        &self,
+        share: &Share,
+        kind: Kind,
+        correlation: u64,
+        message: &impl Message,
+    ) -> Result<(), FrameError> {
+        let before = self.queued.get();
+        self.send(kind, correlation, message)?;
+        let end = self.queued.get();
+        share.0.borrow_mut().push_back((end, (end - before) as usize));
+        Ok(())
+    }
+
+    /// Waits until there is room, and until one of many has less than so many bytes in the queue or on
+    /// their way: what it sends holds up nobody else.
+    pub(crate) async fn room_of(&self, share: &Share, bytes_max: usize) {
+        loop {
+            let mut room = pin!(self.room.notified());
+            room.as_mut().enable();
+            let own: usize = {
+                let mut all = share.0.borrow_mut();
+                while all.front().is_some_and(|(end, _)| *end <= self.written.get()) {
+                    all.pop_front();
+                }
+                all.iter().map(|(_, bytes)| bytes).sum()
+            };
+            let has_room = own < bytes_max && self.queue.borrow().len() < self.bytes_max;
+            if self.is_gone.get() || has_room {
+                return;
+            }
+            room.await;
+        }
     }
 
     /// Waits until there is room.
@@ -86,6 +140,8 @@ impl Outbox {
                     self.room.notify_waiters();
                     return Err(error.into());
                 }
+                self.written.set(self.written.get() + batch.len() as u64);
+                self.room.notify_waiters();
                 batch.clear();
                 // What one large batch took is not kept for ever.
                 batch.shrink_to(self.bytes_max.min(1 << 20));

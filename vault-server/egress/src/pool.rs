@@ -28,6 +28,8 @@ const STREAMS_MAX: usize = 64;
 /// Requests on one connection of HTTP/2 in its life: servers end it at a round number of them
 /// (nginx at 1,000: unverified), and what is then on its way is lost.
 const STREAM_USES_MAX: u32 = 900;
+/// At so many of them the next connection is opened, so that nobody waits for it.
+const STREAM_USES_LATE: u32 = 800;
 /// Connections of HTTP/1.1 of one pool, those being opened included.
 const PLAIN_MAX: usize = 256;
 /// How often idle connections are looked through.
@@ -107,6 +109,11 @@ impl Pools {
         }
     }
 
+    /// Who opens the connections.
+    pub(crate) fn dialer(&self) -> &Dialer {
+        &self.dialer
+    }
+
     /// The pool for a host and credential.
     pub(crate) fn pool(
         &self,
@@ -180,8 +187,15 @@ impl Pool {
             }
         }
         state.framed.retain(|framed| framed.link.is_usable());
-        let framed = state.framed.iter().find(|framed| framed.has_room())?;
-        Some(Lease::Framed(Stream::begin(framed, self)))
+        let framed = Rc::clone(state.framed.iter().find(|framed| framed.has_room())?);
+        let is_late = framed.uses.get() == STREAM_USES_LATE;
+        let is_last = state.framed.len() == 1 && state.connecting == 0;
+        drop(state);
+        if is_late && is_last {
+            self.state.borrow_mut().connecting += 1;
+            self.dial();
+        }
+        Some(Lease::Framed(Stream::begin(&framed, self)))
     }
 
     fn dial_if_needed(self: &Rc<Self>) {
@@ -203,16 +217,21 @@ impl Pool {
             }
             state.connecting += 1;
             drop(state);
-            let pool = Rc::clone(self);
-            tokio::task::spawn_local(async move {
-                let opened = pool.dialer.open(&pool.destination).await;
-                pool.state.borrow_mut().connecting -= 1;
-                match opened {
-                    Ok(opened) => pool.add(opened),
-                    Err(problem) => pool.fail(problem),
-                }
-            });
+            self.dial();
         }
+    }
+
+    /// Opens one that is counted as being opened.
+    fn dial(self: &Rc<Self>) {
+        let pool = Rc::clone(self);
+        tokio::task::spawn_local(async move {
+            let opened = pool.dialer.open(&pool.destination).await;
+            pool.state.borrow_mut().connecting -= 1;
+            match opened {
+                Ok(opened) => pool.add(opened),
+                Err(problem) => pool.fail(problem),
+            }
+        });
     }
 
     fn add(self: &Rc<Self>, opened: Opened) {

@@ -13,8 +13,8 @@ use vault_ipc::Dispatch;
 use crate::problem::Problem;
 
 /// Longest request taken, headers included, in bytes.
-const URL_BYTES_MAX: usize = 60 << 10;
-const OUR_USER_AGENT: &str = concat!("countersign/", env!("CARGO_PKG_VERSION"));
+pub(crate) const URL_BYTES_MAX: usize = 60 << 10;
+pub(crate) const OUR_USER_AGENT: &str = concat!("countersign/", env!("CARGO_PKG_VERSION"));
 
 /// A request that can be sent as it stands.
 pub(crate) struct VenueRequest {
@@ -121,7 +121,7 @@ impl VenueRequest {
 }
 
 /// A lower-case DNS name that is no address.
-fn is_host(host: &str) -> bool {
+pub(crate) fn is_host(host: &str) -> bool {
     let is_label = |label: &str| {
         (1..=63).contains(&label.len())
             && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
@@ -139,7 +139,7 @@ fn is_host(host: &str) -> bool {
 }
 
 /// Headers that say how bytes are carried: ours to write alone.
-fn is_of_the_connection(name: &HeaderName) -> bool {
+pub(crate) fn is_of_the_connection(name: &HeaderName) -> bool {
     [CONNECTION, CONTENT_LENGTH, HOST, TE, TRAILER, TRANSFER_ENCODING, UPGRADE].contains(name)
         || matches!(
             name.as_str(),

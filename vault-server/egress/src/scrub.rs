@@ -28,9 +28,9 @@ pub(crate) struct Scrubbing<'a> {
 
 impl Scrubber {
     /// Looks for these texts, in all their forms.
-    pub(crate) fn new(texts: &[String]) -> Self {
+    pub(crate) fn new<'t>(texts: impl IntoIterator<Item = &'t str>) -> Self {
         let mut forms = Vec::new();
-        for text in texts.iter().filter(|text| text.len() >= TEXT_BYTES_MIN) {
+        for text in texts.into_iter().filter(|text| text.len() >= TEXT_BYTES_MIN) {
             add_forms(text, &mut forms);
         }
         forms.sort_unstable();
@@ -56,6 +56,9 @@ impl Scrubber {
         let mut found = Vec::new();
         for pattern in &self.patterns {
             let length = pattern.needle().len();
+            if bytes.len() < length {
+                continue;
+            }
             let mut from = 0;
             while let Some(at) = bytes.get(from..).and_then(|rest| pattern.find(rest)) {
                 found.push(from + at..from + at + length);
@@ -109,36 +112,23 @@ fn add_forms(text: &str, forms: &mut Vec<Vec<u8>>) {
         }
     };
     add(text.to_owned());
-    for is_upper in [true, false] {
-        add(percent_encoded(text, is_upper, |byte| {
-            byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)
-        }));
-        // JSON in which all that HTML minds is escaped, as Go and PHP write it.
-        let escape = |character: char| match character {
-            '+' | '/' | '=' | '&' | '<' | '>' | '\'' => {
-                let code = character as u32;
-                if is_upper { format!("\\u{code:04X}") } else { format!("\\u{code:04x}") }
+    // What has nothing to escape is the same in all of these. Most signatures are such texts.
+    if !text.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        for is_upper in [true, false] {
+            add(percent_encoded(text, is_upper, |byte| {
+                byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)
+            }));
+            // JSON in which all that HTML minds is escaped, as Go and PHP write it; then but for `/`;
+            // then only what is not of base64's own letters.
+            for left in ["", "/", "=/"] {
+                add(json_escaped(text, is_upper, left));
             }
-            '"' | '\\' => format!("\\{character}"),
-            other => other.to_string(),
-        };
-        add(text.chars().map(escape).collect());
-        let escape_some = |character: char| match character {
-            '/' => character.to_string(),
-            other => escape(other),
-        };
-        add(text.chars().map(escape_some).collect());
-        // Only what is not of base64's own letters.
-        let escape_plus = |character: char| match character {
-            '=' | '/' => character.to_string(),
-            other => escape(other),
-        };
-        add(text.chars().map(escape_plus).collect());
+        }
+        add(text.replace('/', "\\/"));
+        add(text.replace('\\', "\\\\").replace('"', "\\\""));
+        // A form's spaces.
+        add(text.replace('+', " "));
     }
-    add(text.replace('/', "\\/"));
-    add(text.replace('\\', "\\\\").replace('"', "\\\""));
-    // A form's spaces.
-    add(text.replace('+', " "));
     // Hexadecimal texts mean the same in both cases.
     if text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         add(text.to_ascii_uppercase());
@@ -163,21 +153,49 @@ fn add_forms(text: &str, forms: &mut Vec<Vec<u8>>) {
     // A text that is base64 itself, said in hexadecimal.
     if let Ok(bytes) = STANDARD.decode(text) {
         for is_upper in [true, false] {
-            let hex =
-                |byte: &u8| if is_upper { format!("{byte:02X}") } else { format!("{byte:02x}") };
-            add(bytes.iter().map(hex).collect());
+            let digits = hex_digits(is_upper);
+            let two = |byte: &u8| [byte >> 4, byte & 15];
+            let digit = |digit: u8| char::from(digits[digit as usize]);
+            add(bytes.iter().flat_map(two).map(digit).collect());
         }
     }
 }
 
 fn percent_encoded(text: &str, is_upper: bool, stays: impl Fn(u8) -> bool) -> String {
-    text.bytes()
-        .map(|byte| match byte {
-            byte if stays(byte) => char::from(byte).to_string(),
-            byte if is_upper => format!("%{byte:02X}"),
-            byte => format!("%{byte:02x}"),
-        })
-        .collect()
+    let digits = hex_digits(is_upper);
+    let mut encoded = String::with_capacity(text.len() * 3);
+    for byte in text.bytes() {
+        if stays(byte) {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push('%');
+            encoded.extend([byte >> 4, byte & 15].map(|digit| char::from(digits[digit as usize])));
+        }
+    }
+    encoded
+}
+
+/// Escapes for JSON what HTML minds, but for the characters in `left`.
+fn json_escaped(text: &str, is_upper: bool, left: &str) -> String {
+    let digits = hex_digits(is_upper);
+    let mut escaped = String::with_capacity(text.len() * 2);
+    for character in text.chars() {
+        match character {
+            '+' | '/' | '=' | '&' | '<' | '>' | '\'' if !left.contains(character) => {
+                // All of them are ASCII.
+                let code = character as usize;
+                escaped.push_str("\\u00");
+                escaped.extend([code >> 4, code & 15].map(|digit| char::from(digits[digit])));
+            }
+            '"' | '\\' => escaped.extend(['\\', character]),
+            other => escaped.push(other),
+        }
+    }
+    escaped
+}
+
+fn hex_digits(is_upper: bool) -> &'static [u8; 16] {
+    if is_upper { b"0123456789ABCDEF" } else { b"0123456789abcdef" }
 }
 
 #[cfg(test)]
@@ -190,7 +208,7 @@ mod tests {
     const SIGNATURE: &str = "a+b/Cd0123456789+/xyzABCDEFGH==";
 
     fn scrubber() -> Scrubber {
-        Scrubber::new(&[SIGNATURE.to_owned(), "passphrase".to_owned(), "ab".to_owned()])
+        Scrubber::new([SIGNATURE, "passphrase", "ab"])
     }
 
     fn scrubbed(body: &[u8], size: usize) -> Vec<u8> {
@@ -239,7 +257,7 @@ mod tests {
 
     #[test]
     fn hexadecimal_is_struck_out_in_both_cases() {
-        let scrubber = Scrubber::new(&["00ffabcdef".to_owned()]);
+        let scrubber = Scrubber::new(["00ffabcdef"]);
         let mut text = b"00FFABCDEF 00ffabcdef 00ffabcdee".to_vec();
         scrubber.scrub(&mut text);
         assert_eq!(text, b"********** ********** 00ffabcdee");
@@ -251,7 +269,7 @@ mod tests {
         for size in [1, 7, 64, 4096] {
             assert_eq!(scrubbed(body.as_bytes(), size), body.as_bytes());
         }
-        let none = Scrubber::new(&[]);
+        let none = Scrubber::new([]);
         let mut stream = none.stream();
         assert_eq!(stream.push(b"at once"), b"at once");
         assert_eq!(stream.finish(), b"");
@@ -259,7 +277,7 @@ mod tests {
 
     #[test]
     fn texts_that_overlap_are_struck_out_together() {
-        let scrubber = Scrubber::new(&["abcdef".to_owned(), "defghi".to_owned()]);
+        let scrubber = Scrubber::new(["abcdef", "defghi"]);
         for size in 1..12 {
             let mut stream = scrubber.stream();
             let mut out = Vec::new();

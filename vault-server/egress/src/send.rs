@@ -8,13 +8,16 @@ use std::time::Duration;
 
 use http::{HeaderMap, StatusCode};
 use tokio::time::{Instant, timeout_at};
-use vault_ipc::{Dispatch, Kind, Outcome, VenueBody, VenueEnd, VenueHead};
+use vault_ipc::proto::v1::Header;
+use vault_ipc::{Dispatch, Kind, Outcome, Report, VenueBody, VenueEnd, VenueHead};
 
 use crate::finding::Finding;
 use crate::flight::Boarded;
 use crate::health::{Health, Now, Paused, VenueKey};
+use crate::hold::{Held, Holder, conceal};
 use crate::link::Link;
 use crate::outbox::Outbox;
+use crate::pointer;
 use crate::pool::{Lease, Pool, Pools};
 use crate::problem::Problem;
 use crate::request::VenueRequest;
@@ -23,10 +26,14 @@ use crate::scrub::Scrubber;
 
 /// Bytes of a body in one frame.
 const PIECE_BYTES: usize = 64 << 10;
-/// Longest body that the core asks for, in bytes.
-const CORE_BODY_BYTES: usize = 1 << 20;
+/// Longest body that is looked into for the core, in bytes.
+const CORE_BODY_BYTES: usize = 4 << 20;
+/// Values that the core is told of one body.
+const REPORT_MAX: usize = 4_096;
+/// Longest body in which texts are held back, in bytes.
+const HELD_BODY_BYTES: usize = 64 << 10;
 /// What a venue must have got, for its silence to count against it. Milliseconds.
-const PATIENCE_MS: u32 = 1_000;
+pub(crate) const PATIENCE_MS: u32 = 1_000;
 /// How often a request is tried that has left no byte.
 const TRIES_MAX: u32 = 3;
 /// The number of the one request on a connection of HTTP/1.1.
@@ -37,6 +44,7 @@ pub(crate) struct Sender {
     pub(crate) core: Rc<Outbox>,
     pub(crate) front: Rc<Outbox>,
     pub(crate) health: Rc<RefCell<Health>>,
+    pub(crate) holder: Rc<RefCell<Holder>>,
     pub(crate) pools: Pools,
     pub(crate) response_bytes: u64,
     pub(crate) sources: HashMap<String, IpAddr>,
@@ -46,8 +54,10 @@ pub(crate) struct Sender {
 #[derive(Default)]
 struct Account {
     attempts: u32,
+    /// Of a request of the core's own.
     body: Vec<u8>,
     finding: Finding,
+    held: Vec<String>,
     latency: Option<Duration>,
     retry_after: Duration,
     sent: bool,
@@ -100,15 +110,25 @@ impl Sender {
     /// Sends a request and tells front and core what became of it, each exactly once.
     pub(crate) async fn send(
         &self,
-        dispatch: Dispatch,
+        mut dispatch: Dispatch,
         correlation: u64,
         flight: Boarded,
         arrived: Instant,
     ) {
         let mut account = Account::default();
         let key = (host(&dispatch.url), self.source(&dispatch.credential));
-        let ended = self.go(&dispatch, &key, &flight, arrived, &mut account).await;
+        let begun = self.health.borrow_mut().begin(&key, &dispatch.venue, Now::read());
+        let revealed = self.reveal(&mut dispatch);
+        let ended = match &revealed {
+            Ok(revealed) => {
+                self.go(&dispatch, revealed, &key, &flight, arrived, &mut account).await
+            }
+            Err(problem) => Err(*problem),
+        };
         drop(flight);
+        if begun {
+            self.health.borrow_mut().end(&key, ended.err());
+        }
         self.tell(&dispatch, correlation, account, ended.err(), arrived);
     }
 
@@ -117,13 +137,28 @@ impl Sender {
         self.tell(dispatch, correlation, Account::default(), Some(problem), Instant::now());
     }
 
-    fn source(&self, credential: &str) -> Option<IpAddr> {
+    pub(crate) fn source(&self, credential: &str) -> Option<IpAddr> {
         self.sources.get(credential).copied()
+    }
+
+    /// Puts in what handles stand for.
+    fn reveal(&self, dispatch: &mut Dispatch) -> Result<Vec<Rc<Held>>, Problem> {
+        if dispatch.handles.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut url = std::mem::take(&mut dispatch.url).into_bytes();
+        let mut places = [&mut url, &mut dispatch.body];
+        let now = std::time::Instant::now();
+        let found =
+            self.holder.borrow().reveal(&dispatch.venue, &dispatch.handles, &mut places, now);
+        dispatch.url = String::from_utf8(url).map_err(|_| Problem::RequestMalformed)?;
+        found
     }
 
     async fn go(
         &self,
         dispatch: &Dispatch,
+        revealed: &[Rc<Held>],
         key: &VenueKey,
         flight: &Boarded,
         arrived: Instant,
@@ -138,7 +173,8 @@ impl Sender {
         let deadline = arrived + Duration::from_millis(dispatch.timeout_ms.into());
         let ended = match self.pools.pool(&dispatch.credential, &request.host, key.1) {
             Ok(pool) => {
-                self.exchange(dispatch, &request, &pool, key, flight, (arrived, deadline), account)
+                let times = (arrived, deadline);
+                self.exchange(dispatch, revealed, &request, &pool, key, flight, times, account)
                     .await
             }
             Err(problem) => Err(problem),
@@ -153,6 +189,7 @@ impl Sender {
     async fn exchange(
         &self,
         dispatch: &Dispatch,
+        revealed: &[Rc<Held>],
         request: &VenueRequest,
         pool: &Rc<Pool>,
         key: &VenueKey,
@@ -199,7 +236,7 @@ impl Sender {
             self.health.borrow_mut().answered(key, account.status, &answer.headers, Now::read());
         account.retry_after = wish.unwrap_or_default();
         // Takes the answer, and with it what follows the request on its connection.
-        let passed = self.pass_on(dispatch, answer, deadline, account).await;
+        let passed = self.pass_on(dispatch, revealed, answer, deadline, account).await;
         match passed {
             Ok(()) => lease.give_back(),
             Err(_) if matches!(lease, Lease::Plain { .. }) => lease.link().cut(),
@@ -213,6 +250,7 @@ impl Sender {
     async fn pass_on(
         &self,
         dispatch: &Dispatch,
+        revealed: &[Rc<Held>],
         answer: Answer<'_>,
         deadline: Instant,
         account: &mut Account,
@@ -221,18 +259,13 @@ impl Sender {
         if is_encoded(&headers) {
             return Err(Problem::ResponseEncoded);
         }
-        let scrubber = Scrubber::new(&dispatch.secrets);
-        if dispatch.front_correlation != 0 {
-            let head = VenueHead {
-                status: account.status.into(),
-                headers: passed_on(&headers, &scrubber),
-                latency_us: micros(account.latency.unwrap_or_default()),
-            };
-            timeout_at(deadline, self.front.room()).await.map_err(|_| Problem::BodyCut)?;
-            self.front
-                .send(Kind::VenueHead, dispatch.front_correlation, &head)
-                .map_err(|_| Problem::ResponseMalformed)?;
+        if !dispatch.holds.is_empty() || !revealed.is_empty() {
+            return self
+                .pass_on_held(dispatch, revealed, &headers, &mut body, deadline, account)
+                .await;
         }
+        let scrubber = self.scrubber(dispatch, &[]);
+        self.pass_head(dispatch, passed_on(&headers, &scrubber), deadline, account).await?;
         let mut scrubbing = scrubber.stream();
         let mut bytes = 0;
         loop {
@@ -247,6 +280,106 @@ impl Sender {
         }
         let rest = scrubbing.finish();
         self.pass_piece(dispatch, &rest, deadline, account).await
+    }
+
+    /// Passes head and body on with handles where texts stood that authorise. Nothing of the response
+    /// is passed on before all of it was looked into.
+    async fn pass_on_held(
+        &self,
+        dispatch: &Dispatch,
+        revealed: &[Rc<Held>],
+        headers: &HeaderMap,
+        body: &mut Body,
+        deadline: Instant,
+        account: &mut Account,
+    ) -> Result<(), Problem> {
+        let mut bytes = Vec::new();
+        loop {
+            let piece = timeout_at(deadline, body.piece()).await;
+            let piece = piece.unwrap_or(Err(Problem::Timeout));
+            // Half of it cannot be told from what authorises.
+            let Some(piece) = piece.map_err(|_| Problem::HoldFailed)? else { break };
+            if bytes.len() + piece.len() > HELD_BODY_BYTES {
+                return Err(Problem::HoldFailed);
+            }
+            bytes.extend_from_slice(&piece);
+        }
+        account.finding.extend(&bytes);
+        let mut held = self.hold(dispatch, &bytes, account)?;
+        account.held = held.iter().map(|held| held.handle.clone()).collect();
+        held.extend(revealed.iter().map(Rc::clone));
+        // Letters written by their numbers would hide a text from what follows.
+        if memchr::memmem::find(&bytes, b"\\u").is_some() && !account.held.is_empty() {
+            return Err(Problem::HoldFailed);
+        }
+        conceal(&mut bytes, &held);
+        // Whatever says it otherwise is struck out.
+        let scrubber = self.scrubber(dispatch, &held);
+        scrubber.scrub(&mut bytes);
+        let mut head = passed_on(headers, &scrubber);
+        for header in head.iter_mut().filter(|header| header.name == "content-length") {
+            header.value = bytes.len().to_string();
+        }
+        self.pass_head(dispatch, head, deadline, account).await?;
+        account.finding = Finding::default();
+        self.pass_piece(dispatch, &bytes, deadline, account).await
+    }
+
+    /// Keeps what the core wants kept of a body.
+    fn hold(
+        &self,
+        dispatch: &Dispatch,
+        bytes: &[u8],
+        account: &Account,
+    ) -> Result<Vec<Rc<Held>>, Problem> {
+        let pointers = dispatch.holds.iter().map(|hold| &hold.at);
+        let found = pointer::find(bytes, pointers, dispatch.holds.len()).ok();
+        let found = found.map(|findings| findings.found).unwrap_or_default();
+        let is_of = (dispatch.venue.as_str(), dispatch.credential.as_str());
+        let mut all = Vec::new();
+        for (at, hold) in dispatch.holds.iter().enumerate() {
+            let Some(found) = found.iter().find(|found| found.at == at) else {
+                // An error says no key. That it is one, the venue must have said.
+                let [_, error_code] = account.finding.read(&[], &dispatch.error_code_at);
+                if account.status >= 400 || !error_code.is_empty() {
+                    continue;
+                }
+                return Err(Problem::HoldFailed);
+            };
+            let now = std::time::Instant::now();
+            let held = if found.is_text {
+                self.holder.borrow_mut().hold(is_of, &hold.handle, &found.text, now)
+            } else {
+                None
+            };
+            all.push(held.ok_or(Problem::HoldFailed)?);
+        }
+        Ok(all)
+    }
+
+    /// Looks for what authorised the request, and for what is held for its credential.
+    fn scrubber(&self, dispatch: &Dispatch, also: &[Rc<Held>]) -> Scrubber {
+        let held = self.holder.borrow().of(&dispatch.credential);
+        let texts = held.iter().chain(also).map(|held| held.text.as_str());
+        Scrubber::new(dispatch.secrets.iter().map(String::as_str).chain(texts))
+    }
+
+    async fn pass_head(
+        &self,
+        dispatch: &Dispatch,
+        headers: Vec<Header>,
+        deadline: Instant,
+        account: &Account,
+    ) -> Result<(), Problem> {
+        if dispatch.front_correlation == 0 {
+            return Ok(());
+        }
+        let latency_us = micros(account.latency.unwrap_or_default());
+        let head = VenueHead { status: account.status.into(), headers, latency_us };
+        timeout_at(deadline, self.front.room()).await.map_err(|_| Problem::BodyCut)?;
+        self.front
+            .send(Kind::VenueHead, dispatch.front_correlation, &head)
+            .map_err(|_| Problem::ResponseMalformed)
     }
 
     async fn pass_piece(
@@ -283,6 +416,7 @@ impl Sender {
         problem: Option<Problem>,
         arrived: Instant,
     ) {
+        let (problem, report, report_cut) = report(dispatch, &account, problem);
         let code = problem.map(Problem::code).unwrap_or_default();
         if let Some(problem) = problem {
             let (venue, sent, status) = (&dispatch.venue, account.sent, account.status);
@@ -317,11 +451,39 @@ impl Sender {
             order_id,
             error_code,
             attempts: account.attempts,
-            body: account.body,
+            report,
+            report_cut,
+            held: account.held,
         };
-        let sent = self.core.send(Kind::Outcome, correlation, &outcome);
-        debug_assert!(sent.is_ok(), "a body for the core is below the limit of a frame");
+        if self.core.send(Kind::Outcome, correlation, &outcome).is_err() {
+            // As many values as may be, each as long as may be, are longer than a frame.
+            let short = Outcome { report: Vec::new(), report_cut: true, ..outcome };
+            let sent = self.core.send(Kind::Outcome, correlation, &short);
+            debug_assert!(sent.is_ok(), "without its report it is short");
+        }
     }
+}
+
+/// What the core wants to know of a response to a request of its own. A body that says nothing
+/// clearly is a problem: the core must not take silence for an empty list.
+fn report(
+    dispatch: &Dispatch,
+    account: &Account,
+    problem: Option<Problem>,
+) -> (Option<Problem>, Vec<Report>, bool) {
+    if dispatch.front_correlation != 0 || dispatch.report_at.is_empty() || problem.is_some() {
+        return (problem, Vec::new(), false);
+    }
+    let Ok(findings) = pointer::find(&account.body, &dispatch.report_at, REPORT_MAX) else {
+        return (Some(Problem::ResponseMalformed), Vec::new(), false);
+    };
+    let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+    let report = findings.found.into_iter().map(|found| Report {
+        at: number(found.at),
+        row: number(found.row),
+        value: found.text,
+    });
+    (None, report.collect(), findings.is_cut)
 }
 
 /// Gives a request to a connection and waits for the head of its response.
@@ -420,7 +582,7 @@ impl<'a> Answer<'a> {
     }
 }
 
-fn micros(duration: Duration) -> u64 {
+pub(crate) fn micros(duration: Duration) -> u64 {
     duration.as_micros().try_into().unwrap_or(u64::MAX)
 }
 

@@ -1,4 +1,4 @@
-//! The channel from the core: requests and barriers, in one order.
+//! The channel from the core: requests, WebSockets and barriers, in one order.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -9,16 +9,20 @@ use tokio::net::UnixStream;
 use tokio::sync::Notify;
 use tokio::task::spawn_local;
 use tokio::time::Instant;
-use vault_ipc::{Barrier, BarrierDone, Decoder, Dispatch, Frame, FrameError, Kind};
+use vault_ipc::{
+    Barrier, BarrierDone, Decoder, Dispatch, Frame, FrameError, Kind, StreamCut, StreamDial,
+    StreamSend,
+};
 
 use crate::dial::Dialer;
 use crate::flight::Flights;
-use crate::health::Health;
+use crate::health::{Health, Now};
 use crate::name::Names;
 use crate::outbox::Outbox;
 use crate::pool::{Pools, SWEEP};
 use crate::problem::Problem;
 use crate::send::Sender;
+use crate::stream::Streams;
 use crate::{EgressConfig, EgressError};
 
 /// Bytes taken from the channel at once.
@@ -27,6 +31,18 @@ const READ_BYTES: usize = 64 << 10;
 const FRONT_BYTES_MAX: usize = 8 << 20;
 /// How long a barrier lets what came before it be written.
 const BARRIER_DRAIN: Duration = Duration::from_millis(250);
+/// How often the core is told how venues are, if anything has changed.
+const HEALTH_TOLD: Duration = Duration::from_secs(1);
+
+/// Whom frames of the core are for.
+struct Ends {
+    sender: Rc<Sender>,
+    flights: Rc<Flights>,
+    requests_max: usize,
+    streams: Rc<Streams>,
+    /// Messages of WebSockets. Apart from the requests: neither takes the other's room.
+    messages: Rc<Flights>,
+}
 
 /// Serves until the channel to the core ends. Runs inside a `LocalSet`.
 pub(crate) async fn serve(config: EgressConfig, names: Names) -> Result<(), EgressError> {
@@ -36,6 +52,7 @@ pub(crate) async fn serve(config: EgressConfig, names: Names) -> Result<(), Egre
 
     let bell = Rc::new(Notify::new());
     let flights = Flights::new(Rc::clone(&bell));
+    let messages = Flights::new(Rc::clone(&bell));
     let health = Rc::new(RefCell::new(Health::default()));
     let dialer = Dialer::new(roots_pem.as_deref(), overrides, names, limits.connect, bell)?;
     let sender = Rc::new(Sender {
@@ -43,6 +60,7 @@ pub(crate) async fn serve(config: EgressConfig, names: Names) -> Result<(), Egre
         front: Rc::new(Outbox::new(FRONT_BYTES_MAX)),
         pools: Pools::new(dialer, Rc::clone(&health), &limits),
         health,
+        holder: Rc::default(),
         response_bytes: limits.response_bytes,
         sources,
     });
@@ -55,12 +73,15 @@ pub(crate) async fn serve(config: EgressConfig, names: Names) -> Result<(), Egre
             tracing::warn!(%error, "the channel to the front ended");
         }
     });
-    let to_core = Rc::clone(&sender.core);
-    let sweeping = Rc::clone(&sender);
+    let streams =
+        Streams::new(Rc::clone(&sender), Rc::clone(&messages), limits.stream_idle, limits.streams);
+    let requests_max = limits.requests;
+    let ends = Ends { sender: Rc::clone(&sender), flights, requests_max, streams, messages };
     tokio::select! {
-        ended = read(core_read, &sender, &flights, limits.requests) => ended,
-        Err(error) = to_core.write(core_write) => Err(error.into()),
-        () = sweep(&sweeping) => Ok(()),
+        ended = read(core_read, &ends) => ended,
+        Err(error) = sender.core.write(core_write) => Err(error.into()),
+        () = sweep(&sender) => Ok(()),
+        () = tell_health(&sender) => Ok(()),
     }
 }
 
@@ -75,15 +96,26 @@ async fn sweep(sender: &Sender) {
     loop {
         tokio::time::sleep(SWEEP).await;
         sender.pools.sweep();
+        sender.holder.borrow_mut().sweep(std::time::Instant::now());
     }
 }
 
-async fn read(
-    mut stream: impl AsyncRead + Unpin,
-    sender: &Rc<Sender>,
-    flights: &Rc<Flights>,
-    requests_max: usize,
-) -> Result<(), EgressError> {
+async fn tell_health(sender: &Sender) {
+    let mut told = Vec::new();
+    loop {
+        tokio::time::sleep(HEALTH_TOLD).await;
+        let rows = sender.health.borrow().rows(Now::read());
+        if rows != told {
+            let health = vault_ipc::Health { rows: rows.clone() };
+            if sender.core.send(Kind::Health, 0, &health).is_err() {
+                tracing::error!("how venues are is longer than a frame");
+            }
+            told = rows;
+        }
+    }
+}
+
+async fn read(mut stream: impl AsyncRead + Unpin, ends: &Ends) -> Result<(), EgressError> {
     let mut bytes = vec![0; READ_BYTES];
     let mut decoder = Decoder::default();
     loop {
@@ -98,23 +130,18 @@ async fn read(
         decoder.extend(&bytes[..count]);
         let arrived = Instant::now();
         while let Some(frame) = decoder.next_frame()? {
-            take(&frame, sender, flights, requests_max, arrived)?;
+            take(&frame, ends, arrived)?;
         }
     }
 }
 
-fn take(
-    frame: &Frame,
-    sender: &Rc<Sender>,
-    flights: &Rc<Flights>,
-    requests_max: usize,
-    arrived: Instant,
-) -> Result<(), FrameError> {
+fn take(frame: &Frame, ends: &Ends, arrived: Instant) -> Result<(), FrameError> {
+    let Ends { sender, flights, requests_max, streams, messages } = ends;
     let correlation = frame.correlation;
     match frame.kind {
         Kind::Dispatch => {
             let dispatch: Dispatch = frame.message()?;
-            if flights.count() >= requests_max {
+            if flights.count() >= *requests_max {
                 sender.turn_away(&dispatch, correlation, Problem::Busy);
                 return Ok(());
             }
@@ -123,12 +150,31 @@ fn take(
             spawn_local(async move { sender.send(dispatch, correlation, flight, arrived).await });
             Ok(())
         }
+        Kind::StreamDial => {
+            let dial: StreamDial = frame.message()?;
+            streams.dial(dial, correlation, arrived);
+            Ok(())
+        }
+        Kind::StreamSend => {
+            let send: StreamSend = frame.message()?;
+            streams.send(send, correlation, arrived);
+            Ok(())
+        }
+        Kind::StreamCut => {
+            let _: StreamCut = frame.message()?;
+            streams.cut(correlation);
+            Ok(())
+        }
         Kind::Barrier => {
             let Barrier { id, .. } = frame.message()?;
-            let (flights, core) = (Rc::clone(flights), Rc::clone(&sender.core));
-            let before = flights.next();
+            let core = Rc::clone(&sender.core);
+            let kinds = [flights, messages].map(|all| (Rc::clone(all), all.next()));
             spawn_local(async move {
-                flights.barrier(before, BARRIER_DRAIN).await;
+                let [(flights, requests_before), (messages, messages_before)] = kinds;
+                tokio::join!(
+                    flights.barrier(requests_before, BARRIER_DRAIN),
+                    messages.barrier(messages_before, BARRIER_DRAIN),
+                );
                 if let Err(error) = core.send(Kind::BarrierDone, 0, &BarrierDone { id }) {
                     tracing::error!(%error, "barrier not confirmed");
                 }

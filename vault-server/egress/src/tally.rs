@@ -39,6 +39,9 @@ enum Place {
     Plain { request: u32, part: Part },
     /// HTTP/2: inside the preface or a frame.
     Framed(Frames),
+    /// A WebSocket, with the message that is being written. What passes beside it (an answer to a
+    /// ping) counts as its beginning: nobody is told that nothing was sent when that is not certain.
+    Messages(Option<u32>),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -86,11 +89,31 @@ impl Tally {
         Self { passed: 0, place, requests: HashMap::new() }
     }
 
+    /// For a WebSocket, from its handshake on.
+    pub(crate) fn messages() -> Self {
+        Self { passed: 0, place: Place::Messages(None), requests: HashMap::new() }
+    }
+
+    /// Notes that all of a message has passed. It cannot be told from the bytes: they are masked, and
+    /// what the library writes by itself is between them.
+    pub(crate) fn end(&mut self, message: u32) {
+        if let Some(noted) = self.requests.get_mut(&message) {
+            noted.ended_at = Some(self.passed);
+        }
+        if let Place::Messages(current) = &mut self.place {
+            *current = None;
+        }
+    }
+
     /// Follows a request from its first byte on; `request` is the stream in HTTP/2.
     pub(crate) fn begin(&mut self, request: u32, body_bytes: u64) {
-        if let Place::Plain { request: current, part } = &mut self.place {
-            *current = request;
-            *part = Part::Head { matched: 0, body_bytes };
+        match &mut self.place {
+            Place::Plain { request: current, part } => {
+                *current = request;
+                *part = Part::Head { matched: 0, body_bytes };
+            }
+            Place::Framed(_) => {}
+            Place::Messages(current) => *current = Some(request),
         }
         self.requests.insert(request, Passed::default());
     }
@@ -144,6 +167,12 @@ impl Tally {
                             }
                         }
                     }
+                }
+                self.passed += bytes.len() as u64;
+            }
+            Place::Messages(current) => {
+                if let Some(noted) = current.and_then(|current| self.requests.get_mut(&current)) {
+                    noted.started |= !bytes.is_empty();
                 }
                 self.passed += bytes.len() as u64;
             }
@@ -313,6 +342,28 @@ mod tests {
             assert!(!tally.is_between());
             assert_eq!(tally.bytes(), bytes.len() as u64);
         }
+    }
+
+    #[test]
+    fn a_message_is_over_when_it_is_said_to_be() {
+        let mut tally = Tally::messages();
+        tally.feed(b"a handshake");
+        tally.begin(1, 0);
+        assert_eq!(tally.passed(1), Passed::default());
+        tally.feed(b"");
+        assert!(!tally.passed(1).started);
+        tally.feed(b"half");
+        assert_eq!(tally.passed(1), Passed { started: true, ended_at: None });
+        tally.feed(b"half");
+        tally.end(1);
+        assert_eq!(tally.passed(1).ended_at, Some(19));
+        // What passes between two is nobody's.
+        tally.begin(2, 0);
+        tally.end(2);
+        tally.feed(b"pong");
+        assert!(!tally.passed(2).started);
+        tally.forget(1);
+        assert_eq!(tally.passed(1), Passed::default());
     }
 
     #[test]

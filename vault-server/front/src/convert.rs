@@ -20,7 +20,7 @@ macro_rules! commanded {
 }
 
 commanded! {
-    BeginImportRequest DeleteFeedRequest DeleteInstrumentsRequest DeleteScopeRequest
+    BeginImportRequest CancelAllRequest CheckCredentialRequest DeleteFeedRequest DeleteInstrumentsRequest DeleteScopeRequest
     DescribeClientRequest DescribeCredentialRequest DisableCredentialRequest EnableCredentialRequest
     ExplainRequest ExportRequest GetCheckpointRequest GetReplayRequest GetScopeRequest HaltRequest
     HaltStatusRequest ImportInstrumentsRequest ImportRequest InviteClientRequest

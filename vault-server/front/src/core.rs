@@ -12,13 +12,14 @@ use tokio::net::UnixStream;
 use tokio::sync::{Notify, oneshot};
 use vault_ipc::{
     Barrier, BarrierDone, Code, Decoder, Failure, Frame, FrameError, Kind, Reply, ServerIdentity,
-    State,
+    State, StreamCall, StreamEnd, StreamMessage,
 };
 
 use crate::FrontError;
 use crate::health::Healths;
 use crate::limit::Limits;
 use crate::registry::{Connection, Hold, Registry};
+use crate::stream::{Link, Streams};
 use crate::tls::TlsCell;
 use crate::venue::{Response, Venues};
 
@@ -39,6 +40,7 @@ struct Shared {
     pending: Mutex<HashMap<u64, Pending>>,
     queue_bytes: usize,
     registry: Arc<Registry>,
+    streams: Streams,
     venues: Venues,
     wake_writer: Notify,
 }
@@ -77,7 +79,12 @@ impl Drop for Forget<'_> {
 }
 
 impl Core {
-    pub(crate) fn new(registry: Arc<Registry>, venues: Venues, limits: &Limits) -> Self {
+    pub(crate) fn new(
+        registry: Arc<Registry>,
+        venues: Venues,
+        streams: Streams,
+        limits: &Limits,
+    ) -> Self {
         Self(Arc::new(Shared {
             barrier_drain: limits.barrier_drain,
             ended: AtomicBool::new(false),
@@ -86,6 +93,7 @@ impl Core {
             pending: Mutex::default(),
             queue_bytes: limits.queue_bytes,
             registry,
+            streams,
             venues,
             wake_writer: Notify::new(),
         }))
@@ -124,6 +132,46 @@ impl Core {
         // Nothing is released to the front: the signature goes another way.
         let (reply, _) = self.ask(correlation, connection, kind, message).await?;
         Ok((reply, response))
+    }
+
+    /// Asks for a WebSocket; what core and egress say of it is kept from now on. From its link on, the
+    /// core is told of its end.
+    ///
+    /// # Errors
+    ///
+    /// As [`Core::call`], and as [`Streams::enter`].
+    pub(crate) async fn stream(
+        &self,
+        connection: &Arc<Connection>,
+        call: &StreamCall,
+    ) -> Result<Link, Failure> {
+        let correlation = self.next_correlation();
+        let mut link = self.0.streams.enter(correlation, self, connection)?;
+        match self.ask(correlation, connection, Kind::Stream, call).await {
+            Ok(_) => Ok(link),
+            Err(failure) => {
+                // It was never asked for, or the core does not have it.
+                link.forget();
+                Err(failure)
+            }
+        }
+    }
+
+    /// Passes a message of a WebSocket on; `false` if too much waits to be written already.
+    pub(crate) fn say(&self, correlation: u64, message: &StreamMessage) -> bool {
+        let queued = self.0.outgoing.lock().expect("no panic while locked").len();
+        if queued > self.0.queue_bytes {
+            return false;
+        }
+        let sent = self.0.send(Kind::StreamMessage, correlation, message);
+        debug_assert!(sent.is_ok(), "messages of bots are short");
+        true
+    }
+
+    /// Tells of the end of a WebSocket. Not bounded but by the calls that were.
+    pub(crate) fn say_end(&self, correlation: u64, end: &StreamEnd) {
+        let sent = self.0.send(Kind::StreamEnd, correlation, end);
+        debug_assert!(sent.is_ok(), "ends are short");
     }
 
     fn next_correlation(&self) -> u64 {
@@ -243,22 +291,9 @@ impl Core {
                 tracing::info!(sealed, "state of the vault");
                 healths.set_sealed(sealed).await;
             }
-            Kind::BarrierDone
-            | Kind::Command
-            | Kind::Dispatch
-            | Kind::Enroll
-            | Kind::Execute
-            | Kind::Forget
-            | Kind::Local
-            | Kind::Outcome
-            | Kind::Proxy
-            | Kind::Pull
-            | Kind::Restart
-            | Kind::Shutdown
-            | Kind::Sign
-            | Kind::VenueBody
-            | Kind::VenueEnd
-            | Kind::VenueHead => return Err(FrameError::Header.into()),
+            Kind::StreamCut | Kind::StreamRefusal => self.0.streams.take_of_core(frame)?,
+            // No core says it.
+            _ => return Err(FrameError::Header.into()),
         }
         Ok(())
     }

@@ -49,4 +49,11 @@ impl CredentialService for Handler {
     ) -> Result<Response<v1::EnableCredentialResponse>, Status> {
         self.command("vault.v1.CredentialService/Enable", request).await
     }
+
+    async fn check(
+        &self,
+        request: Request<v1::CheckCredentialRequest>,
+    ) -> Result<Response<v1::CheckCredentialResponse>, Status> {
+        self.command("vault.v1.CredentialService/Check", request).await
+    }
 }

@@ -23,6 +23,7 @@ use crate::handler::is_execute;
 use crate::head::{Framing, HeadError, Heads};
 use crate::registry::{Connection, Hold};
 use crate::status::from_failure;
+use crate::stream::Upgrades;
 use crate::venue_proxy::{self, VenueProxy};
 
 /// How long after its deadline a call that asks a venue may take to say what became of it.
@@ -40,6 +41,8 @@ pub(crate) struct Gate {
     /// Where clients are proxied: for all that is not gRPC.
     pub(crate) proxy: Option<VenueProxy>,
     pub(crate) routes: Routes,
+    /// Of an HTTP/1.1 connection.
+    pub(crate) upgrades: Upgrades,
 }
 
 /// When nobody waits for a call's answer any more; an extension of its request.
@@ -137,7 +140,8 @@ impl Gate {
         let mut response = match place {
             Some(_) => {
                 let deadline = Deadline::after(self.execute_max);
-                proxy.answer(request, head, &self.connection, deadline).await
+                let upgrades = &self.upgrades;
+                proxy.answer(request, head, &self.connection, upgrades, deadline).await
             }
             None => venue_proxy::refused(busy()),
         };

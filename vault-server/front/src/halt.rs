@@ -28,4 +28,11 @@ impl HaltService for Handler {
     ) -> Result<Response<v1::HaltStatusResponse>, Status> {
         self.command("vault.v1.HaltService/Status", request).await
     }
+
+    async fn cancel_all(
+        &self,
+        request: Request<v1::CancelAllRequest>,
+    ) -> Result<Response<v1::CancelAllResponse>, Status> {
+        self.command("vault.v1.HaltService/CancelAll", request).await
+    }
 }

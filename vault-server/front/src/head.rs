@@ -86,6 +86,11 @@ impl Heads {
         self.0.lock().expect("no panic while locked").feed(bytes);
     }
 
+    /// No head comes any more: the connection is no HTTP from here on.
+    pub(crate) fn end(&self) {
+        self.0.lock().expect("no panic while locked").state = State::Last;
+    }
+
     /// What was found in the head of the next request that hyper hands out.
     pub(crate) fn next(&self) -> Result<Framing, HeadError> {
         let mut reader = self.0.lock().expect("no panic while locked");

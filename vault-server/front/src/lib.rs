@@ -35,6 +35,7 @@ mod seal;
 mod serve;
 mod sign;
 mod status;
+mod stream;
 mod tls;
 mod venue;
 mod venue_proxy;
@@ -47,14 +48,15 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use vault_ipc::Listener;
 
-pub use crate::limit::{Limits, ListenerLimits};
+pub use crate::limit::{Limits, ListenerLimits, WebSocketLimits};
 pub use crate::tls::IdentityError;
-pub use crate::venue_proxy::{TARGET_BYTES_MAX, Target, TargetError, target};
+pub use crate::venue_proxy::{Scheme, TARGET_BYTES_MAX, Target, TargetError, target};
 
 use crate::core::Core;
 use crate::health::Healths;
 use crate::listener::Door;
 use crate::registry::Registry;
+use crate::stream::Streams;
 use crate::tls::TlsCell;
 use crate::venue::Venues;
 
@@ -130,8 +132,9 @@ async fn serve_all(config: FrontConfig) -> Result<(), FrontError> {
     let registry = Arc::new(Registry::default());
     let tls = Arc::new(TlsCell::default());
     let healths = Healths::new().await;
-    let venues = Venues::new(&limits);
-    let core = Core::new(Arc::clone(&registry), venues.clone(), &limits);
+    let streams = Streams::new(&limits, Arc::clone(&registry));
+    let venues = Venues::new(&limits, streams.clone());
+    let core = Core::new(Arc::clone(&registry), venues.clone(), streams, &limits);
 
     let mut doors = Vec::<Arc<Door>>::new();
     for listener in config.listeners {

@@ -61,6 +61,33 @@ pub struct Limits {
     pub venue_call_bytes: usize,
     /// From the head of a venue's response to the moment when its client has to have read it whole.
     pub venue_read: Duration,
+    /// WebSockets through the proxy.
+    pub websocket: WebSocketLimits,
+}
+
+/// Limits of WebSockets through the proxy.
+#[derive(Clone, Debug)]
+pub struct WebSocketLimits {
+    /// Longest message of a bot, in bytes.
+    pub bot_message_bytes: usize,
+    /// Bytes of a bot, whatever they say, at once.
+    pub bytes_burst: u32,
+    /// Bytes of a bot in each second after that. More is not read before its time.
+    pub bytes_per_second: u32,
+    /// How long an end of a WebSocket may take.
+    pub close: Duration,
+    /// Messages of a bot, pings among them, at once.
+    pub messages_burst: u32,
+    /// Messages of a bot in each second after that. More is not read before its time.
+    pub messages_per_second: u32,
+    /// WebSockets at once.
+    pub sockets: usize,
+    /// Of these, those of one client certificate.
+    pub sockets_per_certificate: usize,
+    /// Bytes that wait for a bot to read them, of one WebSocket; one message may be longer.
+    pub waiting_bytes: usize,
+    /// The same of all.
+    pub waiting_bytes_of_all: usize,
 }
 
 /// Limits of the listeners of one kind. Each kind has its own, so that bots cannot starve operators.
@@ -104,7 +131,8 @@ impl Default for Limits {
                 connection_age: Duration::from_secs(60 * 60),
                 connections: 4096,
                 connections_per_address: 4096,
-                connections_per_certificate: 64,
+                // WebSockets, and twice as many for all else: an asynchronous ccxt opens 100.
+                connections_per_certificate: 192,
                 // Beyond the time that the vault gives to a venue.
                 execute: Duration::from_secs(35),
                 executes: 4096,
@@ -112,7 +140,7 @@ impl Default for Limits {
                 message_bytes: 64 << 10,
                 silent: SILENT,
                 // Many bots of one host come back at once.
-                silent_per_address: 64,
+                silent_per_address: 128,
             },
             connection_grace: Duration::from_secs(30),
             connection_window_bytes: 1 << 20,
@@ -136,7 +164,7 @@ impl Default for Limits {
             frame_bytes: 16 << 10,
             handshake: Duration::from_secs(5),
             handshakes_per_address: 4,
-            handshakes_waiting_per_address: 64,
+            handshakes_waiting_per_address: 128,
             // Beyond what libraries keep a connection that they do not use.
             head: Duration::from_secs(75),
             header_list_bytes: 8 << 10,
@@ -144,8 +172,9 @@ impl Default for Limits {
             keepalive_timeout: Duration::from_secs(10),
             local_error_reset_streams: 128,
             operator: ListenerLimits {
-                // Unsealing with a passphrase takes seconds.
-                call: Duration::from_secs(35),
+                // Unsealing with a passphrase takes seconds, and open orders are cancelled for a
+                // minute at most.
+                call: Duration::from_secs(65),
                 calls: 256,
                 connection_age: Duration::from_secs(60 * 60),
                 connections: 256,
@@ -168,6 +197,24 @@ impl Default for Limits {
             venue_bytes: 128 << 20,
             venue_call_bytes: 32 << 20,
             venue_read: Duration::from_secs(60),
+            websocket: WebSocketLimits::default(),
+        }
+    }
+}
+
+impl Default for WebSocketLimits {
+    fn default() -> Self {
+        Self {
+            bot_message_bytes: 64 << 10,
+            bytes_burst: 1 << 20,
+            bytes_per_second: 256 << 10,
+            close: Duration::from_secs(5),
+            messages_burst: 100,
+            messages_per_second: 50,
+            sockets: 4096,
+            sockets_per_certificate: 64,
+            waiting_bytes: 1 << 20,
+            waiting_bytes_of_all: 128 << 20,
         }
     }
 }

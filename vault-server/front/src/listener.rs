@@ -26,6 +26,7 @@ use crate::lobby::Lobby;
 use crate::proxy;
 use crate::registry::Registry;
 use crate::serve::serve;
+use crate::stream::Upgrades;
 use crate::tls::{ALPN_H2, ALPN_HTTP1, TlsCell};
 use crate::venue_proxy::VenueProxy;
 
@@ -178,6 +179,7 @@ impl Door {
             heads: identified.heads,
             proxy: self.proxy.clone(),
             routes: self.routes.clone(),
+            upgrades: Upgrades::default(),
         };
         let age = self.of_kind.connection_age + spread(address, self.of_kind.connection_age);
         serve(identified.stream, registered, gate, &self.limits, age).await;

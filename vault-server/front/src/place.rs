@@ -1,13 +1,15 @@
-//! Places for calls, shared by all clients, of which none gets more than an eighth.
+//! Places for calls, shared by all clients, of which none gets more than its share.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-/// Of all places, one client's are one in so many.
+/// Of all places, one client's are one in so many, where nothing else is said.
 const SHARE: usize = 8;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Places {
+    /// What one client gets.
+    share: usize,
     /// Taken, by the serial of the client's certificate.
     taken: Arc<Mutex<HashMap<Vec<u8>, usize>>>,
     total: usize,
@@ -15,28 +17,34 @@ pub(crate) struct Places {
 
 /// A place; it is free again on drop.
 #[derive(Debug)]
-pub(crate) struct Place<'a> {
-    places: &'a Places,
+pub(crate) struct Place {
+    places: Places,
     serial: Vec<u8>,
 }
 
 impl Places {
+    /// So many, an eighth of them for each client.
     pub(crate) fn new(total: usize) -> Self {
-        Self { taken: Arc::default(), total }
+        Self::with_share(total, total.div_ceil(SHARE))
+    }
+
+    /// So many, `share` of them for each client.
+    pub(crate) fn with_share(total: usize, share: usize) -> Self {
+        Self { share, taken: Arc::default(), total }
     }
 
     /// Takes a place, if there is one for this client. All without a certificate are one client.
-    pub(crate) fn take(&self, serial: Option<&[u8]>) -> Option<Place<'_>> {
+    pub(crate) fn take(&self, serial: Option<&[u8]>) -> Option<Place> {
         let serial = serial.unwrap_or_default();
         let mut taken = self.taken();
         // At most one entry for each client that has a call under way.
         let all: usize = taken.values().sum();
         let own = taken.get(serial).copied().unwrap_or(0);
-        if all >= self.total || own >= self.total.div_ceil(SHARE) {
+        if all >= self.total || own >= self.share {
             return None;
         }
         taken.insert(serial.to_vec(), own + 1);
-        Some(Place { places: self, serial: serial.to_vec() })
+        Some(Place { places: self.clone(), serial: serial.to_vec() })
     }
 
     fn taken(&self) -> MutexGuard<'_, HashMap<Vec<u8>, usize>> {
@@ -44,7 +52,7 @@ impl Places {
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for Place {
     fn drop(&mut self) {
         let mut taken = self.places.taken();
         if let Some(count) = taken.get_mut(&self.serial) {

@@ -13,6 +13,7 @@ use crate::gate::Gate;
 use crate::io::Io;
 use crate::limit::Limits;
 use crate::registry::{Connection, Registered};
+use crate::stream;
 
 /// Serves a stream whose handshake is done. `age` is when the client is asked to make another
 /// connection.
@@ -32,7 +33,8 @@ pub(crate) async fn serve<T>(
         Some(_) => limits.proxied_header_list_bytes,
     };
     let io = TokioIo::new(Io::new(stream, Arc::clone(&connection), heads.clone()));
-    if heads.is_some() {
+    if let Some(heads) = heads {
+        let upgrades = gate.upgrades.clone();
         let http = hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())
             .half_close(false)
@@ -40,8 +42,14 @@ pub(crate) async fn serve<T>(
             .max_buf_size(header_list_bytes as usize)
             .max_headers(HEADERS_MAX)
             .pipeline_flush(false)
-            .serve_connection(io, gate);
-        return until_end(http, &connection, limits, age).await;
+            .serve_connection(io, gate)
+            .with_upgrades();
+        until_end(http, &connection, limits, age).await;
+        if let Some(upgrade) = upgrades.take() {
+            heads.end();
+            stream::serve::<T>(upgrade, &connection, limits).await;
+        }
+        return;
     }
     let http = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
@@ -71,7 +79,7 @@ trait Served: Future<Output = hyper::Result<()>> {
 
 type Stream<T> = TokioIo<Io<T>>;
 
-impl<T> Served for hyper::server::conn::http1::Connection<Stream<T>, Gate>
+impl<T> Served for hyper::server::conn::http1::UpgradeableConnection<Stream<T>, Gate>
 where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -134,6 +142,7 @@ mod tests {
     use crate::gate::Gate;
     use crate::limit::Limits;
     use crate::registry::{Connection, Registry};
+    use crate::stream::Upgrades;
 
     const LONG: Duration = Duration::from_secs(60 * 60);
 
@@ -148,6 +157,7 @@ mod tests {
             heads: None,
             proxy: None,
             routes: Routes::default(),
+            upgrades: Upgrades::default(),
         };
         let (ours, theirs) = tokio::io::duplex(64 << 10);
         tokio::spawn(async move {

@@ -23,6 +23,7 @@ use vault_ipc::{Decoder, Frame, FrameError, Kind, VenueBody, VenueEnd, VenueHead
 use crate::FrontError;
 use crate::limit::Limits;
 use crate::registry::Connection;
+use crate::stream::Streams;
 
 /// Bytes taken from the channel at once.
 const READ_BYTES: usize = 256 << 10;
@@ -49,6 +50,7 @@ struct Shared {
     call_bytes_max: usize,
     ended: AtomicBool,
     read: Duration,
+    streams: Streams,
 }
 
 /// What has come for one call.
@@ -148,7 +150,7 @@ impl Drop for Place {
 }
 
 impl Venues {
-    pub(crate) fn new(limits: &Limits) -> Self {
+    pub(crate) fn new(limits: &Limits, streams: Streams) -> Self {
         Self(Arc::new(Shared {
             arrivals: Mutex::default(),
             bytes: Arc::default(),
@@ -156,6 +158,7 @@ impl Venues {
             call_bytes_max: limits.venue_call_bytes,
             ended: AtomicBool::new(false),
             read: limits.venue_read,
+            streams,
         }))
     }
 
@@ -192,6 +195,7 @@ impl Venues {
                 retry_after_ms: 0,
             }));
         }
+        self.0.streams.lost();
         ended
     }
 
@@ -257,23 +261,11 @@ impl Venues {
                     Ok(())
                 })
             }
-            Kind::Barrier
-            | Kind::BarrierDone
-            | Kind::Command
-            | Kind::Dispatch
-            | Kind::Enroll
-            | Kind::Execute
-            | Kind::Forget
-            | Kind::Local
-            | Kind::Outcome
-            | Kind::Proxy
-            | Kind::Pull
-            | Kind::Reply
-            | Kind::Restart
-            | Kind::ServerIdentity
-            | Kind::Shutdown
-            | Kind::Sign
-            | Kind::State => Err(FrameError::Header),
+            Kind::StreamEnd | Kind::StreamMessage | Kind::StreamReady => {
+                self.0.streams.take_of_egress(frame)
+            }
+            // No egress says it.
+            _ => Err(FrameError::Header),
         }
     }
 
@@ -497,7 +489,9 @@ mod tests {
     }
 
     fn venues(venue_call_bytes: usize, venue_bytes: usize) -> Venues {
-        Venues::new(&Limits { venue_bytes, venue_call_bytes, ..Limits::default() })
+        let limits = Limits { venue_bytes, venue_call_bytes, ..Limits::default() };
+        let streams = crate::stream::Streams::new(&limits, Arc::default());
+        Venues::new(&limits, streams)
     }
 
     fn frame(kind: Kind, correlation: u64, message: &impl Message) -> Frame {

@@ -6,6 +6,7 @@
 
 mod answer;
 mod target;
+mod websocket;
 
 use std::sync::Arc;
 
@@ -18,14 +19,15 @@ use tonic::body::Body;
 use vault_ipc::proto::v1;
 use vault_ipc::{Code, Failure, Kind, ProxyCall};
 
-pub use self::target::{TARGET_BYTES_MAX, Target, TargetError, target};
+pub use self::target::{Scheme, TARGET_BYTES_MAX, Target, TargetError, target};
 
 use self::answer::Refusal;
-use crate::execute::{self, Executed};
+use crate::execute;
 use crate::gate::{Deadline, late};
 use crate::handler::{Handler, no_certificate};
 use crate::head::{Framing, HeadError};
 use crate::registry::Connection;
+use crate::stream::Upgrades;
 
 /// The proxy of the bot listeners.
 #[derive(Clone, Debug)]
@@ -63,8 +65,8 @@ const OF_CONNECTION: [&str; 12] = [
     "upgrade",
 ];
 
-const FORMS: &str = "write https://VAULT:PORT/https://HOST/PATH?QUERY, or percent-encode the \
-                     venue's whole url after the first slash";
+const FORMS: &str = "write https://VAULT:PORT/https://HOST/PATH?QUERY, or wss:// twice for a \
+                     websocket, or percent-encode the venue's whole url after the first slash";
 
 /// The proxy's answer to a request that gets no further than to it.
 pub(crate) fn refused(failure: Failure) -> Response<Body> {
@@ -82,11 +84,12 @@ impl VenueProxy {
         request: Request<Incoming>,
         head: Option<Result<Framing, HeadError>>,
         connection: &Arc<Connection>,
+        upgrades: &Upgrades,
         deadline: Deadline,
     ) -> Response<Body> {
         let is_head = request.method() == Method::HEAD;
-        let mut response = match self.pass(request, head, connection, deadline).await {
-            Ok(executed) => answer::of_venue(executed),
+        let mut response = match self.pass(request, head, connection, upgrades, deadline).await {
+            Ok(response) => response,
             Err(refusal) => answer::refused(refusal),
         };
         if is_head {
@@ -101,8 +104,9 @@ impl VenueProxy {
         request: Request<Incoming>,
         head: Option<Result<Framing, HeadError>>,
         connection: &Arc<Connection>,
+        upgrades: &Upgrades,
         deadline: Deadline,
-    ) -> Result<Executed, Refusal> {
+    ) -> Result<Response<Body>, Refusal> {
         if let Some(Err(error)) = head {
             let failure = Failure::new(Code::BadRequest, error.code(), error.to_string());
             let status = match error {
@@ -113,6 +117,10 @@ impl VenueProxy {
         }
         let (parts, body) = request.into_parts();
         let target = read(&parts)?;
+        if target.scheme == Scheme::Wss || parts.headers.contains_key(header::UPGRADE) {
+            let request = Request::from_parts(parts, body);
+            return self.open(request, target, connection, upgrades, deadline).await;
+        }
         let headers = headers(&parts.headers)?;
         let request_id = request_id(&parts.headers)?;
         let caller = connection.facts().caller().ok_or_else(no_certificate)?;
@@ -137,7 +145,7 @@ impl VenueProxy {
         // Told while it still can be: later, nothing but the end of the connection says it.
         match executed.response.lost() {
             Some(lost) => Err(execute::failure(&lost, &executed.execution).into()),
-            None => Ok(executed),
+            None => Ok(answer::of_venue(executed)),
         }
     }
 
@@ -197,9 +205,6 @@ fn read(parts: &Parts) -> Result<Target, Refusal> {
             _ => failure.into(),
         }
     })?;
-    if parts.headers.contains_key(header::UPGRADE) {
-        return Err(refused("WEBSOCKET_NOT_SERVED", "connections are not upgraded").into());
-    }
     if parts.headers.contains_key(header::EXPECT) {
         let failure = refused("EXPECT_NOT_SERVED", "the vault promises nothing before the body")
             .with_hint("leave the header expect out");

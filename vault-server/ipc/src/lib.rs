@@ -12,8 +12,10 @@ pub use frame::{
     BODY_BYTES_MAX, Decoder, Frame, FrameError, HEADER_BYTES, VERSION, encode, read, write,
 };
 pub use message::{
-    Barrier, BarrierDone, Caller, Chunk, CommandCall, Dispatch, EnrollCall, ExecuteCall, Kind,
-    Listener, LocalCall, LocalOperation, Outcome, ProxyCall, PullCall, Reply, Restart,
-    ServerIdentity, SignCall, State, VenueBody, VenueEnd, VenueHead,
+    Barrier, BarrierDone, Caller, Chunk, CommandCall, Dispatch, EnrollCall, ExecuteCall, Health,
+    HealthRow, HealthState, Hold, Kind, Listener, LocalCall, LocalOperation, Outcome, ProxyCall,
+    PullCall, Reply, Report, Restart, ServerIdentity, SignCall, State, StreamCall, StreamCut,
+    StreamDial, StreamEnd, StreamMessage, StreamReady, StreamRefusal, StreamSend, VenueBody,
+    VenueEnd, VenueHead,
 };
 pub use vault_proto as proto;

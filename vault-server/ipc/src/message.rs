@@ -61,6 +61,17 @@ kinds! {
     /// Front to core: nobody waits for the call of this correlation any more. Empty body ([`State`]
     /// with its default).
     Forget = 14,
+    /// Front to core: [`StreamCall`].
+    Stream = 15,
+    /// Front to core, and egress to front: [`StreamMessage`].
+    StreamMessage = 16,
+    /// Front to core, egress to front, and egress to core: [`StreamEnd`]. From each, the last frame of
+    /// its correlation.
+    StreamEnd = 17,
+    /// Egress to front: [`StreamReady`].
+    StreamReady = 18,
+    /// Egress to core: [`Health`]. At most one a second, and only when something has changed.
+    Health = 19,
     /// Core to the caller: [`Reply`].
     Reply = 64,
     /// Core to front: [`ServerIdentity`].
@@ -73,6 +84,14 @@ kinds! {
     Restart = 68,
     /// Core to egress: [`Dispatch`].
     Dispatch = 69,
+    /// Core to egress: [`StreamDial`].
+    StreamDial = 70,
+    /// Core to egress: [`StreamSend`].
+    StreamSend = 71,
+    /// Core to front, and core to egress: [`StreamCut`].
+    StreamCut = 72,
+    /// Core to front: [`StreamRefusal`].
+    StreamRefusal = 73,
 }
 
 /// Who calls, as the front saw it. The core looks the serial up; nothing else here is trusted to
@@ -164,7 +183,7 @@ pub struct ProxyCall {
 #[prost(skip_debug)]
 pub struct Dispatch {
     /// Correlation of the front's call, which gets head, body and end; 0: nobody but the core, whose
-    /// [`Outcome`] has the body then.
+    /// [`Outcome`] has what `report_at` asks for.
     #[prost(uint64, tag = "1")]
     pub front_correlation: u64,
     /// Venue name.
@@ -204,6 +223,44 @@ pub struct Dispatch {
     /// JSON pointers to an error code in a response; the first that leads to one counts.
     #[prost(string, repeated, tag = "13")]
     pub error_code_at: Vec<String>,
+    /// JSON pointers to what the core wants to know of a response, each with at most one part `*`,
+    /// which stands for every element of a list.
+    #[prost(string, repeated, tag = "14")]
+    pub report_at: Vec<String>,
+    /// Texts of the response that authorise, and never leave egress: what is passed on has the
+    /// handle in place of each.
+    #[prost(message, repeated, tag = "15")]
+    pub holds: Vec<Hold>,
+    /// Handles in the url or the body, to be replaced by what they stand for. One that is not known
+    /// any more: nothing is sent, `HANDLE_UNKNOWN`.
+    #[prost(string, repeated, tag = "16")]
+    pub handles: Vec<String>,
+}
+
+/// A text that authorises, of a venue's response, and what stands for it outside egress.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Hold {
+    /// JSON pointer to the text.
+    #[prost(string, tag = "1")]
+    pub at: String,
+    /// Made by the core, at random, of `A-Za-z0-9`.
+    #[prost(string, tag = "2")]
+    pub handle: String,
+}
+
+/// A value of a response that the core asked for.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Report {
+    /// Which of `report_at` leads to it.
+    #[prost(uint32, tag = "1")]
+    pub at: u32,
+    /// Which element of the list `*` stood for; 0 without one.
+    #[prost(uint32, tag = "2")]
+    pub row: u32,
+    /// Strings as they are, numbers as written, `true`, `false`; 1 to 256 printable characters of
+    /// ASCII. What is something else is left out.
+    #[prost(string, tag = "3")]
+    pub value: String,
 }
 
 impl std::fmt::Debug for Dispatch {
@@ -242,9 +299,15 @@ pub struct Outcome {
     /// How often it was sent: more than once only what is repeatable.
     #[prost(uint32, tag = "7")]
     pub attempts: u32,
-    /// The body, if nobody but the core waits for it.
-    #[prost(bytes = "vec", tag = "8")]
-    pub body: Vec<u8>,
+    /// What the core asked for, in the order of the response's rows; at most 4,096.
+    #[prost(message, repeated, tag = "8")]
+    pub report: Vec<Report>,
+    /// Whether there was more to report than fits.
+    #[prost(bool, tag = "9")]
+    pub report_cut: bool,
+    /// Which handles have something behind them now.
+    #[prost(string, repeated, tag = "10")]
+    pub held: Vec<String>,
 }
 
 impl std::fmt::Debug for Outcome {
@@ -311,6 +374,209 @@ pub struct VenueEnd {
     /// When the venue may be asked again, if it or its breaker says so; else 0.
     #[prost(uint64, tag = "3")]
     pub retry_after_ms: u64,
+}
+
+/// A WebSocket that a bot wants to a venue, through the proxy. Answered by a [`Reply`]: empty once
+/// egress is asked to connect, or with a failure. Egress then says [`StreamReady`] or [`StreamEnd`],
+/// with the correlation of this call.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct StreamCall {
+    /// Who.
+    #[prost(message, required, tag = "1")]
+    pub caller: Caller,
+    /// `GET`, scheme `wss`; host (with its port, if it is not 443), path, query and headers as in a
+    /// [`ProxyCall`].
+    #[prost(message, required, tag = "2")]
+    pub request: v1::VenueRequest,
+    /// Microseconds since the epoch after which nobody waits for the connection; 0 for never.
+    #[prost(int64, tag = "3")]
+    pub deadline_us: i64,
+}
+
+/// A WebSocket to a venue. The correlation of its frame is the core's own.
+#[derive(Clone, PartialEq, prost::Message)]
+#[prost(skip_debug)]
+pub struct StreamDial {
+    /// Correlation of the front's [`StreamCall`].
+    #[prost(uint64, tag = "1")]
+    pub front_correlation: u64,
+    /// Venue name.
+    #[prost(string, tag = "2")]
+    pub venue: String,
+    /// Credential whose source address it leaves from; empty while none is known.
+    #[prost(string, tag = "3")]
+    pub credential: String,
+    /// `wss://host[:port]/path?query`.
+    #[prost(string, tag = "4")]
+    pub url: String,
+    /// Every header to send, but for `host` and those of the handshake.
+    #[prost(message, repeated, tag = "5")]
+    pub headers: Vec<v1::Header>,
+    /// How long connecting and the handshake may take, in milliseconds.
+    #[prost(uint32, tag = "6")]
+    pub timeout_ms: u32,
+    /// As in [`Dispatch`], for the url.
+    #[prost(string, repeated, tag = "7")]
+    pub handles: Vec<String>,
+}
+
+impl std::fmt::Debug for StreamDial {
+    /// Shows no url.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StreamDial")
+            .field("front_correlation", &self.front_correlation)
+            .field("venue", &self.venue)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The WebSocket stands, and messages may flow.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct StreamReady {
+    /// From the frame's arrival to the end of the handshake, microseconds.
+    #[prost(uint64, tag = "1")]
+    pub latency_us: u64,
+}
+
+/// A message: of the bot, not looked at yet (front to core), or of the venue, without what
+/// authorises (egress to front).
+#[derive(Clone, PartialEq, prost::Message)]
+#[prost(skip_debug)]
+pub struct StreamMessage {
+    /// At most 64 KiB from a bot, 1 MiB from a venue.
+    #[prost(bytes = "vec", tag = "1")]
+    pub bytes: Vec<u8>,
+    /// Whether it is no text.
+    #[prost(bool, tag = "2")]
+    pub binary: bool,
+}
+
+impl std::fmt::Debug for StreamMessage {
+    /// Shows no bytes.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StreamMessage").field("byte_count", &self.bytes.len()).finish()
+    }
+}
+
+/// A text for the venue, to be sent as it stands. Its correlation is that of the [`StreamDial`].
+#[derive(Clone, PartialEq, prost::Message)]
+#[prost(skip_debug)]
+pub struct StreamSend {
+    /// UTF-8.
+    #[prost(bytes = "vec", tag = "1")]
+    pub text: Vec<u8>,
+    /// Texts that authorise: whatever the venue says of them on this WebSocket is struck out.
+    #[prost(string, repeated, tag = "2")]
+    pub secrets: Vec<String>,
+    /// As in [`Dispatch`], for the text.
+    #[prost(string, repeated, tag = "3")]
+    pub handles: Vec<String>,
+    /// Of an [`Outcome`] that tells whether it was written; 0: nobody asks.
+    #[prost(uint64, tag = "4")]
+    pub outcome: u64,
+}
+
+impl std::fmt::Debug for StreamSend {
+    /// Shows no text: it is signed.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StreamSend").field("byte_count", &self.text.len()).finish()
+    }
+}
+
+/// The end of a WebSocket, by one of its ends or by what was between them.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct StreamEnd {
+    /// Close code of the end that closed it; 0 if there was none.
+    #[prost(uint32, tag = "1")]
+    pub code: u32,
+    /// Why it did not stand, or ended otherwise than by a close, `A-Z0-9_`; else empty.
+    #[prost(string, tag = "2")]
+    pub problem: String,
+}
+
+/// Ends a WebSocket at once. Egress answers with [`StreamEnd`], the front with nothing.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct StreamCut {
+    /// Why, for the bot: its reason is that of the close frame (1008). Absent: the venue or egress
+    /// ended it.
+    #[prost(message, optional, tag = "1")]
+    pub failure: Option<Failure>,
+}
+
+/// A message of the bot that was not sent to the venue. The WebSocket stays.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct StreamRefusal {
+    /// Why.
+    #[prost(message, required, tag = "1")]
+    pub failure: Failure,
+    /// The message's own id as the venue's answer would have it: the name of its field.
+    #[prost(string, tag = "2")]
+    pub id_name: String,
+    /// Its value: JSON of a number or a string, at most 64 bytes; empty if there was none.
+    #[prost(string, tag = "3")]
+    pub id: String,
+}
+
+/// How the venues are that were spoken to of late: the whole picture, which replaces the one before.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Health {
+    /// At most 256, by host and source.
+    #[prost(message, repeated, tag = "1")]
+    pub rows: Vec<HealthRow>,
+}
+
+/// How one host is for one of the addresses from which it is asked.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct HealthRow {
+    /// Venue name.
+    #[prost(string, tag = "1")]
+    pub venue: String,
+    /// Host, without a port.
+    #[prost(string, tag = "2")]
+    pub host: String,
+    /// The address from which it is asked; empty where none is configured.
+    #[prost(string, tag = "3")]
+    pub source: String,
+    /// Whether it is asked.
+    #[prost(enumeration = "HealthState", tag = "4")]
+    pub state: i32,
+    /// Until when it is so, microseconds since the epoch; 0 while [`HealthState::Closed`].
+    #[prost(int64, tag = "5")]
+    pub until_us: i64,
+    /// Of a budget per minute, as the venue last said it; 0 where it says none.
+    #[prost(uint64, tag = "6")]
+    pub used_weight: u64,
+    /// That budget, as far as it is known; else 0.
+    #[prost(uint64, tag = "7")]
+    pub weight_limit: u64,
+    /// Requests under way.
+    #[prost(uint32, tag = "8")]
+    pub in_flight: u32,
+    /// WebSockets that stand or are being opened.
+    #[prost(uint32, tag = "9")]
+    pub streams: u32,
+    /// How the last request or WebSocket that did not end well ended: a code of egress
+    /// ([`Outcome::problem`]); empty if all did.
+    #[prost(string, tag = "10")]
+    pub last_problem: String,
+}
+
+/// Whether a venue is asked.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, prost::Enumeration)]
+#[repr(i32)]
+pub enum HealthState {
+    /// Not said.
+    Unspecified = 0,
+    /// Everything is.
+    Closed = 1,
+    /// The breaker is open: it did not answer of late, and only cancels and single trials go there.
+    Open = 2,
+    /// It has refused for the sake of a limit: only cancels go there.
+    Paused = 3,
+    /// Little of its budget is left: reads wait.
+    Low = 4,
+    /// It has shut this address out: nothing goes there.
+    Banned = 5,
 }
 
 /// An Enroll, from somebody without a certificate.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Subcommand, ValueEnum};
 use serde_json::json;
+use vault_client::ImportOptions;
 use vault_client::v1::{
     CredentialInfo, CredentialMetadata, DescribeCredentialCommand, DisableCredentialCommand,
     EnableCredentialCommand, ListCredentialsCommand,
@@ -11,13 +12,15 @@ use vault_client::v1::{
 use vault_model::{Name, Timestamp};
 
 use crate::context::Context;
-use crate::fault::Fault;
+use crate::fault::{Exit, Fault};
 use crate::output::{pairs, table};
 use crate::secret::{self, Source};
-use crate::{halt, json};
+use crate::{check, halt, json};
 
 #[derive(Subcommand)]
 pub enum Command {
+    /// Ask the venue what a key may do, and hold that against what is stated of it
+    Check(check::Arguments),
     /// Show one credential
     Describe { name: Name },
     /// Stop every use of a credential
@@ -25,6 +28,8 @@ pub enum Command {
     /// Let a credential be used again
     Enable { name: Name },
     /// Store a credential, or a new version of one; its secret comes from a prompt or stdin
+    ///
+    /// The vault asks the venue first what the key may do: a key that may withdraw is refused.
     Import(Import),
     /// List the credentials
     List,
@@ -61,6 +66,12 @@ pub struct Import {
     /// Read everything from stdin: a JSON object, or API key, secret or PEM key, passphrase in lines
     #[arg(long)]
     stdin: bool,
+    /// Do not ask the venue what the key may do
+    #[arg(long)]
+    no_check: bool,
+    /// Store the key although it may withdraw
+    #[arg(long, conflicts_with = "no_check")]
+    allow_withdrawals: bool,
     /// Refuse a secret that turns out to be of another type
     #[arg(long, value_enum)]
     key_type: Option<KeyType>,
@@ -105,8 +116,9 @@ enum Assumption {
     VenueChecks,
 }
 
-pub async fn run(context: &Context, command: Command) -> Result<(), Fault> {
+pub async fn run(context: &Context, command: Command) -> Result<Exit, Fault> {
     match command {
+        Command::Check(arguments) => return check::run(context, arguments).await,
         Command::Describe { name } => describe(context, &name).await,
         Command::Disable { name } => {
             let command = DisableCredentialCommand { name: name.to_string() };
@@ -128,6 +140,7 @@ pub async fn run(context: &Context, command: Command) -> Result<(), Fault> {
         Command::Import(arguments) => import(context, arguments).await,
         Command::List => list(context).await,
     }
+    .map(|()| Exit::Ok)
 }
 
 async fn import(context: &Context, arguments: Import) -> Result<(), Fault> {
@@ -156,20 +169,29 @@ async fn import(context: &Context, arguments: Import) -> Result<(), Fault> {
         disclose_passphrase: arguments.disclose_passphrase,
         nonce_floor: arguments.nonce_floor,
     };
-    let key_type = arguments.key_type.map_or("", KeyType::as_str);
-    let answer = operator.import_as(metadata, secret, key_type).await?;
+    let options = ImportOptions {
+        key_type: arguments.key_type.map_or("", KeyType::as_str),
+        skip_check: arguments.no_check,
+        allow_withdrawals: arguments.allow_withdrawals,
+    };
+    let answer = operator.import_as(metadata, secret, &options).await?;
     let value = json!({
         "name": arguments.name,
         "version": answer.version,
         "key_type": answer.key_type,
         "change": json::change(answer.change.as_ref()),
+        "check": answer.check.as_ref().map(check::json),
     });
     context.output.show(&value, || {
         let key_type = match answer.key_type.as_str() {
             "" => String::new(),
             key_type => format!(" ({key_type})"),
         };
-        format!("{} imported, version {}{key_type}", arguments.name, answer.version)
+        let imported = format!("{} imported, version {}{key_type}", arguments.name, answer.version);
+        match &answer.check {
+            Some(said) => format!("{imported}\n{}", check::people(said)),
+            None => format!("{imported}; its key was not checked"),
+        }
     })
 }
 
@@ -179,7 +201,17 @@ async fn list(context: &Context) -> Result<(), Fault> {
     context.output.show(&json!({ "credentials": credentials }), || {
         let rows: Vec<Vec<String>> = answer.credentials.iter().map(row).collect();
         table(
-            &["NAME", "VENUE", "ENVIRONMENT", "VERSION", "KEY TYPE", "STATE", "RIGHTS", "CREATED"],
+            &[
+                "NAME",
+                "VENUE",
+                "ENVIRONMENT",
+                "VERSION",
+                "KEY TYPE",
+                "STATE",
+                "RIGHTS",
+                "CREATED",
+                "CHECK",
+            ],
             &rows,
         )
     })
@@ -205,7 +237,11 @@ async fn describe(context: &Context, name: &Name) -> Result<(), Fault> {
             ("nonce floor", metadata.nonce_floor.to_string()),
             ("created", Timestamp::from_millis(info.created_at_ms).to_string()),
             ("scopes", answer.scopes.join(", ")),
-        ])
+            ("checked", info.check.as_ref().map_or("never".to_owned(), check::at)),
+        ]) + &info
+            .check
+            .as_ref()
+            .map_or_else(String::new, |said| format!("\n{}", check::people(said)))
     })
 }
 
@@ -220,6 +256,7 @@ fn row(info: &CredentialInfo) -> Vec<String> {
         info.state.clone(),
         rights(&metadata),
         Timestamp::from_millis(info.created_at_ms).to_string(),
+        info.check.as_ref().map_or("never", check::word).to_owned(),
     ]
 }
 

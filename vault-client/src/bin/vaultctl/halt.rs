@@ -8,8 +8,8 @@ use vault_model::{HaltTarget, Timestamp};
 
 use crate::context::Context;
 use crate::fault::{Exit, Fault};
-use crate::json;
 use crate::output::table;
+use crate::{cancel_all, json};
 
 #[derive(clap::Args)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
@@ -28,6 +28,10 @@ pub struct HaltArguments {
     /// Why, for the log
     #[arg(long, required = true)]
     reason: Option<String>,
+    /// Then cancel the open orders of all credentials that it concerns, whoever placed them; also
+    /// for what is halted already
+    #[arg(long)]
+    cancel_all: bool,
 }
 
 #[derive(Subcommand)]
@@ -59,9 +63,9 @@ fn symbol(text: &str) -> Result<HaltTarget, String> {
     format!("symbol:{text}").parse().map_err(wrong)
 }
 
-pub async fn halt(context: &Context, arguments: HaltArguments) -> Result<(), Fault> {
+pub async fn halt(context: &Context, arguments: HaltArguments) -> Result<Exit, Fault> {
     let (Some(level), Some(reason)) = (arguments.level, arguments.reason) else {
-        return status(context).await;
+        return status(context).await.map(|()| Exit::Ok);
     };
     let level = match level {
         Level::NoNewRisk => HaltLevel::NoNewRisk,
@@ -71,7 +75,17 @@ pub async fn halt(context: &Context, arguments: HaltArguments) -> Result<(), Fau
     let target = halted.to_string();
     let command = HaltCommand { level: level.into(), target: target.clone(), reason };
     let operator = context.operator().await?;
-    let answer = operator.halt(command).await.map_err(|error| {
+    let halted_now = operator.halt(command).await;
+    let is_halted_already =
+        |error: &ClientError| error.refusal().is_some_and(|refusal| refusal.reason == ALREADY_SO);
+    let halted_now = match halted_now {
+        Err(error) if arguments.cancel_all && is_halted_already(&error) => {
+            context.output.talk(&format!("{target} is halted already"));
+            return cancel_all::run(context, &operator, &target, &json!({})).await;
+        }
+        other => other,
+    };
+    let answer = halted_now.map_err(|error| {
         let hint = match &halted {
             HaltTarget::Symbol { .. } | HaltTarget::Venue(_) => "vaultctl catalog lists the venues",
             _ => "nothing is halted by this; to halt everything: vaultctl halt all",
@@ -82,11 +96,16 @@ pub async fn halt(context: &Context, arguments: HaltArguments) -> Result<(), Fau
         "change": json::change(answer.change.as_ref()),
         "outstanding": json::outstanding(answer.outstanding.as_ref()),
     });
-    context.output.show(&value, || {
+    let people = || {
         let level = json::halt_level(level);
         let left = outstanding(answer.outstanding.as_ref());
         format!("{target} halted: {level}{}\n{left}", concern(&halted))
-    })
+    };
+    if arguments.cancel_all {
+        context.output.talk(&people());
+        return cancel_all::run(context, &operator, &target, &value).await;
+    }
+    context.output.show(&value, people).map(|()| Exit::Ok)
 }
 
 pub async fn resume(context: &Context, arguments: ResumeArguments) -> Result<(), Fault> {
@@ -159,3 +178,6 @@ pub fn outstanding(outstanding: Option<&Outstanding>) -> String {
     }
     text
 }
+
+/// The reason by which the vault says that there is nothing to change.
+const ALREADY_SO: &str = "ALREADY_SO";

@@ -5,7 +5,8 @@ use vault_client::role_word;
 use vault_client::v1::{
     CertificateInfo, Change, ChangeState, ClientInfo, CredentialInfo, CredentialMetadata,
     ExplainResponse, ExplainedOperation, HaltInfo, HaltLevel, Header, InviteResult, OperatorInfo,
-    Outstanding, Receipt, Scope, ScopeInfo, SealState, SignedRequest, StatusResponse,
+    Outstanding, Receipt, Scope, ScopeInfo, SealState, SignedRequest, StatusResponse, VenueHealth,
+    VenueState,
 };
 
 pub fn change(change: Option<&Change>) -> Value {
@@ -78,7 +79,35 @@ pub fn status(status: &StatusResponse) -> Value {
         "server_not_after_ms": status.server_not_after_ms,
         "catalogs": catalogs,
         "catalog_additions": status.catalog_additions,
+        "drifted_credentials": status.drifted_credentials,
+        "venues": status.venues.iter().map(venue).collect::<Vec<_>>(),
     })
+}
+
+fn venue(venue: &VenueHealth) -> Value {
+    json!({
+        "venue": venue.venue,
+        "host": venue.host,
+        "source": venue.source,
+        "state": venue_state(venue.state()),
+        "until_us": venue.until_us,
+        "used_weight": venue.used_weight,
+        "weight_limit": venue.weight_limit,
+        "in_flight": venue.in_flight,
+        "streams": venue.streams,
+        "last_problem": venue.last_problem,
+    })
+}
+
+pub fn venue_state(state: VenueState) -> &'static str {
+    match state {
+        VenueState::Unspecified => "unknown",
+        VenueState::Closed => "ok",
+        VenueState::Open => "not_answering",
+        VenueState::Paused => "paused",
+        VenueState::Low => "low",
+        VenueState::Banned => "banned",
+    }
 }
 
 fn metadata(metadata: &CredentialMetadata) -> Value {
@@ -101,6 +130,7 @@ pub fn credential(info: &CredentialInfo) -> Value {
         "state": info.state,
         "created_at_ms": info.created_at_ms,
         "key_type": info.key_type,
+        "check": info.check.as_ref().map(crate::check::json),
     })
 }
 

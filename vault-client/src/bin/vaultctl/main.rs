@@ -5,7 +5,9 @@
 
 mod arguments;
 mod audit;
+mod cancel_all;
 mod catalog;
+mod check;
 mod client;
 mod config;
 mod confirm;
@@ -110,7 +112,7 @@ Exit codes:
   0  ok
   1  any other failure
   2  wrong usage
-  3  denied by policy or role
+  3  denied by policy or role; a check of a credential found an alarm
   4  not found
   5  the vault is sealed
   6  the vault cannot be reached
@@ -151,11 +153,11 @@ async fn run(context: &Context, command: Command) -> Result<Exit, Fault> {
             context.output.bytes(&script)?;
         }
         Command::Config => config::show(context)?,
-        Command::Credential(command) => credential::run(context, command).await?,
+        Command::Credential(command) => return credential::run(context, command).await,
         Command::Enroll(arguments) => enroll::run(context, arguments).await?,
         Command::Execute(arguments) => execute::run(context, arguments).await?,
         Command::Explain(arguments) => return explain::run(context, arguments).await,
-        Command::Halt(arguments) => halt::halt(context, arguments).await?,
+        Command::Halt(arguments) => return halt::halt(context, arguments).await,
         Command::Instrument(command) => instrument::run(context, command).await?,
         Command::Operator(command) => operator::run(context, command).await?,
         Command::Price(command) => return price::run(context, command).await,

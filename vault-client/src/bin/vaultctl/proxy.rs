@@ -19,7 +19,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use vault_client::Proxied;
 use vault_client::v1::Role;
 use vault_model::Environment;
-use vault_venue::Registry;
+use vault_venue::{ReadError, Registry};
 
 use self::authority::Authority;
 use self::listener::{Listen, Listener};
@@ -91,7 +91,8 @@ pub async fn run(context: &Context, arguments: Arguments) -> Result<(), Fault> {
         return Err(wrong_role(&identity, "only a bot may trade"));
     }
     arguments.reach()?;
-    let hosts = catalog_hosts()?;
+    let registry = Registry::bundled().map_err(|error| Fault::other(error.to_string()))?;
+    let hosts = catalog_hosts(&registry);
     let folder = arguments.ca_dir.unwrap_or_else(|| identity.folder().join("proxy"));
     let authority = Authority::open(&folder, &hosts)?;
     // Before anything is said: a bot finds out at once that its identity is of no use.
@@ -107,6 +108,7 @@ pub async fn run(context: &Context, arguments: Arguments) -> Result<(), Fault> {
         hosts,
         is_exposed: arguments.expose_to_network || matches!(arguments.listen, Listen::Unix(_)),
         others: arguments.others,
+        registry,
         vault,
     });
     tokio::spawn(listener.serve(sidecar));
@@ -163,17 +165,25 @@ fn announce(
     context.output.bytes(lines.collect::<String>().as_bytes())
 }
 
-/// The hosts that the vault answers for, of every venue and environment.
-fn catalog_hosts() -> Result<BTreeSet<String>, Fault> {
-    let registry = Registry::bundled().map_err(|error| Fault::other(error.to_string()))?;
+/// The hosts that the vault answers for, of every venue and environment, without ports.
+fn catalog_hosts(registry: &Registry) -> BTreeSet<String> {
     let mut hosts = BTreeSet::new();
     for venue in registry.names().filter_map(|name| registry.venue(name)) {
         for environment in [Environment::Live, Environment::Demo] {
             let Some(of) = venue.catalog.hosts(environment) else { continue };
             hosts.extend(venue.catalog.operations.iter().flat_map(|o| of.of(o)).cloned());
         }
+        let sockets = venue.catalog.socket_hosts();
+        hosts.extend(sockets.map(|host| host.split(':').next().unwrap_or(host).to_owned()));
     }
-    Ok(hosts)
+    hosts
+}
+
+/// Whether the vault answers for a port of a host: that of https, and those of WebSockets.
+fn is_served(registry: &Registry, host: &str, port: u16) -> bool {
+    // Only whether the host is known is asked here.
+    let known = || registry.socket(&format!("{host}:{port}"), "/", "");
+    port == 443 || !matches!(known(), Err(ReadError::HostUnknown))
 }
 
 /// What makes common libraries use the proxy and trust its CA.
@@ -247,7 +257,30 @@ fn code(status: ExitStatus) -> i32 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Arguments, Others};
+    use vault_venue::Registry;
+
+    use super::{Arguments, Others, catalog_hosts, is_served};
+
+    #[test]
+    fn answers_for_the_hosts_and_ports_of_the_catalogues() {
+        let registry = Registry::bundled().expect("ours");
+        let hosts = catalog_hosts(&registry);
+        for (host, port, is_ours) in [
+            ("api.binance.com", 443, true),
+            ("api.binance.com", 8443, false),
+            ("ws.okx.com", 443, true),
+            ("ws.okx.com", 8443, true),
+            ("ws.okx.com", 22, false),
+            ("stream.binance.com", 9443, true),
+            ("ws-api.binance.com", 9443, true),
+            ("stream.bybit.com", 443, true),
+            ("ws-auth.kraken.com", 443, true),
+        ] {
+            assert!(hosts.contains(host), "{host}");
+            assert_eq!(is_served(&registry, host, port), is_ours, "{host}:{port}");
+        }
+        assert!(hosts.iter().all(|host| !host.contains(':')));
+    }
 
     #[test]
     fn is_open_to_no_more_than_was_said() {

@@ -1,14 +1,14 @@
 //! `vaultctl status`.
 
 use serde_json::{Value, json};
-use vault_client::v1::{Role, StatusCommand, StatusResponse};
+use vault_client::v1::{Role, StatusCommand, StatusResponse, VenueHealth};
 use vault_client::{Identity, role_word};
 use vault_model::Timestamp;
 
 use crate::context::{Context, millis};
 use crate::fault::Fault;
 use crate::json;
-use crate::output::pairs;
+use crate::output::{pairs, table};
 
 pub async fn run(context: &Context) -> Result<(), Fault> {
     let identity = context.identity()?;
@@ -79,6 +79,51 @@ fn people(status: &StatusResponse) -> String {
         ("slots", slots.join(", ")),
         ("catalogues", catalogs.join(", ")),
         ("catalogue additions", additions),
+        ("Sign is halted for", status.drifted_credentials.join(", ")),
         ("server certificate", Timestamp::from_millis(status.server_not_after_ms).to_string()),
-    ])
+    ]) + &venues(&status.venues)
+}
+
+/// How the venues are that were spoken to of late.
+fn venues(venues: &[VenueHealth]) -> String {
+    if venues.is_empty() {
+        return String::new();
+    }
+    let rows: Vec<Vec<String>> = venues
+        .iter()
+        .map(|venue| {
+            let until = match venue.until_us {
+                0 => String::new(),
+                micros => Timestamp(micros).to_string(),
+            };
+            let weight = match (venue.used_weight, venue.weight_limit) {
+                (0, _) => String::new(),
+                (used, 0) => used.to_string(),
+                (used, limit) => format!("{used} of {limit}"),
+            };
+            vec![
+                venue.venue.clone(),
+                venue.host.clone(),
+                venue.source.clone(),
+                json::venue_state(venue.state()).to_owned(),
+                until,
+                weight,
+                venue.in_flight.to_string(),
+                venue.streams.to_string(),
+                venue.last_problem.clone(),
+            ]
+        })
+        .collect();
+    let head = [
+        "VENUE",
+        "HOST",
+        "FROM",
+        "STATE",
+        "UNTIL",
+        "WEIGHT",
+        "UNDER WAY",
+        "WEBSOCKETS",
+        "LAST PROBLEM",
+    ];
+    format!("\n{}", table(&head, &rows))
 }

@@ -238,6 +238,7 @@ impl CredentialService for Fake {
     }
 
     not_here! {
+        check: CheckCredentialRequest -> CheckCredentialResponse;
         describe: DescribeCredentialRequest -> DescribeCredentialResponse;
         disable: DisableCredentialRequest -> DisableCredentialResponse;
         enable: EnableCredentialRequest -> EnableCredentialResponse;
@@ -367,7 +368,9 @@ impl HaltService for Fake {
         Ok(Response::new(v1::HaltStatusResponse::default()))
     }
 
-    not_here! { resume: ResumeRequest -> ResumeResponse; }
+    not_here! {
+    cancel_all: CancelAllRequest -> CancelAllResponse;
+    resume: ResumeRequest -> ResumeResponse; }
 }
 
 #[tonic::async_trait]

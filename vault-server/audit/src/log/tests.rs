@@ -64,6 +64,26 @@ fn read_all(dir: &Path) -> Vec<Vec<u8>> {
 }
 
 #[test]
+fn space_written_ahead_is_no_part_of_the_log() {
+    let folder = TempDir::new().expect("folder");
+    let (Opened { mut log, .. }, _) = open(folder.path()).expect("open");
+    log.append(&[line(0, 100)]).expect("append");
+    assert!(log.write_ahead(4_096).expect("written"));
+    assert!(!log.write_ahead(4_096).expect("there is enough"));
+    // Up to the end of the segment, and then on in the next.
+    for nth in 1..20 {
+        log.append(&[line(nth, 8_000)]).expect("append");
+        log.write_ahead(4_096).expect("written");
+    }
+    // As after a crash: what was reserved and written ahead stays in the file.
+    drop(log);
+
+    let (Opened { log, recovered, .. }, lines) = open(folder.path()).expect("open");
+    assert_eq!((log.size(), recovered), (20, None));
+    assert_eq!(lines.iter().map(Vec::len).collect::<Vec<_>>(), [&[100][..], &[8_000; 19]].concat());
+}
+
+#[test]
 fn reads_back_what_was_appended() {
     let dir = TempDir::new().expect("dir");
     let all = write(dir.path(), &[1, 3, 64], 100, 2);

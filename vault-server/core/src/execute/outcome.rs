@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use vault_audit::{EntryKind, Outcome as Ending};
+use vault_audit::{Entry, EntryKind, Outcome as Ending};
 use vault_ipc::Outcome;
 use vault_model::{Class, Environment, Mode, Name, RequestId, Timestamp};
 
@@ -22,7 +22,7 @@ pub struct Executions {
 }
 
 /// A request that egress has.
-pub(super) struct Execution {
+pub(crate) struct Execution {
     pub client: Name,
     /// The credential whose lane it holds.
     pub lane: Option<Name>,
@@ -31,7 +31,7 @@ pub(super) struct Execution {
 }
 
 /// What the log says of a request that was sent, for the entry of its outcome.
-pub(super) struct Intent {
+pub(crate) struct Intent {
     /// Of its `execute.intent`.
     pub index: u64,
     pub credential: Name,
@@ -51,8 +51,14 @@ impl Executions {
             && of_client < CLIENT_UNDER_WAY_MAX - reserve / 8
     }
 
+    /// A correlation that nothing else of the core's has.
+    pub fn number(&mut self) -> u64 {
+        self.last += 1;
+        self.last
+    }
+
     /// One sets out; returns its correlation.
-    pub(super) fn begin(&mut self, execution: Execution) -> u64 {
+    pub(crate) fn begin(&mut self, execution: Execution) -> u64 {
         self.last += 1;
         *self.of_client.entry(execution.client.clone()).or_default() += 1;
         self.under_way.insert(self.last, execution);
@@ -88,18 +94,37 @@ impl Vault {
         id: u64,
         now: Timestamp,
     ) -> Result<(), VaultError> {
+        if self.own.is_under_way(id) {
+            return self.own_executed(outcome, id, now);
+        }
         let Execution { client, lane, intent } = self
             .executions
             .end(id)
             .ok_or(VaultError::Internal("egress sent an outcome of nothing that was sent"))?;
+        self.holds.settle(id, &outcome.held);
+        self.message_settled(outcome, id);
         if let Some(intent) = intent {
             self.record_outcome(client, intent, outcome, now)?;
         }
         let Some(credential) = lane else {
             return Ok(());
         };
-        self.lanes.free(&credential);
-        while let Some((call, correlation)) = self.lanes.next(&credential) {
+        self.free_lane(&credential, now)
+    }
+
+    /// The request that held a lane has its outcome: the next one sets out, the vault's own first.
+    ///
+    /// # Errors
+    ///
+    /// A defect.
+    pub(crate) fn free_lane(
+        &mut self,
+        credential: &Name,
+        now: Timestamp,
+    ) -> Result<(), VaultError> {
+        self.lanes.free(credential);
+        self.own_turn(credential, now)?;
+        while let Some((call, correlation)) = self.lanes.next(credential) {
             self.execute(call, correlation, now)?;
         }
         Ok(())
@@ -120,33 +145,51 @@ impl Vault {
         entry.operation = Some(intent.operation);
         entry.request_id = Some(intent.request_id);
         entry.venue = Some(intent.venue);
-        entry.detail = detail([
-            ("attempts", outcome.attempts.to_string()),
-            ("intent", intent.index.to_string()),
-            ("latency_us", outcome.latency_us.to_string()),
-            ("sent", if outcome.sent { "yes" } else { "no" }.to_owned()),
-        ]);
-        let mut say =
-            |name: &str, value: &str| entry.detail.insert(name.to_owned(), value.to_owned());
-        if (100..=999).contains(&outcome.status) {
-            say("status", &outcome.status.to_string());
-        }
-        // Egress reads what venues write: its words are looked at again.
-        if is_word(&outcome.order_id) {
-            say("order_id", &outcome.order_id);
-        }
-        if is_word(&outcome.error_code) {
-            say("error_code", &outcome.error_code);
-        }
-        if !outcome.problem.is_empty() {
-            let problem =
-                if is_problem(&outcome.problem) { &outcome.problem } else { PROBLEM_UNREADABLE };
-            say("problem", problem);
-            entry.outcome = Ending::Error;
-            entry.reason = Some(problem.to_owned());
-        }
+        write_outcome(&mut entry, intent.index, outcome);
         self.journal.record(entry).map(drop)
     }
+}
+
+/// What an entry says of the outcome of the request that has the entry `intent`.
+pub(crate) fn write_outcome(entry: &mut Entry, intent: u64, outcome: &Outcome) {
+    entry.detail = detail([
+        ("attempts", outcome.attempts.to_string()),
+        ("intent", intent.to_string()),
+        ("latency_us", outcome.latency_us.to_string()),
+        ("sent", if outcome.sent { "yes" } else { "no" }.to_owned()),
+    ]);
+    let mut say = |name: &str, value: &str| entry.detail.insert(name.to_owned(), value.to_owned());
+    if let Some(status) = status(outcome) {
+        say("status", &status.to_string());
+    }
+    // Egress reads what venues write: its words are looked at again.
+    if is_word(&outcome.order_id) {
+        say("order_id", &outcome.order_id);
+    }
+    if let Some(code) = error_code(outcome) {
+        say("error_code", code);
+    }
+    if let Some(problem) = problem(outcome) {
+        say("problem", problem);
+        entry.outcome = Ending::Error;
+        entry.reason = Some(problem.to_owned());
+    }
+}
+
+/// The venue's HTTP status, if one came.
+pub(crate) fn status(outcome: &Outcome) -> Option<u32> {
+    Some(outcome.status).filter(|status| (100..=999).contains(status))
+}
+
+/// The venue's error code, if one was found.
+fn error_code(outcome: &Outcome) -> Option<&str> {
+    Some(outcome.error_code.as_str()).filter(|code| is_word(code))
+}
+
+/// Why it did not end well.
+pub(crate) fn problem(outcome: &Outcome) -> Option<&str> {
+    let problem = Some(outcome.problem.as_str()).filter(|problem| !problem.is_empty())?;
+    Some(if is_problem(problem) { problem } else { PROBLEM_UNREADABLE })
 }
 
 /// Whether it is an order id or error code as a frame may have it.

@@ -34,7 +34,7 @@ impl Vault {
             (Ok(request), Some(reading)) => {
                 let client = asked.caller.name.clone();
                 let execution = Execution { client, lane: None, intent: None };
-                self.dispatch(asked, execution, reading, request, false)?;
+                self.dispatch(asked, execution, &order.request, reading, request, false)?;
                 self.answer_execution(asked, &v1::Execution::default());
                 Ok(())
             }

@@ -1,6 +1,6 @@
 //! Execute, from the call to the outcome.
 
-mod bench;
+pub(crate) mod bench;
 
 use prost::Message;
 use vault_audit::{EntryKind, Outcome as Ending};

@@ -14,6 +14,7 @@ use vault_model::{
 use vault_policy::{Cost, DuplicatesDocument, Span, Spend, Withdrawn};
 
 use super::Past;
+use crate::checked::Checked;
 use crate::clock::{FIRST, Machine, VaultClock};
 use crate::history::{self, Histories, keys_asked};
 use crate::replay::{Known, Replay};
@@ -238,6 +239,28 @@ fn what_was_to_be_sent_is_read_again_as_what_was_signed_is() {
     assert_eq!(past.replay.look(&key, &[0; 32], Timestamp(0)), Known::Signed(1));
     // No signature was given out, and nobody holds the credential.
     assert!(past.signed.is_empty() && past.held.is_empty());
+}
+
+#[test]
+fn drift_is_read_again_and_what_was_said_of_another_key_is_not_taken_for_it() {
+    let said = |imported_at: Timestamp, drifted: bool| {
+        let mut entry = Entry::new(EntryKind::CredentialCheck, 0, Timestamp(9), "n1", 0, "test");
+        entry.credential = Some(name("main"));
+        let facts = Some(vault_venue::KeyFacts::default());
+        let checked = Checked { at: Timestamp(9), facts, drifted, problem: None };
+        entry.detail = checked.detail(imported_at, "schedule", &[]);
+        entry.to_line().expect("short enough")
+    };
+    let own = vec![started(FIRST, "a", 0), said(Timestamp(1), true)];
+    let is_drifted = |past: &Past| {
+        let checked = past.checks.of(&name("main"), Timestamp(1));
+        checked.map(|checked| checked.drifted)
+    };
+    assert_eq!(is_drifted(&read(&own)), Some(true));
+    let other = [own.as_slice(), &[said(Timestamp(2), false)]].concat();
+    assert_eq!(is_drifted(&read(&other)), Some(true), "of a key that was refused, say");
+    let cleared = [own.as_slice(), &[said(Timestamp(1), false)]].concat();
+    assert_eq!(is_drifted(&read(&cleared)), Some(false));
 }
 
 proptest! {

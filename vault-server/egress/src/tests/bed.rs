@@ -1,6 +1,6 @@
 //! Venues of TLS and bytes, and an egress between them and two ends of channels.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io::Read as _;
 use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
@@ -14,7 +14,10 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use vault_ipc::proto::v1::Header;
-use vault_ipc::{Barrier, BarrierDone, Dispatch, Kind, Outcome, VenueBody, VenueEnd, VenueHead};
+use vault_ipc::{
+    Barrier, BarrierDone, Dispatch, Health, Kind, Outcome, StreamCut, StreamDial, StreamEnd,
+    StreamMessage, StreamReady, StreamSend, VenueBody, VenueEnd, VenueHead,
+};
 
 use crate::name::Names;
 use crate::{EgressConfig, Limits, Override};
@@ -59,7 +62,7 @@ pub(super) struct Venue {
 #[derive(Default)]
 pub(super) struct Seen {
     connections: usize,
-    requests: Vec<Vec<u8>>,
+    pub(super) requests: Vec<Vec<u8>>,
 }
 
 /// A certificate that vouches for itself, and its key.
@@ -80,7 +83,7 @@ impl Identity {
         }
     }
 
-    fn acceptor(&self, alpn: &[&[u8]]) -> TlsAcceptor {
+    pub(super) fn acceptor(&self, alpn: &[&[u8]]) -> TlsAcceptor {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(self.key.clone()));
         let mut config = rustls::ServerConfig::builder_with_provider(provider)
@@ -312,6 +315,34 @@ pub(super) struct Egress {
     outcomes: HashMap<u64, Outcome>,
     done: Vec<u64>,
     answers: HashMap<u64, Answered>,
+    events: HashMap<u64, VecDeque<Event>>,
+    ends: HashMap<u64, StreamEnd>,
+    health: Option<Health>,
+}
+
+/// What the front is told of a WebSocket.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Event {
+    End(StreamEnd),
+    Message(StreamMessage),
+    Ready(StreamReady),
+}
+
+impl Event {
+    #[track_caller]
+    pub(super) fn text(self) -> String {
+        match self {
+            Self::Message(StreamMessage { bytes, binary: false }) => {
+                String::from_utf8(bytes).expect("text")
+            }
+            other => panic!("{other:?} is no text"),
+        }
+    }
+
+    #[track_caller]
+    pub(super) fn ends(self, code: u32, problem: &str) {
+        assert_eq!(self, Self::End(StreamEnd { code, problem: problem.to_owned() }));
+    }
 }
 
 #[derive(Clone, Debug, Default)]
@@ -391,8 +422,16 @@ impl Egress {
         for stream in [&core, &front] {
             stream.set_read_timeout(Some(Duration::from_secs(20))).expect("set");
         }
-        let (outcomes, answers) = (HashMap::new(), HashMap::new());
-        Self { core, front: Some(front), outcomes, done: Vec::new(), answers }
+        Self {
+            core,
+            front: Some(front),
+            outcomes: HashMap::new(),
+            done: Vec::new(),
+            answers: HashMap::new(),
+            events: HashMap::new(),
+            ends: HashMap::new(),
+            health: None,
+        }
     }
 
     pub(super) fn dispatch(&mut self, correlation: u64, dispatch: &Dispatch) {
@@ -432,33 +471,106 @@ impl Egress {
                 assert!(twice.is_none(), "one outcome each");
             }
             Kind::BarrierDone => self.done.push(frame.message::<BarrierDone>().expect("one").id),
+            Kind::Health => self.health = Some(frame.message().expect("health")),
+            Kind::StreamEnd => {
+                let twice = self.ends.insert(frame.correlation, frame.message().expect("an end"));
+                assert!(twice.is_none(), "one end each");
+            }
             other => panic!("{other:?} to the core"),
         }
     }
 
     pub(super) fn answer(&mut self, correlation: u64) -> Answered {
-        let front = self.front.as_mut().expect("a front");
         loop {
             if self.answers.get(&correlation).is_some_and(|answer| answer.end.is_some()) {
                 return self.answers.remove(&correlation).expect("seen");
             }
-            let frame = vault_ipc::read(front).expect("read").expect("a frame");
-            let answer = self.answers.entry(frame.correlation).or_default();
-            assert!(answer.end.is_none(), "nothing comes after the end");
-            match frame.kind {
-                Kind::VenueBody => {
-                    let piece = frame.message::<VenueBody>().expect("a piece").bytes;
-                    assert!(answer.head.is_some() && (1..=65_536).contains(&piece.len()));
-                    answer.body.extend(piece);
-                }
-                Kind::VenueEnd => answer.end = Some(frame.message().expect("an end")),
-                Kind::VenueHead => {
-                    let twice = answer.head.replace(frame.message().expect("a head"));
-                    assert!(twice.is_none(), "one head each");
-                }
-                other => panic!("{other:?} to the front"),
-            }
+            self.hear_front();
         }
+    }
+
+    fn hear_front(&mut self) {
+        let front = self.front.as_mut().expect("a front");
+        let frame = vault_ipc::read(front).expect("read").expect("a frame");
+        let event = match frame.kind {
+            Kind::StreamEnd => Event::End(frame.message().expect("an end")),
+            Kind::StreamMessage => Event::Message(frame.message().expect("a message")),
+            Kind::StreamReady => Event::Ready(frame.message().expect("ready")),
+            Kind::VenueBody | Kind::VenueEnd | Kind::VenueHead => {
+                let answer = self.answers.entry(frame.correlation).or_default();
+                assert!(answer.end.is_none(), "nothing comes after the end");
+                match frame.kind {
+                    Kind::VenueBody => {
+                        let piece = frame.message::<VenueBody>().expect("a piece").bytes;
+                        assert!(answer.head.is_some() && (1..=65_536).contains(&piece.len()));
+                        answer.body.extend(piece);
+                    }
+                    Kind::VenueEnd => answer.end = Some(frame.message().expect("an end")),
+                    _ => {
+                        let twice = answer.head.replace(frame.message().expect("a head"));
+                        assert!(twice.is_none(), "one head each");
+                    }
+                }
+                return;
+            }
+            other => panic!("{other:?} to the front"),
+        };
+        self.events.entry(frame.correlation).or_default().push_back(event);
+    }
+
+    /// The next that the front is told of a WebSocket.
+    pub(super) fn event(&mut self, correlation: u64) -> Event {
+        loop {
+            let next = self.events.get_mut(&correlation).and_then(VecDeque::pop_front);
+            if let Some(event) = next {
+                return event;
+            }
+            self.hear_front();
+        }
+    }
+
+    /// How the core is told that a WebSocket has ended.
+    pub(super) fn end(&mut self, correlation: u64) -> StreamEnd {
+        loop {
+            if let Some(end) = self.ends.remove(&correlation) {
+                return end;
+            }
+            self.hear_core();
+        }
+    }
+
+    /// What the core is told next of how venues are.
+    pub(super) fn health(&mut self) -> Health {
+        loop {
+            if let Some(health) = self.health.take() {
+                return health;
+            }
+            self.hear_core();
+        }
+    }
+
+    pub(super) fn dial(&mut self, correlation: u64, dial: &StreamDial) {
+        vault_ipc::write(&mut self.core, Kind::StreamDial, correlation, dial).expect("written");
+    }
+
+    /// Dials, and waits until it stands.
+    pub(super) fn stand(&mut self, correlation: u64, dial: &StreamDial) {
+        self.dial(correlation, dial);
+        let event = self.event(1_000 + correlation);
+        assert!(matches!(&event, Event::Ready(ready) if ready.latency_us > 0), "{event:?}");
+    }
+
+    pub(super) fn stream_send(&mut self, correlation: u64, send: &StreamSend) {
+        vault_ipc::write(&mut self.core, Kind::StreamSend, correlation, send).expect("written");
+    }
+
+    pub(super) fn say(&mut self, correlation: u64, text: &str) {
+        self.stream_send(correlation, &StreamSend { text: text.into(), ..StreamSend::default() });
+    }
+
+    pub(super) fn cut(&mut self, correlation: u64) {
+        let cut = StreamCut::default();
+        vault_ipc::write(&mut self.core, Kind::StreamCut, correlation, &cut).expect("written");
     }
 
     /// Sends one and hears all about it.
@@ -507,5 +619,17 @@ pub(super) fn post(correlation: u64, path: &str, body: &[u8]) -> Dispatch {
         headers,
         body: body.to_vec(),
         ..get(correlation, path)
+    }
+}
+
+/// A WebSocket for the front's call `1000 + correlation`.
+pub(super) fn dial(correlation: u64, path: &str) -> StreamDial {
+    StreamDial {
+        front_correlation: 1_000 + correlation,
+        venue: "example".into(),
+        credential: "alpha".into(),
+        url: format!("wss://{HOST}:9443{path}"),
+        timeout_ms: 5_000,
+        ..StreamDial::default()
     }
 }

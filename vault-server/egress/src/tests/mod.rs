@@ -3,4 +3,6 @@
 mod barrier;
 mod bed;
 mod fault;
+mod held;
 mod pass;
+mod stream;

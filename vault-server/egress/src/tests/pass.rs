@@ -23,7 +23,7 @@ fn a_request_passes_byte_for_byte_over_http_1() {
     assert_eq!(told.answer.header("content-type"), Some("application/json"));
     assert_eq!((told.outcome.order_id.as_str(), told.outcome.error_code.as_str()), ("77", ""));
     assert!(told.outcome.latency_us > 0);
-    assert!(told.outcome.body.is_empty());
+    assert!(told.outcome.report.is_empty() && told.outcome.held.is_empty());
     let agent = concat!("countersign/", env!("CARGO_PKG_VERSION"));
     assert_eq!(
         venue.requests(),
@@ -159,22 +159,6 @@ fn what_authorises_is_struck_out_of_head_and_body() {
     let expected = format!(r#"{{"you sent":"{}","and":"{}"}}"#, stars(17), stars(24));
     assert_eq!(told.answer.text(), expected);
     assert_eq!(told.answer.header("transfer-encoding"), None);
-}
-
-#[test]
-fn the_core_gets_its_own_answers_and_the_front_none_of_them() {
-    let identity = Identity::new(&[HOST]);
-    let venue = Venue::plain(&identity, |_, _| ok(r#"{"ipRestrict":true}"#));
-    let mut egress = Egress::new(&venue, &identity);
-    let mut own = get(1, "/");
-    own.front_correlation = 0;
-
-    egress.dispatch(1, &own);
-    let outcome = egress.outcome(1);
-    assert_eq!((outcome.status, outcome.body.as_slice()), (200, &b"{\"ipRestrict\":true}"[..]));
-
-    // The next thing that the front hears is of the next.
-    egress.send(2, &get(2, "/")).is("", true, 1);
 }
 
 #[test]

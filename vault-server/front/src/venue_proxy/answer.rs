@@ -20,7 +20,9 @@ use crate::venue;
 /// Index of the entry that says what was sent.
 const ENTRY: HeaderName = HeaderName::from_static("countersign-entry");
 /// How long the venue took, in microseconds.
-const LATENCY: HeaderName = HeaderName::from_static("countersign-latency-us");
+pub(super) const LATENCY: HeaderName = HeaderName::from_static("countersign-latency-us");
+/// Why the vault itself answers: libraries of WebSockets show no body.
+const REASON: HeaderName = HeaderName::from_static("countersign-reason");
 /// How the names of our own headers begin.
 const OURS: &str = "countersign-";
 /// How long to wait where nothing better is known, in milliseconds.
@@ -57,7 +59,7 @@ impl From<Failure> for Refusal {
 fn status(failure: &Failure) -> StatusCode {
     match (failure.reason.as_str(), failure.code()) {
         ("OUTCOME_UNKNOWN", _) | (_, Code::DeadlineExceeded) => StatusCode::GATEWAY_TIMEOUT,
-        ("NOT_SENT", Code::Unavailable) => StatusCode::BAD_GATEWAY,
+        ("NOT_CONNECTED" | "NOT_SENT", Code::Unavailable) => StatusCode::BAD_GATEWAY,
         (_, Code::Exhausted | Code::Sealed | Code::Unavailable) => StatusCode::SERVICE_UNAVAILABLE,
         (_, Code::Internal | Code::Unspecified) => StatusCode::INTERNAL_SERVER_ERROR,
         (
@@ -94,6 +96,9 @@ pub(crate) fn refused(refusal: Refusal) -> Response<Body> {
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if let Ok(reason) = HeaderValue::from_str(&failure.reason) {
+        headers.insert(REASON, reason);
+    }
     if let Some(entry) = failure.entry_index {
         headers.insert(ENTRY, entry.into());
     }
@@ -103,6 +108,12 @@ pub(crate) fn refused(refusal: Refusal) -> Response<Body> {
     if status == StatusCode::METHOD_NOT_ALLOWED {
         let allowed = HeaderValue::from_static("DELETE, GET, PATCH, POST, PUT");
         headers.insert(header::ALLOW, allowed);
+    }
+    if status == StatusCode::UPGRADE_REQUIRED {
+        // Source: RFC 6455, section 4.2.2, and RFC 9110, section 15.5.22.
+        headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+        headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+        headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
     }
     response
 }
@@ -190,6 +201,10 @@ mod tests {
             (Code::Precondition, "OUTCOME_UNKNOWN", 504),
             (Code::DeadlineExceeded, "DEADLINE_EXCEEDED", 504),
             (Code::Unavailable, "NOT_SENT", 502),
+            (Code::Unavailable, "NOT_CONNECTED", 502),
+            (Code::Exhausted, "NOT_CONNECTED", 503),
+            (Code::DeadlineExceeded, "NOT_CONNECTED", 504),
+            (Code::Exhausted, "STREAMS_EXHAUSTED", 503),
             (Code::Exhausted, "NOT_SENT", 503),
             (Code::Exhausted, "OVERLOADED", 503),
             (Code::Sealed, "SEALED", 503),

@@ -3,16 +3,30 @@
 //! ```text
 //! plain:    /https://api.binance.com/api/v3/order?symbol=BTCUSDT
 //! encoded:  /https%3A%2F%2Fapi.binance.com%2Fapi%2Fv3%2Forder%3Fsymbol%3DBTCUSDT
+//! socket:   /wss://ws.okx.com:8443/ws/v5/private        (encoded as well)
 //! ```
 //!
 //! The encoded form is decoded exactly once, as a whole; what comes out must be a plain URL. Nothing
 //! is mended: no case folded, no slashes merged, no dot segment removed, nothing of path and query
-//! decoded. So what is judged is what was written, and what is sent is what is judged.
+//! decoded. So what is judged is what was written, and what is sent is what is judged. Only the port
+//! 443 of a WebSocket, which says nothing, is taken off.
+
+/// What a venue is to be spoken to by.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Scheme {
+    /// Requests.
+    Https,
+    /// A WebSocket.
+    Wss,
+}
 
 /// The host, path and query of a venue's URL, as they were written.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Target {
-    /// A DNS name: lower case, at most 253 bytes, no port.
+    /// Before `://`.
+    pub scheme: Scheme,
+    /// A DNS name: lower case, at most 253 bytes. Of a WebSocket with `:` and the port, unless that
+    /// is 443; else without one.
     pub host: String,
     /// Begins with a slash.
     pub path: String,
@@ -60,11 +74,12 @@ pub enum TargetError {
     /// Nothing after the host.
     #[error("the url has no path")]
     Path,
-    /// A port, be it the usual one.
+    /// A port of requests, be it the usual one; or of a WebSocket what is no port, or not written as
+    /// plainly as can be.
     #[error("the url has a port")]
     Port,
-    /// Any other scheme than https.
-    #[error("the scheme of the url is not https")]
+    /// Any other scheme than https and wss.
+    #[error("the scheme of the url is neither https nor wss")]
     Scheme,
     /// A user or a password.
     #[error("the url has a user or a password")]
@@ -123,14 +138,20 @@ pub fn target(path_and_query: &str) -> Result<Target, TargetError> {
 
 /// Reads a URL from behind its `://` on.
 fn plain(scheme: &str, rest: &str) -> Result<Target, TargetError> {
-    if scheme != "https" {
-        return Err(TargetError::Scheme);
-    }
+    let kind = match scheme {
+        "https" => Scheme::Https,
+        "wss" => Scheme::Wss,
+        _ => return Err(TargetError::Scheme),
+    };
     if scheme.len() + "://".len() + rest.len() > TARGET_BYTES_MAX {
         return Err(TargetError::Long);
     }
     let host_end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    let (host, rest) = rest.split_at(host_end);
+    let (authority, rest) = rest.split_at(host_end);
+    let (host, authority) = match kind {
+        Scheme::Https => (authority, authority),
+        Scheme::Wss => without_port(authority)?,
+    };
     check_host(host)?;
     if rest.contains('#') {
         return Err(TargetError::Fragment);
@@ -140,7 +161,29 @@ fn plain(scheme: &str, rest: &str) -> Result<Target, TargetError> {
         return Err(TargetError::Path);
     }
     let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
-    Ok(Target { host: host.to_owned(), path: path.to_owned(), query: query.to_owned() })
+    Ok(Target {
+        scheme: kind,
+        host: authority.to_owned(),
+        path: path.to_owned(),
+        query: query.to_owned(),
+    })
+}
+
+/// The host, and the host with its port if that is not 443.
+fn without_port(authority: &str) -> Result<(&str, &str), TargetError> {
+    // Told apart from a port by what checks the host.
+    if authority.contains('@') || authority.starts_with('[') {
+        return Ok((authority, authority));
+    }
+    let Some((host, port)) = authority.split_once(':') else {
+        return Ok((authority, authority));
+    };
+    let is_plain = port.bytes().all(|byte| byte.is_ascii_digit()) && !port.starts_with('0');
+    match port.parse::<u16>() {
+        Ok(443) if is_plain => Ok((host, host)),
+        Ok(_) if is_plain => Ok((host, authority)),
+        _ => Err(TargetError::Port),
+    }
 }
 
 fn check_host(host: &str) -> Result<(), TargetError> {
@@ -243,10 +286,15 @@ fn is_scheme(text: &str) -> bool {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{TARGET_BYTES_MAX, Target, TargetError, target};
+    use super::{Scheme, TARGET_BYTES_MAX, Target, TargetError, target};
 
     fn read(host: &str, path: &str, query: &str) -> Result<Target, TargetError> {
-        Ok(Target { host: host.to_owned(), path: path.to_owned(), query: query.to_owned() })
+        of(Scheme::Https, host, path, query)
+    }
+
+    fn of(scheme: Scheme, host: &str, path: &str, query: &str) -> Result<Target, TargetError> {
+        let [host, path, query] = [host, path, query].map(str::to_owned);
+        Ok(Target { scheme, host, path, query })
     }
 
     /// As JavaScript's `encodeURIComponent` does.
@@ -281,6 +329,22 @@ mod tests {
     }
 
     #[test]
+    fn websockets_may_have_a_port() {
+        for (url, host, path, query) in [
+            ("wss://ws.okx.com:8443/ws/v5/private", "ws.okx.com:8443", "/ws/v5/private", ""),
+            ("wss://stream.binance.com:9443/ws/a@b", "stream.binance.com:9443", "/ws/a@b", ""),
+            ("wss://ws-api.binance.com:443/ws-api/v3", "ws-api.binance.com", "/ws-api/v3", ""),
+            ("wss://ws.kraken.com/v2", "ws.kraken.com", "/v2", ""),
+            ("wss://x.y/stream?streams=a@b/c", "x.y", "/stream", "streams=a@b/c"),
+            ("wss://x.y:65535/", "x.y:65535", "/", ""),
+            ("wss://x.y:1/?", "x.y:1", "/", ""),
+        ] {
+            assert_eq!(target(&format!("/{url}")), of(Scheme::Wss, host, path, query), "{url}");
+            assert_eq!(target(&encoded(url)), of(Scheme::Wss, host, path, query), "{url}");
+        }
+    }
+
+    #[test]
     fn decodes_once_and_leaves_the_rest_as_it_was_written() {
         let twice = target("/https%3A%2F%2Fx.y%2Fa%252Fb%3Fc%3Dd%2526e");
         assert_eq!(twice, read("x.y", "/a%2Fb", "c=d%26e"));
@@ -298,7 +362,31 @@ mod tests {
             ("http://x.y/a", TargetError::Scheme),
             ("HTTPS://x.y/a", TargetError::Scheme),
             ("Https://x.y/a", TargetError::Scheme),
-            ("wss://x.y/a", TargetError::Scheme),
+            ("ws://x.y/a", TargetError::Scheme),
+            ("WSS://x.y/a", TargetError::Scheme),
+            ("wss://x.y:/a", TargetError::Port),
+            ("wss://x.y:0/a", TargetError::Port),
+            ("wss://x.y:00443/a", TargetError::Port),
+            ("wss://x.y:0443/a", TargetError::Port),
+            ("wss://x.y:+443/a", TargetError::Port),
+            ("wss://x.y:65536/a", TargetError::Port),
+            ("wss://x.y:443:443/a", TargetError::Port),
+            ("wss://x.y:8443x/a", TargetError::Port),
+            ("wss://x.y:84 43/a", TargetError::Port),
+            ("wss://:443/a", TargetError::Host),
+            ("wss://user@x.y:443/a", TargetError::Userinfo),
+            ("wss://user:443@x.y/a", TargetError::Userinfo),
+            ("wss://127.0.0.1:9443/a", TargetError::HostIsAddress),
+            ("wss://127.1/a", TargetError::HostIsAddress),
+            ("wss://[::1]:9443/a", TargetError::HostIsAddress),
+            ("wss://X.y:9443/a", TargetError::HostCase),
+            ("wss://xn--p1ai.y:9443/a", TargetError::HostIdn),
+            ("wss://b\u{0131}n.com:9443/a", TargetError::HostIdn),
+            ("wss://x.y.:9443/a", TargetError::HostTrailingDot),
+            ("wss://x.y:9443", TargetError::Path),
+            ("wss://x.y:9443?a", TargetError::Path),
+            ("wss://x.y:9443/a#b", TargetError::Fragment),
+            ("wss://x.y:9443/a b", TargetError::Character),
             ("file:///etc/passwd", TargetError::Scheme),
             ("https://user@x.y/a", TargetError::Userinfo),
             ("https://user:pass@x.y/a", TargetError::Userinfo),
@@ -419,12 +507,13 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_read_says_the_same_url_again(
-            text in "/https(://|%3A%2F%2F)[a-z.%0-9A-F/?#@:-]{0,40}"
+            text in "/(https|wss)(://|%3A%2F%2F)[a-z.%0-9A-F/?#@:-]{0,40}"
         ) {
-            if let Ok(Target { host, path, query }) = target(&text) {
-                let bare = format!("https://{host}{path}");
+            if let Ok(Target { scheme, host, path, query }) = target(&text) {
+                let name = if scheme == Scheme::Wss { "wss" } else { "https" };
+                let bare = format!("{name}://{host}{path}");
                 let url = if query.is_empty() { bare } else { format!("{bare}?{query}") };
-                let again = read(&host, &path, &query);
+                let again = of(scheme, &host, &path, &query);
                 prop_assert_eq!(target(&format!("/{url}")), again.clone());
                 prop_assert_eq!(target(&encoded(&url)), again);
             }

@@ -153,12 +153,12 @@ async fn refuses_proxy_headers_where_they_do_not_belong() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_certificate_has_sixty_four_connections_and_no_more() {
+async fn a_certificate_has_so_many_connections_and_no_more() {
     let front = Front::start();
     let client = front.ca.client(1);
     let config = client_config(&front.ca.der(), Some(&client));
     let mut held = Vec::new();
-    for _ in 0..64 {
+    for _ in 0..Limits::default().bot.connections_per_certificate {
         let stream = connect(front.bot, config.clone(), &[]).await.expect("a handshake");
         let (send, connection) = h2::client::handshake(stream).await.expect("h2");
         let connection = tokio::spawn(connection);
@@ -171,7 +171,7 @@ async fn a_certificate_has_sixty_four_connections_and_no_more() {
     let other = client_config(&front.ca.der(), Some(&front.ca.client(2)));
     assert!(is_let_in(connect(front.bot, other, &[]).await).await);
 
-    let (send, connection) = held.pop().expect("64");
+    let (send, connection) = held.pop().expect("some");
     drop(send);
     connection.abort();
     let deadline = SystemTime::now() + PATIENCE;

@@ -6,3 +6,4 @@ mod execute;
 mod handshake;
 mod support;
 mod venue_proxy;
+mod websocket;

@@ -395,7 +395,7 @@ async fn what_is_no_request_for_a_venue_never_reaches_the_core() {
             ("/https:/x.y/a", 404, "NOT_A_PROXY_TARGET"),
             ("/vault.v1.SignService/Sign", 404, "NOT_A_PROXY_TARGET"),
             ("/http://x.y/a", 422, "TARGET_SCHEME"),
-            ("/wss://x.y/a", 422, "TARGET_SCHEME"),
+            ("/ws://x.y/a", 422, "TARGET_SCHEME"),
             ("/https://u:p@x.y/a", 422, "TARGET_USERINFO"),
             ("/https://x.y:443/a", 422, "TARGET_PORT"),
             ("/https://127.0.0.1/a", 422, "TARGET_HOST_IS_ADDRESS"),
@@ -535,8 +535,8 @@ async fn what_can_be_read_in_two_ways_is_refused_with_its_connection() {
         ("CONNECT x.y:443 HTTP/1.1\r\nConnection: close\r\n\r\n", 405, "METHOD_NOT_SERVED"),
         (
             "GET PATH HTTP/1.1\r\nConnection: Upgrade, close\r\nUpgrade: websocket\r\n\r\n",
-            422,
-            "WEBSOCKET_NOT_SERVED",
+            426,
+            "WEBSOCKET_VERSION",
         ),
         ("OPTIONS * HTTP/1.1\r\nConnection: close\r\n\r\n", 405, "METHOD_NOT_SERVED"),
     ] {

@@ -10,6 +10,7 @@ use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use serde_json::json;
@@ -18,9 +19,10 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use vault_client::{ClientError, Proxied, ProxiedBody, ProxiedError};
+use vault_venue::Registry;
 
-use super::Others;
 use super::authority::Authority;
+use super::{Others, is_served};
 
 /// Headers that are about one connection.
 const OF_CONNECTION: [HeaderName; 8] = [
@@ -44,6 +46,7 @@ pub struct Sidecar {
     /// Whether names other than loopback's may stand in `Host`.
     pub is_exposed: bool,
     pub others: Others,
+    pub registry: Registry,
     pub vault: Proxied,
 }
 
@@ -56,7 +59,7 @@ enum Refusal {
     NotVenue,
     NoTarget,
     PlainHttp,
-    WebSocket,
+    Upgrade,
 }
 
 impl Refusal {
@@ -91,10 +94,10 @@ impl Refusal {
                 "PLAIN_HTTP",
                 "venues are reached by https alone; set HTTPS_PROXY, not HTTP_PROXY",
             ),
-            Self::WebSocket => (
+            Self::Upgrade => (
                 StatusCode::UNPROCESSABLE_ENTITY,
-                "WEBSOCKET_NOT_SERVED",
-                "WebSocket connections are not served through the proxy",
+                "UPGRADE_NOT_SERVED",
+                "the connection can become a WebSocket, by HTTP/1.1, and nothing else",
             ),
         }
     }
@@ -143,7 +146,8 @@ impl Sidecar {
         let written = request.uri().path_and_query().map_or("", |written| written.as_str());
         let target = written.strip_prefix('/').unwrap_or(written);
         let lower = target.get(..12).unwrap_or(target).to_ascii_lowercase();
-        if !lower.starts_with("https://") && !lower.starts_with("https%3a%2f") {
+        let schemes = ["https://", "https%3a%2f", "wss://", "wss%3a%2f"];
+        if !schemes.into_iter().any(|scheme| lower.starts_with(scheme)) {
             return Refusal::NoTarget.answer();
         }
         let target = target.to_owned();
@@ -154,6 +158,7 @@ impl Sidecar {
     async fn inner(
         self: Arc<Self>,
         host: Arc<str>,
+        port: u16,
         request: Request<Incoming>,
     ) -> Response<ProxiedBody> {
         let named = match request.uri().authority() {
@@ -164,18 +169,26 @@ impl Sidecar {
                 first.filter(|_| hosts.next().is_none())
             }
         };
-        let bare = named.as_deref().map(|named| named.strip_suffix(":443").unwrap_or(named));
-        if bare != Some(&*host) {
+        let whole = format!("{host}:{port}");
+        let is_ours = |named: &str| named == whole || (port == 443 && named == &*host);
+        if !named.as_deref().is_some_and(is_ours) {
             return Refusal::HostOther.answer();
         }
         let written = request.uri().path_and_query().map_or("/", |written| written.as_str());
-        let target = format!("https://{host}{written}");
+        let is_upgrade = request.headers().contains_key(header::UPGRADE);
+        let target = match (is_upgrade, port) {
+            (true, 443) => format!("wss://{host}{written}"),
+            (true, _) => format!("wss://{whole}{written}"),
+            // The vault refuses any other port.
+            (false, 443) => format!("https://{host}{written}"),
+            (false, _) => format!("https://{whole}{written}"),
+        };
         self.forward(&target, request).await
     }
 
     async fn forward(&self, target: &str, request: Request<Incoming>) -> Response<ProxiedBody> {
         if request.headers().contains_key(header::UPGRADE) {
-            return Refusal::WebSocket.answer();
+            return self.upgrade(target, request).await;
         }
         let (mut parts, body) = request.into_parts();
         without_connection(&mut parts.headers);
@@ -192,6 +205,36 @@ impl Sidecar {
         }
     }
 
+    /// Passes a WebSocket on, byte for byte: what is said on it is for the vault to judge.
+    async fn upgrade(&self, target: &str, mut request: Request<Incoming>) -> Response<ProxiedBody> {
+        let is_websocket = request
+            .headers()
+            .get(header::UPGRADE)
+            .is_some_and(|to| to.as_bytes().eq_ignore_ascii_case(b"websocket"));
+        if !is_websocket || request.version() != http::Version::HTTP_11 {
+            return Refusal::Upgrade.answer();
+        }
+        let ours = hyper::upgrade::on(&mut request);
+        let (mut parts, body) = request.into_parts();
+        without_connection(&mut parts.headers);
+        into_websocket(&mut parts.headers);
+        let body = body.map_err(Into::into).boxed();
+        let mut response = match self.vault.upgrade(target, Request::from_parts(parts, body)).await {
+            Ok(response) => response,
+            Err(error) => return unreached(&error),
+        };
+        let is_open = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+        if is_open {
+            tokio::spawn(pass(ours, hyper::upgrade::on(&mut response)));
+        }
+        let mut response = response.map(|body| body.map_err(Into::into).boxed());
+        without_connection(response.headers_mut());
+        if is_open {
+            into_websocket(response.headers_mut());
+        }
+        response
+    }
+
     async fn connect(self: Arc<Self>, request: Request<Incoming>) -> Response<ProxiedBody> {
         let Some((host, port)) = request.uri().authority().and_then(|authority| {
             let port = authority.port_u16()?;
@@ -200,11 +243,11 @@ impl Sidecar {
             return Refusal::NoTarget.answer();
         };
         if self.hosts.contains(&host) {
-            if port != 443 {
+            if !is_served(&self.registry, &host, port) {
                 return Refusal::NotVenue.answer();
             }
             tokio::spawn(async move {
-                if let Err(error) = self.impersonate(host.into(), request).await {
+                if let Err(error) = self.impersonate(host.into(), port, request).await {
                     tracing::debug!(error, "connection to a venue ended");
                 }
             });
@@ -227,6 +270,7 @@ impl Sidecar {
     async fn impersonate(
         self: Arc<Self>,
         host: Arc<str>,
+        port: u16,
         request: Request<Incoming>,
     ) -> Result<(), String> {
         let upgraded = hyper::upgrade::on(request).await.map_err(|error| error.to_string())?;
@@ -241,12 +285,12 @@ impl Sidecar {
         let stream = stream.map_err(|error| error.to_string())?;
         let service = service_fn(move |request| {
             let (sidecar, host) = (Arc::clone(&self), Arc::clone(&host));
-            async move { Ok::<_, Infallible>(sidecar.inner(host, request).await) }
+            async move { Ok::<_, Infallible>(sidecar.inner(host, port, request).await) }
         });
         let mut builder = auto::Builder::new(TokioExecutor::new());
         builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_READ);
         builder.http2().timer(TokioTimer::new()).max_concurrent_streams(128);
-        let served = builder.serve_connection(TokioIo::new(stream), service).await;
+        let served = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).await;
         served.map_err(|error| error.to_string())
     }
 }
@@ -256,6 +300,19 @@ async fn tunnel(mut outside: TcpStream, request: Request<Incoming>) {
     let Ok(upgraded) = hyper::upgrade::on(request).await else { return };
     // Either end may end it in any way.
     let _ = tokio::io::copy_bidirectional(&mut TokioIo::new(upgraded), &mut outside).await;
+}
+
+/// Passes the bytes of a WebSocket both ways, once both ends have become one.
+async fn pass(ours: OnUpgrade, theirs: OnUpgrade) {
+    let (Ok(ours), Ok(theirs)) = (ours.await, theirs.await) else { return };
+    // Either end may end it in any way.
+    let _ = tokio::io::copy_bidirectional(&mut TokioIo::new(ours), &mut TokioIo::new(theirs)).await;
+}
+
+/// Puts in what makes a WebSocket of a connection.
+fn into_websocket(headers: &mut HeaderMap) {
+    headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
 }
 
 /// Whether a page has sent it. Browsers say `Sec-Fetch-*` to hosts that they take for trustworthy,

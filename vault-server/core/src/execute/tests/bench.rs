@@ -3,7 +3,6 @@
 
 use std::collections::BTreeSet;
 use std::os::unix::net::UnixStream;
-use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use prost::Message;
@@ -19,8 +18,8 @@ use vault_policy::{Grant, ScopeDocument};
 use crate::clock::Machine;
 use crate::config::{CoreConfig, DataDir, PublicAddresses};
 use crate::execute::VenueCall;
+use crate::inbox::{Inbox, inbox};
 use crate::init::{InitOptions, init};
-use crate::run::Input;
 use crate::start::{Started, start};
 use crate::storage::{
     CertificateRow, CertificateState, Changes, ClientRow, Hex, HexBytes, Holder, HolderState,
@@ -37,7 +36,7 @@ pub struct Bench {
     pub vault: Vault,
     pub now: Timestamp,
     /// What must stay while the vault runs.
-    _rest: (tempfile::TempDir, Vec<UnixStream>, Receiver<Input>),
+    _rest: (tempfile::TempDir, Vec<UnixStream>, Inbox),
 }
 
 /// What was decided since the last look.
@@ -48,6 +47,8 @@ pub struct Seen {
     pub egress: Vec<Kind>,
     pub front: Vec<Kind>,
     pub front_bytes: Vec<u8>,
+    pub egress_frames: Vec<Frame>,
+    pub front_frames: Vec<Frame>,
 }
 
 impl Seen {
@@ -109,6 +110,7 @@ impl Bench {
             segment_bytes: 65_536,
             disk_free_min_bytes: 0,
             egress_timeout_ms: 10_000,
+            credential_check_every_h: 24,
             unseal_key_file: None,
             catalog_additions: Vec::new(),
             geoip: None,
@@ -124,7 +126,7 @@ impl Bench {
         let now = Timestamp::from_millis(
             std::time::SystemTime::UNIX_EPOCH.elapsed().expect("after 1970").as_millis() as i64,
         );
-        let (core, inputs) = channel();
+        let (core, inputs) = inbox().expect("an inbox");
         let Started { mut vault, .. } =
             start(config, channels, &core, now, &Machine::look()).expect("a vault");
         let key = std::fs::read(&key_file).expect("its key file");
@@ -249,6 +251,8 @@ impl Bench {
             egress: egress.iter().map(|frame| frame.kind).collect(),
             front: front.iter().map(|frame| frame.kind).collect(),
             front_bytes: batch.front,
+            egress_frames: egress,
+            front_frames: front,
         }
     }
 
