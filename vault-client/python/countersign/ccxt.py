@@ -7,14 +7,16 @@ Every request goes to the vault's HTTPS proxy with the bot's certificate and pla
 signature would be. Refusals of the vault are raised as what a ccxt bot expects and as what this package
 calls them: :class:`Denied` is a ``ccxt.ExchangeError`` and a :class:`countersign.Denied`.
 
-Streams of ``ccxt.pro`` go past the vault, straight to the venue: public ones work, private ones need a
-signature and do not.
+Streams of ``ccxt.pro`` go through the vault as well, private ones too; public ones need the class
+``public``. With ``streams="direct"`` all of them go past it, straight to the venue: public ones work then
+without it, private ones need a signature and do not.
 """
 
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import Any, Literal
+from urllib.parse import quote
 
 import ccxt
 from requests.adapters import HTTPAdapter
@@ -140,6 +142,7 @@ def connect(
     *,
     asynchronous: bool = False,
     pro: bool = False,
+    streams: Literal["vault", "direct"] = "vault",
     config: dict[str, Any] | None = None,
 ) -> Any:
     """An exchange of ccxt that is configured for the vault, and else as ``config`` says.
@@ -147,7 +150,8 @@ def connect(
     ``exchange`` is ccxt's id (``"binance"``) or a class of ``ccxt``, ``ccxt.async_support`` or
     ``ccxt.pro``. ``identity`` is an :class:`countersign.Identity`, the folder of one (a path), the name of
     a profile (text), or ``None`` for the default profile. ``credential`` is a name in the vault.
-    ``asynchronous`` takes the class from ``ccxt.async_support``, ``pro`` from ``ccxt.pro``.
+    ``asynchronous`` takes the class from ``ccxt.async_support``, ``pro`` from ``ccxt.pro``. ``streams``
+    says whether its WebSockets go through the vault (``"vault"``) or past it (``"direct"``).
 
     The certificate is renewed while the exchange lives; connections that are made after that use the new
     one.
@@ -162,7 +166,10 @@ def connect(
     keeper = Keeper.of(identity_of(identity))
     base = _class_of(exchange, asynchronous, pro)
     settings.update(apiKey=PLACEHOLDER + credential, proxyUrl=_proxy_url(keeper))
+    if streams not in ("vault", "direct"):
+        raise ValueError(f"streams go by 'vault' or 'direct', not {streams!r}")
     made = _subclass(base)(settings)
+    made.countersign_streams = streams == "vault"
     for name, value in _placeholders(made).items():
         setattr(made, name, value)
     made.countersign_begin(keeper)
@@ -250,11 +257,26 @@ class _Synchronous(_Exchange):
 
 class _Asynchronous(_Exchange):
     session: Any
+    countersign_streams = True
 
     def open(self, *values: Any, **named: Any) -> None:
         super().open(*values, **named)  # type: ignore[misc]
         if self.session is not None and not isinstance(self.session, _Session):
-            self.session = _Session(self.session, self._countersign_keeper)
+            self.session = _Session(self.session, self._countersign_keeper, self.countersign_streams)
+
+    def client(self, url: Any) -> Any:
+        client = super().client(url)  # type: ignore[misc]
+        if not hasattr(client, "countersign_on_error"):
+            client.countersign_on_error = client.on_error
+            client.on_error = lambda error: client.countersign_on_error(_unwrapped(error))
+        return client
+
+    def handle_message(self, client: Any, message: Any) -> Any:
+        refused = _refused_message(self.id, message)
+        if refused is None:
+            return super().handle_message(client, message)  # type: ignore[misc]
+        _reject(client, refused, {value for name, value in message.items() if name != errors.DOMAIN})
+        return None
 
 
 class _Tls:
@@ -297,10 +319,26 @@ class _Session:
     """A session of ``aiohttp`` whose requests to the vault, and no others, go with the certificate. A
     connection is used again for the same context only, so those of an old certificate end by themselves."""
 
-    def __init__(self, session: Any, keeper: Keeper) -> None:
+    def __init__(self, session: Any, keeper: Keeper, streams: bool = True) -> None:
         self._session = session
+        self._streams = streams
         self._url = _proxy_url(keeper)
         self._tls = _Tls(keeper)
+
+    def ws_connect(self, url: Any, **named: Any) -> Any:
+        if not self._streams or not str(url).startswith("wss://"):
+            return self._session.ws_connect(url, **named)
+        # The vault is no venue: no other proxy leads to it.
+        named.pop("proxy", None)
+        named["ssl"] = self._context()
+        # Encoded as a whole, nobody on the way can take it for a path of its own to mend.
+        through = "wss" + self._url.removeprefix("https") + quote(str(url), safe="")
+        return _Opening(self._session.ws_connect(_encoded(through), **named))
+
+    def _context(self) -> Any:
+        if self._tls.is_old():
+            self._tls = _Tls(self._tls.keeper)
+        return self._tls.context
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._session, name)
@@ -309,12 +347,38 @@ class _Session:
 
         def with_certificate(url: Any, **named: Any) -> Any:
             if str(url).startswith(self._url):
-                if self._tls.is_old():
-                    self._tls = _Tls(self._tls.keeper)
-                named["ssl"] = self._tls.context
+                named["ssl"] = self._context()
             return found(url, **named)
 
         return with_certificate
+
+
+class _Opening:
+    """A WebSocket that is being opened; what the vault says against it is raised as its refusal."""
+
+    def __init__(self, opening: Any) -> None:
+        self._opening = opening
+
+    async def __aenter__(self) -> Any:
+        from aiohttp import WSServerHandshakeError
+
+        try:
+            return await self._opening.__aenter__()
+        except WSServerHandshakeError as error:
+            refused = _refused_handshake(error.status, error.headers)
+            if refused is None:
+                raise
+            raise refused from None
+
+    async def __aexit__(self, *error: Any) -> Any:
+        return await self._opening.__aexit__(*error)
+
+
+def _encoded(url: str) -> Any:
+    """The URL as it stands: aiohttp would decode what need not be encoded."""
+    from yarl import URL
+
+    return URL(url, encoded=True)
 
 
 def _takes_no_proxy_for_one(exchange: Any) -> bool:
@@ -333,6 +397,61 @@ def _refused(name: str, status: Any, headers: Any, answer: object) -> errors.Ref
     refusal = errors.from_answer(status, answer)
     if refusal is None:
         return None
+    return _kind_of(refusal, status)(refusal, about=f"{name} ")
+
+
+def _kind_of(refusal: errors.Refusal, status: int) -> Any:
     known = errors.BY_REASON.get(refusal.reason)
-    kind = BY_KIND[known] if known is not None else BY_STATUS.get(status, Refused)
-    return kind(refusal, about=f"{name} ")
+    return BY_KIND[known] if known is not None else BY_STATUS.get(status, Refused)
+
+
+def _refused_handshake(status: int, headers: Any) -> errors.Refused | None:
+    """As :func:`_refused`, of a WebSocket: aiohttp shows its headers and not its body."""
+    reason = (headers or {}).get("countersign-reason")
+    if not isinstance(reason, str) or FROM_VENUE in headers:
+        return None
+    stated = {
+        "reason": reason,
+        "message": f"the websocket was refused: {reason}",
+        "entry": headers.get("countersign-entry"),
+        "retry_after_ms": f"{headers.get('retry-after', '')}000",
+    }
+    refusal = errors.from_answer(status, {errors.DOMAIN: stated})
+    return None if refusal is None else _kind_of(refusal, status)(refusal)
+
+
+def _refused_message(name: str, message: Any) -> errors.Refused | None:
+    """The vault's refusal, if that is what came instead of the venue's answer."""
+    if not isinstance(message, dict) or errors.DOMAIN not in message:
+        return None
+    refusal = errors.from_answer(422, message)
+    return None if refusal is None else _kind_of(refusal, 422)(refusal, about=f"{name} ")
+
+
+def _reject(client: Any, refused: errors.Refused, ids: set[Any]) -> None:
+    """Raises a refusal where its message was sent: the vault repeats the message's own id."""
+    named = {str(each) for each in ids}
+    asked = [hash_ for hash_ in client.futures if str(hash_) in named]
+    subscribed = [hash_ for hash_, of in client.subscriptions.items() if _id_of(of) in named]
+    for hash_ in subscribed:
+        # Or the next try would take it for subscribed, and wait for ever.
+        del client.subscriptions[hash_]
+    if asked or subscribed:
+        for hash_ in {*asked, *subscribed}:
+            if hash_ in client.futures:
+                client.reject(refused, hash_)
+        return
+    # It could be any of them.
+    client.subscriptions.clear()
+    client.reject(refused)
+
+
+def _id_of(subscription: Any) -> str | None:
+    found = subscription.get("id") if isinstance(subscription, dict) else None
+    return None if found is None else str(found)
+
+
+def _unwrapped(error: Any) -> Any:
+    """What ccxt's client makes of a refusal: an error of the network, with the refusal in it."""
+    inner = error.args[0] if isinstance(error, ccxt.NetworkError) and error.args else None
+    return inner if isinstance(inner, errors.Refused) else error

@@ -224,6 +224,7 @@ BY_REASON: dict[str, type[Refused]] = {
     "CERTIFICATE_UNKNOWN": Unauthenticated,
     "CREDENTIAL_LEASED": Exhausted,
     "DEADLINE_EXCEEDED": DeadlineExceeded,
+    "NOT_CONNECTED": NotSent,
     "NOT_FOUND": NotFound,
     "NOT_RENEWABLE": Unauthenticated,
     "NOT_SENT": NotSent,
@@ -232,6 +233,7 @@ BY_REASON: dict[str, type[Refused]] = {
     "RESPONSE_TOO_LONG": OutcomeUnknown,
     "REQUEST_ID_REUSED": Conflict,
     "SEALED": Sealed,
+    "STREAMS_EXHAUSTED": Exhausted,
     "WRONG_LISTENER": Unauthenticated,
 }
 
