@@ -173,6 +173,9 @@ def formats():
     url = "https://api.binance.com/api/v3/order?symbol=BTCUSDT&newClientOrderId=a%2Fb"
     write("proxy", "plain", "/" + url)
     write("proxy", "encoded", "/" + urllib.parse.quote(url, safe="~()*!.'"))
+    url = "wss://stream.binance.com:9443/stream?streams=btcusdt@trade"
+    write("proxy", "socket", "/" + url)
+    write("proxy", "socket-encoded", "/" + urllib.parse.quote(url, safe="~()*!.'"))
     venue = (HERE.parent / "src" / "venue.rs").read_text()
     for name in ("OKX_SCOPE", "KRAKEN_SCOPE"):
         text = venue.split(f'{name}: &str = r#"', 1)[1].split('"#', 1)[0]
@@ -308,6 +311,16 @@ def prices():
     write("price", "none", b"\0" + put(128, 1, 0) + put(2, 1, 0))
 
 
+def sockets():
+    """The messages of ccxt.pro: `host/path?query`, a line feed, and the message."""
+    folder = HERE.parent.parent / "vault-server" / "venue" / "tests" / "venue" / "socket"
+    messages = json.loads((folder / "ccxt_messages.json").read_text())["messages"]
+    for at, message in enumerate(m for m in messages if m["text"]):
+        address = message["url"].removeprefix("wss://").replace(":443/", "/")
+        name = message["venue"].replace(" ", "-") + f"-{message['call'].replace('_', '-')}-{at}"
+        write("socket_message", name, address + "\n" + message["text"])
+
+
 def countries():
     """Small databases: a tree of one node, and one of 33 that leads to a network."""
     text = lambda value: bytes([2 << 5 | len(value)]) + value.encode()
@@ -336,4 +349,5 @@ scopes()
 wires()
 listings()
 prices()
+sockets()
 countries()

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use prost::Message as _;
 use prost_types::FileDescriptorSet;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tonic::Code;
 use tonic::transport::Channel;
 use vault_client::{Identity, v1};
@@ -129,6 +131,7 @@ const TABLE: &[Row] = &[
     },
     Row::admin("ClientService/Revoke", "NOT_FOUND").heard_from_clients(),
     Row::admin("CredentialService/BeginImport", OK),
+    Row::admin("CredentialService/Check", "NOT_FOUND"),
     Row::admin("CredentialService/Describe", "NOT_FOUND"),
     Row::admin("CredentialService/Disable", "NOT_FOUND"),
     Row::admin("CredentialService/Enable", "NOT_FOUND"),
@@ -136,6 +139,7 @@ const TABLE: &[Row] = &[
     Row::admin("CredentialService/List", OK),
     Row::bots("ExecuteService/Execute"),
     Row::bots("ExecuteService/ExecuteStream"),
+    Row::admin("HaltService/CancelAll", "BAD_FIELD"),
     Row::operators("HaltService/Halt", Some("BAD_FIELD"), Some("BAD_FIELD"), None),
     Row::admin("HaltService/Resume", "BAD_FIELD"),
     Row::operators("HaltService/Status", Some(OK), Some(OK), None),
@@ -397,6 +401,68 @@ async fn a_certificate_counts_on_its_own_listener_only() {
             let answer = word(wire::call(&channel, &method, request).await);
             assert_eq!(answer, expected, "{} as {who} on the other listener", row.rpc);
         }
+    }
+}
+
+/// What callers get who ask the bots' listener for a WebSocket to a venue, open and sealed. Nobody but
+/// a bot has one for nothing else than its role; this bot's scope lets the vault send nothing.
+const WEBSOCKET: [(&str, &str, &str); 5] = [
+    ("bot", "MODE_NOT_GRANTED", "SEALED"),
+    ("pricer", ROLE, "SEALED"),
+    ("admin", "WRONG_LISTENER", "SEALED"),
+    ("guard", "WRONG_LISTENER", "SEALED"),
+    ("auditor", "WRONG_LISTENER", "SEALED"),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_websocket_is_for_bots_whose_scope_lets_the_vault_send() {
+    let mut cast = Cast::new().await;
+    let ready = cast.vault.ready().clone();
+    for (who, open, _) in WEBSOCKET {
+        assert_eq!(cast.upgrade(who, ready.bot).await, open, "{who}");
+    }
+    for listener in [ready.operator, ready.enroll] {
+        for who in CALLERS {
+            let answer = cast.upgrade(who, listener).await;
+            assert_eq!(answer, NOT_SERVED, "{who} at another listener");
+        }
+    }
+    let seal = TABLE.iter().find(|row| row.rpc == "SealService/Seal").expect("a row");
+    assert_eq!(cast.ask(seal, "guard").await, OK);
+    assert_eq!(cast.vault.restarted().await.state, "sealed");
+    let bots = cast.vault.ready().bot;
+    for (who, _, sealed) in WEBSOCKET {
+        assert_eq!(cast.upgrade(who, bots).await, sealed, "sealed: {who}");
+    }
+}
+
+impl Cast {
+    /// The reason for which a WebSocket is refused.
+    async fn upgrade(&self, who: &str, at: SocketAddr) -> String {
+        let identity = self.vault.identity(who);
+        let mut tls = wire::tls(&identity, Some(&identity));
+        tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let Ok(mut stream) = wire::stream(tls, at, None).await else {
+            return NOT_SERVED.to_owned();
+        };
+        let request = "GET /wss://ws.okx.com/ws/v5/private HTTP/1.1\r\nhost: vault\r\n\
+            connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
+            sec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
+        let mut answer = Vec::new();
+        // A server that does not speak this need not say goodbye.
+        let _ = stream.write_all(request.as_bytes()).await;
+        let mut bytes = [0; 4_096];
+        while let Ok(Ok(count @ 1..)) =
+            tokio::time::timeout(Duration::from_secs(5), stream.read(&mut bytes)).await
+        {
+            answer.extend_from_slice(&bytes[..count]);
+            if answer.ends_with(b"}}") {
+                break;
+            }
+        }
+        let text = String::from_utf8_lossy(&answer).into_owned();
+        let reason = text.split_once(r#""reason":""#).and_then(|(_, rest)| rest.split('"').next());
+        reason.unwrap_or(NOT_SERVED).to_owned()
     }
 }
 

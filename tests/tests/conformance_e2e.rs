@@ -496,7 +496,7 @@ async fn run_typed(
         assume: vec!["venue_checks".to_owned()],
         ..CredentialMetadata::default()
     };
-    let imported = vault.admin().await.import(metadata, key.credential.clone()).await;
+    let imported = vault.admin().await.import_unchecked(metadata, key.credential.clone()).await;
     assert_eq!(imported.expect("imported").key_type, key_type);
     let bot = vault.bot("bot", &wide_scope(venue), &[]).await;
     let records = records(venue);

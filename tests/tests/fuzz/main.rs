@@ -128,7 +128,7 @@ macro_rules! tests {
 
 tests! {
     addition binance bybit catalog coinbase csr entry frame geoip key kraken listing note okx price proxy
-    reader scope token venue wire
+    reader scope socket_message token venue wire
 }
 
 #[test]

@@ -191,7 +191,7 @@ impl Bed {
             environment: "live".to_owned(),
             ..Default::default()
         };
-        self.vault.admin().await.import(metadata, secret).await.expect("imported");
+        self.vault.admin().await.import_unchecked(metadata, secret).await.expect("imported");
     }
 
     pub async fn bot(&self) -> Client {
@@ -200,7 +200,11 @@ impl Bed {
 
     /// Sends bytes over a new connection of the bot that offers `alpn`, and reads to the end.
     pub async fn raw(&self, alpn: &[&[u8]], bytes: &[u8]) -> Vec<u8> {
-        let identity = self.vault.identity("bot");
+        self.raw_of("bot", alpn, bytes).await
+    }
+
+    async fn raw_of(&self, bot: &str, alpn: &[&[u8]], bytes: &[u8]) -> Vec<u8> {
+        let identity = self.vault.identity(bot);
         let mut tls = wire::tls(&identity, Some(&identity));
         tls.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
         let stream = wire::stream(tls, self.vault.ready().bot, None).await;
@@ -215,13 +219,18 @@ impl Bed {
 
     /// Sends one HTTP/1.1 request with `Connection: close`; `head` is its first line and headers.
     pub async fn http(&self, head: &str, body: &str) -> Answer {
+        self.http_of("bot", head, body).await
+    }
+
+    /// The same, of another bot.
+    pub async fn http_of(&self, bot: &str, head: &str, body: &str) -> Answer {
         let length = match body.is_empty() {
             true => String::new(),
             false => format!("content-length: {}\r\n", body.len()),
         };
         let head = head.replace('\n', "\r\n");
         let text = format!("{head}\r\nhost: vault\r\nconnection: close\r\n{length}\r\n{body}");
-        Answer::parse(&self.raw(&[b"http/1.1"], text.as_bytes()).await)
+        Answer::parse(&self.raw_of(bot, &[b"http/1.1"], text.as_bytes()).await)
     }
 
     /// The entries of these kinds, as the log has them.

@@ -8,12 +8,12 @@ use serde_json::Value;
 use crate::bed::{Bed, TRADER, python};
 
 /// What a bot does all day, and what it may not do.
-const DAY: &str = "load_markets,fetch_balance,create_limit,fetch_order,fetch_open_orders,\
+pub const DAY: &str = "load_markets,fetch_balance,create_limit,fetch_order,fetch_open_orders,\
                    cancel_order,create_market,outside_symbol,over_cap,withdraw";
 
 /// May do what [`TRADER`] may, and cancel orders by nothing but their ids: such a request names no
 /// market, so that it could be of any.
-const WIDE: &str = r#"
+pub const WIDE: &str = r#"
 name = "wide"
 credentials = ["coinbase-main", "kraken-main"]
 classes = ["public", "read", "trade", "cancel"]
@@ -36,7 +36,7 @@ allow = ["127.0.0.0/8"]
 "#;
 
 /// Every step but the cancel: what the narrow scope allows where cancels name no market.
-const WITHOUT_CANCEL: &str =
+pub const WITHOUT_CANCEL: &str =
     "load_markets,fetch_balance,create_limit,outside_symbol,over_cap,withdraw";
 
 #[tokio::test(flavor = "multi_thread")]
@@ -150,7 +150,7 @@ async fn the_python_package_trades() {
     bed.vault.verify();
 }
 
-fn has_aiohttp(python: &std::path::Path) -> bool {
+pub fn has_aiohttp(python: &std::path::Path) -> bool {
     let works = std::process::Command::new(python)
         .args(["-c", "import ccxt.async_support"])
         .stderr(Stdio::null())

@@ -9,8 +9,13 @@
 
 mod bed;
 mod bots;
+mod confusion;
+mod examples;
 mod execute;
 mod faults;
 mod memory;
+mod node;
+mod own;
 mod sidecar;
+mod stream;
 mod target;

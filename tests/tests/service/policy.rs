@@ -151,7 +151,7 @@ async fn a_credential_is_disabled_enabled_and_replaced() {
     let admin = vault.admin().await;
     // The first version has a secret that the venue does not know.
     let stale = v1::CredentialSecret { secret: b"an-older-secret".to_vec(), ..okx_secret() };
-    let answer = admin.import(okx_metadata("okx-main"), stale).await.expect("imported");
+    let answer = admin.import_unchecked(okx_metadata("okx-main"), stale).await.expect("imported");
     assert_eq!(answer.version, 1);
     let bot = vault.bot("bot", OKX_SCOPE, &[]).await;
     let signed = sign(&bot, "okx-main", okx_balance()).await.expect("signed");
@@ -180,10 +180,10 @@ async fn a_credential_is_disabled_enabled_and_replaced() {
 
     let demo =
         v1::CredentialMetadata { environment: "demo".to_owned(), ..okx_metadata("okx-main") };
-    assert_eq!(reason(admin.import(demo, okx_secret()).await), "CREDENTIAL_DIFFERS");
+    assert_eq!(reason(admin.import_unchecked(demo, okx_secret()).await), "CREDENTIAL_DIFFERS");
     let undisclosed =
         v1::CredentialMetadata { disclose_passphrase: false, ..okx_metadata("okx-main") };
-    admin.import(undisclosed, okx_secret()).await.expect("imported");
+    admin.import_unchecked(undisclosed, okx_secret()).await.expect("imported");
     let refused = sign(&bot, "okx-main", okx_balance()).await;
     assert_eq!(reason(refused), "PASSPHRASE_NOT_DISCLOSED");
 }
@@ -197,7 +197,7 @@ async fn the_rights_of_a_key_bound_what_it_signs() {
         rights_stated: true,
         ..okx_metadata("okx-main")
     };
-    admin.import(readonly, okx_secret()).await.expect("imported");
+    admin.import_unchecked(readonly, okx_secret()).await.expect("imported");
     let bot = vault.bot("bot", OKX_SCOPE, &[]).await;
 
     sign(&bot, "okx-main", okx_balance()).await.expect("held");

@@ -75,14 +75,24 @@ pub fn proxy(data: &[u8]) {
         return;
     };
     super::take();
-    let vault_front::Target { host, path, query } = &target;
+    let vault_front::Target { scheme, host, path, query } = &target;
+    let (scheme, name) = match (scheme, host.split_once(':')) {
+        (vault_front::Scheme::Https, None) => ("https", host.as_str()),
+        (vault_front::Scheme::Wss, None) => ("wss", host.as_str()),
+        (vault_front::Scheme::Wss, Some((name, port))) => {
+            let number: u16 = port.parse().expect("a port");
+            assert!(![0, 443].contains(&number) && number.to_string() == port);
+            ("wss", name)
+        }
+        (vault_front::Scheme::Https, Some(_)) => panic!("requests have no port"),
+    };
     let is_host = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    assert!(host.bytes().all(|byte| is_host(byte) || byte == b'.' || byte == b'-'));
-    assert!(!host.is_empty() && host.parse::<std::net::IpAddr>().is_err());
+    assert!(name.bytes().all(|byte| is_host(byte) || byte == b'.' || byte == b'-'));
+    assert!(!name.is_empty() && name.parse::<std::net::IpAddr>().is_err());
     assert!(path.starts_with('/') && !path.contains(['?', '#']) && !query.contains('#'));
     // As it is sent, and in either form of being asked for, it is the same again.
     let mark = if query.is_empty() { "" } else { "?" };
-    let url = format!("https://{host}{path}{mark}{query}");
+    let url = format!("{scheme}://{host}{path}{mark}{query}");
     assert!(url.bytes().all(|byte| byte.is_ascii_graphic()));
     let encoded: String = url
         .bytes()
@@ -163,7 +173,8 @@ pub fn scope_words() -> &'static [String] {
 pub fn proxy_words() -> &'static [String] {
     static WORDS: OnceLock<Vec<String>> = OnceLock::new();
     WORDS.get_or_init(|| {
-        let text = "/https:// /https%3A%2F%2F api.binance.com www.okx.com /api/v3/order \
+        let text = "/https:// /https%3A%2F%2F /wss:// /wss%3A%2F%2F api.binance.com www.okx.com \
+                    ws.okx.com :8443 %3A8443 :9443 :0443 :65536 /ws/v5/private /api/v3/order \
                     %2Fapi%2Fv3%2Forder ? %3F & %26 = %3D symbol=BTCUSDT %25 %252F %2e . .. // \
                     %2F%2F : :443 %3A443 @ %40 user:pass@ # %23 [::1] %5B%3A%3A1%5D 127.0.0.1 0x7f \
                     xn-- HTTPS http wss %0D%0A %00 %20 + \u{131} \u{e9} %C3%A9 %FF \\ %5C";

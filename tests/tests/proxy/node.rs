@@ -1,0 +1,137 @@
+//! The JavaScript ccxt, stock and by `@countersign/client`, and that package's own client.
+//!
+//! `.ci/run` builds the package into `target/ci-node`; another place is named by
+//! `COUNTERSIGN_NODE_CLIENT`. The tests use what `npm pack` has packed, as `npm install` lays it.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use serde_json::Value;
+use tokio::process::Command;
+
+use crate::bed::{Bed, TRADER};
+use crate::bots::{DAY, WIDE, WITHOUT_CANCEL};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn javascript_ccxt_trades_without_a_secret() {
+    let Some(package) = package() else { return };
+    let bed = Bed::start(TRADER).await;
+    bed.vault.bot_identity("wide", WIDE, &[]).await;
+    let cases = [
+        ("binance", "bot", DAY),
+        ("binanceusdm", "bot", DAY),
+        ("bybit", "bot", DAY),
+        ("okx", "bot", DAY),
+        ("kraken", "wide", DAY),
+        ("coinbase", "wide", DAY),
+        ("kraken", "bot", WITHOUT_CANCEL),
+        ("coinbase", "bot", WITHOUT_CANCEL),
+    ];
+    let mut failed = Vec::new();
+    for (venue, bot, steps) in cases {
+        for connected in [false, true] {
+            let said = run(&bed, &package, venue, bot, steps, connected).await;
+            for report in &said {
+                let step = report["step"].as_str().expect("a step");
+                let refused = ["outside_symbol", "over_cap", "withdraw"].contains(&step);
+                let as_it_should = if refused {
+                    // Its own class, and none that a bot would take for a fault of the network.
+                    let bases = report["error_bases"].to_string();
+                    report["ok"] == false
+                        && bases.contains("\"ExchangeError\"")
+                        && !bases.contains("NetworkError")
+                        && (!connected || (report["denied"] == true && report["entry"].is_u64()))
+                } else {
+                    report["ok"] == true
+                };
+                if !as_it_should {
+                    failed
+                        .push(format!("{venue} {step} as {bot}, connected {connected}: {report}"));
+                }
+            }
+            assert_eq!(said.len(), steps.split(',').count(), "{venue}: {said:?}");
+        }
+    }
+    assert!(failed.is_empty(), "{} steps:\n{}", failed.len(), failed.join("\n"));
+    let accepted = bed.mocks.accepted();
+    assert!(accepted.iter().all(|arrived| !arrived.path.contains("ithdraw")));
+    assert!(accepted.iter().all(|arrived| !format!("{arrived:?}").contains("countersign:")));
+    bed.vault.verify();
+}
+
+async fn run(
+    bed: &Bed,
+    package: &Path,
+    venue: &str,
+    bot: &str,
+    steps: &str,
+    connected: bool,
+) -> Vec<Value> {
+    let place = beside_modules(package, &Path::new(HERE).join("tests/proxy/ccxt_steps.mjs"));
+    let credential = format!("{}-main", venue.strip_suffix("usdm").unwrap_or(venue));
+    let mut command = node();
+    command.arg(place.path().join("ccxt_steps.mjs"));
+    command.args(["--venue", venue, "--credential", &credential, "--steps", steps]);
+    if connected {
+        command.arg("--identity").arg(bed.vault.identity_folder(bot));
+    } else {
+        let [certificate, key, ca] = bed.identity_files(bot);
+        command.arg("--proxy-url").arg(format!("https://{}/", bed.bots()));
+        command.arg("--cert").arg(certificate).arg("--key").arg(key).arg("--ca").arg(ca);
+    }
+    let output = command.output().await.expect("node runs");
+    assert!(output.status.success(), "{venue}: {}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).expect("text");
+    text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+}
+
+/// The TypeScript package's own end-to-end tests, on a vault that runs.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_typescript_package_trades() {
+    let Some(package) = package() else { return };
+    let bed = Bed::start(TRADER).await;
+    let output = node()
+        .args(["--test", "--test-reporter=tap", "build/test/vault.test.js"])
+        .current_dir(package)
+        .env("COUNTERSIGN_VAULT_BOT_FOLDER", bed.vault.identity_folder("bot"))
+        .output()
+        .await
+        .expect("node runs");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(!said.contains("\n# pass 0\n") && said.contains("\n# skipped 0\n"), "{said}");
+    bed.vault.verify();
+}
+
+const HERE: &str = env!("CARGO_MANIFEST_DIR");
+
+/// The package's folder, built, with what it needs; `None` says on stderr that a test is skipped.
+pub fn package() -> Option<PathBuf> {
+    let named = std::env::var_os("COUNTERSIGN_NODE_CLIENT").map(PathBuf::from);
+    let made = Path::new(HERE).join("../target/ci-node/vault-client/typescript");
+    let found = named.unwrap_or(made);
+    let needed = ["node_modules/@countersign/client/dist/ccxt.js", "build/test/vault.test.js"];
+    if needed.iter().all(|file| found.join(file).exists()) {
+        return Some(found);
+    }
+    assert!(std::env::var_os("CI").is_none(), "{} is not built", found.display());
+    eprintln!("SKIPPED: no built TypeScript package ({}): .ci/run builds it", found.display());
+    None
+}
+
+/// A folder with a copy of a program, from which it finds the packages that are installed.
+pub fn beside_modules(package: &Path, program: &Path) -> tempfile::TempDir {
+    let place = tempfile::tempdir().expect("a folder");
+    let name = program.file_name().expect("a file");
+    std::fs::copy(program, place.path().join(name)).expect("copied");
+    let modules = package.join("node_modules").canonicalize().expect("there");
+    std::os::unix::fs::symlink(modules, place.path().join("node_modules")).expect("linked");
+    place
+}
+
+/// Node, which ends with the value.
+pub fn node() -> Command {
+    let mut command = Command::new("node");
+    command.stdin(Stdio::null()).kill_on_drop(true);
+    command
+}
