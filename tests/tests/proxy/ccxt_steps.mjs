@@ -7,7 +7,8 @@
 //         --cert client.pem --key client.key --ca vault-ca.pem --steps load_markets,create_limit
 //
 // An exchange that @countersign/client/ccxt has connected: `--identity FOLDER` instead of URL and files. What it
-// throws must then also be an error of @countersign/client.
+// throws must then also be an error of @countersign/client. With `--pro` it is one of ccxt.pro, for the steps
+// watch_orders, create_order_ws and outside_symbol_ws, which go over WebSockets.
 //
 // Must lie beside a folder node_modules that has ccxt, undici and @countersign/client.
 
@@ -46,12 +47,13 @@ const ADDRESS = '1BoatSLRHtKNngkdXEeobR76b53LETtpyT';
 const [AMOUNT, OVER_CAP, PRICE] = [0.001, 50, 50_000];
 
 const { values: given } = parseArgs({
-  options: Object.fromEntries(
-    ['venue', 'steps', 'proxy-url', 'credential', 'cert', 'key', 'ca', 'identity'].map((name) => [
+  options: Object.fromEntries([
+    ...['venue', 'steps', 'proxy-url', 'credential', 'cert', 'key', 'ca', 'identity'].map((name) => [
       name,
       { type: 'string' },
     ]),
-  ),
+    ['pro', { type: 'boolean' }],
+  ]),
 });
 const venue = VENUES[given.venue];
 const exchange = given.identity === undefined ? stock() : connected();
@@ -72,7 +74,7 @@ function stock() {
 
 function connected() {
   const config = { enableRateLimit: false };
-  return connect(given.venue, { folder: given.identity }, given.credential, { config });
+  return connect(given.venue, { folder: given.identity }, given.credential, { config, pro: given.pro ?? false });
 }
 
 let orderId;
@@ -100,6 +102,19 @@ const STEPS = {
     const { id } = await exchange.withdraw('BTC', 0.01, ADDRESS, undefined, venue.withdraw);
     return { id };
   },
+  watch_orders: async () => {
+    const watched = exchange.watchOrders(venue.symbol);
+    watched.catch(() => undefined); // heard below
+    // Of what was placed before it listens, it would not be told.
+    await new Promise((resolve) => setTimeout(resolve, 1_500));
+    const { id } = await limit(venue.symbol, AMOUNT);
+    const seen = await watched;
+    if (!seen.some((order) => order.id === id)) throw new Error(`${id} was not seen`);
+    return { id };
+  },
+  create_order_ws: async () => shown(await exchange.createOrderWs(venue.symbol, 'limit', 'buy', AMOUNT, PRICE)),
+  outside_symbol_ws: async () =>
+    shown(await exchange.createOrderWs(venue.outside, 'limit', 'buy', AMOUNT, PRICE)),
 };
 
 function basesOf(error) {

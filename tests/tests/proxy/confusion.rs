@@ -31,7 +31,11 @@ fn cases() -> Vec<Case> {
         serde_json::from_slice(&std::fs::read(path).expect("the cases")).expect("JSON");
     let lists = ["deny", "allow"].into_iter().flat_map(|list| file[list].as_array().cloned());
     // What goes over a socket is no request that Execute sends.
-    lists.flatten().filter(|case| case["scope"]["ws"] != true).filter_map(|case| read(&case)).collect()
+    lists
+        .flatten()
+        .filter(|case| case["scope"]["ws"] != true)
+        .filter_map(|case| read(&case))
+        .collect()
 }
 
 fn read(case: &Value) -> Option<Case> {

@@ -400,7 +400,7 @@ def _refused(name: str, status: Any, headers: Any, answer: object) -> errors.Ref
     return _kind_of(refusal, status)(refusal, about=f"{name} ")
 
 
-def _kind_of(refusal: errors.Refusal, status: int) -> Any:
+def _kind_of(refusal: errors.Refusal, status: int) -> type[errors.Refused]:
     known = errors.BY_REASON.get(refusal.reason)
     return BY_KIND[known] if known is not None else BY_STATUS.get(status, Refused)
 

@@ -306,13 +306,14 @@ def test_the_work_around_is_there_only_for_the_bug(identity: Identity) -> None:
 
 def test_takes_ids_and_classes_of_all_three_kinds(identity: Identity) -> None:
     connect = countersign.ccxt.connect
-    for exchange, named, base in [
+    kinds: list[tuple[Any, dict[str, Any], Any]] = [
         ("okx", {}, ccxt.okx),
         (ccxt.okx, {}, ccxt.okx),
         ("okx", {"asynchronous": True}, ccxt.async_support.okx),
         ("okx", {"pro": True}, ccxt.pro.okx),
         (ccxt.pro.okx, {}, ccxt.pro.okx),
-    ]:
+    ]
+    for exchange, named, base in kinds:
         made = connect(exchange, identity, "main", config={"options": {"a": 1}}, **named)
         assert isinstance(made, base)
         assert type(made).__name__ == "okx"

@@ -12,6 +12,8 @@
  */
 
 import ccxt, { type Exchange } from 'ccxt';
+import type { ClientRequest, IncomingMessage } from 'node:http';
+import { json } from 'node:stream/consumers';
 import { Agent, fetch as request, type RequestInit } from 'undici';
 import * as errors from './errors.js';
 import type { Refusal } from './errors.js';
@@ -192,6 +194,8 @@ export type ExchangeClass<E extends Exchange = Exchange> = new (config?: object)
 export interface ConnectOptions {
   /** Takes the class from `ccxt.pro`: also streams, by WebSocket. */
   readonly pro?: boolean;
+  /** Where streams of ccxt.pro go: to the vault, or past it, straight to the venue: then public ones alone work. */
+  readonly streams?: 'direct' | 'vault';
   /** ccxt's own configuration: without keys, and without another proxy. */
   readonly config?: Readonly<Record<string, unknown>>;
 }
@@ -229,11 +233,14 @@ export function connect<E extends Exchange = Exchange>(
   return Object.assign(made, placeholders(made), {
     fetchImplementation: (url: string, init: RequestInit) => fetchThroughVault(keeper, url, init),
     [KEEPER]: keeper,
+    [DIRECT]: options.streams === 'direct',
   });
 }
 
 /** Where an exchange holds its keeper: it ends with the last exchange that does. */
 const KEEPER = Symbol('keeper');
+/** Whether its streams go past the vault. */
+const DIRECT = Symbol('direct');
 
 function classOf<E extends Exchange>(id: string, pro: boolean): ExchangeClass<E> {
   const classes = (pro ? ccxt.pro : ccxt) as unknown as Record<string, ExchangeClass<E> | undefined>;
@@ -266,13 +273,20 @@ function placeholders(exchange: Exchange): Record<string, string> {
 interface Stream {
   url: string;
   options: Record<string, unknown> | undefined;
+  futures: Record<string, unknown>;
+  connection: {
+    on(event: 'unexpected-response', heard: (sent: ClientRequest, got: IncomingMessage) => void): void;
+  };
   createConnection: () => void;
+  onError(error: Error): void;
+  reject(error: Error, future?: string): unknown;
 }
 
 /** What is put before the methods of an exchange's class. */
 interface Overridden {
   id: string;
   [KEEPER]: Keeper;
+  [DIRECT]: boolean;
   handleErrors(
     status: number,
     reason: string,
@@ -282,6 +296,7 @@ interface Overridden {
     ...more: unknown[]
   ): unknown;
   client(url: string): Stream;
+  handleMessage(stream: Stream, message: unknown): unknown;
 }
 
 const SUBCLASSES = new WeakMap<ExchangeClass<never>, ExchangeClass<never>>();
@@ -306,11 +321,20 @@ function subclass<E extends Exchange>(base: ExchangeClass<E>): ExchangeClass<E> 
       return super.handleErrors(status, reason, url, method, headers, ...more);
     }
 
+    override handleMessage(stream: Stream, message: unknown): unknown {
+      const refusal = errors.fromAnswer(422, message);
+      if (refusal === undefined) return super.handleMessage(stream, message);
+      const refused = new Denied(refusal, `${this.id} `);
+      // Beside it stands the id of the message that was refused, if it had one: then one call waits for it.
+      const named = Object.values(message as object).find((id) => Object.hasOwn(stream.futures, String(id)));
+      return named === undefined ? stream.reject(refused) : stream.reject(refused, String(named));
+    }
+
     override client(url: string): Stream {
       const stream = super.client(url);
-      if (!THROUGH_VAULT.has(stream)) {
+      if (!this[DIRECT] && !THROUGH_VAULT.has(stream)) {
         THROUGH_VAULT.add(stream);
-        throughVault(stream, this[KEEPER]);
+        throughVault(stream, this[KEEPER], this.id);
       }
       return stream;
     }
@@ -322,7 +346,7 @@ function subclass<E extends Exchange>(base: ExchangeClass<E>): ExchangeClass<E> 
 }
 
 /** Has a stream connect to the vault. Its `url` stays the venue's: the exchange's class looks at it. */
-function throughVault(stream: Stream, keeper: Keeper): void {
+function throughVault(stream: Stream, keeper: Keeper, id: string): void {
   const createConnection = stream.createConnection.bind(stream);
   stream.createConnection = () => {
     const { url, options } = stream;
@@ -334,6 +358,16 @@ function throughVault(stream: Stream, keeper: Keeper): void {
     } finally {
       stream.url = url;
     }
+    stream.connection.on('unexpected-response', (sent, got) => {
+      void json(got)
+        .catch(() => undefined)
+        .then((answer) => {
+          const status = got.statusCode ?? 0;
+          const refused = refusedBy(id, status, got.headers, answer);
+          stream.onError(refused ?? new ccxt.NetworkError(`${id} ${url}: status ${status}`));
+          sent.destroy();
+        });
+    });
   };
 }
 

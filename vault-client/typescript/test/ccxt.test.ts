@@ -50,7 +50,8 @@ beforeEach(async () => {
   );
   server.on('upgrade', (request, socket) => {
     upgrades.push(request.url ?? '');
-    socket.end('HTTP/1.1 422 Unprocessable Entity\r\ncontent-length: 0\r\n\r\n');
+    const body = JSON.stringify(answer.body);
+    socket.end(`HTTP/1.1 ${answer.status} No\r\ncontent-length: ${body.length}\r\n\r\n${body}`);
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;
@@ -177,11 +178,45 @@ test('streams of ccxt.pro go to the vault', async () => {
   const exchange = through.connect('okx', { folder }, 'okx-main', { pro: true });
   const stream = exchange.client('wss://ws.okx.com:8443/ws/v5/public');
   const first = stream.future('first');
+  answer = { status: 422, body: { countersign: { reason: 'SOCKET_UNKNOWN', message: 'no' } } };
   void stream.connect();
-  await assert.rejects(first, ccxt.NetworkError);
+  await assert.rejects(
+    first,
+    (error) => error instanceof through.Denied && error.reason === 'SOCKET_UNKNOWN',
+  );
 
   assert.deepEqual(upgrades, ['/wss://ws.okx.com:8443/ws/v5/public']);
   assert.equal(stream.url, 'wss://ws.okx.com:8443/ws/v5/public');
   assert.equal(exchange.client(stream.url), exchange.client(stream.url));
   await exchange.close();
+});
+
+test('a stream that nobody answers is a NetworkError', async () => {
+  const exchange = through.connect('okx', { folder }, 'okx-main', { pro: true });
+  const stream = exchange.client('wss://ws.okx.com:8443/ws/v5/public');
+  const first = stream.future('first');
+  answer = { status: 502, body: 'no vault' };
+  void stream.connect();
+  await assert.rejects(first, ccxt.NetworkError);
+});
+
+test('streams go past the vault when that is asked for', () => {
+  const exchange = through.connect('okx', { folder }, 'okx-main', { pro: true, streams: 'direct' });
+  const stream = exchange.client('wss://ws.okx.com:8443/ws/v5/public');
+  assert(!Object.hasOwn(stream, 'createConnection'));
+});
+
+test('a message of a stream that the vault refuses ends the call that waits for it', async () => {
+  const exchange = through.connect('okx', { folder }, 'okx-main', { pro: true });
+  const stream = exchange.client('wss://ws.okx.com:8443/ws/v5/private');
+  const [seventh, other] = [stream.future('7'), stream.future('orders')];
+  let ended = false;
+  other.catch(() => (ended = true));
+  const refusal = { reason: 'SYMBOL_NOT_GRANTED', message: 'no', entry: 3 };
+  exchange.handleMessage(stream, { countersign: refusal, id: '7' });
+
+  await assert.rejects(seventh, (error) => error instanceof countersign.Denied && error.entryIndex === 3);
+  assert(!ended);
+  exchange.handleMessage(stream, { countersign: refusal });
+  await assert.rejects(other, ccxt.ExchangeError);
 });

@@ -24,8 +24,7 @@ use crate::order::{Asked, Order, limits_left, model_request, notional, wire_head
 use crate::vault::Vault;
 
 pub use self::outcome::Executions;
-pub(crate) use self::outcome::{problem, status, write_outcome};
-pub(crate) use self::outcome::{Execution, Intent};
+pub(crate) use self::outcome::{Execution, Intent, problem, status, write_outcome};
 
 /// A call whose request the vault is to send.
 #[derive(Clone, Debug)]

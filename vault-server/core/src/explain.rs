@@ -90,8 +90,11 @@ fn explain(ground: &Ground<'_>, judged: Judged<'_>) -> v1::ExplainResponse {
             }
         }
         if let Decision::Deny(denial) = decision {
-            let remedies =
-                ground.remedies(Judged { mode: question.mode, ..judged }, &denial, question.reading);
+            let remedies = ground.remedies(
+                Judged { mode: question.mode, ..judged },
+                &denial,
+                question.reading,
+            );
             let hint = match question.mode {
                 Mode::Execute => denial.advice(),
                 Mode::Sign => vault_policy::hint(&denial, &remedies),

@@ -5,7 +5,7 @@
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -111,10 +111,7 @@ impl Inbox {
 
     /// The next input of another thread, if there is one.
     pub fn next(&self) -> Option<Input> {
-        match self.others.try_recv() {
-            Ok(input) => Some(input),
-            Err(TryRecvError::Disconnected | TryRecvError::Empty) => None,
-        }
+        self.others.try_recv().ok()
     }
 }
 

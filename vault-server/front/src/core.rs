@@ -146,7 +146,8 @@ impl Core {
         call: &StreamCall,
     ) -> Result<Link, Failure> {
         let correlation = self.next_correlation();
-        let mut link = self.0.streams.enter(correlation, self, connection)?;
+        let entered = self.0.streams.enter(correlation, self, connection);
+        let mut link = entered.map_err(|failure| *failure)?;
         match self.ask(correlation, connection, Kind::Stream, call).await {
             Ok(_) => Ok(link),
             Err(failure) => {

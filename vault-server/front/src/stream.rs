@@ -107,6 +107,9 @@ pub(crate) enum End {
 /// Longest message of a venue, in bytes.
 const MESSAGE_BYTES_MAX: usize = 1 << 20;
 
+/// The egress's word for what the core has cut.
+const STREAM_CUT: &str = "STREAM_CUT";
+
 /// What a message costs beside its bytes: many empty ones are much too.
 const MESSAGE_OVERHEAD: usize = 64;
 
@@ -195,7 +198,10 @@ impl Streams {
             Kind::StreamEnd => {
                 let end: StreamEnd = frame.message()?;
                 let Some(arrival) = arrival else { return Ok(()) };
-                self.end(&arrival, End::Venue(end));
+                // Cut by the core, whose own word, with the reason, may come after the egress's.
+                if end.problem != STREAM_CUT {
+                    self.end(&arrival, End::Venue(end));
+                }
             }
             _ => return Err(FrameError::Header),
         }

@@ -118,6 +118,13 @@ pub fn frame(data: &[u8]) {
                     let _ = frame.message::<vault_ipc::CommandCall>();
                     let _ = frame.message::<vault_ipc::ExecuteCall>();
                     let _ = frame.message::<vault_ipc::ProxyCall>();
+                    let _ = frame.message::<vault_ipc::StreamCall>();
+                    let _ = frame.message::<vault_ipc::StreamCut>();
+                    let _ = frame.message::<vault_ipc::StreamEnd>();
+                    let _ = frame.message::<vault_ipc::StreamMessage>();
+                    let _ = frame.message::<vault_ipc::StreamReady>();
+                    let _ = frame.message::<vault_ipc::StreamRefusal>();
+                    let _ = frame.message::<vault_ipc::StreamSend>();
                     let _ = frame.message::<vault_ipc::Dispatch>();
                     let _ = frame.message::<vault_ipc::Outcome>();
                     let _ = frame.message::<vault_ipc::VenueHead>();

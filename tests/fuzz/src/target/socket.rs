@@ -83,7 +83,7 @@ fn is_spelled_again(venue: &Venue, socket: &Socket, message: &Message, body: &[u
 
 fn is_subscription(venue: &Venue, reading: &Reading) {
     assert_eq!(reading.stated.class, Class::Read);
-    assert_eq!(reading.closure, [reading.stated.clone()]);
+    assert_eq!(reading.closure, std::slice::from_ref(&reading.stated));
     assert!(reading.stated.legs.is_empty());
     let name = &reading.stated.operation;
     assert!(venue.catalog.channel(name).is_some());

@@ -54,7 +54,7 @@ pub(crate) struct Places {
 pub(crate) enum Connection {
     Execute(ExecuteServiceClient<Channel>),
     /// With what signs orders, if they go to the venue itself.
-    Http(SendRequest<Empty<Bytes>>, Option<hmac::Key>),
+    Http(SendRequest<Empty<Bytes>>, Option<Box<hmac::Key>>),
 }
 
 impl Way {
@@ -72,7 +72,7 @@ impl Way {
                 let name = ServerName::try_from(HOST)?;
                 let sender = http1(places.venue, name, &places.venue_tls).await?;
                 let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes());
-                Ok(Connection::Http(sender, Some(key)))
+                Ok(Connection::Http(sender, Some(Box::new(key))))
             }
             Self::Execute => {
                 let channel = channel(places.vault, Arc::clone(&places.vault_tls[0])).await?;

@@ -200,7 +200,9 @@ fn environment(address: SocketAddr, bundle: &std::path::Path) -> Vec<(&'static s
     let proxy = format!("http://{reached}");
     let bundle = bundle.display().to_string();
     let mut environment = vec![("NODE_USE_ENV_PROXY", "1".to_owned())];
-    environment.extend(["HTTPS_PROXY", "https_proxy"].map(|name| (name, proxy.clone())));
+    // aiohttp, and with it ccxt.pro, asks for that of `wss` by its own name.
+    let names = ["HTTPS_PROXY", "https_proxy", "WSS_PROXY", "wss_proxy"];
+    environment.extend(names.map(|name| (name, proxy.clone())));
     environment.extend(
         ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"]
             .map(|name| (name, bundle.clone())),

@@ -82,7 +82,7 @@ impl Vault {
             ("stage", "begun".to_owned()),
             ("target", target.to_string()),
         ]);
-        let aim = Aim::CancelAll(CancelAll { asker, target, notes });
+        let aim = Aim::CancelAll(Box::new(CancelAll { asker, target, notes }));
         let job = Job { aim, by, deadline: now.plus(JOB_MAX), steps };
         self.own_has_room()?;
         self.journal.record(entry)?;
@@ -143,7 +143,7 @@ impl Vault {
         let Job { aim: Aim::CancelAll(cancel_all), steps, .. } = job else {
             return Err(VaultError::Internal("a job ends as another"));
         };
-        let CancelAll { asker, target, notes } = cancel_all;
+        let CancelAll { asker, target, notes } = *cancel_all;
         let steps: Vec<v1::CancelAllStep> = steps.iter().map(wire_step).chain(notes).collect();
         let count = |counts: &dyn Fn(&v1::CancelAllStep) -> bool| {
             steps.iter().filter(|step| counts(step)).count().to_string()

@@ -378,7 +378,7 @@ impl Vault {
             return Ok(());
         };
         let tables = open.state.tables();
-        let mut due = None;
+        let mut due: Option<(Name, Timestamp)> = None;
         for row in tables.credentials.values() {
             let is_stopped = |target: &HaltTarget| {
                 let level = tables.halts.get(target).map(|halt| halt.level);
@@ -399,9 +399,9 @@ impl Vault {
                 checked,
                 self.config.credential_check_every_h,
             );
-            if at <= now {
-                due = Some((row.name.clone(), at))
-                    .filter(|(_, at)| due.as_ref().is_none_or(|(_, earliest)| at < earliest));
+            let is_earlier = |earliest: &(Name, Timestamp)| at < earliest.1;
+            if at <= now && due.as_ref().is_none_or(is_earlier) {
+                due = Some((row.name.clone(), at));
             }
         }
         let Some((name, _)) = due else {

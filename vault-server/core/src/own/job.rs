@@ -13,7 +13,7 @@ use super::{OwnKey, Purpose, Task};
 /// What a job is for.
 pub enum Aim {
     /// To cancel open orders.
-    CancelAll(CancelAll),
+    CancelAll(Box<CancelAll>),
     /// To learn what a key may do.
     Check(Box<Check>),
 }

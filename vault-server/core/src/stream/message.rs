@@ -141,7 +141,9 @@ impl Vault {
             }
             StreamRequest::Order { credential, signed, request } => {
                 let stated = match credential {
-                    Some(name) => Some(name.parse().map_err(|_| VaultError::NotFound("credential"))?),
+                    Some(name) => {
+                        Some(name.parse().map_err(|_| VaultError::NotFound("credential"))?)
+                    }
                     None => None,
                 };
                 let by = acting(stated, holder, place.logged_on.as_ref(), *signed)?;
@@ -258,8 +260,7 @@ impl Vault {
             request_id: order.request_id.clone(),
         };
         let client = caller.name.clone();
-        let outcome =
-            self.executions.begin(Execution { client, lane: None, intent: Some(intent) });
+        let outcome = self.executions.begin(Execution { client, lane: None, intent: Some(intent) });
         let (front, intent, id) = (asked.correlation, place_in_log.index, message.id.clone());
         self.streams.awaited.insert(outcome, Awaited { front, intent, id });
         let send = StreamSend { text, secrets, handles: message.handles.clone(), outcome };
@@ -286,8 +287,7 @@ impl Vault {
     }
 
     fn refuse_as(&mut self, front: u64, failure: Failure, id: Option<MessageId>) {
-        let (id_name, id) =
-            id.map_or_else(Default::default, |id| (id.name.to_owned(), id.value));
+        let (id_name, id) = id.map_or_else(Default::default, |id| (id.name.to_owned(), id.value));
         let refusal = StreamRefusal { failure, id_name, id };
         self.journal.frame(Channel::Front, Kind::StreamRefusal, front, &refusal);
     }

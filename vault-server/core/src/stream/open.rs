@@ -133,8 +133,7 @@ impl Vault {
     ) -> Result<Option<Name>, VaultError> {
         let mut holder = None;
         for handle in handles {
-            let hold =
-                self.holds.look(&asked.caller.name, venue, handle.as_ref(), asked.now)?;
+            let hold = self.holds.look(&asked.caller.name, venue, handle.as_ref(), asked.now)?;
             if *holder.get_or_insert(&hold.credential) != &hold.credential {
                 return Err(VaultError::HandleUnknown);
             }
@@ -281,8 +280,7 @@ impl Vault {
             asked.caller.origin.address.ok_or(VaultError::Internal("a bot has no address"))?;
         let Asked { mode, now, steady_now, clock, .. } = asked;
         let request = &VenueRequest::default();
-        let judged =
-            Judged { client, address, credential, mode, request, now, steady_now, clock };
+        let judged = Judged { client, address, credential, mode, request, now, steady_now, clock };
         let ground = self.ground(judged)?;
         facts.scope = Some((ground.scope.document.name.clone(), ground.scope.revision));
         facts.credential = Some(ground.credential.clone());

@@ -327,9 +327,11 @@ fn one_credential_alone_is_logged_on() {
     bench.say(1, LOGON).passed();
     let other = LOGON.replace("okx-main", "okx-second");
     assert_eq!(bench.say(1, &other).refusal(), "STREAM_OTHER_CREDENTIAL");
-    for (written, reason) in
-        [("kraken-main", "OPERATION_UNKNOWN"), ("nobody", "NOT_FOUND"), ("No Name", "KEY_NOT_PLACEHOLDER")]
-    {
+    for (written, reason) in [
+        ("kraken-main", "OPERATION_UNKNOWN"),
+        ("nobody", "NOT_FOUND"),
+        ("No Name", "KEY_NOT_PLACEHOLDER"),
+    ] {
         bench.open(2, PRIVATE);
         let text = LOGON.replace("okx-main", written);
         assert_eq!(bench.say(2, &text).refusal(), reason, "{written}");
@@ -612,7 +614,7 @@ fn a_listen_key_stays_with_egress_and_its_handle_with_its_client() {
     bench.outcome(id, &held);
 
     let (stream, dial) = bench.dial(2, (at.0, &at.1, "")).dialled();
-    assert_eq!(dial.handles, [handle.clone()]);
+    assert_eq!(dial.handles, std::slice::from_ref(&handle));
     assert_eq!((dial.credential.as_str(), dial.url.ends_with(&at.1)), ("binance-main", true));
     assert_eq!(bench.dial_as(OTHER, 3, (at.0, &at.1, "")).reason(), "HANDLE_UNKNOWN");
     let made_up = format!("/ws/{}", "A".repeat(64));
@@ -620,7 +622,7 @@ fn a_listen_key_stays_with_egress_and_its_handle_with_its_client() {
 
     let query = format!("listenKey={handle}");
     let seen = bench.execute(5, execute("two", "binance-main", listen("PUT", &query)));
-    assert_eq!(seen.sent().1.handles, [handle.clone()]);
+    assert_eq!(seen.sent().1.handles, std::slice::from_ref(&handle));
     let made_up = format!("listenKey={}", "A".repeat(64));
     let refused = bench.execute(6, execute("three", "binance-main", listen("PUT", &made_up)));
     assert_eq!(refused.reason(), "HANDLE_UNKNOWN");

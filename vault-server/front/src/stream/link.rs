@@ -46,7 +46,7 @@ impl Streams {
         correlation: u64,
         core: &Core,
         connection: &Arc<Connection>,
-    ) -> Result<Link, Failure> {
+    ) -> Result<Link, Box<Failure>> {
         let place = self.0.places.take(connection.facts().serial()).ok_or_else(|| {
             Failure::new(Code::Exhausted, "STREAMS_EXHAUSTED", "too many websockets are open")
                 .with_hint("close those that are not used, or listen to more on each")
@@ -68,11 +68,8 @@ impl Streams {
         // After the entry: whoever ends the channel sees one or the other.
         if self.0.ended.load(Ordering::Acquire) {
             link.forget();
-            return Err(Failure::new(
-                Code::Unavailable,
-                "SHUTTING_DOWN",
-                "vault is shutting down",
-            ));
+            let words = "vault is shutting down";
+            return Err(Failure::new(Code::Unavailable, "SHUTTING_DOWN", words).into());
         }
         Ok(link)
     }

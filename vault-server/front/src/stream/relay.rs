@@ -117,7 +117,9 @@ struct Relay<T> {
 enum Phase {
     Open,
     /// The bot has closed it: our answer is on its way.
-    ByBot { until: Instant },
+    ByBot {
+        until: Instant,
+    },
     ByUs(Closing),
 }
 
@@ -149,7 +151,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Relay<T> {
             .max_message_size(Some(bot_message_bytes))
             .max_frame_size(Some(bot_message_bytes));
         let io = Paced::new(io, Pace::new(bytes_burst, bytes_per_second, now));
-        let ws = WebSocketStream::from_partially_read(io, read.to_vec(), Role::Server, Some(config));
+        let ws =
+            WebSocketStream::from_partially_read(io, read.to_vec(), Role::Server, Some(config));
         Self {
             close,
             heard_at: now,

@@ -232,15 +232,30 @@ async fn what_is_no_handshake_is_refused_and_reaches_nobody() {
             "WEBSOCKET_MALFORMED",
         ),
         (format!("GET {PRIVATE} HTTP/1.1"), ("Sec-WebSocket-Key", "x"), 422, "WEBSOCKET_MALFORMED"),
-        (format!("GET {PRIVATE} HTTP/1.1"), ("Sec-WebSocket-Version", "8"), 426, "WEBSOCKET_VERSION"),
-        (format!("GET {PRIVATE} HTTP/1.1"), ("Origin", "https://evil.example"), 403, "BROWSER_REFUSED"),
+        (
+            format!("GET {PRIVATE} HTTP/1.1"),
+            ("Sec-WebSocket-Version", "8"),
+            426,
+            "WEBSOCKET_VERSION",
+        ),
+        (
+            format!("GET {PRIVATE} HTTP/1.1"),
+            ("Origin", "https://evil.example"),
+            403,
+            "BROWSER_REFUSED",
+        ),
         (format!("POST {PRIVATE} HTTP/1.1"), ("X", "y"), 422, "WEBSOCKET_MALFORMED"),
         (format!("GET {PRIVATE} HTTP/1.0"), ("X", "y"), 422, "WEBSOCKET_NEEDS_HTTP1"),
         ("GET /ws://x.y/a HTTP/1.1".to_owned(), ("X", "y"), 422, "TARGET_SCHEME"),
         ("GET /wss://X.y/a HTTP/1.1".to_owned(), ("X", "y"), 422, "TARGET_HOST_CASE"),
         ("GET /wss://x.y:0/a HTTP/1.1".to_owned(), ("X", "y"), 422, "TARGET_PORT"),
         ("GET /https://x.y:8443/a HTTP/1.1".to_owned(), ("X", "y"), 422, "TARGET_PORT"),
-        ("GET /wss://127.0.0.1:9443/a HTTP/1.1".to_owned(), ("X", "y"), 422, "TARGET_HOST_IS_ADDRESS"),
+        (
+            "GET /wss://127.0.0.1:9443/a HTTP/1.1".to_owned(),
+            ("X", "y"),
+            422,
+            "TARGET_HOST_IS_ADDRESS",
+        ),
         ("GET /wss://u@x.y/a HTTP/1.1".to_owned(), ("X", "y"), 422, "TARGET_USERINFO"),
     ] {
         let mut head = format!("{line}\r\n");
@@ -382,7 +397,8 @@ async fn a_bot_that_goes_before_it_stands_is_told_of_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_call_that_takes_too_long_is_given_up() {
     let limits = Limits::default();
-    let bot = vault_front::ListenerLimits { execute: Duration::from_millis(100), ..limits.bot.clone() };
+    let bot =
+        vault_front::ListenerLimits { execute: Duration::from_millis(100), ..limits.bot.clone() };
     let mut front = Front::start_with(Limits { bot, ..limits });
     let play = front.play(move |core| {
         let (correlation, _) = next_stream(core);
@@ -564,7 +580,8 @@ async fn a_bot_that_speaks_too_fast_is_read_at_its_pace() {
     }
     for at in 0..30 {
         assert_eq!(next_message(front.core(), bot.correlation).bytes, at.to_string().as_bytes());
-        let earliest = Duration::from_millis(50) * u32::try_from(at).expect("few").saturating_sub(10);
+        let earliest =
+            Duration::from_millis(50) * u32::try_from(at).expect("few").saturating_sub(10);
         assert!(started.elapsed() >= earliest, "{at} after {:?}", started.elapsed());
     }
 }

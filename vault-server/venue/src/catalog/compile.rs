@@ -13,8 +13,8 @@ use super::raw::{self, BodyForm, OneOrMany, ParamsIn};
 use super::shapes::{ITEMS_MAX, Shapes};
 use super::table::{Names, Table};
 use super::{
-    Binds, BodyForms, Catalog, Intake, Items, Kind, Location, Operation, Own, Role, Shape, SocketRule,
-    When,
+    Binds, BodyForms, Catalog, Intake, Items, Kind, Location, Operation, Own, Role, Shape,
+    SocketRule, When,
 };
 use crate::member;
 use crate::plain;
@@ -50,7 +50,8 @@ impl Sockets {
 
     /// Takes up what can be subscribed to.
     pub(super) fn add_channel(&mut self, channel: Operation) -> Result<(), String> {
-        if channel.method != "SUBSCRIBE" || channel.class != Class::Read || channel.shape.is_none() {
+        if channel.method != "SUBSCRIBE" || channel.class != Class::Read || channel.shape.is_none()
+        {
             return Err("a channel is a SUBSCRIBE of class read with a shape".to_owned());
         }
         if self.channels.iter().any(|known| known.name == channel.name) {

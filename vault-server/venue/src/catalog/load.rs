@@ -9,8 +9,8 @@ use toml::Spanned;
 use super::binding;
 use super::compile;
 use super::head::{self, Head, RawHead};
-use super::shapes::Shapes;
 use super::own::{self, RawOwn};
+use super::shapes::Shapes;
 use super::{Catalog, CatalogError, raw};
 
 /// A part of a catalogue.
@@ -122,7 +122,8 @@ pub(super) fn load(name: &str, parts: &[Part<'_>]) -> Result<Catalog, CatalogErr
     for (part, raw) in &read {
         for stated in &raw.channel {
             operation(part, stated, &head, &sources, &shapes).and_then(|channel| {
-                let what = |what| part.at(stated.span(), format!("{}: {what}", stated.get_ref().path));
+                let what =
+                    |what| part.at(stated.span(), format!("{}: {what}", stated.get_ref().path));
                 sockets.add_channel(channel).map_err(what)
             })?;
         }

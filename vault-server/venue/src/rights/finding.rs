@@ -9,7 +9,7 @@ use super::KeyFacts;
 use crate::catalog::Catalog;
 
 /// How long before its end a key is spoken of.
-const EXPIRES_SOON: Duration = Duration::from_hours(14 * 24);
+const EXPIRES_SOON: Duration = Duration::from_secs(14 * 24 * 3_600);
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]

@@ -134,7 +134,7 @@ fn binance_cancels_by_symbol_each_once() {
         {"symbol":"LTCBTC","orderId":3,"status":"NEW"}]"#;
     let look = look("binance", "spot");
     assert_eq!(texts(std::slice::from_ref(&look)), ["GET /api/v3/openOrders"]);
-    assert_eq!(look.report_at(), ["/code", "/*/symbol"]);
+    assert_eq!(look.report_at(), ["/code", "/*/symbol", "/*/orderId"]);
 
     let step = step("binance", &look, json);
 
@@ -146,6 +146,14 @@ fn binance_cancels_by_symbol_each_once() {
     let counts: Vec<_> =
         step.requests.iter().map(|one| (one.symbol().expect("one"), one.order_count())).collect();
     assert_eq!(counts, [("BTCUSDT", 1), ("LTCBTC", 2)]);
+}
+
+#[test]
+fn orders_whose_symbol_is_not_reported_are_seen() {
+    let json = r#"[{"symbol":"币安人生USDT","orderId":1},{"symbol":"BTCUSDT","orderId":2}]"#;
+    let step = step("binance", &look("binance", "spot"), json);
+    assert_eq!((step.found, step.unread), (2, 1));
+    assert_eq!(texts(&step.requests), ["DELETE /api/v3/openOrders?symbol=BTCUSDT"]);
 }
 
 #[test]

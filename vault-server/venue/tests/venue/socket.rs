@@ -136,7 +136,7 @@ fn a_listen_key_opens_its_socket_by_a_handle() {
         };
         assert_eq!(&*reading.stated.operation, &format!("LISTEN {operation}"));
         assert_eq!(reading.stated.class, Class::Read);
-        assert_eq!(reading.closure, [reading.stated.clone()]);
+        assert_eq!(reading.closure, std::slice::from_ref(&reading.stated));
         // Nothing is said on it: what lists its streams would say the key.
         let list = r#"{"method":"LIST_SUBSCRIPTIONS","id":1}"#;
         assert_eq!(read(&socket, list), Err(ReadError::OperationUnknown));
@@ -184,7 +184,7 @@ fn a_subscription_names_its_channels_and_products() {
     for reading in &both {
         assert_eq!(reading.stated.class, Class::Read);
         assert!(reading.stated.schema_sourced);
-        assert_eq!(reading.closure, [reading.stated.clone()]);
+        assert_eq!(reading.closure, std::slice::from_ref(&reading.stated));
         let operation = &reading.stated.operation;
         let catalog = &venue(&private).catalog;
         assert!(catalog.channel(operation).is_some());

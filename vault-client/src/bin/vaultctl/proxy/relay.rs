@@ -219,7 +219,8 @@ impl Sidecar {
         without_connection(&mut parts.headers);
         into_websocket(&mut parts.headers);
         let body = body.map_err(Into::into).boxed();
-        let mut response = match self.vault.upgrade(target, Request::from_parts(parts, body)).await {
+        let mut response = match self.vault.upgrade(target, Request::from_parts(parts, body)).await
+        {
             Ok(response) => response,
             Err(error) => return unreached(&error),
         };

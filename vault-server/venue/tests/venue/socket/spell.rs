@@ -136,7 +136,7 @@ fn an_order_of_kraken_says_the_same_in_both_languages() {
         r#"{{"method":"add_order","req_id":6,"params":{{"order_type":"limit","side":"buy","order_qty":5e-05,"symbol":"BTC/USD","token":"{token}","limit_price":60000.5,"post_only":true,"cl_ord_id":"my-1","time_in_force":"gtc","validate":false}}}}"#
     );
     let message = read(&kraken(), &text).expect("known");
-    assert_eq!(message.handles, [token.clone()]);
+    assert_eq!(message.handles, std::slice::from_ref(&token));
     let StreamRequest::Order { request, signed: false, credential: None } = &message.request else {
         panic!("an order");
     };

@@ -58,7 +58,7 @@ fn a_table_that_contradicts_itself_is_refused() {
         (&SOCKET.replace("private", "listen"), "a handle opens listen sockets"),
         (&SOCKET.replace("\"docs\"", "\"other\""), "not in [sources]"),
         (&format!("{SOCKET}more = 1\n"), "unknown field"),
-        (&CHANNEL.replace("SUBSCRIBE", "GET"), "a channel is a SUBSCRIBE"),
+        (&CHANNEL.replace("SUBSCRIBE", "POST"), "a channel is a SUBSCRIBE"),
         (&CHANNEL.replace("\"read\"", "\"trade\""), "a channel is a SUBSCRIBE"),
         (&CHANNEL.replace("shape = \"none\"", ""), "a channel is a SUBSCRIBE"),
         (&format!("{LOG_ON}held = \"key\"\n"), "no JSON pointer"),

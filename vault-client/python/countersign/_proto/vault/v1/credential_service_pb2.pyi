@@ -62,40 +62,48 @@ class ImportRequest(_message.Message):
     def __init__(self, command: _Optional[_Union[_common_pb2.SignedCommand, _Mapping]] = ...) -> None: ...
 
 class ImportCommand(_message.Message):
-    __slots__ = ("ticket_id", "metadata", "sealed", "key_type")
+    __slots__ = ("ticket_id", "metadata", "sealed", "key_type", "skip_check", "allow_withdrawals")
     TICKET_ID_FIELD_NUMBER: _ClassVar[int]
     METADATA_FIELD_NUMBER: _ClassVar[int]
     SEALED_FIELD_NUMBER: _ClassVar[int]
     KEY_TYPE_FIELD_NUMBER: _ClassVar[int]
+    SKIP_CHECK_FIELD_NUMBER: _ClassVar[int]
+    ALLOW_WITHDRAWALS_FIELD_NUMBER: _ClassVar[int]
     ticket_id: bytes
     metadata: CredentialMetadata
     sealed: bytes
     key_type: str
-    def __init__(self, ticket_id: _Optional[bytes] = ..., metadata: _Optional[_Union[CredentialMetadata, _Mapping]] = ..., sealed: _Optional[bytes] = ..., key_type: _Optional[str] = ...) -> None: ...
+    skip_check: bool
+    allow_withdrawals: bool
+    def __init__(self, ticket_id: _Optional[bytes] = ..., metadata: _Optional[_Union[CredentialMetadata, _Mapping]] = ..., sealed: _Optional[bytes] = ..., key_type: _Optional[str] = ..., skip_check: bool = ..., allow_withdrawals: bool = ...) -> None: ...
 
 class ImportResponse(_message.Message):
-    __slots__ = ("change", "version", "key_type")
+    __slots__ = ("change", "version", "key_type", "check")
     CHANGE_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     KEY_TYPE_FIELD_NUMBER: _ClassVar[int]
+    CHECK_FIELD_NUMBER: _ClassVar[int]
     change: _common_pb2.Change
     version: int
     key_type: str
-    def __init__(self, change: _Optional[_Union[_common_pb2.Change, _Mapping]] = ..., version: _Optional[int] = ..., key_type: _Optional[str] = ...) -> None: ...
+    check: CredentialCheck
+    def __init__(self, change: _Optional[_Union[_common_pb2.Change, _Mapping]] = ..., version: _Optional[int] = ..., key_type: _Optional[str] = ..., check: _Optional[_Union[CredentialCheck, _Mapping]] = ...) -> None: ...
 
 class CredentialInfo(_message.Message):
-    __slots__ = ("metadata", "version", "state", "created_at_ms", "key_type")
+    __slots__ = ("metadata", "version", "state", "created_at_ms", "key_type", "check")
     METADATA_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     CREATED_AT_MS_FIELD_NUMBER: _ClassVar[int]
     KEY_TYPE_FIELD_NUMBER: _ClassVar[int]
+    CHECK_FIELD_NUMBER: _ClassVar[int]
     metadata: CredentialMetadata
     version: int
     state: str
     created_at_ms: int
     key_type: str
-    def __init__(self, metadata: _Optional[_Union[CredentialMetadata, _Mapping]] = ..., version: _Optional[int] = ..., state: _Optional[str] = ..., created_at_ms: _Optional[int] = ..., key_type: _Optional[str] = ...) -> None: ...
+    check: CredentialCheck
+    def __init__(self, metadata: _Optional[_Union[CredentialMetadata, _Mapping]] = ..., version: _Optional[int] = ..., state: _Optional[str] = ..., created_at_ms: _Optional[int] = ..., key_type: _Optional[str] = ..., check: _Optional[_Union[CredentialCheck, _Mapping]] = ...) -> None: ...
 
 class ListCredentialsRequest(_message.Message):
     __slots__ = ("command",)
@@ -178,3 +186,47 @@ class Outstanding(_message.Message):
     usable_for_ms: int
     without_expiry: bool
     def __init__(self, usable_for_ms: _Optional[int] = ..., without_expiry: bool = ...) -> None: ...
+
+class CheckCredentialRequest(_message.Message):
+    __slots__ = ("command",)
+    COMMAND_FIELD_NUMBER: _ClassVar[int]
+    command: _common_pb2.SignedCommand
+    def __init__(self, command: _Optional[_Union[_common_pb2.SignedCommand, _Mapping]] = ...) -> None: ...
+
+class CheckCredentialCommand(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class CheckCredentialResponse(_message.Message):
+    __slots__ = ("check",)
+    CHECK_FIELD_NUMBER: _ClassVar[int]
+    check: CredentialCheck
+    def __init__(self, check: _Optional[_Union[CredentialCheck, _Mapping]] = ...) -> None: ...
+
+class CredentialCheck(_message.Message):
+    __slots__ = ("checked_at_us", "findings", "rights", "problem", "drifted")
+    CHECKED_AT_US_FIELD_NUMBER: _ClassVar[int]
+    FINDINGS_FIELD_NUMBER: _ClassVar[int]
+    RIGHTS_FIELD_NUMBER: _ClassVar[int]
+    PROBLEM_FIELD_NUMBER: _ClassVar[int]
+    DRIFTED_FIELD_NUMBER: _ClassVar[int]
+    checked_at_us: int
+    findings: _containers.RepeatedCompositeFieldContainer[CredentialFinding]
+    rights: _containers.RepeatedScalarFieldContainer[str]
+    problem: str
+    drifted: bool
+    def __init__(self, checked_at_us: _Optional[int] = ..., findings: _Optional[_Iterable[_Union[CredentialFinding, _Mapping]]] = ..., rights: _Optional[_Iterable[str]] = ..., problem: _Optional[str] = ..., drifted: bool = ...) -> None: ...
+
+class CredentialFinding(_message.Message):
+    __slots__ = ("code", "severity", "message", "hint")
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    SEVERITY_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    HINT_FIELD_NUMBER: _ClassVar[int]
+    code: str
+    severity: str
+    message: str
+    hint: str
+    def __init__(self, code: _Optional[str] = ..., severity: _Optional[str] = ..., message: _Optional[str] = ..., hint: _Optional[str] = ...) -> None: ...

@@ -89,3 +89,41 @@ class HaltStatusResponse(_message.Message):
     HALTS_FIELD_NUMBER: _ClassVar[int]
     halts: _containers.RepeatedCompositeFieldContainer[HaltInfo]
     def __init__(self, halts: _Optional[_Iterable[_Union[HaltInfo, _Mapping]]] = ...) -> None: ...
+
+class CancelAllRequest(_message.Message):
+    __slots__ = ("command",)
+    COMMAND_FIELD_NUMBER: _ClassVar[int]
+    command: _common_pb2.SignedCommand
+    def __init__(self, command: _Optional[_Union[_common_pb2.SignedCommand, _Mapping]] = ...) -> None: ...
+
+class CancelAllCommand(_message.Message):
+    __slots__ = ("target",)
+    TARGET_FIELD_NUMBER: _ClassVar[int]
+    target: str
+    def __init__(self, target: _Optional[str] = ...) -> None: ...
+
+class CancelAllResponse(_message.Message):
+    __slots__ = ("steps",)
+    STEPS_FIELD_NUMBER: _ClassVar[int]
+    steps: _containers.RepeatedCompositeFieldContainer[CancelAllStep]
+    def __init__(self, steps: _Optional[_Iterable[_Union[CancelAllStep, _Mapping]]] = ...) -> None: ...
+
+class CancelAllStep(_message.Message):
+    __slots__ = ("credential", "venue", "operation", "symbol", "entry", "status", "problem", "order_count")
+    CREDENTIAL_FIELD_NUMBER: _ClassVar[int]
+    VENUE_FIELD_NUMBER: _ClassVar[int]
+    OPERATION_FIELD_NUMBER: _ClassVar[int]
+    SYMBOL_FIELD_NUMBER: _ClassVar[int]
+    ENTRY_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    PROBLEM_FIELD_NUMBER: _ClassVar[int]
+    ORDER_COUNT_FIELD_NUMBER: _ClassVar[int]
+    credential: str
+    venue: str
+    operation: str
+    symbol: str
+    entry: int
+    status: int
+    problem: str
+    order_count: int
+    def __init__(self, credential: _Optional[str] = ..., venue: _Optional[str] = ..., operation: _Optional[str] = ..., symbol: _Optional[str] = ..., entry: _Optional[int] = ..., status: _Optional[int] = ..., problem: _Optional[str] = ..., order_count: _Optional[int] = ...) -> None: ...

@@ -14,10 +14,25 @@ class SealState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     SEAL_STATE_SEALED: _ClassVar[SealState]
     SEAL_STATE_UNSEALED: _ClassVar[SealState]
     SEAL_STATE_REFUSED: _ClassVar[SealState]
+
+class VenueState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    VENUE_STATE_UNSPECIFIED: _ClassVar[VenueState]
+    VENUE_STATE_CLOSED: _ClassVar[VenueState]
+    VENUE_STATE_OPEN: _ClassVar[VenueState]
+    VENUE_STATE_PAUSED: _ClassVar[VenueState]
+    VENUE_STATE_LOW: _ClassVar[VenueState]
+    VENUE_STATE_BANNED: _ClassVar[VenueState]
 SEAL_STATE_UNSPECIFIED: SealState
 SEAL_STATE_SEALED: SealState
 SEAL_STATE_UNSEALED: SealState
 SEAL_STATE_REFUSED: SealState
+VENUE_STATE_UNSPECIFIED: VenueState
+VENUE_STATE_CLOSED: VenueState
+VENUE_STATE_OPEN: VenueState
+VENUE_STATE_PAUSED: VenueState
+VENUE_STATE_LOW: VenueState
+VENUE_STATE_BANNED: VenueState
 
 class StatusRequest(_message.Message):
     __slots__ = ("command",)
@@ -30,7 +45,7 @@ class StatusCommand(_message.Message):
     def __init__(self) -> None: ...
 
 class StatusResponse(_message.Message):
-    __slots__ = ("state", "reason", "development", "version", "build", "instance_id", "node", "epoch", "log_origin", "log_size", "state_rev", "slots", "retry_after_s", "unseal_ticket", "time_ms", "server_not_after_ms", "catalogs", "catalog_additions")
+    __slots__ = ("state", "reason", "development", "version", "build", "instance_id", "node", "epoch", "log_origin", "log_size", "state_rev", "slots", "retry_after_s", "unseal_ticket", "time_ms", "server_not_after_ms", "catalogs", "catalog_additions", "venues", "drifted_credentials")
     STATE_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     DEVELOPMENT_FIELD_NUMBER: _ClassVar[int]
@@ -49,6 +64,8 @@ class StatusResponse(_message.Message):
     SERVER_NOT_AFTER_MS_FIELD_NUMBER: _ClassVar[int]
     CATALOGS_FIELD_NUMBER: _ClassVar[int]
     CATALOG_ADDITIONS_FIELD_NUMBER: _ClassVar[int]
+    VENUES_FIELD_NUMBER: _ClassVar[int]
+    DRIFTED_CREDENTIALS_FIELD_NUMBER: _ClassVar[int]
     state: SealState
     reason: str
     development: bool
@@ -67,7 +84,33 @@ class StatusResponse(_message.Message):
     server_not_after_ms: int
     catalogs: _containers.RepeatedCompositeFieldContainer[CatalogInfo]
     catalog_additions: int
-    def __init__(self, state: _Optional[_Union[SealState, str]] = ..., reason: _Optional[str] = ..., development: bool = ..., version: _Optional[str] = ..., build: _Optional[str] = ..., instance_id: _Optional[bytes] = ..., node: _Optional[str] = ..., epoch: _Optional[int] = ..., log_origin: _Optional[str] = ..., log_size: _Optional[int] = ..., state_rev: _Optional[int] = ..., slots: _Optional[_Iterable[_Union[SlotInfo, _Mapping]]] = ..., retry_after_s: _Optional[int] = ..., unseal_ticket: _Optional[_Union[_common_pb2.SealTicket, _Mapping]] = ..., time_ms: _Optional[int] = ..., server_not_after_ms: _Optional[int] = ..., catalogs: _Optional[_Iterable[_Union[CatalogInfo, _Mapping]]] = ..., catalog_additions: _Optional[int] = ...) -> None: ...
+    venues: _containers.RepeatedCompositeFieldContainer[VenueHealth]
+    drifted_credentials: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, state: _Optional[_Union[SealState, str]] = ..., reason: _Optional[str] = ..., development: bool = ..., version: _Optional[str] = ..., build: _Optional[str] = ..., instance_id: _Optional[bytes] = ..., node: _Optional[str] = ..., epoch: _Optional[int] = ..., log_origin: _Optional[str] = ..., log_size: _Optional[int] = ..., state_rev: _Optional[int] = ..., slots: _Optional[_Iterable[_Union[SlotInfo, _Mapping]]] = ..., retry_after_s: _Optional[int] = ..., unseal_ticket: _Optional[_Union[_common_pb2.SealTicket, _Mapping]] = ..., time_ms: _Optional[int] = ..., server_not_after_ms: _Optional[int] = ..., catalogs: _Optional[_Iterable[_Union[CatalogInfo, _Mapping]]] = ..., catalog_additions: _Optional[int] = ..., venues: _Optional[_Iterable[_Union[VenueHealth, _Mapping]]] = ..., drifted_credentials: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class VenueHealth(_message.Message):
+    __slots__ = ("venue", "host", "source", "state", "until_us", "used_weight", "weight_limit", "in_flight", "streams", "last_problem")
+    VENUE_FIELD_NUMBER: _ClassVar[int]
+    HOST_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_US_FIELD_NUMBER: _ClassVar[int]
+    USED_WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    WEIGHT_LIMIT_FIELD_NUMBER: _ClassVar[int]
+    IN_FLIGHT_FIELD_NUMBER: _ClassVar[int]
+    STREAMS_FIELD_NUMBER: _ClassVar[int]
+    LAST_PROBLEM_FIELD_NUMBER: _ClassVar[int]
+    venue: str
+    host: str
+    source: str
+    state: VenueState
+    until_us: int
+    used_weight: int
+    weight_limit: int
+    in_flight: int
+    streams: int
+    last_problem: str
+    def __init__(self, venue: _Optional[str] = ..., host: _Optional[str] = ..., source: _Optional[str] = ..., state: _Optional[_Union[VenueState, str]] = ..., until_us: _Optional[int] = ..., used_weight: _Optional[int] = ..., weight_limit: _Optional[int] = ..., in_flight: _Optional[int] = ..., streams: _Optional[int] = ..., last_problem: _Optional[str] = ...) -> None: ...
 
 class CatalogInfo(_message.Message):
     __slots__ = ("venue", "hash", "operations")
