@@ -7,7 +7,7 @@
 A whole bot runs in the same way: `vaultctl --profile bot proxy -- freqtrade trade -c config.json`. What the
 config says of the vault is the name of the credential where the key would be, and under `ccxt_config`
 that ccxt may use the proxy and the CA of its environment, which `vaultctl proxy` sets. `enable_ws` is
-false: streams would go past the vault.
+false: WebSockets of freqtrade have not been tried through the sidecar.
 """
 
 from pathlib import Path

@@ -274,6 +274,7 @@ interface Stream {
   url: string;
   options: Record<string, unknown> | undefined;
   futures: Record<string, unknown>;
+  subscriptions: Record<string, unknown>;
   connection: {
     on(event: 'unexpected-response', heard: (sent: ClientRequest, got: IncomingMessage) => void): void;
   };
@@ -324,10 +325,19 @@ function subclass<E extends Exchange>(base: ExchangeClass<E>): ExchangeClass<E> 
     override handleMessage(stream: Stream, message: unknown): unknown {
       const refusal = errors.fromAnswer(422, message);
       if (refusal === undefined) return super.handleMessage(stream, message);
-      const refused = new Denied(refusal, `${this.id} `);
-      // Beside it stands the id of the message that was refused, if it had one: then one call waits for it.
-      const named = Object.values(message as object).find((id) => Object.hasOwn(stream.futures, String(id)));
-      return named === undefined ? stream.reject(refused) : stream.reject(refused, String(named));
+      const refused = new (kindOf(refusal.reason, 422))(refusal, `${this.id} `);
+      // Beside it stands the id of the message that was refused, if it had one.
+      const { [errors.DOMAIN]: _, ...ids } = message as Record<string, unknown>;
+      reject(
+        stream,
+        refused,
+        new Set(
+          Object.values(ids)
+            .map(String)
+            .filter((id) => id !== ''),
+        ),
+      );
+      return undefined;
     }
 
     override client(url: string): Stream {
@@ -343,6 +353,28 @@ function subclass<E extends Exchange>(base: ExchangeClass<E>): ExchangeClass<E> 
   const made = Countersigned as unknown as ExchangeClass<E>;
   SUBCLASSES.set(base as ExchangeClass<never>, made as unknown as ExchangeClass<never>);
   return made;
+}
+
+/** Ends the calls that wait for a refused message, and has the next of them send it again. */
+function reject(stream: Stream, refused: Refused, ids: ReadonlySet<string>): void {
+  const asked = Object.keys(stream.futures).filter((hash) => ids.has(hash));
+  const subscribed = Object.keys(stream.subscriptions).filter(
+    (hash) => ids.has(hash) || ids.has(idOf(stream.subscriptions[hash])),
+  );
+  // Or ccxt would take the next try for subscribed, and wait for ever.
+  for (const hash of subscribed) delete stream.subscriptions[hash];
+  // It could be any of them.
+  if (asked.length === 0 && subscribed.length === 0) stream.subscriptions = {};
+  const waiting = new Set([...asked, ...subscribed.filter((hash) => Object.hasOwn(stream.futures, hash))]);
+  for (const hash of waiting) stream.reject(refused, hash);
+  // Calls may wait under other names than they subscribe under.
+  if (waiting.size === 0) stream.reject(refused);
+}
+
+/** The id of the message that subscribed; empty where ccxt did not keep it. */
+function idOf(subscription: unknown): string {
+  const id = (subscription as { id?: unknown } | null)?.id;
+  return typeof id === 'string' || typeof id === 'number' ? String(id) : '';
 }
 
 /** Has a stream connect to the vault. Its `url` stays the venue's: the exchange's class looks at it. */
@@ -415,7 +447,10 @@ function refusedBy(id: string, status: number, headers: object, answer: unknown)
   if (Object.keys(headers).some((name) => name.toLowerCase() === FROM_VENUE)) return undefined;
   const refusal = errors.fromAnswer(status, answer);
   if (refusal === undefined) return undefined;
-  const known = errors.BY_REASON.get(refusal.reason);
-  const kind = (known && BY_KIND.get(known)) ?? BY_STATUS.get(status) ?? Refused;
-  return new kind(refusal, `${id} `);
+  return new (kindOf(refusal.reason, status))(refusal, `${id} `);
+}
+
+function kindOf(reason: string, status: number): CcxtRefusedClass {
+  const known = errors.BY_REASON.get(reason);
+  return (known && BY_KIND.get(known)) ?? BY_STATUS.get(status) ?? Refused;
 }

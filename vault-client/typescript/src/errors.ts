@@ -228,6 +228,7 @@ export const BY_REASON: ReadonlyMap<string, RefusedClass> = new Map<string, Refu
   ['CERTIFICATE_UNKNOWN', Unauthenticated],
   ['CREDENTIAL_LEASED', Exhausted],
   ['DEADLINE_EXCEEDED', DeadlineExceeded],
+  ['NOT_CONNECTED', NotSent],
   ['NOT_FOUND', NotFound],
   ['NOT_RENEWABLE', Unauthenticated],
   ['NOT_SENT', NotSent],
@@ -236,6 +237,7 @@ export const BY_REASON: ReadonlyMap<string, RefusedClass> = new Map<string, Refu
   ['REQUEST_ID_REUSED', Conflict],
   ['RESPONSE_TOO_LONG', OutcomeUnknown],
   ['SEALED', Sealed],
+  ['STREAMS_EXHAUSTED', Exhausted],
   ['WRONG_LISTENER', Unauthenticated],
 ]);
 

@@ -91,7 +91,9 @@ for (const [status, reason, kind, parent, maybeSent] of [
   [422, 'NOT_FOUND', 'NotFound', ccxt.ExchangeError, false],
   [400, 'TARGET', 'Refused', ccxt.ExchangeError, false],
   [502, 'NOT_SENT', 'NotSent', ccxt.ExchangeNotAvailable, false],
+  [502, 'NOT_CONNECTED', 'NotSent', ccxt.ExchangeNotAvailable, false],
   [503, 'OVERLOADED', 'Exhausted', ccxt.ExchangeNotAvailable, false],
+  [503, 'STREAMS_EXHAUSTED', 'Exhausted', ccxt.ExchangeNotAvailable, false],
   [503, 'SHUTTING_DOWN', 'Unavailable', ccxt.RequestTimeout, true],
   [504, 'OUTCOME_UNKNOWN', 'OutcomeUnknown', ccxt.RequestTimeout, true],
 ] as const) {
@@ -178,11 +180,11 @@ test('streams of ccxt.pro go to the vault', async () => {
   const exchange = through.connect('okx', { folder }, 'okx-main', { pro: true });
   const stream = exchange.client('wss://ws.okx.com:8443/ws/v5/public');
   const first = stream.future('first');
-  answer = { status: 422, body: { countersign: { reason: 'SOCKET_UNKNOWN', message: 'no' } } };
+  answer = { status: 422, body: { countersign: { reason: 'CLASS_NOT_GRANTED', message: 'no' } } };
   void stream.connect();
   await assert.rejects(
     first,
-    (error) => error instanceof through.Denied && error.reason === 'SOCKET_UNKNOWN',
+    (error) => error instanceof through.Denied && error.reason === 'CLASS_NOT_GRANTED',
   );
 
   assert.deepEqual(upgrades, ['/wss://ws.okx.com:8443/ws/v5/public']);
@@ -219,4 +221,100 @@ test('a message of a stream that the vault refuses ends the call that waits for 
   assert(!ended);
   exchange.handleMessage(stream, { countersign: refusal });
   await assert.rejects(other, ccxt.ExchangeError);
+});
+
+for (const [reason, kind, parent] of [
+  ['CLASS_NOT_GRANTED', 'Denied', ccxt.ExchangeError],
+  ['NOT_SENT', 'NotSent', ccxt.ExchangeNotAvailable],
+  ['OVERLOADED', 'Exhausted', ccxt.ExchangeNotAvailable],
+  ['AUDIT_DISK_FULL', 'Exhausted', ccxt.ExchangeNotAvailable],
+  ['OUTCOME_UNKNOWN', 'OutcomeUnknown', ccxt.RequestTimeout],
+] as const) {
+  test(`${reason} against a message of a stream is ${kind} and ccxt's ${parent.name}`, async () => {
+    const exchange = through.connect('okx', { folder }, 'okx-main', { pro: true });
+    const stream = exchange.client('wss://ws.okx.com:8443/ws/v5/private');
+    const first = stream.future('7');
+    exchange.handleMessage(stream, { countersign: { reason, message: 'no' }, id: '7' });
+    await assert.rejects(
+      first,
+      (error) =>
+        error instanceof through[kind] && error instanceof countersign[kind] && error instanceof parent,
+    );
+  });
+}
+
+/** An exchange with a stream that connects to nobody, and what it was to send. */
+function subscriber() {
+  const exchange = through.connect('binance', { folder }, 'binance-main', {
+    pro: true,
+    config: { enableRateLimit: false },
+  });
+  const stream = exchange.client('wss://stream.binance.com:9443/ws/0');
+  const sent: unknown[] = [];
+  Object.assign(stream, {
+    connect: () => Promise.resolve(),
+    send: (message: unknown) => Promise.resolve(sent.push(message)),
+  });
+  return {
+    sent,
+    stream,
+    /** What ccxt's own `watch*` do: `hash` is waited for, `message` is sent unless `under` is subscribed. */
+    watch: async (hash: string, message: string, subscription?: object, under = hash) => {
+      const data = exchange.watch(stream.url, hash, message, under, subscription) as Promise<unknown>;
+      // Awaited later, and may end before that.
+      data.catch(() => undefined);
+      await new Promise(setImmediate);
+      return { data };
+    },
+    refuse: (ids: object) => {
+      exchange.handleMessage(stream, { countersign: { reason: 'CLASS_NOT_GRANTED', message: 'no' }, ...ids });
+    },
+  };
+}
+
+test('a subscription that was refused without an id is sent again by the next watch', async () => {
+  const { sent, stream, watch, refuse } = subscriber();
+  const first = await watch('trades', 'subscribe trades');
+  const other = await watch('orders', 'subscribe orders', { id: 8 });
+  refuse({});
+  await assert.rejects(first.data, through.Denied);
+  await assert.rejects(other.data, through.Denied);
+  assert.deepEqual(stream.subscriptions, {});
+
+  const second = await watch('trades', 'subscribe trades');
+  assert.deepEqual(sent, ['subscribe trades', 'subscribe orders', 'subscribe trades']);
+  stream.resolve('a trade', 'trades');
+  assert.equal(await second.data, 'a trade');
+});
+
+for (const [what, subscription, named] of [
+  ['the id of its message', { id: 7 }, '7'],
+  ['its own name', undefined, 'trades'],
+] as const) {
+  test(`a subscription that was refused under ${what} is sent again, and others stay`, async () => {
+    const { sent, stream, watch, refuse } = subscriber();
+    const first = await watch('trades', 'subscribe trades', subscription);
+    const other = await watch('orders', 'subscribe orders', { id: 8 });
+    refuse({ id: named });
+    await assert.rejects(first.data, through.Denied);
+    assert.deepEqual(Object.keys(stream.subscriptions), ['orders']);
+
+    await watch('trades', 'subscribe trades', subscription);
+    await watch('orders', 'subscribe orders', { id: 8 });
+    assert.deepEqual(sent, ['subscribe trades', 'subscribe orders', 'subscribe trades']);
+    stream.resolve('an order', 'orders');
+    assert.equal(await other.data, 'an order');
+  });
+}
+
+test('a refused subscription ends the call that waits for it under another name', async () => {
+  const { sent, stream, watch, refuse } = subscriber();
+  const first = await watch('trade::BTC/USDT', 'subscribe trades', { id: 7 }, 'btcusdt@trade');
+  await watch('orders', 'subscribe orders', { id: 8 });
+  refuse({ id: 7 });
+  await assert.rejects(first.data, through.Denied);
+  assert.deepEqual(Object.keys(stream.subscriptions), ['orders']);
+
+  await watch('trade::BTC/USDT', 'subscribe trades', { id: 7 }, 'btcusdt@trade');
+  assert.deepEqual(sent, ['subscribe trades', 'subscribe orders', 'subscribe trades']);
 });

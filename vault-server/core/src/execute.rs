@@ -300,18 +300,22 @@ impl Vault {
         let class = reading.stated.class;
         let credential = execution.intent.as_ref().map(|intent| intent.credential.clone());
         let hold = match (venue.hold(request), &credential) {
-            (Some(at), Some(credential)) => {
+            (Some((at, optional)), Some(credential)) => {
                 let handle = new_handle(&self.rng)?;
                 let hold = Hold {
                     client: asked.caller.name.clone(),
                     credential: credential.clone(),
+                    version: self.version_of(credential),
                     venue: venue.name(),
                     until: asked.now.plus(HANDLE_LIFE),
                 };
-                Some((vault_ipc::Hold { at: at.to_owned(), handle }, hold))
+                let at = at.to_owned();
+                let owner = hold.client.to_string();
+                Some((vault_ipc::Hold { at, handle, owner, optional }, hold))
             }
             _ => None,
         };
+        let is_open = credential.is_none();
         let dispatch = Dispatch {
             front_correlation: asked.correlation,
             venue: venue.name().to_owned(),
@@ -332,7 +336,11 @@ impl Vault {
             error_code_at: venue.response().error_code.clone(),
             report_at: Vec::new(),
             holds: hold.iter().map(|(asked, _)| asked.clone()).collect(),
-            handles: venue.handles_in(request).into_iter().map(str::to_owned).collect(),
+            // Whose they are was asked where there is a credential, and there alone.
+            handles: match is_open {
+                true => Vec::new(),
+                false => venue.handles_in(request).into_iter().map(str::to_owned).collect(),
+            },
         };
         let id = self.executions.begin(execution);
         if let Some((asked, hold)) = hold {

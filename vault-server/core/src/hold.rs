@@ -29,6 +29,8 @@ pub struct Hold {
     pub client: Name,
     /// With which credential.
     pub credential: Name,
+    /// Of its key: with a new one nobody uses what an old one got.
+    pub version: u32,
     /// Of which venue.
     pub venue: &'static str,
     /// From when on nobody uses it.
@@ -147,6 +149,7 @@ mod tests {
         Hold {
             client: name(client),
             credential: name("main"),
+            version: 1,
             venue: "binance",
             until: NOW.plus(HANDLE_LIFE),
         }

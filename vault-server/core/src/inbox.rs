@@ -9,6 +9,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use rustix::net::RecvFlags;
 use vault_ipc::{Decoder, Frame, FrameError};
 
@@ -98,7 +99,7 @@ impl Inbox {
         match poll(&mut all, Some(&left)) {
             Ok(_) => {}
             // Looked at again.
-            Err(rustix::io::Errno::INTR) => return Ok(Ready::default()),
+            Err(Errno::INTR) => return Ok(Ready::default()),
             Err(error) => return Err(error.into()),
         }
         let is_ready = |place: usize| all.get(place).is_some_and(|fd| !fd.revents().is_empty());
@@ -129,13 +130,16 @@ impl Socket {
     pub fn fill(&mut self, bytes: &mut [u8]) -> Result<bool, FrameError> {
         // The flags of the stream are those of the writer's handle on it, which blocks.
         match rustix::net::recv(&self.stream, &mut *bytes, RecvFlags::DONTWAIT) {
-            Ok((0, _)) if self.decoder.is_empty() => Ok(true),
-            Ok((0, _)) => Err(io::Error::from(ErrorKind::UnexpectedEof).into()),
+            // A reset is an end too: the other process has left unread what it was sent.
+            Ok((0, _)) | Err(Errno::CONNRESET) if self.decoder.is_empty() => Ok(true),
+            Ok((0, _)) | Err(Errno::CONNRESET) => {
+                Err(io::Error::from(ErrorKind::UnexpectedEof).into())
+            }
             Ok((count, _)) => {
                 self.decoder.extend(&bytes[..count]);
                 Ok(false)
             }
-            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => Ok(false),
+            Err(Errno::AGAIN | Errno::INTR) => Ok(false),
             Err(error) => Err(io::Error::from(error).into()),
         }
     }
@@ -205,6 +209,14 @@ mod tests {
         }
         inbox.wait(&egress, None, late).expect("woken");
         assert!(matches!(inbox.next(), Some(Input::Committed(Ok(())))));
+    }
+
+    #[test]
+    fn an_end_with_frames_left_unread_is_an_end() {
+        let (mut ours, theirs) = UnixStream::pair().expect("a pair");
+        ours.write_all(b"never read").expect("written");
+        drop(theirs);
+        assert!(Socket::new(ours).fill(&mut [0; 64]).expect("closed"));
     }
 
     #[test]

@@ -17,7 +17,7 @@ mod tests;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use vault_model::{Name, Reading, VenueRequest};
+use vault_model::{Name, Reading, Timestamp, VenueRequest};
 use vault_venue::{MessageId, Socket};
 
 use crate::error::{StreamProblem, VaultError};
@@ -32,6 +32,8 @@ pub struct Streams {
     open: HashMap<u64, Stream>,
     /// Messages whose outcome is awaited, by its correlation.
     awaited: HashMap<u64, Awaited>,
+    /// What each client has left of openings, and since when.
+    openings: HashMap<Name, (u32, Timestamp)>,
 }
 
 /// A message with an entry, until egress says whether it was written.
@@ -64,8 +66,6 @@ struct Stream {
 #[derive(Clone)]
 struct LoggedOn {
     credential: Name,
-    /// Of the key: a new one ends what stands on an old one.
-    version: u32,
     read: Arc<Read>,
 }
 
@@ -73,6 +73,8 @@ struct LoggedOn {
 #[derive(Debug)]
 struct Read {
     credential: Name,
+    /// Of the key: a new one ends what stands on an old one.
+    version: u32,
     reading: Reading,
 }
 
@@ -87,6 +89,23 @@ impl Streams {
         if of_client >= CLIENT_STREAMS_MAX || self.open.len() >= STREAMS_MAX {
             return Err(VaultError::Stream(StreamProblem::TooMany));
         }
+        Ok(())
+    }
+
+    /// Takes one of a client's openings: [`OPENINGS_MAX`] at once, and one more with every second. Each
+    /// is a connection from the address that all clients share, and venues count those.
+    ///
+    /// # Errors
+    ///
+    /// [`StreamProblem::TooMany`].
+    fn take_opening(&mut self, client: &Name, now: Timestamp) -> Result<(), VaultError> {
+        let (left, since) = self.openings.entry(client.clone()).or_insert((OPENINGS_MAX, now));
+        let seconds = now.micros().saturating_sub(since.micros()).max(0) / 1_000_000;
+        if seconds > 0 {
+            let more = u32::try_from(seconds).unwrap_or(u32::MAX);
+            (*left, *since) = (left.saturating_add(more).min(OPENINGS_MAX), now);
+        }
+        *left = left.checked_sub(1).ok_or(VaultError::Stream(StreamProblem::TooMany))?;
         Ok(())
     }
 
@@ -141,7 +160,7 @@ impl Streams {
 
 impl Stream {
     /// Remembers private data that may come in from now on.
-    fn remember(&mut self, credential: Name, reading: Reading) {
+    fn remember(&mut self, credential: Name, version: u32, reading: Reading) {
         // Symbols do not restrict what may be read.
         let (operation, products) = (&reading.stated.operation, &reading.stated.products);
         let known = |read: &Arc<Read>| {
@@ -156,7 +175,7 @@ impl Stream {
             self.is_crowded = true;
             return;
         }
-        self.reads.push(Arc::new(Read { credential, reading }));
+        self.reads.push(Arc::new(Read { credential, version, reading }));
     }
 
     /// By which credentials private data may come in.
@@ -170,6 +189,8 @@ impl Stream {
 pub const STREAMS_MAX: usize = 4_096;
 /// Of these, how many of one client.
 pub const CLIENT_STREAMS_MAX: usize = 64;
+/// How many WebSockets a client may open at once, having opened none for long.
+const OPENINGS_MAX: u32 = 128;
 /// After so many refused messages a WebSocket is cut.
 pub const REFUSED_MAX: u32 = 100;
 /// Kinds of private data that are remembered of one WebSocket.

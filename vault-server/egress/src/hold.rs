@@ -19,8 +19,8 @@ use crate::problem::Problem;
 const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 /// Texts of all credentials; the one that came longest ago goes first.
 const TEXTS_MAX: usize = 4_096;
-/// Texts of one credential.
-const CREDENTIAL_TEXTS_MAX: usize = 64;
+/// Texts of one owner and credential.
+const OWNER_TEXTS_MAX: usize = 64;
 /// Lengths of a text that may authorise, in bytes.
 const TEXT_BYTES: std::ops::RangeInclusive<usize> = 16..=256;
 /// Lengths of a handle, in bytes.
@@ -31,6 +31,7 @@ pub(crate) struct Held {
     pub(crate) handle: String,
     pub(crate) text: Zeroizing<String>,
     venue: String,
+    owner: String,
     since: Instant,
 }
 
@@ -53,7 +54,7 @@ impl Holder {
     pub(crate) fn hold(
         &mut self,
         (venue, credential): (&str, &str),
-        handle: &str,
+        (owner, handle): (&str, &str),
         text: &str,
         now: Instant,
     ) -> Option<Rc<Held>> {
@@ -70,13 +71,17 @@ impl Holder {
             handle: handle.to_owned(),
             text: Zeroizing::new(text.to_owned()),
             venue: venue.to_owned(),
+            owner: owner.to_owned(),
             since: now,
         });
         let of_credential = self.held.entry(credential.to_owned()).or_default();
         of_credential.push_back(Rc::clone(&held));
         self.count += 1;
-        if of_credential.len() > CREDENTIAL_TEXTS_MAX {
-            of_credential.pop_front();
+        let is_own = |held: &&Rc<Held>| held.owner == owner;
+        if of_credential.iter().filter(is_own).count() > OWNER_TEXTS_MAX
+            && let Some(oldest) = of_credential.iter().position(|held| held.owner == owner)
+        {
+            of_credential.remove(oldest);
             self.count -= 1;
         }
         Some(held)
@@ -191,7 +196,7 @@ fn replace(bytes: &[u8], from: &[u8], to: &[u8]) -> Option<Vec<u8>> {
 mod tests {
     use std::time::{Duration, Instant};
 
-    use super::{CREDENTIAL_TEXTS_MAX, Holder, KEPT, TEXTS_MAX, conceal};
+    use super::{Holder, KEPT, OWNER_TEXTS_MAX, TEXTS_MAX, conceal};
     use crate::problem::Problem;
 
     fn handle(number: usize) -> String {
@@ -203,7 +208,8 @@ mod tests {
     }
 
     fn hold(holder: &mut Holder, credential: &str, number: usize, now: Instant) {
-        let held = holder.hold(("binance", credential), &handle(number), &text(number), now);
+        let held =
+            holder.hold(("binance", credential), ("one", &handle(number)), &text(number), now);
         assert!(held.is_some());
     }
 
@@ -220,7 +226,7 @@ mod tests {
         assert_eq!(url, format!("/ws/{}?a={}", text(1), text(1)).into_bytes());
         let mut all = all.expect("known");
         let token = "with/slashes/and+more==";
-        all.extend(holder.hold(("binance", "alpha"), &handle(2), token, now));
+        all.extend(holder.hold(("binance", "alpha"), ("one", &handle(2)), token, now));
         let escaped = token.replace('/', "\\/");
         let mut bytes = format!(r#"["{}","{token}","{escaped}"]"#, text(1)).into_bytes();
         conceal(&mut bytes, &all);
@@ -258,7 +264,7 @@ mod tests {
         let now = Instant::now();
         let mut holder = Holder::default();
         let mut hold = |handle: &str, text: &str| {
-            holder.hold(("binance", "alpha"), handle, text, now).is_some()
+            holder.hold(("binance", "alpha"), ("one", handle), text, now).is_some()
         };
         let long = "x".repeat(256);
         assert!(hold(&handle(1), &text(1)) && hold(&handle(1), &long));
@@ -280,10 +286,14 @@ mod tests {
     fn there_are_bounds() {
         let now = Instant::now();
         let mut holder = Holder::default();
-        for number in 0..=CREDENTIAL_TEXTS_MAX {
+        // Another's, which came first, stays.
+        let other = holder.hold(("binance", "alpha"), ("other", &handle(900)), &text(900), now);
+        assert!(other.is_some());
+        for number in 0..=OWNER_TEXTS_MAX {
             hold(&mut holder, "alpha", number, now);
         }
-        assert_eq!(holder.of("alpha").len(), CREDENTIAL_TEXTS_MAX);
+        assert_eq!(holder.of("alpha").len(), OWNER_TEXTS_MAX + 1);
+        assert!(holder.find("binance", &handle(900), now).is_some());
         assert!(holder.find("binance", &handle(0), now).is_none());
         assert!(holder.find("binance", &handle(1), now).is_some());
 

@@ -125,7 +125,7 @@ mod tests {
     fn texts_with_handles_become_handles() {
         let mut holder = Holder::default();
         let (handle, text) = ("HANDLEHANDLEHANDLE", "a-text-that-authorises");
-        let held = holder.hold(("binance", "alpha"), handle, text, Instant::now());
+        let held = holder.hold(("binance", "alpha"), ("one", handle), text, Instant::now());
         let mut mask = Mask::default();
         mask.add_held(held.into_iter().collect());
         let hex = "612d746578742d746861742d617574686f7269736573";

@@ -116,11 +116,11 @@ impl Outbox {
         }
     }
 
-    /// Writes what is queued, for ever.
+    /// Writes what is queued until the other process is gone; the queue takes nothing from then on.
     ///
     /// # Errors
     ///
-    /// The stream broke; the queue takes nothing from then on.
+    /// The stream broke otherwise; the same holds then.
     pub(crate) async fn write(
         &self,
         mut stream: impl AsyncWrite + Unpin,
@@ -138,7 +138,7 @@ impl Outbox {
                     self.is_gone.set(true);
                     self.queue.borrow_mut().clear();
                     self.room.notify_waiters();
-                    return Err(error.into());
+                    return if vault_ipc::is_end(&error) { Ok(()) } else { Err(error.into()) };
                 }
                 self.written.set(self.written.get() + batch.len() as u64);
                 self.room.notify_waiters();

@@ -334,6 +334,7 @@ impl Sender {
     ) -> Result<Vec<Rc<Held>>, Problem> {
         let pointers = dispatch.holds.iter().map(|hold| &hold.at);
         let found = pointer::find(bytes, pointers, dispatch.holds.len()).ok();
+        let is_read = found.is_some();
         let found = found.map(|findings| findings.found).unwrap_or_default();
         let is_of = (dispatch.venue.as_str(), dispatch.credential.as_str());
         let mut all = Vec::new();
@@ -341,14 +342,16 @@ impl Sender {
             let Some(found) = found.iter().find(|found| found.at == at) else {
                 // An error says no key. That it is one, the venue must have said.
                 let [_, error_code] = account.finding.read(&[], &dispatch.error_code_at);
-                if account.status >= 400 || !error_code.is_empty() {
+                let is_optional = hold.optional && is_read;
+                if is_optional || account.status >= 400 || !error_code.is_empty() {
                     continue;
                 }
                 return Err(Problem::HoldFailed);
             };
             let now = std::time::Instant::now();
             let held = if found.is_text {
-                self.holder.borrow_mut().hold(is_of, &hold.handle, &found.text, now)
+                let named = (hold.owner.as_str(), hold.handle.as_str());
+                self.holder.borrow_mut().hold(is_of, named, &found.text, now)
             } else {
                 None
             };

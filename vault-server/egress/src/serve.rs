@@ -69,8 +69,9 @@ pub(crate) async fn serve(config: EgressConfig, names: Names) -> Result<(), Egre
     spawn_local(async move {
         // A front that is gone is the supervisor's to notice. What venues answer is still told to
         // the core, for as long as there is one.
-        if let Err(error) = to_front.front.write(front).await {
-            tracing::warn!(%error, "the channel to the front ended");
+        match to_front.front.write(front).await {
+            Ok(()) => tracing::info!("the front is gone"),
+            Err(error) => tracing::warn!(%error, "the channel to the front broke"),
         }
     });
     let streams =
@@ -119,7 +120,7 @@ async fn read(mut stream: impl AsyncRead + Unpin, ends: &Ends) -> Result<(), Egr
     let mut bytes = vec![0; READ_BYTES];
     let mut decoder = Decoder::default();
     loop {
-        let count = stream.read(&mut bytes).await.map_err(FrameError::Io)?;
+        let count = vault_ipc::read_count(stream.read(&mut bytes).await)?;
         if count == 0 {
             if decoder.is_empty() {
                 return Ok(());

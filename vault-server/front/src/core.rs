@@ -218,7 +218,8 @@ impl Core {
         result.map(|response| (response, hold))
     }
 
-    /// Serves the channel until it ends.
+    /// Serves the channel until it ends. A core that closes it with calls in it unread ends it like
+    /// any other: whether it was to end is the supervisor's to judge, by how its process does.
     ///
     /// # Errors
     ///
@@ -250,7 +251,7 @@ impl Core {
         let mut bytes = vec![0; READ_BYTES];
         let mut decoder = Decoder::default();
         loop {
-            let count = stream.read(&mut bytes).await.map_err(FrameError::Io)?;
+            let count = vault_ipc::read_count(stream.read(&mut bytes).await)?;
             if count == 0 {
                 if decoder.is_empty() {
                     return Ok(());
@@ -330,6 +331,7 @@ impl Core {
         Ok(())
     }
 
+    /// Writes what is queued until the core takes no more.
     async fn write(&self, mut stream: impl AsyncWrite + Unpin) -> Result<(), FrameError> {
         let mut batch = Vec::new();
         loop {
@@ -340,7 +342,11 @@ impl Core {
                 if batch.is_empty() {
                     break;
                 }
-                stream.write_all(&batch).await?;
+                match stream.write_all(&batch).await {
+                    // What the core said before is still read, up to the end.
+                    Err(error) if vault_ipc::is_end(&error) => return Ok(()),
+                    written => written?,
+                }
                 batch.clear();
             }
         }
@@ -373,4 +379,94 @@ pub(crate) fn lost(problem: &str) -> Failure {
 
 fn gone() -> Failure {
     Failure::new(Code::Unavailable, "SHUTTING_DOWN", "vault is shutting down")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::UnixStream;
+    use vault_ipc::{Kind, Reply, SignCall};
+
+    use super::Core;
+    use crate::FrontError;
+    use crate::caller::Facts;
+    use crate::health::Healths;
+    use crate::limit::Limits;
+    use crate::registry::{Registered, Registry};
+    use crate::stream::Streams;
+    use crate::tls::TlsCell;
+    use crate::venue::Venues;
+
+    fn core() -> (Core, Registered) {
+        let limits = Limits::default();
+        let registry = Arc::new(Registry::default());
+        let open = registry.enter(Facts::for_test([1; 16]), 1, 8).expect("below the limit");
+        let streams = Streams::new(&limits, Arc::clone(&registry));
+        let venues = Venues::new(&limits, streams.clone());
+        (Core::new(registry, venues, streams, &limits), open)
+    }
+
+    fn reply() -> Vec<u8> {
+        let reply = Reply { response: b"signed".to_vec(), ..Reply::default() };
+        let mut bytes = Vec::new();
+        vault_ipc::encode(Kind::Reply, 1, &reply, &mut bytes).expect("short");
+        bytes
+    }
+
+    /// What becomes of a call and of the channel if the core says `last` and ends without reading
+    /// more than the call's first byte.
+    async fn end_with_unread(last: &[u8]) -> (bool, Result<(), FrontError>) {
+        let (core, open) = core();
+        let (ours, mut theirs) = UnixStream::pair().expect("a pair");
+        let (tls, healths) = (TlsCell::default(), Healths::new().await);
+        let call = SignCall::default();
+        let (answer, ended, ()) = tokio::join!(
+            core.call(open.connection(), Kind::Sign, &call),
+            core.run(ours, &tls, &healths),
+            async {
+                theirs.read_u8().await.expect("the call");
+                theirs.write_all(last).await.expect("written");
+                drop(theirs);
+            },
+        );
+        (answer.is_ok(), ended)
+    }
+
+    #[tokio::test]
+    async fn a_core_that_leaves_calls_unread_ends_in_order() {
+        let (is_answered, ended) = end_with_unread(&[]).await;
+        assert!(!is_answered);
+        ended.expect("in order");
+
+        let (is_answered, ended) = end_with_unread(&reply()).await;
+        assert!(is_answered);
+        ended.expect("in order");
+
+        // But for an end inside a frame.
+        let (is_answered, ended) = end_with_unread(&reply()[..20]).await;
+        assert!(!is_answered);
+        assert!(matches!(ended, Err(FrontError::Channel(_))), "{ended:?}");
+    }
+
+    #[tokio::test]
+    async fn what_the_core_said_is_heard_though_it_takes_no_more() {
+        // Reader and writer take turns by chance.
+        for _ in 0..32 {
+            let (core, open) = core();
+            let (ours, mut theirs) = UnixStream::pair().expect("a pair");
+            theirs.write_all(&reply()).await.expect("written");
+            drop(theirs);
+            let (tls, healths) = (TlsCell::default(), Healths::new().await);
+            let call = SignCall::default();
+            let (answer, ended) = tokio::join!(
+                core.call(open.connection(), Kind::Sign, &call),
+                core.run(ours, &tls, &healths),
+            );
+            let (response, _) = answer.expect("answered");
+            assert_eq!(response, b"signed");
+            ended.expect("in order");
+        }
+    }
 }

@@ -110,7 +110,7 @@ pub enum FrontError {
 ///
 /// # Errors
 ///
-/// [`FrontError`]; an end of the channel between two frames is none.
+/// [`FrontError`]; an end of the channel between two frames is none, read to its end or not.
 pub fn run(config: FrontConfig) -> Result<(), FrontError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

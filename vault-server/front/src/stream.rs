@@ -114,7 +114,7 @@ const STREAM_CUT: &str = "STREAM_CUT";
 const MESSAGE_OVERHEAD: usize = 64;
 
 /// Longest id of a message that is repeated to its bot, in bytes.
-const ID_BYTES_MAX: usize = 64;
+const ID_BYTES_MAX: usize = 66;
 
 impl Streams {
     pub(crate) fn new(limits: &Limits, registry: Arc<Registry>) -> Self {

@@ -205,7 +205,7 @@ impl Venues {
         let mut sweep = tokio::time::interval(SWEEP);
         loop {
             let count = tokio::select! {
-                count = stream.read(&mut bytes) => count.map_err(FrameError::Io)?,
+                read = stream.read(&mut bytes) => vault_ipc::read_count(read)?,
                 now = sweep.tick() => {
                     self.sweep(now);
                     continue;
@@ -475,11 +475,14 @@ mod tests {
     use std::time::Duration;
 
     use prost::Message;
+    use tokio::io::AsyncWriteExt as _;
+    use tokio::net::UnixStream;
     use tokio::time::Instant;
     use vault_ipc::proto::v1;
     use vault_ipc::{Frame, FrameError, Kind, VenueBody, VenueEnd, VenueHead};
 
     use super::{CUT_AFTER, Lost, Venues};
+    use crate::FrontError;
     use crate::caller::Facts;
     use crate::limit::Limits;
     use crate::registry::{Registered, Registry};
@@ -509,6 +512,35 @@ mod tests {
     fn end(correlation: u64, problem: &str) -> Frame {
         let end = VenueEnd { problem: problem.to_owned(), sent: true, retry_after_ms: 0 };
         frame(Kind::VenueEnd, correlation, &end)
+    }
+
+    /// What the channel makes of an egress that says `last` and leaves unread what it was sent.
+    async fn end_with_unread(venues: &Venues, last: &[u8]) -> Result<(), FrontError> {
+        let (mut ours, mut theirs) = UnixStream::pair().expect("a pair");
+        ours.write_all(b"never read").await.expect("written");
+        theirs.write_all(last).await.expect("written");
+        drop(theirs);
+        venues.run(ours).await
+    }
+
+    #[tokio::test]
+    async fn an_egress_that_leaves_bytes_unread_ends_in_order() {
+        let registry = Arc::new(Registry::default());
+        let open = enter(&registry, 1);
+        let Frame { kind, correlation, body } = head(5);
+        let mut bytes = Vec::new();
+        let message = VenueHead::decode(body.as_slice()).expect("a head");
+        vault_ipc::encode(kind, correlation, &message, &mut bytes).expect("short");
+
+        let venues_of_one = venues(1 << 20, 1 << 20);
+        let mut response = venues_of_one.expect(5, open.connection()).expect("not ended");
+        end_with_unread(&venues_of_one, &bytes).await.expect("in order");
+        assert_eq!(response.head().await.expect("came before").status, 200);
+        assert_eq!(response.lost(), Some(Lost::sent("CONNECTION_LOST")));
+
+        // But for an end inside a frame.
+        let ended = end_with_unread(&venues(1 << 20, 1 << 20), &bytes[..18]).await;
+        assert!(matches!(ended, Err(FrontError::Channel(_))), "{ended:?}");
     }
 
     #[tokio::test]

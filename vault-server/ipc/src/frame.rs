@@ -138,6 +138,24 @@ impl Decoder {
     }
 }
 
+/// Whether an error of a stream says no more than that the other process has closed it: a write fails
+/// then, and a read too if that process left unread what we sent.
+pub fn is_end(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
+}
+
+/// How many bytes a read took; 0 at the end, whether or not the other process read all before it.
+///
+/// # Errors
+///
+/// [`FrameError::Io`].
+pub fn read_count(read: io::Result<usize>) -> Result<usize, FrameError> {
+    match read {
+        Err(error) if is_end(&error) => Ok(0),
+        read => Ok(read?),
+    }
+}
+
 /// Reads one frame from a blocking stream; `None` at a clean end.
 ///
 /// # Errors
@@ -192,7 +210,12 @@ fn parse(header: &[u8; HEADER_BYTES]) -> Result<(usize, Kind, u64), FrameError> 
 
 #[cfg(test)]
 mod tests {
-    use super::{BODY_BYTES_MAX, Decoder, FrameError, HEADER_BYTES, encode, read};
+    use std::io::{self, Read as _, Write as _};
+    use std::os::unix::net::UnixStream;
+
+    use super::{
+        BODY_BYTES_MAX, Decoder, FrameError, HEADER_BYTES, encode, is_end, read, read_count,
+    };
     use crate::{BarrierDone, Kind, State};
 
     fn two_frames() -> Vec<u8> {
@@ -247,6 +270,23 @@ mod tests {
         let mut long = good;
         long[..4].copy_from_slice(&(BODY_BYTES_MAX as u32 + 1).to_le_bytes());
         assert!(matches!(read(&mut long.as_slice()), Err(FrameError::Header)));
+    }
+
+    #[test]
+    fn what_the_other_end_left_unread_does_not_change_that_it_ended() {
+        let (mut ours, mut theirs) = UnixStream::pair().expect("a pair");
+        ours.write_all(b"never read").expect("written");
+        theirs.write_all(b"last").expect("written");
+        drop(theirs);
+
+        let mut bytes = [0; 8];
+        assert_eq!(read_count(ours.read(&mut bytes)).expect("what came before"), 4);
+        let reset = ours.read(&mut bytes).expect_err("a reset");
+        assert_eq!(reset.kind(), io::ErrorKind::ConnectionReset);
+        assert_eq!(read_count(Err(reset)).expect("the end"), 0);
+        assert!(is_end(&ours.write_all(b"more").expect_err("nobody is there")));
+        let other = io::Error::from(io::ErrorKind::TimedOut);
+        assert!(matches!(read_count(Err(other)), Err(FrameError::Io(_))));
     }
 
     #[test]

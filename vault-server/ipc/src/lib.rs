@@ -9,7 +9,8 @@ mod message;
 
 pub use failure::{Code, Failure};
 pub use frame::{
-    BODY_BYTES_MAX, Decoder, Frame, FrameError, HEADER_BYTES, VERSION, encode, read, write,
+    BODY_BYTES_MAX, Decoder, Frame, FrameError, HEADER_BYTES, VERSION, encode, is_end, read,
+    read_count, write,
 };
 pub use message::{
     Barrier, BarrierDone, Caller, Chunk, CommandCall, Dispatch, EnrollCall, ExecuteCall, Health,

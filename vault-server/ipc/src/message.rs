@@ -246,6 +246,13 @@ pub struct Hold {
     /// Made by the core, at random, of `A-Za-z0-9`.
     #[prost(string, tag = "2")]
     pub handle: String,
+    /// Whose handle it is: a client's own push out nobody else's.
+    #[prost(string, tag = "3")]
+    pub owner: String,
+    /// Whether the text may be missing. Otherwise an answer without it that is no error is not passed
+    /// on.
+    #[prost(bool, tag = "4")]
+    pub optional: bool,
 }
 
 /// A value of a response that the core asked for.
@@ -273,7 +280,8 @@ impl std::fmt::Debug for Dispatch {
     }
 }
 
-/// What became of a [`Dispatch`]; exactly one for each, with its correlation.
+/// What became of a [`Dispatch`], or of a [`StreamSend`] that asks for it; exactly one for each, with
+/// its correlation.
 #[derive(Clone, PartialEq, prost::Message)]
 #[prost(skip_debug)]
 pub struct Outcome {
@@ -311,7 +319,7 @@ pub struct Outcome {
 }
 
 impl std::fmt::Debug for Outcome {
-    /// Shows no body: it is the venue's.
+    /// Shows no value: it is the venue's.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Outcome")
             .field("status", &self.status)
@@ -512,7 +520,7 @@ pub struct StreamRefusal {
     /// The message's own id as the venue's answer would have it: the name of its field.
     #[prost(string, tag = "2")]
     pub id_name: String,
-    /// Its value: JSON of a number or a string, at most 64 bytes; empty if there was none.
+    /// Its value: JSON of a number or a string, at most 66 bytes; empty if there was none.
     #[prost(string, tag = "3")]
     pub id: String,
 }

@@ -118,8 +118,7 @@ impl Channel {
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(frames),
-                // As good as an end: the other side is gone.
-                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => self.ended = true,
+                Err(error) if vault_ipc::is_end(&error) => self.ended = true,
                 Err(error) => return Err(error.into()),
             }
         }

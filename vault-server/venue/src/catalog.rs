@@ -272,6 +272,8 @@ pub struct Operation {
     /// Where its answer has a capability that the vault keeps if it sends the request: a JSON
     /// pointer.
     pub held: Option<String>,
+    /// Whether an answer may come without it: it prolongs what is there.
+    pub may_lack_held: bool,
     /// Whether what it opens stays with the vault if the vault sends it: a capability that is
     /// [`held`](Self::held), or a WebSocket that bot and venue have through the vault only.
     pub kept: bool,

@@ -274,7 +274,8 @@ fn listening(venue: &Venue, path: &str) -> Reading {
         operation: format!("LISTEN {socket}").into(),
         class: vault_model::Class::Read,
         schema_sourced: true,
-        intent: std::sync::Arc::new(member::unread_intent(vault_model::Class::Read, None, None)),
+        // As of the log-on that it is: it gives what is of any product.
+        intent: std::sync::Arc::new(member::unread_intent(vault_model::Class::Logon, None, None)),
     };
     reading(venue, member)
 }

@@ -245,9 +245,12 @@ impl Venue {
         Ok(reading)
     }
 
-    /// Where the answer to a request has a capability that the vault keeps: a JSON pointer.
-    pub fn hold(&self, request: &VenueRequest) -> Option<&str> {
-        self.catalog.operation(&request.method, &request.path)?.held.as_deref()
+    /// Where the answer to a request has a capability that the vault keeps: a JSON pointer; and
+    /// whether the answer may come without it. What has a handle in it already brings no other.
+    pub fn hold(&self, request: &VenueRequest) -> Option<(&str, bool)> {
+        let operation = self.catalog.operation(&request.method, &request.path)?;
+        let at = operation.held.as_deref()?;
+        self.handles_in(request).is_empty().then_some((at, operation.may_lack_held))
     }
 
     /// The handles in the parameters of a request. What does not look like one is there too: it is

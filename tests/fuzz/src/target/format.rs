@@ -120,12 +120,14 @@ pub fn frame(data: &[u8]) {
                     let _ = frame.message::<vault_ipc::ProxyCall>();
                     let _ = frame.message::<vault_ipc::StreamCall>();
                     let _ = frame.message::<vault_ipc::StreamCut>();
+                    let _ = frame.message::<vault_ipc::StreamDial>();
                     let _ = frame.message::<vault_ipc::StreamEnd>();
                     let _ = frame.message::<vault_ipc::StreamMessage>();
                     let _ = frame.message::<vault_ipc::StreamReady>();
                     let _ = frame.message::<vault_ipc::StreamRefusal>();
                     let _ = frame.message::<vault_ipc::StreamSend>();
                     let _ = frame.message::<vault_ipc::Dispatch>();
+                    let _ = frame.message::<vault_ipc::Health>();
                     let _ = frame.message::<vault_ipc::Outcome>();
                     let _ = frame.message::<vault_ipc::VenueHead>();
                     let _ = frame.message::<vault_ipc::VenueBody>();

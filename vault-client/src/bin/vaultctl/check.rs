@@ -82,9 +82,10 @@ pub fn at(check: &CredentialCheck) -> String {
 
 /// A check, for people: ends with a line feed.
 pub fn people(check: &CredentialCheck) -> String {
-    let mut text = match (check.findings.is_empty(), check.rights.is_empty()) {
-        (true, _) => "checked: nothing to do\n".to_owned(),
-        (false, _) => format!("checked: {}\n", word(check)),
+    let mut text = if check.findings.is_empty() {
+        "checked: nothing to do\n".to_owned()
+    } else {
+        format!("checked: {}\n", word(check))
     };
     if !check.rights.is_empty() {
         text += &format!("  rights: {}\n", check.rights.join(", "));

@@ -237,7 +237,7 @@ fn take_look(
     let follows = match follows {
         Ok(follows) => follows,
         Err(problem) => {
-            look.done(status, if problem == NOTHING_LEFT { "" } else { problem });
+            look.done(status, problem);
             return;
         }
     };
@@ -300,5 +300,3 @@ pub(super) const JOB_MAX: Duration = Duration::from_secs(60);
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(500);
 /// Requests of one job. Each is a row of the answer, which must fit into a frame.
 const STEPS_MAX: usize = 2_000;
-/// A venue's way of saying that there is nothing to find.
-const NOTHING_LEFT: &str = "NOTHING_LEFT";

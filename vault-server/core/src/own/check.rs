@@ -18,10 +18,11 @@ use vault_venue::{Answer, Finding, KeyFacts, Severity, Venue};
 use super::OwnKey;
 use super::job::{Aim, Ended, Job, State, Step};
 use crate::act::{ActCall, Asker, Lane};
+use crate::caller::{certificate, still_allowed};
 use crate::checked::Checked;
 use crate::command::{self, Method};
 use crate::credential::Import;
-use crate::error::VaultError;
+use crate::error::{CertificateProblem, VaultError};
 use crate::journal::Channel;
 use crate::storage::{CredentialRow, CredentialState, CredentialVersionRow};
 use crate::vault::Vault;
@@ -185,6 +186,9 @@ impl Vault {
     ) -> Result<(), VaultError> {
         let asker = import.asker.clone();
         let checked = self.take_check(key, said, Some(&asker), "import", now)?;
+        if let Err(error) = self.may_still_import(&asker, now) {
+            return self.refuse_asker(Err(error), Method::CredentialImport, &asker, now);
+        }
         let outcome = match &checked {
             Checked { problem: Some(problem), .. } => {
                 Err(VaultError::CheckNotPossible(problem.clone()))
@@ -220,8 +224,30 @@ impl Vault {
             return Ok(());
         };
         let asker = import.asker.clone();
-        let outcome = self.finish_import(*import, Some(&checked), now);
+        let outcome = self
+            .may_still_import(&asker, now)
+            .and_then(|()| self.finish_import(*import, Some(&checked), now));
         self.refuse_asker(outcome, Method::CredentialImport, &asker, now)
+    }
+
+    /// Looks at an asker again: a venue takes its time, and a person may be revoked meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// [`VaultError::Certificate`], [`VaultError::Role`].
+    fn may_still_import(&self, asker: &Asker, now: Timestamp) -> Result<(), VaultError> {
+        let Some(caller) = &asker.caller else {
+            return Ok(());
+        };
+        let tables = self.tables();
+        let is_allowed = still_allowed(tables, &caller.serial, now);
+        let Some(operator) = tables.operators.get(&caller.name).filter(|_| is_allowed) else {
+            let is_over = certificate(tables, &caller.serial)?.not_after <= now;
+            let problem =
+                if is_over { CertificateProblem::Expired } else { CertificateProblem::Revoked };
+            return Err(VaultError::Certificate(problem));
+        };
+        Method::CredentialImport.check_role(operator.role)
     }
 
     /// Logs what a venue said of a key, or that it did not, and keeps it.
@@ -235,6 +261,7 @@ impl Vault {
     ) -> Result<Checked, VaultError> {
         let OwnKey { row, version, .. } = key;
         let known = self.checked(row, version).cloned().unwrap_or_default();
+        let had_drifted = known.drifted;
         let venue = self.venue_of(row)?;
         let (checked, findings) = match said {
             Ok(facts) => {
@@ -270,6 +297,10 @@ impl Vault {
             entry.reason = Some(problem.clone());
         }
         self.journal.record(entry)?;
+        if checked.drifted && !had_drifted {
+            // After a crash Sign is halted only by what the log has.
+            self.journal.hurry();
+        }
         self.checks.put(&row.name, version.created_at, checked.clone());
         self.refresh_drift(now)?;
         Ok(checked)

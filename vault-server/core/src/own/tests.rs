@@ -16,7 +16,10 @@ use crate::execute::tests::bench::{
     Bench, ONE, Seen, answered, execute, kraken_balance, okx_order, sign,
 };
 use crate::journal::Channel;
-use crate::storage::{Changes, CredentialRow, CredentialState, HaltRow};
+use crate::storage::{
+    CertificateRow, CertificateState, Changes, CredentialRow, CredentialState, HaltRow, Hex,
+    HexBytes, Holder, HolderState, OperatorRow,
+};
 
 fn name(text: &str) -> Name {
     text.parse().expect("a name")
@@ -67,6 +70,37 @@ fn okx_rights(dispatch: &Dispatch, rights: &str) -> Outcome {
 }
 
 impl Bench {
+    /// With the admin who asks.
+    fn with_alice() -> Self {
+        let mut bench = Self::new();
+        bench.put_alice(Role::Admin, HolderState::Active);
+        let mut changes = Changes::new();
+        changes.put(CertificateRow {
+            fingerprint: Hex([9; 32]),
+            holder: Holder::Operator(name("alice")),
+            issued_at: bench.now,
+            not_after: bench.now.plus(Duration::from_secs(86_400)),
+            parent: None,
+            public_key: HexBytes(Vec::new()),
+            serial: Serial([9; 16]),
+            state: CertificateState::Active,
+        });
+        bench.change(&changes);
+        bench
+    }
+
+    fn put_alice(&mut self, role: Role, state: HolderState) {
+        let mut changes = Changes::new();
+        changes.put(OperatorRow {
+            created_at: self.now,
+            name: name("alice"),
+            revoked_at: None,
+            role,
+            state,
+        });
+        self.change(&changes);
+    }
+
     fn check(&mut self, correlation: u64, credential: &str) -> Result<Seen, VaultError> {
         let command = command(&v1::CheckCredentialCommand { name: credential.to_owned() });
         self.vault.check_credential(&command, asker(correlation), self.now)?;
@@ -396,7 +430,7 @@ fn import(bench: &Bench, correlation: u64, rights: &[&str]) -> Import {
 
 #[test]
 fn a_key_that_may_withdraw_is_not_stored_unless_that_is_meant() {
-    let mut bench = Bench::new();
+    let mut bench = Bench::with_alice();
     let begin = |bench: &mut Bench, allow: bool| {
         let import = import(bench, 5, &["read_only", "trade", "withdraw"]);
         let import = Import { allow_withdrawals: allow, ..import };
@@ -431,7 +465,7 @@ fn a_key_that_may_withdraw_is_not_stored_unless_that_is_meant() {
 
 #[test]
 fn a_key_that_cannot_be_checked_is_not_stored_and_one_that_has_drifted_cannot_sign() {
-    let mut bench = Bench::new();
+    let mut bench = Bench::with_alice();
     let begun = |bench: &mut Bench| {
         let import = import(bench, 5, &["read_only"]);
         bench.vault.check_import(import, bench.now).expect("begun");
@@ -474,7 +508,7 @@ fn a_key_that_cannot_be_checked_is_not_stored_and_one_that_has_drifted_cannot_si
 
 #[test]
 fn an_import_that_was_overtaken_is_refused() {
-    let mut bench = Bench::new();
+    let mut bench = Bench::with_alice();
     let import = import(&bench, 5, &["read_only"]);
     bench.vault.check_import(import, bench.now).expect("begun");
     let seen = bench.look();
@@ -486,6 +520,75 @@ fn an_import_that_was_overtaken_is_refused() {
     bench.change(&changes);
     let seen = bench.outcome(id, &okx_rights(dispatch, "read_only"));
     assert_eq!(seen.reason(), "CREDENTIAL_CHANGED");
+}
+
+#[test]
+fn an_import_is_refused_if_its_asker_may_no_longer_import_when_the_venue_has_answered() {
+    let day = Duration::from_secs(86_400);
+    let revoke = |bench: &mut Bench| bench.put_alice(Role::Admin, HolderState::Revoked);
+    let demote = |bench: &mut Bench| bench.put_alice(Role::Guard, HolderState::Active);
+    let expire = |bench: &mut Bench| bench.now = bench.now.plus(day);
+    let cases: [(&dyn Fn(&mut Bench), &str); 3] =
+        [(&revoke, "CERTIFICATE_REVOKED"), (&demote, "ROLE"), (&expire, "CERTIFICATE_EXPIRED")];
+    for (happen, reason) in cases {
+        let mut bench = Bench::with_alice();
+        let import = import(&bench, 5, &["read_only"]);
+        bench.vault.check_import(import, bench.now).expect("begun");
+        let seen = bench.look();
+        let (id, dispatch) = seen.own();
+        happen(&mut bench);
+        let seen = bench.outcome(id, &okx_rights(dispatch, "read_only"));
+        assert_eq!(seen.reason(), reason);
+        let kinds = [EntryKind::ExecuteOutcome, EntryKind::CredentialCheck, EntryKind::AdminDenied];
+        assert_eq!(seen.kinds(), kinds);
+        assert!(!bench.vault.acts.is_busy(), "nothing is to be stored");
+        assert!(!bench.vault.tables().credentials.contains_key("okx-new"));
+    }
+}
+
+#[test]
+fn an_import_that_waits_is_refused_if_the_act_before_it_revokes_its_asker() {
+    let mut bench = Bench::with_alice();
+    let waiting = import(&bench, 5, &["read_only"]);
+    bench.vault.check_import(waiting, bench.now).expect("begun");
+    let seen = bench.look();
+    let (id, dispatch) = seen.own();
+    let mut other = import(&bench, 6, &["read_only"]);
+    other.row.name = name("okx-other");
+    other.version.credential = name("okx-other");
+    bench.vault.finish_import(other, None, bench.now).expect("begun");
+    bench.look();
+    assert!(bench.outcome(id, &okx_rights(dispatch, "read_only")).replies.is_empty());
+    bench.vault.act_committed(Ok(()), bench.now).expect("committed");
+    bench.look();
+    bench.put_alice(Role::Admin, HolderState::Revoked);
+    let (call, _) = bench.vault.acts.next_waiting().expect("it waits");
+    let crate::act::ActCall::Checked(id) = call else { panic!("the import waits") };
+    bench.vault.unpark_import(id, bench.now).expect("no defect");
+    let seen = bench.look();
+    assert_eq!(seen.reason(), "CERTIFICATE_REVOKED");
+    assert_eq!(seen.kinds(), [EntryKind::AdminDenied]);
+    assert!(!bench.vault.acts.is_busy(), "nothing is to be stored");
+    assert!(!bench.vault.tables().credentials.contains_key("okx-new"));
+}
+
+#[test]
+fn drift_that_the_schedule_finds_does_not_lie() {
+    for (rights, entries_kept) in [("read_only", 2), ("read_only,trade", 0)] {
+        let mut bench = Bench::new();
+        bench.state_rights("okx-main", &["read_only"]);
+        for venue in ["binance", "kraken"] {
+            bench.halt(HaltTarget::Venue(name(venue)), HaltLevel::Nothing);
+        }
+        let seen = bench.pass(Duration::from_secs(27 * 3_600));
+        let (id, dispatch) = seen.own();
+        let told = okx_rights(dispatch, rights);
+        bench.vault.executed(&told, id, bench.now).expect("it is on its way");
+        bench.vault.journal.settle(false).expect("handed over or kept");
+        let seen = bench.look();
+        assert!(seen.replies.is_empty(), "nobody waits");
+        assert_eq!(seen.entries.len(), entries_kept, "{rights}");
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@
 use vault_ipc::{Failure, Kind, StreamCut};
 use vault_model::{Class, HaltLevel, HaltTarget, Mode, Timestamp};
 use vault_policy::{Denial, Outside};
+use vault_venue::SocketKind;
 
 use super::open::operation;
 use super::{Read, Stream};
@@ -84,7 +85,16 @@ impl Vault {
         let touches = match target {
             HaltTarget::All => true,
             HaltTarget::Client(name) => *name == stream.client,
-            HaltTarget::Credential(name) => stream.credentials().any(|one| one == name),
+            // By which credential requests came that are signed one by one is not kept.
+            HaltTarget::Credential(name) => {
+                let is_of_venue =
+                    || self.tables().credentials.get(name).is_some_and(|row| row.venue == venue);
+                let mut known = stream.credentials().peekable();
+                match known.peek() {
+                    Some(_) => known.any(|one| one == name),
+                    None => stream.socket.kind != SocketKind::Public && is_of_venue(),
+                }
+            }
             // Which symbols came over it is not kept: any of the venue's is the safe answer.
             HaltTarget::Symbol { venue: halted, .. } | HaltTarget::Venue(halted) => {
                 halted.as_str() == venue
@@ -97,7 +107,7 @@ impl Vault {
         Some(VaultError::Deny(match level {
             Some(HaltLevel::NoNewRisk) => {
                 let operation = operation(&stream.request);
-                Denial::HaltNoNewRisk(Outside { operation, class: Class::Trade, stated: true })
+                Denial::HaltNoNewRisk(Outside { operation, class: Class::Read, stated: true })
             }
             Some(HaltLevel::Nothing) | None => Denial::HaltNothing,
         }))
@@ -114,17 +124,18 @@ impl Vault {
         }
         let again = |read: &Read| {
             let mut facts = Facts::default();
-            self.judge_read(asked, &stream.socket, &read.credential, &read.reading, &mut facts)
+            self.judge_read(asked, &stream.socket, &read.credential, &read.reading, &mut facts)?;
+            if self.version_of(&read.credential) == read.version {
+                Ok(())
+            } else {
+                Err(VaultError::Stream(StreamProblem::Changed))
+            }
         };
         for read in &stream.reads {
             again(read)?;
         }
         if let Some(logged_on) = &stream.logged_on {
             again(&logged_on.read)?;
-            let row = self.tables().credentials.get(&logged_on.credential);
-            if row.is_none_or(|row| row.version != logged_on.version) {
-                return Err(VaultError::Stream(StreamProblem::Changed));
-            }
         }
         Ok(())
     }

@@ -127,9 +127,10 @@ impl Vault {
                 for reading in readings {
                     self.judge_read(asked, socket, &credential, reading, facts)?;
                 }
+                let version = self.version_of(&credential);
                 if let Some((_, stream)) = self.streams.of_front(asked.correlation) {
                     for reading in readings {
-                        stream.remember(credential.clone(), reading.clone());
+                        stream.remember(credential.clone(), version, reading.clone());
                     }
                 }
                 self.pass(place, text, message.handles);
@@ -185,8 +186,9 @@ impl Vault {
             return Err(VaultError::Internal("a log-on has no credential"));
         };
         let name = credential.name.clone();
-        let read = Arc::new(Read { credential: name.clone(), reading: reading.clone() });
-        let logged_on = LoggedOn { credential: name, version: credential.version, read };
+        let (version, reading) = (credential.version, reading.clone());
+        let read = Arc::new(Read { credential: name.clone(), version, reading });
+        let logged_on = LoggedOn { credential: name, read };
         if let Some((_, stream)) = self.streams.of_front(asked.correlation) {
             stream.logged_on = Some(logged_on);
         }

@@ -38,7 +38,11 @@ impl Vault {
         let asked = self.asked(&caller, correlation, Mode::Execute, call.deadline_us, now);
         let order = self.stream_order(&caller.name, "", model_request(&call.request))?;
         let mut facts = Facts::default();
-        let (socket, credential) = match self.admit_stream(asked, &order.request, &mut facts) {
+        let admitted = self.admit_stream(asked, &order.request, &mut facts).and_then(|admitted| {
+            self.streams.take_opening(&caller.name, now)?;
+            Ok(admitted)
+        });
+        let (socket, credential) = match admitted {
             Ok(admitted) => admitted,
             Err(error) => return self.deny(asked, Some(&order), &facts, &error),
         };
@@ -65,7 +69,8 @@ impl Vault {
         };
         if let (Opening::Read(reading), Some(credential)) = (&stream.socket.opening, credential) {
             let reading = reading.clone();
-            stream.remember(credential, reading);
+            let version = self.version_of(&credential);
+            stream.remember(credential, version, reading);
         }
         let id = self.executions.number();
         self.streams.begin(id, stream)?;
@@ -119,6 +124,11 @@ impl Vault {
         Ok((socket, credential))
     }
 
+    /// The version of a credential's key; 0 for one that is not there.
+    pub(crate) fn version_of(&self, credential: &Name) -> u32 {
+        self.tables().credentials.get(credential).map_or(0, |row| row.version)
+    }
+
     /// The one credential by which the vault got what stands behind these handles, which must be the
     /// client's own; none without handles.
     ///
@@ -134,7 +144,8 @@ impl Vault {
         let mut holder = None;
         for handle in handles {
             let hold = self.holds.look(&asked.caller.name, venue, handle.as_ref(), asked.now)?;
-            if *holder.get_or_insert(&hold.credential) != &hold.credential {
+            let is_present = self.version_of(&hold.credential) == hold.version;
+            if !is_present || *holder.get_or_insert(&hold.credential) != &hold.credential {
                 return Err(VaultError::HandleUnknown);
             }
         }

@@ -1,5 +1,7 @@
 //! WebSockets, from the call to the cut.
 
+use std::time::Duration;
+
 use prost::Message;
 use vault_audit::{EntryKind, Outcome as Ending};
 use vault_ipc::proto::v1;
@@ -7,10 +9,10 @@ use vault_ipc::{
     Frame, Kind, Outcome, StreamCall, StreamCut, StreamDial, StreamMessage, StreamRefusal,
     StreamSend,
 };
-use vault_model::{Class, Mode, Name, Serial};
+use vault_model::{Class, Mode, Name, Serial, Timestamp};
 use vault_policy::{Grant, OrderCap, Span};
 
-use super::{CLIENT_STREAMS_MAX, REFUSED_MAX};
+use super::{CLIENT_STREAMS_MAX, OPENINGS_MAX, REFUSED_MAX, Streams};
 use crate::act::Asker;
 use crate::caller::Origin;
 use crate::execute::tests::bench::{Bench, ONE, OTHER, Seen, answered, caller, execute};
@@ -643,4 +645,46 @@ fn a_listen_key_stays_with_egress_and_its_handle_with_its_client() {
     bench.outcome(id, &answered());
     let path = format!("/ws/{handle}");
     assert_eq!(bench.dial(8, (at.0, &path, "")).reason(), "HANDLE_UNKNOWN");
+}
+
+#[test]
+fn a_new_key_ends_what_an_old_one_has_opened() {
+    let mut bench = Bench::new();
+    let listen = |method: &str| v1::VenueRequest {
+        method: method.to_owned(),
+        host: "fapi.binance.com".to_owned(),
+        path: "/fapi/v1/listenKey".to_owned(),
+        ..v1::VenueRequest::default()
+    };
+    let seen = bench.execute(1, execute("one", "binance-main", listen("POST")));
+    let (id, dispatch, _) = seen.sent();
+    let handle = dispatch.holds[0].handle.clone();
+    bench.outcome(id, &Outcome { held: vec![handle.clone()], ..answered() });
+    let path = format!("/ws/{handle}");
+    let at = ("fstream.binance.com", path.as_str(), "");
+    let (stream, _) = bench.dial(2, at).dialled();
+
+    let mut row = bench.vault.tables().credentials[&name("binance-main")].clone();
+    let mut version = bench.vault.tables().credential_versions[&(row.name.clone(), 1)].clone();
+    (row.version, version.version) = (2, 2);
+    bench.put(|changes| {
+        changes.put(row).put(version);
+    });
+    assert_eq!(bench.recut().cut(2, stream), "STREAM_CHANGED");
+    assert_eq!(bench.dial(3, at).reason(), "HANDLE_UNKNOWN");
+}
+
+#[test]
+fn who_opens_and_closes_without_end_is_refused() {
+    const NOW: Timestamp = Timestamp(1_800_000_000_000_000);
+    let mut streams = Streams::default();
+    let client = name("one");
+    let mut opened =
+        |now| (0..1_000).take_while(|_| streams.take_opening(&client, now).is_ok()).count();
+    assert_eq!(opened(NOW), OPENINGS_MAX as usize);
+    assert_eq!(opened(NOW), 0);
+    assert_eq!(opened(NOW.plus(Duration::from_secs(3))), 3);
+    assert_eq!(opened(NOW.plus(Duration::from_secs(100_000))), OPENINGS_MAX as usize);
+    // A clock that goes back gives nothing.
+    assert_eq!(opened(NOW), 0);
 }

@@ -5,6 +5,7 @@ use std::io::Read as _;
 use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,7 +21,7 @@ use vault_ipc::{
 };
 
 use crate::name::Names;
-use crate::{EgressConfig, Limits, Override};
+use crate::{EgressConfig, EgressError, Limits, Override};
 
 pub(super) const HOST: &str = "api.venue.example";
 
@@ -312,6 +313,7 @@ async fn framed(stream: TlsStream<TcpStream>, seen: Arc<Mutex<Seen>>, wait: Dura
 pub(super) struct Egress {
     core: UnixStream,
     front: Option<UnixStream>,
+    thread: JoinHandle<Result<(), EgressError>>,
     outcomes: HashMap<u64, Outcome>,
     done: Vec<u64>,
     answers: HashMap<u64, Answered>,
@@ -414,7 +416,7 @@ impl Egress {
             overrides,
         };
         change(&mut config);
-        std::thread::spawn(move || {
+        let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             let local = tokio::task::LocalSet::new();
             local.block_on(&runtime.expect("a runtime"), crate::serve::serve(config, names))
@@ -425,6 +427,7 @@ impl Egress {
         Self {
             core,
             front: Some(front),
+            thread,
             outcomes: HashMap::new(),
             done: Vec::new(),
             answers: HashMap::new(),
@@ -587,11 +590,16 @@ impl Egress {
         self.front = None;
     }
 
-    /// Whether it ends when the core does.
+    /// Waits until there is something for the core, and leaves it unread.
+    pub(super) fn leave_unread(&mut self) {
+        self.core.read_exact(&mut [0; 1]).expect("a frame");
+    }
+
+    /// Whether it ends when the core does, and in order.
     pub(super) fn ends_with_the_core(self) -> bool {
         let mut front = self.front.expect("a front");
         drop(self.core);
-        matches!(front.read(&mut [0; 1]), Ok(0))
+        matches!(front.read(&mut [0; 1]), Ok(0)) && self.thread.join().expect("no panic").is_ok()
     }
 }
 

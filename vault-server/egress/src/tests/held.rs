@@ -8,7 +8,7 @@ const KEY: &str = "pqia91ma19a5s61cv6a81va65sdf19v8a65a1a5s61cv6a81va65sdf19v8a6
 const HANDLE: &str = "HANDLE0123456789abcdefghijklmnop";
 
 fn holding(correlation: u64) -> Dispatch {
-    let hold = Hold { at: "/listenKey".into(), handle: HANDLE.into() };
+    let hold = Hold { at: "/listenKey".into(), handle: HANDLE.into(), ..Hold::default() };
     Dispatch { holds: vec![hold], ..post(correlation, "/listenKey", b"") }
 }
 
@@ -169,6 +169,28 @@ fn what_cannot_be_told_from_a_key_is_not_passed_on() {
         }
         assert!(told.outcome.held.is_empty() || !passes, "{body}");
     }
+}
+
+#[test]
+fn what_prolongs_a_key_need_not_say_it_and_says_a_handle_if_it_does() {
+    let identity = Identity::new(&[HOST]);
+    let bodies = ["{}".to_owned(), format!(r#"{{"listenKey":"{KEY}"}}"#), "<html>".to_owned()];
+    let venue = Venue::plain(&identity, move |number, _| ok(&bodies[number]));
+    let mut egress = Egress::new(&venue, &identity);
+    let prolonging = |correlation| {
+        let mut dispatch = holding(correlation);
+        dispatch.holds[0].optional = true;
+        dispatch
+    };
+    let told = egress.send(1, &prolonging(1));
+    told.is("", true, 1);
+    assert_eq!((told.answer.text().as_str(), told.outcome.held.len()), ("{}", 0));
+    // Nothing is known of this key here, as after a restart.
+    let told = egress.send(2, &prolonging(2));
+    told.is("", true, 1);
+    assert_eq!(told.answer.text(), format!(r#"{{"listenKey":"{HANDLE}"}}"#));
+    assert_eq!(told.outcome.held, [HANDLE]);
+    egress.send(3, &prolonging(3)).is("HOLD_FAILED", true, 1);
 }
 
 #[test]

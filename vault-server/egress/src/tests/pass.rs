@@ -186,4 +186,11 @@ fn it_ends_with_the_core() {
     let mut egress = Egress::new(&venue, &identity);
     egress.send(1, &get(1, "/")).is("", true, 1);
     assert!(egress.ends_with_the_core());
+
+    // Also with a core that has left unread what it was told.
+    let mut egress = Egress::new(&venue, &identity);
+    egress.dispatch(1, &get(1, "/"));
+    egress.answer(1_001);
+    egress.leave_unread();
+    assert!(egress.ends_with_the_core());
 }

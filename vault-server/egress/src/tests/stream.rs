@@ -183,7 +183,7 @@ fn handles_stand_for_keys_in_urls_and_messages() {
     let mut egress = Egress::with(&hosts, Names::Nobody, |_| {});
     let mut token = post(1, "/", b"");
     token.url = format!("https://{other}/token");
-    token.holds = vec![Hold { at: "/token".into(), handle: HANDLE.into() }];
+    token.holds = vec![Hold { at: "/token".into(), handle: HANDLE.into(), ..Hold::default() }];
     assert_eq!(egress.send(1, &token).answer.text(), format!(r#"{{"token":"{HANDLE}"}}"#));
 
     let mut with_key = dial(2, &format!("/ws/{HANDLE}"));

@@ -222,6 +222,7 @@ pub(super) fn operation(
         amends: raw.class == Class::Trade && raw.amends.unwrap_or(names_orders),
         ws: raw.ws,
         held: raw.held.clone(),
+        may_lack_held: raw.kept,
         kept: raw.ws || raw.kept || raw.held.is_some(),
         handle: raw.handle.clone(),
         rpc: raw.rpc,

@@ -162,8 +162,21 @@ fn funds(
         let held = |right: &&String| facts.rights.contains(right);
         words(rights.iter().filter(held))
     };
+    let sounds_like_it = |word: &&String| word.to_ascii_lowercase().contains("withdraw");
+    let foreign: Vec<&String> = facts.foreign.iter().filter(sounds_like_it).collect();
     match facts.withdrawals {
-        Some(false) => {}
+        Some(false) if foreign.is_empty() => {}
+        // A new word for it, or for a part of it, which the catalogue does not have yet.
+        Some(false) => found.add(
+            "WITHDRAWALS_UNKNOWN",
+            Severity::Alarm,
+            format!(
+                "the key may be able to withdraw funds, by rights that this version does not \
+                 know: {}",
+                words(foreign)
+            ),
+            place.at("take these rights away; a trading bot needs none of them"),
+        ),
         Some(true) => found.add(
             "WITHDRAWALS_ENABLED",
             Severity::Alarm,

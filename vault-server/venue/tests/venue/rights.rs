@@ -363,6 +363,28 @@ fn a_word_that_nobody_knows_is_shown_if_it_is_plain() {
 }
 
 #[test]
+fn a_word_that_nobody_knows_counts_as_a_withdrawal_if_it_sounds_like_one() {
+    for word in ["withdraw-to-anyone", "Withdrawals", "instantWITHDRAW"] {
+        let json = KRAKEN.replace("withdraw-funds", word);
+        assert_eq!(facts("kraken", &json).withdrawals, Some(false), "{word} is in no catalogue");
+        let findings = venue("kraken").findings(&facts("kraken", &json), None, NOW);
+        assert!(findings.allows_withdrawals(), "{word}");
+        let [unknown, ..] = findings.list.as_slice() else { panic!("a finding") };
+        assert_eq!((unknown.code, unknown.severity), ("WITHDRAWALS_UNKNOWN", Severity::Alarm));
+        assert!(unknown.message.ends_with(&format!(": {word}")), "{}", unknown.message);
+        assert!(codes(&findings).contains(&"RIGHT_UNKNOWN"));
+    }
+    let json = KRAKEN.replace("withdraw-funds", "print-money");
+    assert!(!venue("kraken").findings(&facts("kraken", &json), None, NOW).allows_withdrawals());
+    // What is known for certain is said once.
+    let json = KRAKEN.replace("query-funds", "withdraw-to-anyone");
+    let findings = venue("kraken").findings(&facts("kraken", &json), None, NOW);
+    let mut said = codes(&findings);
+    said.retain(|code| code.starts_with("WITHDRAWALS"));
+    assert_eq!(said, ["WITHDRAWALS_ENABLED"]);
+}
+
+#[test]
 fn an_answer_of_another_form_is_no_key_without_rights() {
     let cases = [
         ("binance", 200, "{}", "ANSWER_UNREADABLE"),

@@ -135,7 +135,7 @@ fn a_listen_key_opens_its_socket_by_a_handle() {
             panic!("it reads the account");
         };
         assert_eq!(&*reading.stated.operation, &format!("LISTEN {operation}"));
-        assert_eq!(reading.stated.class, Class::Read);
+        assert_eq!((reading.stated.class, &reading.stated.products), (Class::Read, &None));
         assert_eq!(reading.closure, std::slice::from_ref(&reading.stated));
         // Nothing is said on it: what lists its streams would say the key.
         let list = r#"{"method":"LIST_SUBSCRIPTIONS","id":1}"#;

@@ -27,7 +27,8 @@ fn what_the_vault_keeps_is_a_read_when_it_sends_and_a_log_on_when_the_bot_does()
         ("binance", "api.binance.com", "POST", "/sapi/v1/userDataStream", Some("/listenKey")),
         ("binance", "api.binance.com", "POST", "/api/v3/userDataStream", Some("/listenKey")),
         ("binance", "api.binance.com", "POST", "/sapi/v1/userListenToken", Some("/token")),
-        ("binance", "fapi.binance.com", "PUT", "/fapi/v1/listenKey", None),
+        ("binance", "fapi.binance.com", "PUT", "/fapi/v1/listenKey", Some("/listenKey")),
+        ("binance", "papi.binance.com", "PUT", "/papi/v1/listenKey", Some("/listenKey")),
         (
             "kraken",
             "api.kraken.com",
@@ -44,6 +45,8 @@ fn what_the_vault_keeps_is_a_read_when_it_sends_and_a_log_on_when_the_bot_does()
             (Class::Read, Class::Logon),
             "{path}"
         );
+        // What prolongs one need not say it again.
+        let held = held.map(|at| (at, method == "PUT"));
         assert_eq!(venue.hold(&request), held, "{path}");
 
         let plain = venue.read(&request, &CAUTIOUS).expect(path);
