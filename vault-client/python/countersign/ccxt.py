@@ -436,13 +436,15 @@ def _reject(client: Any, refused: errors.Refused, ids: set[Any]) -> None:
     for hash_ in subscribed:
         # Or the next try would take it for subscribed, and wait for ever.
         del client.subscriptions[hash_]
-    if asked or subscribed:
-        for hash_ in {*asked, *subscribed}:
-            if hash_ in client.futures:
-                client.reject(refused, hash_)
+    waiting = [hash_ for hash_ in {*asked, *subscribed} if hash_ in client.futures]
+    for hash_ in waiting:
+        client.reject(refused, hash_)
+    if waiting:
         return
-    # It could be any of them.
-    client.subscriptions.clear()
+    if not subscribed:
+        # It could be any of them.
+        client.subscriptions.clear()
+    # Whoever waits, waits under another name.
     client.reject(refused)
 
 
