@@ -525,18 +525,18 @@ fn an_import_that_was_overtaken_is_refused() {
 #[test]
 fn an_import_is_refused_if_its_asker_may_no_longer_import_when_the_venue_has_answered() {
     let day = Duration::from_secs(86_400);
-    let revoke = |bench: &mut Bench| bench.put_alice(Role::Admin, HolderState::Revoked);
-    let demote = |bench: &mut Bench| bench.put_alice(Role::Guard, HolderState::Active);
-    let expire = |bench: &mut Bench| bench.now = bench.now.plus(day);
-    let cases: [(&dyn Fn(&mut Bench), &str); 3] =
-        [(&revoke, "CERTIFICATE_REVOKED"), (&demote, "ROLE"), (&expire, "CERTIFICATE_EXPIRED")];
-    for (happen, reason) in cases {
+    for (role, state, after, reason) in [
+        (Role::Admin, HolderState::Revoked, Duration::ZERO, "CERTIFICATE_REVOKED"),
+        (Role::Guard, HolderState::Active, Duration::ZERO, "ROLE"),
+        (Role::Admin, HolderState::Active, day, "CERTIFICATE_EXPIRED"),
+    ] {
         let mut bench = Bench::with_alice();
         let import = import(&bench, 5, &["read_only"]);
         bench.vault.check_import(import, bench.now).expect("begun");
         let seen = bench.look();
         let (id, dispatch) = seen.own();
-        happen(&mut bench);
+        bench.put_alice(role, state);
+        bench.now = bench.now.plus(after);
         let seen = bench.outcome(id, &okx_rights(dispatch, "read_only"));
         assert_eq!(seen.reason(), reason);
         let kinds = [EntryKind::ExecuteOutcome, EntryKind::CredentialCheck, EntryKind::AdminDenied];
