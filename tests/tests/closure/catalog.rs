@@ -13,7 +13,7 @@ const TEXT_MAX: usize = 64;
 const ITEMS_MAX: usize = 20;
 
 const HEAD_KEYS: &str = "format venue title sources environments signature rights response defaults \
-    order_type tif margin_mode product size shape operation";
+    order_type tif margin_mode product size shape operation answer check cancel_all socket channel";
 const ENVIRONMENT_KEYS: &str = "hosts ws_hosts headers routes ws_routes";
 const SIGNATURE_KEYS: &str = "scheme binds joined window usable_ms source needs_passphrase nonce \
     key_types client_order_id_reuse client_order_id_source reserved caller_headers variant";
@@ -21,7 +21,8 @@ const SHAPE_KEYS: &str = "source include params one_of only_one";
 const PARAM_KEYS: &str = "name type required role values const max items of items_max \
     legs merge implies pattern refused repeats products";
 const OPERATION_KEYS: &str = "method path class source right product margin_mode amends binds domain \
-    signed rpc params_in body array items_max shape tag note sensitive ws";
+    signed rpc params_in body array items_max shape tag note sensitive ws \
+    held kept handle";
 
 /// One venue's catalogue.
 pub struct Catalogue {
