@@ -237,9 +237,9 @@ fn unix_seconds() -> f64 {
         .as_secs_f64()
 }
 
-/// Follows the writer thread through a trace: after a write to a segment nothing may go to a socket
-/// until the sync of that segment has returned 0. Returns how often a batch was written, synced and
-/// then released.
+/// Follows the threads that write through a trace, the writer's and the one that decides: after a
+/// write to a segment nothing of that thread may go to a socket until its sync of that segment has
+/// returned 0. Returns how often a batch was written, synced and then released.
 fn releases(trace: &str) -> usize {
     let mut writer: HashMap<&str, Writer> = HashMap::new();
     let mut released = 0;
@@ -251,11 +251,15 @@ fn releases(trace: &str) -> usize {
         let to_segment = call.contains("/audit/seg-");
         if call.starts_with("pwrite64(") && to_segment {
             *state = Writer::Written;
-        } else if call.starts_with("fdatasync(") && to_segment {
+        } else if ["fdatasync(", "fsync("].iter().any(|name| call.starts_with(name)) && to_segment {
             // Cut in two by other threads' calls: only the second half says that it returned.
             *state =
                 if call.ends_with("<unfinished ...>") { Writer::Syncing } else { synced(call) };
-        } else if call.starts_with("<... fdatasync resumed>") && *state == Writer::Syncing {
+        } else if ["<... fdatasync resumed>", "<... fsync resumed>"]
+            .iter()
+            .any(|name| call.starts_with(name))
+            && *state == Writer::Syncing
+        {
             *state = synced(call);
         } else if ["write(", "writev(", "sendto(", "sendmsg("]
             .iter()

@@ -28,7 +28,7 @@ async fn targets_that_are_not_plain_are_refused() {
     let bed = Bed::start(TRADER).await;
     let cases = [
         ("http://api.binance.com/api/v3/time", "another scheme"),
-        ("wss://stream.binance.com/ws", "another scheme"),
+        ("wss://stream.binance.com/ws", "a WebSocket without its handshake"),
         ("https://user:pass@api.binance.com/api/v3/time", "userinfo"),
         ("https://api.binance.com@evil.example/api/v3/time", "userinfo"),
         ("https://api.binance.com:443/api/v3/time", "a port"),
@@ -62,7 +62,7 @@ async fn targets_that_are_not_plain_are_refused() {
     ];
     for (target, what) in cases {
         let answer = bed.http(&format!("GET /{target} HTTP/1.1"), "").await;
-        assert!([400, 404, 422].contains(&answer.status), "{what}: {target}: {answer:?}");
+        assert!([400, 404, 422, 426].contains(&answer.status), "{what}: {target}: {answer:?}");
         if !answer.body.is_empty() {
             assert!(!answer.reason().is_empty(), "{what}: {target}");
         }
