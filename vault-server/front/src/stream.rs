@@ -27,7 +27,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
 use futures_util::task::AtomicWaker;
-use serde_json::{Value, json};
+use serde_json::Value;
 use vault_ipc::{
     Code, Failure, Frame, FrameError, Kind, StreamCut, StreamEnd, StreamMessage, StreamReady,
     StreamRefusal,
@@ -40,6 +40,7 @@ pub(crate) use self::relay::{Upgrade, Upgrades, serve};
 use crate::limit::{Limits, WebSocketLimits};
 use crate::place::Places;
 use crate::registry::{Connection, Hold, Registry};
+use crate::venue_proxy::said;
 
 /// A handle on all WebSockets.
 #[derive(Clone, Debug)]
@@ -310,16 +311,7 @@ impl Outgoing {
 /// by which libraries know what they asked.
 fn text(refusal: StreamRefusal) -> String {
     let StreamRefusal { failure, id_name, id } = refusal;
-    let said = json!({
-        "reason": failure.reason,
-        "message": failure.message,
-        "hint": failure.hint,
-        "operation": failure.operation,
-        "class": failure.class,
-        "entry": failure.entry_index,
-        "retry_after_ms": failure.retry_after_ms,
-        "remedies": failure.remedies,
-    });
+    let said = said(&failure, failure.retry_after_ms);
     let is_id = (1..=ID_BYTES_MAX).contains(&id.len())
         && matches!(serde_json::from_str(&id), Ok(Value::Number(_) | Value::String(_)));
     if !is_id || id_name.is_empty() || id_name == "countersign" {

@@ -21,6 +21,8 @@ use vault_ipc::{Code, Failure, Kind, ProxyCall};
 
 pub use self::target::{Scheme, TARGET_BYTES_MAX, Target, TargetError, target};
 
+pub(crate) use self::answer::said;
+
 use self::answer::Refusal;
 use crate::execute;
 use crate::gate::{Deadline, late};

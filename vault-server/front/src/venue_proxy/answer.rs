@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use serde_json::json;
+use serde_json::{Value, json};
 use tonic::body::Body;
 use vault_ipc::{Code, Failure};
 
@@ -74,14 +74,9 @@ fn status(failure: &Failure) -> StatusCode {
     }
 }
 
-/// Says why the venue was not asked, or what is not known.
-pub(crate) fn refused(refusal: Refusal) -> Response<Body> {
-    let Refusal { failure, status } = refusal;
-    let retry_after_ms = match (status, failure.retry_after_ms) {
-        (StatusCode::SERVICE_UNAVAILABLE, 0) => RETRY_AFTER_MS,
-        (_, stated) => stated,
-    };
-    let body = json!({ "countersign": {
+/// What a bot reads of a refusal, in an answer or in a message.
+pub(crate) fn said(failure: &Failure, retry_after_ms: u64) -> Value {
+    json!({
         "reason": failure.reason,
         "message": failure.message,
         "hint": failure.hint,
@@ -90,7 +85,17 @@ pub(crate) fn refused(refusal: Refusal) -> Response<Body> {
         "entry": failure.entry_index,
         "retry_after_ms": retry_after_ms,
         "remedies": failure.remedies,
-    }});
+    })
+}
+
+/// Says why the venue was not asked, or what is not known.
+pub(crate) fn refused(refusal: Refusal) -> Response<Body> {
+    let Refusal { failure, status } = refusal;
+    let retry_after_ms = match (status, failure.retry_after_ms) {
+        (StatusCode::SERVICE_UNAVAILABLE, 0) => RETRY_AFTER_MS,
+        (_, stated) => stated,
+    };
+    let body = json!({ "countersign": said(&failure, retry_after_ms) });
     let mut response =
         Response::new(Body::new(http_body_util::Full::new(Bytes::from(body.to_string()))));
     *response.status_mut() = status;
