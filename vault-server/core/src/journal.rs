@@ -218,11 +218,10 @@ impl Journal {
             self.flush();
             return Ok(());
         }
-        if let Some(shared) = self.shared.as_ref().filter(|_| alone) {
-            match shared.write(std::mem::take(&mut self.batch))? {
-                Some(batch) => self.batch = batch,
-                None => self.kept_until = None,
-            }
+        if let Some(shared) = self.shared.as_ref().filter(|_| alone)
+            && let Some(batch) = shared.write(std::mem::take(&mut self.batch))?
+        {
+            self.batch = batch;
         }
         self.flush();
         Ok(())
