@@ -39,40 +39,45 @@ allow = ["127.0.0.0/8"]
 pub const WITHOUT_CANCEL: &str =
     "load_markets,fetch_balance,create_limit,outside_symbol,over_cap,withdraw";
 
+/// Exchange, bot and steps.
+pub const CASES: [(&str, &str, &str); 8] = [
+    ("binance", "bot", DAY),
+    ("binanceusdm", "bot", DAY),
+    ("bybit", "bot", DAY),
+    ("okx", "bot", DAY),
+    ("kraken", "wide", DAY),
+    ("coinbase", "wide", DAY),
+    ("kraken", "bot", WITHOUT_CANCEL),
+    ("coinbase", "bot", WITHOUT_CANCEL),
+];
+
+/// Steps that are refused.
+pub const REFUSED: [&str; 3] = ["outside_symbol", "over_cap", "withdraw"];
+
+/// Whether a step came out as it should: done, or refused by an error of ccxt's own.
+pub fn is_as_it_should(step: &str, report: &Value) -> bool {
+    if !REFUSED.contains(&step) {
+        return report["ok"] == true;
+    }
+    // Its own class, and none that a bot would take for a fault of the network.
+    let bases = report["error_bases"].to_string();
+    report["ok"] == false && bases.contains("\"ExchangeError\"") && !bases.contains("NetworkError")
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn stock_ccxt_trades_without_a_secret() {
     let Some(python) = python() else { return };
     let bed = Bed::start(TRADER).await;
     bed.vault.bot_identity("wide", WIDE, &[]).await;
-    let cases = [
-        ("binance", "bot", DAY),
-        ("binanceusdm", "bot", DAY),
-        ("bybit", "bot", DAY),
-        ("okx", "bot", DAY),
-        ("kraken", "wide", DAY),
-        ("coinbase", "wide", DAY),
-        ("kraken", "bot", WITHOUT_CANCEL),
-        ("coinbase", "bot", WITHOUT_CANCEL),
-    ];
     let mut failed = Vec::new();
-    for (venue, bot, steps) in cases {
+    for (venue, bot, steps) in CASES {
         for mode in ["sync", "async"] {
             if mode == "async" && !has_aiohttp(&python) {
                 continue;
             }
             let said = run(&bed, &python, venue, bot, steps, mode).await;
             for (step, report) in &said {
-                let refused = ["outside_symbol", "over_cap", "withdraw"].contains(&step.as_str());
-                let as_it_should = if refused {
-                    // Its own class, and none that a bot would take for a fault of the network.
-                    let bases = report["error_bases"].to_string();
-                    report["ok"] == false
-                        && bases.contains("\"ExchangeError\"")
-                        && !bases.contains("NetworkError")
-                } else {
-                    report["ok"] == true
-                };
-                if !as_it_should {
+                if !is_as_it_should(step, report) {
                     failed.push(format!("{venue} {mode} {step} as {bot}: {report}"));
                 }
             }

@@ -10,42 +10,24 @@ use serde_json::Value;
 use tokio::process::Command;
 
 use crate::bed::{Bed, TRADER};
-use crate::bots::{DAY, WIDE, WITHOUT_CANCEL};
+use crate::bots::{CASES, REFUSED, WIDE, is_as_it_should};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn javascript_ccxt_trades_without_a_secret() {
     let Some(package) = package() else { return };
     let bed = Bed::start(TRADER).await;
     bed.vault.bot_identity("wide", WIDE, &[]).await;
-    let cases = [
-        ("binance", "bot", DAY),
-        ("binanceusdm", "bot", DAY),
-        ("bybit", "bot", DAY),
-        ("okx", "bot", DAY),
-        ("kraken", "wide", DAY),
-        ("coinbase", "wide", DAY),
-        ("kraken", "bot", WITHOUT_CANCEL),
-        ("coinbase", "bot", WITHOUT_CANCEL),
-    ];
     let mut failed = Vec::new();
-    for (venue, bot, steps) in cases {
+    for (venue, bot, steps) in CASES {
         for way in [Way::Stock, Way::Connected] {
             let said = run(&bed, &package, venue, bot, steps, way).await;
             for report in &said {
                 let step = report["step"].as_str().expect("a step");
-                let refused = ["outside_symbol", "over_cap", "withdraw"].contains(&step);
-                let as_it_should = if refused {
-                    // Its own class, and none that a bot would take for a fault of the network.
-                    let bases = report["error_bases"].to_string();
-                    report["ok"] == false
-                        && bases.contains("\"ExchangeError\"")
-                        && !bases.contains("NetworkError")
-                        && (way == Way::Stock
-                            || (report["denied"] == true && report["entry"].is_u64()))
-                } else {
-                    report["ok"] == true
-                };
-                if !as_it_should {
+                // Connected, a refusal says the vault's reason too.
+                let is_told = way == Way::Stock
+                    || !REFUSED.contains(&step)
+                    || (report["denied"] == true && report["entry"].is_u64());
+                if !is_as_it_should(step, report) || !is_told {
                     failed.push(format!("{venue} {step} as {bot}, {way:?}: {report}"));
                 }
             }
