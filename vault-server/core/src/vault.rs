@@ -289,6 +289,8 @@ impl Vault {
                 .unwrap_or(u32::MAX),
             venues: self.venues.clone(),
             drifted_credentials: self.checks.drifted().map(ToString::to_string).collect(),
+            hardening: Vec::new(),
+            host: None,
         })
     }
 }

@@ -1,0 +1,1 @@
+//! What the kernel keeps a process from: system calls, files, dumps, privileges.
