@@ -5,10 +5,10 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _};
-use tokio::net::UnixStream;
 use tokio::sync::Notify;
 use tokio::task::spawn_local;
 use tokio::time::Instant;
+use vault_ipc::half;
 use vault_ipc::{
     Barrier, BarrierDone, Decoder, Dispatch, Frame, FrameError, Kind, StreamCut, StreamDial,
     StreamSend,
@@ -47,8 +47,9 @@ struct Ends {
 /// Serves until the channel to the core ends. Runs inside a `LocalSet`.
 pub(crate) async fn serve(config: EgressConfig, names: Names) -> Result<(), EgressError> {
     let EgressConfig { core, front, limits, roots_pem, sources, overrides } = config;
-    let (core_read, core_write) = stream(core)?.into_split();
-    let front = stream(front)?;
+    let unusable = |_| EgressError::Setup("a channel cannot be used");
+    let (core_read, core_write) = half::split(core).map_err(unusable)?;
+    let front = half::outlet_of(front).map_err(unusable)?;
 
     let bell = Rc::new(Notify::new());
     let flights = Flights::new(Rc::clone(&bell));
@@ -84,13 +85,6 @@ pub(crate) async fn serve(config: EgressConfig, names: Names) -> Result<(), Egre
         () = sweep(&sender) => Ok(()),
         () = tell_health(&sender) => Ok(()),
     }
-}
-
-fn stream(stream: std::os::unix::net::UnixStream) -> Result<UnixStream, EgressError> {
-    stream
-        .set_nonblocking(true)
-        .and_then(|()| UnixStream::from_std(stream))
-        .map_err(|_| EgressError::Setup("a channel cannot be used"))
 }
 
 async fn sweep(sender: &Sender) {

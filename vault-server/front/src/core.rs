@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use prost::Message;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::UnixStream;
 use tokio::sync::{Notify, oneshot};
+use vault_ipc::half::{Inlet, Outlet};
 use vault_ipc::{
     Barrier, BarrierDone, Code, Decoder, Failure, Frame, FrameError, Kind, Reply, ServerIdentity,
     State, StreamCall, StreamEnd, StreamMessage,
@@ -227,11 +227,10 @@ impl Core {
     /// the first identity cannot be used.
     pub(crate) async fn run(
         &self,
-        stream: UnixStream,
+        (read, write): (Inlet, Outlet),
         tls: &TlsCell,
         healths: &Healths,
     ) -> Result<(), FrontError> {
-        let (read, write) = stream.into_split();
         let ended = tokio::select! {
             ended = self.read(read, tls, healths) => ended,
             Err(error) = self.write(write) => Err(FrontError::Channel(error)),
@@ -387,6 +386,7 @@ mod tests {
 
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::UnixStream;
+    use vault_ipc::half::{self, Inlet, Outlet};
     use vault_ipc::{Kind, Reply, SignCall};
 
     use super::Core;
@@ -408,6 +408,10 @@ mod tests {
         (Core::new(registry, venues, streams, &limits), open)
     }
 
+    fn split(ours: UnixStream) -> (Inlet, Outlet) {
+        half::split(ours.into_std().expect("a stream")).expect("split")
+    }
+
     fn reply() -> Vec<u8> {
         let reply = Reply { response: b"signed".to_vec(), ..Reply::default() };
         let mut bytes = Vec::new();
@@ -424,7 +428,7 @@ mod tests {
         let call = SignCall::default();
         let (answer, ended, ()) = tokio::join!(
             core.call(open.connection(), Kind::Sign, &call),
-            core.run(ours, &tls, &healths),
+            core.run(split(ours), &tls, &healths),
             async {
                 theirs.read_u8().await.expect("the call");
                 theirs.write_all(last).await.expect("written");
@@ -462,7 +466,7 @@ mod tests {
             let call = SignCall::default();
             let (answer, ended) = tokio::join!(
                 core.call(open.connection(), Kind::Sign, &call),
-                core.run(ours, &tls, &healths),
+                core.run(split(ours), &tls, &healths),
             );
             let (response, _) = answer.expect("answered");
             assert_eq!(response, b"signed");

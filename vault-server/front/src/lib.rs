@@ -46,7 +46,7 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use ipnet::IpNet;
-use vault_ipc::Listener;
+use vault_ipc::{Listener, half};
 
 pub use crate::limit::{Limits, ListenerLimits, WebSocketLimits};
 pub use crate::tls::IdentityError;
@@ -123,10 +123,8 @@ async fn serve_all(config: FrontConfig) -> Result<(), FrontError> {
     // Kept until the end: while it exists, a Ctrl-C in the terminal does not end this process.
     let _interrupts = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt())
         .map_err(FrontError::Setup)?;
-    config.core.set_nonblocking(true).map_err(FrontError::Setup)?;
-    let core_stream = tokio::net::UnixStream::from_std(config.core).map_err(FrontError::Setup)?;
-    config.egress.set_nonblocking(true).map_err(FrontError::Setup)?;
-    let egress = tokio::net::UnixStream::from_std(config.egress).map_err(FrontError::Setup)?;
+    let core_channel = half::split(config.core).map_err(FrontError::Setup)?;
+    let egress = half::inlet(config.egress).map_err(FrontError::Setup)?;
 
     let limits = Arc::new(config.limits);
     let registry = Arc::new(Registry::default());
@@ -158,7 +156,7 @@ async fn serve_all(config: FrontConfig) -> Result<(), FrontError> {
             tokio::net::TcpListener::from_std(listener.socket).map_err(FrontError::Setup)?;
         tokio::spawn(door.accept(socket, listener.proxied_from.into()));
     }
-    let serving = core.run(core_stream, &tls, &healths);
+    let serving = core.run(core_channel, &tls, &healths);
     let mut serving = pin!(serving);
     tokio::select! {
         ended = &mut serving => ended,

@@ -16,8 +16,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::task::AtomicWaker;
 use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::net::UnixStream;
 use tokio::time::Instant;
+use vault_ipc::half::Inlet;
 use vault_ipc::{Decoder, Frame, FrameError, Kind, VenueBody, VenueEnd, VenueHead};
 
 use crate::FrontError;
@@ -185,7 +185,7 @@ impl Venues {
     /// # Errors
     ///
     /// [`FrontError::Channel`] if it breaks or says what no egress says.
-    pub(crate) async fn run(&self, stream: UnixStream) -> Result<(), FrontError> {
+    pub(crate) async fn run(&self, stream: Inlet) -> Result<(), FrontError> {
         let ended = self.read(stream).await;
         self.0.ended.store(true, Ordering::Release);
         for arrival in self.arrivals().values() {
@@ -478,6 +478,7 @@ mod tests {
     use tokio::io::AsyncWriteExt as _;
     use tokio::net::UnixStream;
     use tokio::time::Instant;
+    use vault_ipc::half;
     use vault_ipc::proto::v1;
     use vault_ipc::{Frame, FrameError, Kind, VenueBody, VenueEnd, VenueHead};
 
@@ -520,7 +521,7 @@ mod tests {
         ours.write_all(b"never read").await.expect("written");
         theirs.write_all(last).await.expect("written");
         drop(theirs);
-        venues.run(ours).await
+        venues.run(half::inlet(ours.into_std().expect("a stream")).expect("an inlet")).await
     }
 
     #[tokio::test]

@@ -5,6 +5,8 @@
 
 mod failure;
 mod frame;
+#[cfg(feature = "tokio")]
+pub mod half;
 mod message;
 
 pub use failure::{Code, Failure};
@@ -17,6 +19,6 @@ pub use message::{
     HealthRow, HealthState, Hold, Kind, Listener, LocalCall, LocalOperation, Outcome, ProxyCall,
     PullCall, Reply, Report, Restart, ServerIdentity, SignCall, State, StreamCall, StreamCut,
     StreamDial, StreamEnd, StreamMessage, StreamReady, StreamRefusal, StreamSend, VenueBody,
-    VenueEnd, VenueHead,
+    VenueEnd, VenueHead, WhoamiCall,
 };
 pub use vault_proto as proto;

@@ -72,6 +72,8 @@ kinds! {
     StreamReady = 18,
     /// Egress to core: [`Health`]. At most one a second, and only when something has changed.
     Health = 19,
+    /// Front to core: [`WhoamiCall`].
+    Whoami = 20,
     /// Core to the caller: [`Reply`].
     Reply = 64,
     /// Core to front: [`ServerIdentity`].
@@ -613,6 +615,14 @@ pub struct CommandCall {
     /// The command, as it came.
     #[prost(message, required, tag = "3")]
     pub command: v1::SignedCommand,
+}
+
+/// Asks what the core takes the caller for.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct WhoamiCall {
+    /// Who.
+    #[prost(message, required, tag = "1")]
+    pub caller: Caller,
 }
 
 /// Asks for the next entries of an export or tail that the core has granted.
