@@ -368,6 +368,9 @@ impl Venue {
             if request.scheme != "wss" {
                 signed.headers.extend(hosts.headers_with(&request.headers));
             }
+            if unsigned.is_none() {
+                tell_no_key(&mut signed.secrets, key);
+            }
             return Ok(signed);
         }
         let wire = self.scheme.wire(request, key, moment)?;
@@ -375,6 +378,7 @@ impl Venue {
         let signature = self.scheme.signature(key, &string)?;
         let mut wire = self.scheme.authenticate(wire, key, moment, &string, &signature)?;
         wire.headers.extend(hosts.headers_with(&request.headers));
+        tell_no_key(&mut wire.secrets, key);
         Ok(wire.signed(signature))
     }
 
@@ -413,5 +417,13 @@ impl Venue {
             return Err(VenueError::KeyTypeWrong);
         }
         self.scheme.signature(key, b"countersign").map(|_| ())
+    }
+}
+
+/// Has the API key struck out of the answer as well: at some venues it opens streams by itself, and
+/// a bot that was never told it must not learn it from an echo.
+fn tell_no_key(secrets: &mut Vec<String>, key: &Key<'_>) {
+    if !secrets.iter().any(|secret| secret == key.api_key) {
+        secrets.push(key.api_key.to_owned());
     }
 }

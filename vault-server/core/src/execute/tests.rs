@@ -2,11 +2,13 @@
 
 pub(crate) mod bench;
 
+use std::time::Duration;
+
 use prost::Message;
 use vault_audit::{EntryKind, Outcome as Ending};
 use vault_ipc::proto::v1;
 use vault_ipc::{ExecuteCall, Kind, Outcome};
-use vault_model::{Class, Mode, Name, Timestamp};
+use vault_model::{Class, Mode, Name};
 
 use self::bench::{
     Bench, ONE, OTHER, answered, binance_account, binance_price, caller, execute, kraken_balance,
@@ -40,7 +42,8 @@ fn a_request_is_signed_logged_and_sent_and_its_caller_sees_no_signature() {
     };
     assert_eq!(header("ok-access-passphrase").map(String::as_str), Some("open-sesame"));
     let signature = header("ok-access-sign").expect("a signature");
-    for secret in ["open-sesame", signature] {
+    let api_key = header("ok-access-key").expect("a key");
+    for secret in ["open-sesame", signature, api_key] {
         assert!(dispatch.secrets.iter().any(|text| text == secret));
         let found = seen.front_bytes.windows(secret.len()).any(|text| text == secret.as_bytes());
         assert!(!found, "the front is told nothing that authorises");
@@ -54,7 +57,7 @@ fn a_request_is_signed_logged_and_sent_and_its_caller_sees_no_signature() {
     assert_eq!(execution.receipt.map(|receipt| receipt.index), Some(intent.idx));
     assert_eq!(Some(execution.seq), intent.seq);
     // No bot can use what it does not have.
-    let outstanding = bench.vault.released.outstanding(bench.now, |_, _| true);
+    let outstanding = bench.vault.outstanding(|_, _| true);
     assert_eq!((outstanding.without_expiry, outstanding.usable_for_ms), (false, 0));
 }
 
@@ -211,7 +214,7 @@ fn where_nonces_go_in_order_one_request_is_on_its_way_at_a_time() {
     let signed = bench.sign(7, &sign(ONE, "seven", "kraken-main", kraken_balance()));
     assert_eq!(signed.reason(), "CREDENTIAL_LEASED");
 
-    bench.now = Timestamp(bench.now.micros() + 5_000);
+    bench.wait(Duration::from_micros(5_000));
     let seen = bench.outcome(id, &answered());
     let kinds: Vec<EntryKind> = seen.entries.iter().map(|entry| entry.kind).collect();
     assert_eq!(kinds, [EntryKind::ExecuteOutcome, EntryKind::ExecuteIntent]);
@@ -266,10 +269,10 @@ fn who_waits_for_its_turn_is_answered_when_its_time_is_over() {
     impatient.deadline_us = bench.now.micros() + 251_000;
     bench.execute(2, impatient);
     bench.execute(3, call("three"));
-    bench.vault.refuse_late(bench.now);
+    bench.vault.refuse_late();
     assert!(bench.look().replies.is_empty());
-    bench.now = Timestamp(bench.now.micros() + 251_000);
-    bench.vault.refuse_late(bench.now);
+    bench.wait(Duration::from_micros(251_000));
+    bench.vault.refuse_late();
     let seen = bench.look();
     assert_eq!(seen.reason(), "DEADLINE_EXCEEDED");
     assert_eq!(seen.replies[0].0, 2);
@@ -341,7 +344,7 @@ fn a_lease_of_sign_keeps_the_executes_of_others_out() {
     let (id, _, _) = bench.execute(3, execute("two", "kraken-main", kraken_balance())).sent();
     bench.outcome(id, &answered());
     // An Execute leaves no lease behind.
-    bench.now = Timestamp(bench.now.micros() + 11_000_000);
+    bench.wait(Duration::from_micros(11_000_000));
     let (id, _, _) = bench.execute(4, execute("three", "kraken-main", kraken_balance())).sent();
     bench.outcome(id, &answered());
     let mut other = execute("four", "kraken-main", kraken_balance());
