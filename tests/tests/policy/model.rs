@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use chrono::{Datelike, Timelike};
 use vault_model::{
-    Class, HaltLevel, HaltTarget, Leg, MarginMode, Member, Mode, OrderType, Product, SizeUnit,
+    Class, HaltLevel, HaltTarget, Instrument, Leg, MarginMode, Member, Mode, OrderType, Product, SizeUnit,
     Symbols, TimeInForce,
 };
 use vault_policy::Grant;
@@ -182,7 +182,7 @@ fn about_halts(case: &Case, member: &Member, found: &mut Objections) {
                 let touches = match &member.symbols {
                     Symbols::Every => halted.starts_with(&format!("{venue}/")),
                     Symbols::Named(symbols) => {
-                        symbols.iter().any(|symbol| format!("{venue}/{symbol}") == halted)
+                        symbols.iter().any(|symbol| is_a_name_of(case, symbol, halted))
                     }
                 };
                 touches && !is_read(member)
@@ -205,6 +205,22 @@ fn about_halts(case: &Case, member: &Member, found: &mut Objections) {
             }
         }
     }
+}
+
+/// Whether a symbol of the request is the halted one (`venue/symbol`), or another name of the same
+/// spot market.
+fn is_a_name_of(case: &Case, symbol: &str, halted: &str) -> bool {
+    let venue = case.reading.venue;
+    let spots = |name: &str| {
+        let is_it = |known: &&Instrument| {
+            format!("{}/{}", known.venue, known.symbol) == name && known.product == Product::Spot
+        };
+        let last = case.instruments.iter().rev().find(is_it);
+        last.map(|known| format!("{} {}", known.base, known.quote))
+    };
+    let asked = format!("{venue}/{symbol}");
+    let is_at_venue = halted.starts_with(&format!("{venue}/"));
+    asked == halted || (is_at_venue && spots(&asked).is_some() && spots(&asked) == spots(halted))
 }
 
 /// Whether it can make positions smaller only.

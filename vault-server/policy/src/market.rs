@@ -27,6 +27,15 @@ impl Market {
         products.iter().find(|instrument| instrument.product == product)
     }
 
+    /// Whether two symbols are names of one market, as far as that is known: equal, or of approved
+    /// spot instruments with the same assets. A venue may have several names for one.
+    pub fn is_same(&self, venue: &str, one: &str, other: &str) -> bool {
+        let assets = |symbol| {
+            self.instrument(venue, symbol, Product::Spot).map(|known| (&known.base, &known.quote))
+        };
+        one == other || assets(one).is_some_and(|found| assets(other) == Some(found))
+    }
+
     /// Sets the price of a pair: above 0.
     pub fn set_price(&mut self, pair: Pair, price: Money) {
         self.prices.insert(pair, price);

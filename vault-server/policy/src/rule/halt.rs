@@ -7,6 +7,7 @@ use vault_model::{Class, HaltLevel, HaltTarget, Member, Name, Symbols};
 use super::order::reduces;
 use crate::denial::Denial;
 use crate::judge::Question;
+use crate::market::Market;
 
 /// The halts in force.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -41,13 +42,14 @@ impl Halts {
     }
 
     /// The strictest level that holds for one operation because of the symbols that it touches.
-    fn symbol_level(&self, venue: &str, member: &Member) -> Option<HaltLevel> {
+    fn symbol_level(&self, venue: &str, member: &Member, market: &Market) -> Option<HaltLevel> {
         if !member.class.is_write() {
             return None;
         }
         let concerned = self.0.iter().filter(|(target, _)| match target {
             HaltTarget::Symbol { venue: halted_at, symbol } => {
-                halted_at.as_str() == venue && touches(member, symbol)
+                halted_at.as_str() == venue
+                    && touches(member, |named| market.is_same(venue, named, symbol))
             }
             _ => false,
         });
@@ -71,7 +73,7 @@ pub(crate) fn judge(question: &Question<'_>) -> Result<(), Denial> {
 
 /// Judges one operation of it.
 pub(crate) fn judge_member(question: &Question<'_>, member: &Member) -> Result<(), Denial> {
-    let symbol_level = question.halts.symbol_level(question.reading.venue, member);
+    let symbol_level = question.halts.symbol_level(question.reading.venue, member, question.market);
     if symbol_level == Some(HaltLevel::Nothing) {
         return Err(Denial::HaltSymbol(question.outside(member)));
     }
@@ -93,15 +95,15 @@ fn is_harmless(member: &Member) -> bool {
     }
 }
 
-/// Whether a write touches a symbol. One that names none could touch any.
-fn touches(member: &Member, symbol: &str) -> bool {
+/// Whether a write touches a market. One that names none could touch any.
+fn touches(member: &Member, is_it: impl Fn(&str) -> bool) -> bool {
     let named = match &member.symbols {
         Symbols::Every => return true,
         Symbols::Named(named) => named,
     };
     named.is_empty()
-        || named.iter().any(|named| named == symbol)
-        || member.legs.iter().any(|leg| leg.symbol.as_ref().is_none_or(|named| named == symbol))
+        || named.iter().any(|named| is_it(named))
+        || member.legs.iter().any(|leg| leg.symbol.as_ref().is_none_or(|named| is_it(named)))
 }
 
 fn strictest(levels: impl Iterator<Item = HaltLevel>) -> Option<HaltLevel> {

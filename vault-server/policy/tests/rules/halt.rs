@@ -1,6 +1,6 @@
 //! Halts of symbols, and what passes where new risk is stopped.
 
-use vault_model::{Class, HaltLevel, Leg, Product, Side};
+use vault_model::{Class, HaltLevel, Instrument, Leg, Product, Side};
 
 use super::*;
 
@@ -85,6 +85,37 @@ fn a_symbol_is_of_its_venue() {
     let buy = |symbol| trade([at(symbol, Product::Spot, limit(Side::Buy, "1", "1"))]);
     assert_eq!(bed.code(buy("XBT/USD")), "HALT_NOTHING");
     assert_eq!(bed.code(buy("XBT")), "ALLOW");
+}
+
+#[test]
+fn a_market_is_halted_under_all_of_its_names() {
+    let alias = "XXBTZUSDT";
+    let bed = halted(&format!("symbol:{VENUE}/{SPOT}"), HaltLevel::Nothing);
+    let buy = |symbol, product| trade([at(symbol, product, limit(Side::Buy, "1", "1"))]);
+    // Nothing says yet that it is the same.
+    assert_eq!(bed.code(buy(alias, Product::Spot)), "ALLOW");
+
+    let known = bed.market.instrument(VENUE, SPOT, Product::Spot).expect("approved").clone();
+    let named = |symbol: &str| Instrument { symbol: symbol.to_owned(), ..known.clone() };
+    let both = bed.clone().with(|bed| bed.market.approve(named(alias)));
+    assert_eq!(both.code(buy(alias, Product::Spot)), "HALT_NOTHING");
+    assert_eq!(both.code(buy(alias, Product::Margin)), "HALT_NOTHING");
+    assert_eq!(both.code(buy(CROSS, Product::Spot)), "ALLOW");
+    // And the other way round.
+    let target = format!("symbol:{VENUE}/{alias}").parse().expect("a target");
+    let other = both.with(|bed| {
+        bed.halts = Halts::default();
+        bed.halts.halt(target, HaltLevel::Nothing);
+    });
+    assert_eq!(other.code(buy(SPOT, Product::Spot)), "HALT_NOTHING");
+    assert_eq!(other.code(buy(CROSS, Product::Spot)), "ALLOW");
+    // A future has its assets in common with others that end on other days.
+    let future = |symbol: &str| Instrument { product: Product::Linear, ..named(symbol) };
+    let futures = halted(&format!("symbol:{VENUE}/A-250627"), HaltLevel::Nothing).with(|bed| {
+        bed.market.approve(future("A-250627"));
+        bed.market.approve(future("A-250926"));
+    });
+    assert_eq!(futures.code(buy("A-250926", Product::Linear)), "ALLOW");
 }
 
 #[test]
