@@ -1,7 +1,8 @@
 //! The far side of a re-exec: what the supervisor started, before front, core or egress takes over.
 //!
-//! A child gets everything by arguments and inherited descriptors; neither holds a secret. The front
-//! opens no file; the egress none once it has read its configuration.
+//! A child gets everything by arguments and inherited descriptors; neither holds a secret. It opens
+//! what it needs, closes the border behind itself (`vault_sandbox`), and only then reads what others
+//! wrote.
 
 use std::fmt;
 use std::io::Write as _;
@@ -12,12 +13,15 @@ use std::path::{Path, PathBuf};
 
 use command_fds::inherited::{InheritedFdError, init_inherited_fds, take_fd_ownership};
 use ipnet::IpNet;
-use rustix::process::{DumpableBehavior, Resource, Rlimit, Signal};
+use prost::Message as _;
+use rustix::process::{Resource, Rlimit, Signal};
 use serde::{Deserialize, Serialize};
 use vault_core::{CoreConfig, DataDir};
-use vault_egress::EgressConfig;
+use vault_egress::{Egress, EgressConfig};
 use vault_front::{FrontConfig, Limits, ListenerConfig};
 use vault_ipc::Listener;
+use vault_ipc::proto::v1::ProcessHardening;
+use vault_sandbox::{Border, ConfineError, Process, Report};
 
 use crate::config::{Config, ConfigError, LogOutput, Ports};
 use crate::telemetry;
@@ -32,10 +36,12 @@ pub struct FrontSpec {
     pub core_fd: RawFd,
     /// Descriptor of the channel from the egress.
     pub egress_fd: RawFd,
-    /// Descriptor on which one byte says that the front is up.
+    /// Descriptor on which it says that it is up, and how it is confined.
     pub up_fd: RawFd,
     /// Listening sockets.
     pub listeners: Vec<ListenerSpec>,
+    /// End rather than run with less than everything that confines it.
+    pub require_hardening: bool,
     /// Form of log lines.
     pub log: LogOutput,
 }
@@ -62,8 +68,12 @@ pub struct EgressSpec {
     pub core_fd: RawFd,
     /// Descriptor of the channel to the front.
     pub front_fd: RawFd,
-    /// Descriptor on which one byte says that the egress is up.
+    /// Descriptor on which it says that it is up, and how it is confined.
     pub up_fd: RawFd,
+    /// TCP ports at which venues are.
+    pub venue_ports: Vec<u16>,
+    /// End rather than run with less than everything that confines it.
+    pub require_hardening: bool,
 }
 
 /// What the core is told. The rest it reads in `config.toml` itself.
@@ -82,6 +92,8 @@ pub struct CoreSpec {
     pub ports: Ports,
     /// Stay sealed until a person unseals.
     pub stay_sealed: bool,
+    /// End rather than run with less than everything that confines it.
+    pub require_hardening: bool,
 }
 
 /// Why a child ends otherwise than in order.
@@ -90,6 +102,9 @@ pub enum ChildError {
     /// The configuration changed meanwhile and is wrong.
     #[error("the configuration is not valid")]
     Config(#[from] ConfigError),
+    /// The system refuses what every Linux grants.
+    #[error("the process cannot be confined")]
+    Confine(#[from] ConfineError),
     /// From the core itself.
     #[error(transparent)]
     Core(#[from] vault_core::CoreError),
@@ -99,14 +114,22 @@ pub enum ChildError {
     /// From the front itself.
     #[error(transparent)]
     Front(#[from] vault_front::FrontError),
+    /// Something that confines the process is not there, and is required.
+    #[error("hardening is required, and the {} has no {}", .process, .absent.join(", no "))]
+    Hardening {
+        /// Which process.
+        process: Process,
+        /// What is not there.
+        absent: Vec<&'static str>,
+    },
     /// A descriptor is not there.
     #[error("a descriptor was not inherited")]
     Inherit(#[from] InheritedFdError),
     /// A listener of no kind.
     #[error("a listener has no kind")]
     ListenerKind,
-    /// The system refuses what limits this process.
-    #[error("the process cannot be confined")]
+    /// The system refuses what ties this process to the supervisor.
+    #[error("the process cannot be set up")]
     Setup(#[source] std::io::Error),
     /// Not started by a supervisor.
     #[error("this command is the supervisor's own")]
@@ -120,9 +143,9 @@ pub enum ChildError {
 /// [`ChildError`].
 pub fn front(spec: &str) -> Result<(), ChildError> {
     let spec: FrontSpec = serde_json::from_str(spec).map_err(|_| ChildError::Spec)?;
-    confine(spec.supervisor, c"vault-front")?;
+    begin(spec.supervisor, c"vault-front")?;
     telemetry::init(spec.log);
-    let mut up = stream(spec.up_fd)?;
+    let up = stream(spec.up_fd)?;
     let listener = |listener: ListenerSpec| {
         Ok::<_, ChildError>(ListenerConfig {
             kind: Listener::try_from(listener.kind).map_err(|_| ChildError::ListenerKind)?,
@@ -136,8 +159,8 @@ pub fn front(spec: &str) -> Result<(), ChildError> {
         listeners: spec.listeners.into_iter().map(listener).collect::<Result<_, _>>()?,
         limits: Limits::default(),
     };
-    up.write_all(&[1]).map_err(ChildError::Setup)?;
-    drop(up);
+    let report = enter(&Border::Front, spec.require_hardening)?;
+    say_up(up, &hardening(&report))?;
     Ok(vault_front::run(config)?)
 }
 
@@ -148,22 +171,29 @@ pub fn front(spec: &str) -> Result<(), ChildError> {
 /// [`ChildError`].
 pub fn egress(data: &Path, spec: &str) -> Result<(), ChildError> {
     let spec: EgressSpec = serde_json::from_str(spec).map_err(|_| ChildError::Spec)?;
-    confine(spec.supervisor, c"vault-egress")?;
+    begin(spec.supervisor, c"vault-egress")?;
     let config = Config::load(data)?;
     telemetry::init(config.log);
-    let mut up = stream(spec.up_fd)?;
-    let egress_config = EgressConfig {
+    let up = stream(spec.up_fd)?;
+    let overrides = config.egress.overrides(data)?;
+    let elsewhere = overrides.iter().map(|instead| instead.connect.port());
+    let ports: Vec<u16> = spec.venue_ports.into_iter().chain(elsewhere).chain([DNS]).collect();
+    let egress = Egress::new(EgressConfig {
         core: stream(spec.core_fd)?,
         front: stream(spec.front_fd)?,
         limits: config.egress.limits(),
         roots_pem: config.egress.roots(data)?,
         sources: config.egress.sources(),
-        overrides: config.egress.overrides(data)?,
-    };
-    up.write_all(&[1]).map_err(ChildError::Setup)?;
-    drop(up);
-    Ok(vault_egress::run(egress_config)?)
+        overrides,
+    })?;
+    let chooses_source = !config.egress.source.is_empty();
+    let report = enter(&Border::Egress { ports: &ports, chooses_source }, spec.require_hardening)?;
+    say_up(up, &hardening(&report))?;
+    Ok(egress.run()?)
 }
+
+/// Where resolvers are asked what does not fit a datagram.
+const DNS: u16 = 53;
 
 /// Runs the core until it is shut down or sealed.
 ///
@@ -172,11 +202,12 @@ pub fn egress(data: &Path, spec: &str) -> Result<(), ChildError> {
 /// [`ChildError`].
 pub fn core(data: &Path, spec: &str) -> Result<(), ChildError> {
     let spec: CoreSpec = serde_json::from_str(spec).map_err(|_| ChildError::Spec)?;
-    confine(spec.supervisor, c"vault-core")?;
+    begin(spec.supervisor, c"vault-core")?;
+    let secret_memory = vault_arena::init(ARENA_BYTES);
     let config = Config::load(data)?;
     telemetry::init(config.log);
     let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
-    let core_config = CoreConfig {
+    let mut core_config = CoreConfig {
         data: DataDir::new(data),
         build: build(),
         development: config.development,
@@ -190,12 +221,30 @@ pub fn core(data: &Path, spec: &str) -> Result<(), ChildError> {
         catalog_additions: config.catalog_additions(data)?,
         geoip: config.geoip(data),
         unseal_key_file: config.unseal_key_file(credentials.as_deref())?,
+        hardening: ProcessHardening::default(),
         stay_sealed: spec.stay_sealed,
     };
     let (front, supervisor) = (stream(spec.front_fd)?, stream(spec.supervisor_fd)?);
     let egress = stream(spec.egress_fd)?;
+    let memory_locked = vault_arena::lock_memory();
+    let report = {
+        let own = [&core_config.geoip, &core_config.unseal_key_file];
+        let own = own.into_iter().filter_map(Option::as_deref);
+        let readable: Vec<&Path> = own.chain(SYSTEM.map(Path::new)).collect();
+        enter(&Border::Core { data, readable: &readable }, spec.require_hardening)?
+    };
+    core_config.hardening = ProcessHardening {
+        secret_memory: secret_memory.as_str().to_owned(),
+        memory_locked,
+        ..hardening(&report)
+    };
     Ok(vault_core::run(core_config, front, supervisor, egress)?)
 }
+
+/// Which boot this is, and what SQLite takes its random numbers from.
+const SYSTEM: [&str; 2] = ["/proc/sys/kernel/random/boot_id", "/dev/urandom"];
+/// Secrets that are open at one time take far less.
+const ARENA_BYTES: usize = 2 << 20;
 
 /// Text that names the build: the version and, if the build was told, the commit.
 pub fn build() -> String {
@@ -233,28 +282,57 @@ fn stream(fd: RawFd) -> Result<UnixStream, InheritedFdError> {
     take_fd_ownership(fd).map(UnixStream::from)
 }
 
-/// Ties the process to the supervisor's life and takes from it what it never needs.
-fn confine(supervisor: u32, name: &std::ffi::CStr) -> Result<(), ChildError> {
+/// Takes from the process what it never needs, and ties it to the supervisor's life.
+fn begin(supervisor: u32, name: &std::ffi::CStr) -> Result<(), ChildError> {
     // SAFETY: nothing in this process has opened or taken a descriptor yet: the command line was
     // parsed, and that is all.
     unsafe { init_inherited_fds() }.map_err(ChildError::Setup)?;
     let setup = |error: rustix::io::Errno| ChildError::Setup(error.into());
 
+    vault_sandbox::confine()?;
+    // After the capabilities: a change of those may take it back.
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).map_err(setup)?;
     // If the supervisor died before that line, no signal will come.
     let parent = rustix::process::getppid().map(|pid| pid.as_raw_nonzero().get());
     if parent.and_then(|pid| u32::try_from(pid).ok()) != Some(supervisor) {
         return Err(ChildError::Spec);
     }
-    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(setup)?;
-    let none = Rlimit { current: Some(0), maximum: Some(0) };
-    rustix::process::setrlimit(Resource::Core, none).map_err(setup)?;
     // Thousands of connections need thousands of descriptors: all that the machine grants.
     let files = rustix::process::getrlimit(Resource::Nofile);
     let all = Rlimit { current: files.maximum, ..files };
     rustix::process::setrlimit(Resource::Nofile, all).map_err(setup)?;
-    rustix::thread::set_no_new_privs(true).map_err(setup)?;
     rustix::thread::set_name(name).map_err(setup)
+}
+
+/// Closes the border behind this process; what is not there may be fatal.
+fn enter(border: &Border<'_>, is_required: bool) -> Result<Report, ChildError> {
+    let report = vault_sandbox::enter(border);
+    let absent = report.absent();
+    if is_required && !absent.is_empty() {
+        return Err(ChildError::Hardening { process: report.process, absent });
+    }
+    Ok(report)
+}
+
+/// A report as the status has it.
+pub fn hardening(report: &Report) -> ProcessHardening {
+    let Report { process, dumps_off, no_new_privileges, no_capabilities, seccomp, landlock_abi } =
+        *report;
+    ProcessHardening {
+        process: process.as_str().to_owned(),
+        dumps_off,
+        no_new_privileges,
+        no_capabilities,
+        seccomp,
+        landlock_abi,
+        secret_memory: String::new(),
+        memory_locked: false,
+    }
+}
+
+/// Tells the supervisor that this process is up, and how it is confined.
+fn say_up(mut up: UnixStream, hardening: &ProcessHardening) -> Result<(), ChildError> {
+    up.write_all(&hardening.encode_to_vec()).map_err(ChildError::Setup)
 }
 
 /// Descriptors that a child is to inherit, with their numbers there.

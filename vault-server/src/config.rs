@@ -46,6 +46,8 @@ pub struct Config {
     pub egress: Egress,
     /// In which country an address is.
     pub geoip: Geoip,
+    /// What the system must have.
+    pub hardening: Hardening,
     /// Where calls come in.
     pub listen: Listen,
     /// What is written to stderr.
@@ -111,6 +113,14 @@ impl Default for CredentialCheck {
 pub struct Geoip {
     /// A database in the MaxMind DB format; a relative path lies in the data directory.
     pub database: Option<PathBuf>,
+}
+
+/// `[hardening]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Hardening {
+    /// Do not run with less than everything that confines the processes.
+    pub require: bool,
 }
 
 /// `[listen]`.
@@ -276,7 +286,7 @@ impl Config {
         };
         let config: Self = toml::from_str(text).map_err(|error| {
             let offset = error.span().map_or(0, |span| span.start);
-            at(offset, error.message().to_owned())
+            at(offset, vault_model::without_input(error.message()))
         })?;
         match config.inconsistency() {
             Some((offset, message)) => Err(at(offset, message.to_owned())),

@@ -3,11 +3,12 @@
 //!
 //! The supervisor parses nothing that strangers send and holds no key. It owns the local socket and
 //! relays its calls. One thread, one loop: processes are started by fork and exec, which is safe
-//! only while there is no other thread.
+//! only while there is no other thread. It confines itself before that, and its children with it.
 
 mod channel;
 mod children;
 pub mod listener;
+mod notify;
 mod relay;
 
 use std::fs::File;
@@ -24,18 +25,20 @@ use std::time::{Duration, Instant};
 use prost::Message as _;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::FlockOperation;
-use rustix::process::{Resource, Rlimit};
 use serde_json::json;
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
 use vault_core::DataDir;
-use vault_ipc::proto::v1::{SealState, StatusResponse};
+use vault_ipc::proto::v1::{ProcessHardening, SealState, StatusResponse};
 use vault_ipc::{
-    Frame, FrameError, Kind, Listener, LocalCall, LocalOperation, Reply, Restart, State,
+    Frame, FrameError, Hardening, Kind, Listener, LocalCall, LocalOperation, Reply, Restart, State,
 };
+use vault_sandbox::{Border, ConfineError};
 
-use self::children::{Children, Pids};
+use self::children::{Children, Pids, Plan};
 use self::listener::{BindError, Listeners};
+use self::notify::Notifier;
 use self::relay::Relay;
+use crate::child;
 use crate::config::{self, Config, ConfigError};
 use crate::telemetry;
 
@@ -73,6 +76,12 @@ pub enum RunError {
     /// It belongs to another user.
     #[error("{} belongs to another user", .0.display())]
     DataOwner(PathBuf),
+    /// The system refuses what every Linux grants.
+    #[error("the processes cannot be confined")]
+    Confine(#[from] ConfineError),
+    /// Something that confines the processes is not there, and is required.
+    #[error("hardening is required, and this system has no {}", .0.join(", no "))]
+    Hardening(Vec<&'static str>),
     /// The database of countries cannot be used.
     #[error("the database of countries cannot be used")]
     Geoip(#[from] vault_core::GeoipError),
@@ -111,6 +120,16 @@ enum Phase {
     Stopping { until: Instant, then: Then },
 }
 
+/// What the command line says about a run.
+#[derive(Clone, Copy, Debug)]
+pub struct Wish {
+    /// Stay sealed until a person unseals.
+    pub stay_sealed: bool,
+    /// Do not run with less than everything that confines the processes; also if only the
+    /// configuration says so.
+    pub require_hardening: bool,
+}
+
 /// Runs a vault until it is told to stop by SIGTERM, SIGINT or SIGHUP.
 ///
 /// Prints one line of JSON on stdout when it is ready, and one more after every restart.
@@ -118,17 +137,21 @@ enum Phase {
 /// # Errors
 ///
 /// [`RunError`]; no process of the vault is left then.
-pub fn run(data: &Path, stay_sealed: bool) -> Result<(), RunError> {
+pub fn run(data: &Path, wish: Wish) -> Result<(), RunError> {
     let data = std::path::absolute(data).map_err(setup("find the data directory"))?;
     let _lock = claim(&data)?;
     let config = Config::load(&data)?;
     // The children read them again; here a mistake is said before anything is started.
-    vault_core::check_catalog(&config.catalog_additions(&data)?)?;
+    let venue_ports = vault_core::venue_ports(&config.catalog_additions(&data)?)?;
+    let venue_ports: Vec<u16> = venue_ports.into_iter().collect();
     config.geoip(&data).map_or(Ok(()), |path| vault_core::check_geoip(&path))?;
     config.egress.roots(&data)?;
     config.egress.overrides(&data)?;
     telemetry::init(config.log);
-    confine()?;
+    let require_hardening = wish.require_hardening || config.hardening.require;
+    if require_hardening {
+        check_system()?;
+    }
 
     let listeners = Listeners::bind(&config.listen)?;
     let socket = DataDir::new(&data).socket();
@@ -137,22 +160,40 @@ pub fn run(data: &Path, stay_sealed: bool) -> Result<(), RunError> {
     let owner = rustix::process::geteuid().as_raw();
     let relay = Relay::new(local, owner).map_err(setup("listen on the local socket"))?;
     let signals = Signals::register().map_err(setup("take signals"))?;
+    let notifier = Notifier::connect(Instant::now()).map_err(setup("reach the service manager"))?;
 
-    let children = Children::spawn(&data, &config, &listeners, stay_sealed)
-        .map_err(setup("start the processes"))?;
+    // The listeners may have needed a privilege; nothing after them does.
+    vault_sandbox::confine()?;
+    let report = vault_sandbox::enter(&Border::Supervisor);
+    if require_hardening && !report.absent().is_empty() {
+        return Err(RunError::Hardening(report.absent()));
+    }
+    let plan = Plan {
+        data: &data,
+        config: &config,
+        listeners: &listeners,
+        venue_ports: &venue_ports,
+        require_hardening,
+        stay_sealed: wish.stay_sealed,
+    };
+    let children = Children::spawn(plan).map_err(setup("start the processes"))?;
     let mut supervisor = Supervisor {
         children,
         config,
         data,
+        hardening: child::hardening(&report),
+        is_up: false,
         listeners,
+        notifier,
         phase: Phase::Running,
         relay,
+        require_hardening,
         restarted: false,
         signals,
         socket,
         up: None,
+        venue_ports,
     };
-    supervisor.ask_status()?;
     supervisor.watch()
 }
 
@@ -160,14 +201,21 @@ struct Supervisor {
     children: Children,
     config: Config,
     data: PathBuf,
+    /// How the supervisor itself is confined.
+    hardening: ProcessHardening,
+    /// All children have said so since they were started.
+    is_up: bool,
     listeners: Listeners,
+    notifier: Notifier,
     phase: Phase,
     relay: Relay,
+    require_hardening: bool,
     restarted: bool,
     signals: Signals,
     socket: PathBuf,
-    /// The core's answer to our own question, until the others are up too.
+    /// The core's first answer to our own question, until it is told on.
     up: Option<StatusResponse>,
+    venue_ports: Vec<u16>,
 }
 
 impl Supervisor {
@@ -181,14 +229,19 @@ impl Supervisor {
             for frame in self.children.channel.receive(FRAMES_MAX, usize::MAX)? {
                 self.take(&frame)?;
             }
-            if self.children.are_up()
-                && let Some(status) = self.up.take()
-            {
+            if let Some(reports) = self.children.come_up() {
+                self.tell_hardening(reports)?;
+                self.ask_status()?;
+            }
+            if let Some(status) = self.up.take() {
                 self.announce(&status);
             }
             let now = Instant::now();
             if is_told {
                 self.stop(now)?;
+            }
+            if self.notifier.is_due(now) {
+                self.beat()?;
             }
             if let Phase::Running = self.phase {
                 self.relay.serve(&mut self.children.channel, now);
@@ -239,6 +292,7 @@ impl Supervisor {
             }
             Phase::Stopping { until, .. } => Some(until),
         };
+        let deadline = deadline.into_iter().chain(self.notifier.deadline()).min();
         let timeout = deadline.map(|at| at.saturating_duration_since(Instant::now()));
         let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
         match rustix::event::poll(&mut fds, timeout.as_ref()) {
@@ -252,7 +306,12 @@ impl Supervisor {
             Kind::Reply if frame.correlation == OWN => {
                 let reply: Reply = frame.message()?;
                 let status = StatusResponse::decode(reply.response.as_slice());
-                self.up = Some(status.map_err(|_| FrameError::Body)?);
+                let status = status.map_err(|_| FrameError::Body)?;
+                if self.is_up {
+                    self.notifier.alive(state_word(status.state()));
+                } else {
+                    self.up = Some(status);
+                }
                 Ok(())
             }
             Kind::Reply => {
@@ -276,6 +335,7 @@ impl Supervisor {
         match &mut self.phase {
             Phase::Running => {
                 tracing::info!("stopping");
+                self.notifier.stopping();
                 self.children.channel.send(Kind::Shutdown, 0, &State::default())?;
                 self.phase = Phase::Stopping { until: now + STOP, then: Then::Exit };
             }
@@ -287,12 +347,28 @@ impl Supervisor {
     fn restart(&mut self, stay_sealed: bool) -> Result<(), RunError> {
         self.relay.abandon();
         self.relay.flush();
-        self.children = Children::spawn(&self.data, &self.config, &self.listeners, stay_sealed)
-            .map_err(setup("start the processes"))?;
+        let plan = Plan {
+            data: &self.data,
+            config: &self.config,
+            listeners: &self.listeners,
+            venue_ports: &self.venue_ports,
+            require_hardening: self.require_hardening,
+            stay_sealed,
+        };
+        self.children = Children::spawn(plan).map_err(setup("start the processes"))?;
         self.phase = Phase::Running;
         self.restarted = true;
+        self.is_up = false;
         self.up = None;
-        self.ask_status()
+        Ok(())
+    }
+
+    /// Tells the core how the others are confined, for its status.
+    fn tell_hardening(&mut self, mut processes: Vec<ProcessHardening>) -> Result<(), RunError> {
+        processes.push(self.hardening.clone());
+        processes.sort_by(|one, other| one.process.cmp(&other.process));
+        let hardening = Hardening { processes };
+        Ok(self.children.channel.send(Kind::Hardening, OWN, &hardening)?)
     }
 
     /// Asks the core how it is: the answer shows that it is up.
@@ -305,8 +381,20 @@ impl Supervisor {
         Ok(self.children.channel.send(Kind::Local, OWN, &call)?)
     }
 
+    /// Sees to it that the service manager hears that the vault lives: from a core that is up, once
+    /// it has answered. One that starts or ends cannot; an end has a limit of its own.
+    fn beat(&mut self) -> Result<(), RunError> {
+        match self.phase {
+            Phase::Running if self.is_up => return self.ask_status(),
+            Phase::Running => self.notifier.alive("starting"),
+            Phase::Stopping { .. } => self.notifier.alive("stopping"),
+        }
+        Ok(())
+    }
+
     /// Tells the machine that started us that the vault is up, and where.
-    fn announce(&self, status: &StatusResponse) {
+    fn announce(&mut self, status: &StatusResponse) {
+        self.is_up = true;
         let text = |address: Option<SocketAddr>| address.map(|address| address.to_string());
         let Pids { front: pid_front, core: pid_core, egress: pid_egress } = self.children.pids();
         let event = json!({
@@ -327,6 +415,7 @@ impl Supervisor {
         let _ = writeln!(out, "{event}").and_then(|()| out.flush());
         let (state, development) = (state_word(status.state()), status.development);
         tracing::info!(state, development, pid_front, pid_core, pid_egress, "vault is up");
+        self.notifier.ready(state);
         if !status.reason.is_empty() {
             tracing::warn!(reason = status.reason, "vault refuses to unseal");
         }
@@ -368,11 +457,13 @@ fn claim(data: &Path) -> Result<File, RunError> {
     }
 }
 
-/// No core dumps and no new privileges, here and in every child.
-fn confine() -> Result<(), RunError> {
-    let none = Rlimit { current: Some(0), maximum: Some(0) };
-    rustix::process::setrlimit(Resource::Core, none).map_err(setup("forbid core dumps"))?;
-    rustix::thread::set_no_new_privs(true).map_err(setup("give up new privileges"))
+/// Whether the kernel has what the children need, so that what is missing is said once and plainly.
+fn check_system() -> Result<(), RunError> {
+    let has = vault_sandbox::available();
+    let wanted = [(has.seccomp, "seccomp"), (has.landlock_abi > 0, "Landlock")];
+    let absent: Vec<_> =
+        wanted.into_iter().filter_map(|(is_there, what)| (!is_there).then_some(what)).collect();
+    if absent.is_empty() { Ok(()) } else { Err(RunError::Hardening(absent)) }
 }
 
 /// Removes the local socket at the end.

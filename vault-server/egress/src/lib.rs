@@ -117,31 +117,51 @@ pub fn check_roots(pem: &[u8]) -> Result<(), EgressError> {
     dial::roots(pem).map(drop)
 }
 
-/// Serves until the channel to the core ends.
-///
-/// Makes its own runtime on the calling thread. The resolver's configuration is read once, at the
-/// start; no file is opened after that. When the channel ends, every connection is dropped and the
-/// function returns. Once the front is gone, what venues answer is still told to the core. From the
-/// call on, a panic on any thread ends the process.
-///
-/// # Errors
-///
-/// [`EgressError`]; an end of the channel between two frames is none.
-pub fn run(config: EgressConfig) -> Result<(), EgressError> {
-    // A task that panics says nothing of its request, and nobody would ever: better no egress.
-    let say = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |panic| {
-        say(panic);
-        std::process::abort();
-    }));
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|_| EgressError::Setup("no runtime"))?;
-    let names = {
-        let _inside = runtime.enter();
-        name::Names::system()
-    };
-    let local = tokio::task::LocalSet::new();
-    local.block_on(&runtime, serve::serve(config, names))
+/// An egress that is ready to serve. It opens no file any more, and makes no socket but to venues and
+/// resolvers.
+#[derive(Debug)]
+pub struct Egress {
+    config: EgressConfig,
+    names: name::Names,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Egress {
+    /// Makes a runtime for the calling thread, and reads the resolver's configuration.
+    ///
+    /// # Errors
+    ///
+    /// [`EgressError::Setup`].
+    pub fn new(config: EgressConfig) -> Result<Self, EgressError> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|_| EgressError::Setup("no runtime"))?;
+        let names = {
+            let _inside = runtime.enter();
+            name::Names::system()
+        };
+        Ok(Self { config, names, runtime })
+    }
+
+    /// Serves until the channel to the core ends.
+    ///
+    /// When it ends, every connection is dropped and the function returns. Once the front is gone, what
+    /// venues answer is still told to the core. From the call on, a panic on any thread ends the
+    /// process.
+    ///
+    /// # Errors
+    ///
+    /// [`EgressError`]; an end of the channel between two frames is none.
+    pub fn run(self) -> Result<(), EgressError> {
+        // A task that panics says nothing of its request, and nobody would ever: better no egress.
+        let say = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            say(panic);
+            std::process::abort();
+        }));
+        let Self { config, names, runtime } = self;
+        let local = tokio::task::LocalSet::new();
+        local.block_on(&runtime, serve::serve(config, names))
+    }
 }

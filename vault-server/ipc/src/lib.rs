@@ -15,10 +15,10 @@ pub use frame::{
     read_count, write,
 };
 pub use message::{
-    Barrier, BarrierDone, Caller, Chunk, CommandCall, Dispatch, EnrollCall, ExecuteCall, Health,
-    HealthRow, HealthState, Hold, Kind, Listener, LocalCall, LocalOperation, Outcome, ProxyCall,
-    PullCall, Reply, Report, Restart, ServerIdentity, SignCall, State, StreamCall, StreamCut,
-    StreamDial, StreamEnd, StreamMessage, StreamReady, StreamRefusal, StreamSend, VenueBody,
-    VenueEnd, VenueHead, WhoamiCall,
+    Barrier, BarrierDone, Caller, Chunk, CommandCall, Dispatch, EnrollCall, ExecuteCall, Hardening,
+    Health, HealthRow, HealthState, Hold, Kind, Listener, LocalCall, LocalOperation, Outcome,
+    ProxyCall, PullCall, Reply, Report, Restart, ServerIdentity, SignCall, State, StreamCall,
+    StreamCut, StreamDial, StreamEnd, StreamMessage, StreamReady, StreamRefusal, StreamSend,
+    VenueBody, VenueEnd, VenueHead, WhoamiCall,
 };
 pub use vault_proto as proto;

@@ -74,6 +74,8 @@ kinds! {
     Health = 19,
     /// Front to core: [`WhoamiCall`].
     Whoami = 20,
+    /// Supervisor to core, once after every start: [`Hardening`].
+    Hardening = 21,
     /// Core to the caller: [`Reply`].
     Reply = 64,
     /// Core to front: [`ServerIdentity`].
@@ -623,6 +625,14 @@ pub struct WhoamiCall {
     /// Who.
     #[prost(message, required, tag = "1")]
     pub caller: Caller,
+}
+
+/// How the other processes are confined, for the core's status.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Hardening {
+    /// Egress, front and supervisor.
+    #[prost(message, repeated, tag = "1")]
+    pub processes: Vec<v1::ProcessHardening>,
 }
 
 /// Asks for the next entries of an export or tail that the core has granted.

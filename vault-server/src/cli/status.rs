@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use serde_json::{Value, json};
-use vault_ipc::proto::v1::StatusResponse;
+use vault_ipc::proto::v1::{ProcessHardening, StatusResponse};
 use vault_model::Timestamp;
 
 use crate::fault::Fault;
@@ -49,6 +49,20 @@ fn value(status: &StatusResponse) -> Value {
         "server_not_after_ms": status.server_not_after_ms,
         "catalogs": catalogs,
         "catalog_additions": status.catalog_additions,
+        "hardening": status.hardening.iter().map(hardening).collect::<Vec<_>>(),
+    })
+}
+
+fn hardening(process: &ProcessHardening) -> Value {
+    json!({
+        "process": process.process,
+        "dumps_off": process.dumps_off,
+        "no_new_privileges": process.no_new_privileges,
+        "no_capabilities": process.no_capabilities,
+        "seccomp": process.seccomp,
+        "landlock_abi": process.landlock_abi,
+        "secret_memory": process.secret_memory,
+        "memory_locked": process.memory_locked,
     })
 }
 
@@ -72,7 +86,12 @@ fn people(status: &StatusResponse) -> String {
         0 => String::new(),
         count => count.to_string(),
     };
-    pairs(&[
+    let processes: Vec<(String, String)> = status
+        .hardening
+        .iter()
+        .map(|process| (format!("sandbox of {}", process.process), confined(process)))
+        .collect();
+    let mut rows = vec![
         ("vault", state_word(status.state()).to_owned()),
         ("reason", status.reason.clone()),
         ("mode", development.to_owned()),
@@ -85,5 +104,37 @@ fn people(status: &StatusResponse) -> String {
         ("catalogues", catalogs.join(", ")),
         ("catalogue additions", additions),
         ("server certificate", Timestamp::from_millis(status.server_not_after_ms).to_string()),
-    ])
+    ];
+    rows.extend(processes.iter().map(|(name, text)| (name.as_str(), text.clone())));
+    pairs(&rows)
+}
+
+/// How a process is confined, in words.
+fn confined(process: &ProcessHardening) -> String {
+    let landlock = format!("Landlock {}", process.landlock_abi);
+    // The supervisor starts programs and opens files: Landlock is not for it.
+    let has_landlock = process.landlock_abi > 0;
+    let parts = [
+        (process.dumps_off, "dumps off"),
+        (process.no_new_privileges, "no new privileges"),
+        (process.no_capabilities, "no capabilities"),
+        (process.seccomp, "seccomp"),
+        (has_landlock, if has_landlock { landlock.as_str() } else { "Landlock" }),
+    ];
+    let join = |is_on| {
+        let fits = |part: &&(bool, &str)| {
+            part.0 == is_on && (is_on || process.process != "supervisor" || part.1 != "Landlock")
+        };
+        parts.iter().filter(fits).map(|part| part.1).collect::<Vec<_>>().join(", ")
+    };
+    let mut text = join(true);
+    let missing = join(false);
+    if !missing.is_empty() {
+        text += &format!("; MISSING: {missing}");
+    }
+    if !process.secret_memory.is_empty() {
+        let swap = if process.memory_locked { "" } else { ", the rest can be swapped" };
+        text += &format!("; secrets in {} memory{swap}", process.secret_memory);
+    }
+    text
 }

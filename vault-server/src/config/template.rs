@@ -81,6 +81,10 @@ disk_free_min_bytes = {disk_free_min_bytes}
 # In which country an address is, for scopes that list countries: a file in the MaxMind DB format.
 # database = "/var/lib/GeoIP/GeoLite2-Country.mmdb"
 
+[hardening]
+# true: do not start on a system without seccomp or Landlock. `vault-server status` shows what is on.
+# require = true
+
 [unseal]
 # At most one, for restarts without a person; both need a key-file slot (`init --key-file`).
 {key_file}

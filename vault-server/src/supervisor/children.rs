@@ -10,7 +10,9 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use command_fds::CommandFdExt as _;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use prost::Message as _;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGSYS, SIGTERM};
+use vault_ipc::proto::v1::ProcessHardening;
 
 use super::channel::Channel;
 use super::listener::Listeners;
@@ -37,9 +39,36 @@ pub struct Children {
     /// To the core.
     pub channel: Channel,
     /// Where front and egress say that they are up; one is gone once its child has, or has died.
-    ups: Vec<UnixStream>,
-    /// How many have said so.
-    up_count: usize,
+    ups: Vec<Up>,
+    /// What they have said of themselves.
+    reports: Vec<ProcessHardening>,
+}
+
+/// Where a child says that it is up: how it is confined, and an end.
+#[derive(Debug)]
+struct Up {
+    stream: UnixStream,
+    bytes: Vec<u8>,
+}
+
+/// Longest that a child says of itself, in bytes.
+const UP_BYTES_MAX: usize = 1024;
+
+/// How the children are started.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan<'a> {
+    /// The data directory.
+    pub data: &'a Path,
+    /// What it is configured to.
+    pub config: &'a Config,
+    /// Where calls come in.
+    pub listeners: &'a Listeners,
+    /// TCP ports at which venues are.
+    pub venue_ports: &'a [u16],
+    /// End rather than run with less than everything that confines them.
+    pub require_hardening: bool,
+    /// Stay sealed until a person unseals.
+    pub stay_sealed: bool,
 }
 
 /// Process ids.
@@ -62,12 +91,8 @@ impl Children {
     /// # Errors
     ///
     /// The operating system's. Children that were started already are killed.
-    pub fn spawn(
-        data: &Path,
-        config: &Config,
-        listeners: &Listeners,
-        stay_sealed: bool,
-    ) -> io::Result<Self> {
+    pub fn spawn(plan: Plan<'_>) -> io::Result<Self> {
+        let Plan { data, config, listeners, venue_ports, require_hardening, stay_sealed } = plan;
         let (core_to_front, front_to_core) = UnixStream::pair()?;
         let (core_to_supervisor, supervisor_to_core) = UnixStream::pair()?;
         let (core_to_egress, egress_to_core) = UnixStream::pair()?;
@@ -87,6 +112,7 @@ impl Children {
             supervisor_fd: inheritance.add(core_to_supervisor),
             ports: listeners.ports,
             stay_sealed,
+            require_hardening,
         };
         let arguments =
             [OsString::from("__core"), "--data".into(), data.into(), to_json(&spec)?.into()];
@@ -106,7 +132,15 @@ impl Children {
                 });
             }
             let (listeners, log) = (specs, config.log);
-            let spec = FrontSpec { supervisor, core_fd, egress_fd, up_fd, listeners, log };
+            let spec = FrontSpec {
+                supervisor,
+                core_fd,
+                egress_fd,
+                up_fd,
+                listeners,
+                require_hardening,
+                log,
+            };
             let arguments = [OsString::from("__front"), to_json(&spec)?.into()];
             start("front", &arguments, inheritance, config.development)
         };
@@ -117,6 +151,8 @@ impl Children {
                 core_fd: inheritance.add(egress_to_core),
                 front_fd: inheritance.add(egress_to_front),
                 up_fd: inheritance.add(egress_up),
+                venue_ports: venue_ports.to_vec(),
+                require_hardening,
             };
             let arguments =
                 [OsString::from("__egress"), "--data".into(), data.into(), to_json(&spec)?.into()];
@@ -124,8 +160,8 @@ impl Children {
         };
         let (front, egress) = (front()?, egress()?);
         let channel = Channel::new(supervisor_to_core)?;
-        let ups = vec![front_is_up, egress_is_up];
-        Ok(Self { front, core, egress, channel, ups, up_count: 0 })
+        let ups = [front_is_up, egress_is_up].map(|stream| Up { stream, bytes: Vec::new() });
+        Ok(Self { front, core, egress, channel, ups: ups.into(), reports: Vec::new() })
     }
 
     /// Process ids.
@@ -139,20 +175,21 @@ impl Children {
 
     /// What to wait on until front and egress are up.
     pub fn up_fds(&self) -> impl Iterator<Item = &UnixStream> {
-        self.ups.iter()
+        self.ups.iter().map(|up| &up.stream)
     }
 
-    /// Whether front and egress are up. One that died before never will be.
-    pub fn are_up(&mut self) -> bool {
-        let up_count = &mut self.up_count;
-        self.ups.retain(|mut up| match up.read(&mut [0; 1]) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => true,
-            answer => {
-                *up_count += usize::from(matches!(answer, Ok(1)));
-                false
+    /// How front and egress are confined, once both are up; said once. One that died before never
+    /// will be.
+    pub fn come_up(&mut self) -> Option<Vec<ProcessHardening>> {
+        let reports = &mut self.reports;
+        self.ups.retain_mut(|up| {
+            let is_open = up.read();
+            if !is_open && let Some(report) = up.report() {
+                reports.push(report);
             }
+            is_open
         });
-        self.up_count == 2
+        (reports.len() == 2).then(|| std::mem::take(reports))
     }
 
     /// Looks whether a child has ended, without waiting.
@@ -212,6 +249,30 @@ impl Children {
     }
 }
 
+impl Up {
+    /// Takes what is there; whether more may come.
+    fn read(&mut self) -> bool {
+        let mut bytes = [0; UP_BYTES_MAX];
+        loop {
+            match self.stream.read(&mut bytes) {
+                Ok(0) => return false,
+                Ok(count) => self.bytes.extend_from_slice(&bytes[..count]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return error.kind() == io::ErrorKind::WouldBlock,
+            }
+            if self.bytes.len() > UP_BYTES_MAX {
+                return false;
+            }
+        }
+    }
+
+    /// What the child said; `None` if it ended without a word.
+    fn report(&self) -> Option<ProcessHardening> {
+        let report = ProcessHardening::decode(self.bytes.as_slice()).ok()?;
+        (!report.process.is_empty()).then_some(report)
+    }
+}
+
 impl Drop for Children {
     fn drop(&mut self) {
         self.kill();
@@ -242,6 +303,11 @@ impl Process {
     fn describe(&self) -> String {
         let Some(status) = self.status else { return format!("the {} still runs", self.name) };
         match (status.signal(), status.code()) {
+            (Some(SIGSYS), _) => format!(
+                "the {} was killed by signal {SIGSYS} (SIGSYS): it made a system call that its \
+                 sandbox takes for an attack; docs/reference/sandbox.md says what to do",
+                self.name
+            ),
             (Some(signal), _) => match signal_name(signal) {
                 Some(name) => format!("the {} was killed by signal {signal} ({name})", self.name),
                 None => format!("the {} was killed by signal {signal}", self.name),
@@ -326,6 +392,10 @@ mod tests {
     fn says_in_plain_words_how_a_child_ended() {
         assert_eq!(ended(9), "the core was killed by signal 9 (SIGKILL)");
         assert_eq!(ended(1 << 8), "the core ended with exit status 1");
+        let refused = ended(31);
+        assert!(
+            refused.starts_with("the core was killed by signal 31 (SIGSYS): it made a system call")
+        );
         assert_eq!(ended(0), "the core ended without being asked to");
     }
 

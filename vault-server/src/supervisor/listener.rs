@@ -14,7 +14,7 @@ use vault_ipc::Listener;
 use crate::config::{Listen, Ports};
 
 /// Connections that may wait to be accepted.
-const BACKLOG: i32 = 1024;
+const BACKLOG: i32 = 4096;
 /// Longest path that surely fits a socket's address.
 const SOCKET_PATH_BYTES_MAX: usize = 100;
 
