@@ -10,11 +10,11 @@ use vault_client::{ClientError, v1};
 use vault_tests::{PASSPHRASE, Ready, TestVault, wire};
 
 use crate::plant::{ca_key_mark, private_key, public_point, random_text, token_secret};
-use crate::process::{read_memory, read_proc, users};
+use crate::process::{core_file, read_memory, read_proc, users};
 use crate::search::{Canary, PIECE_MAX, Searcher};
 use crate::{open_to_all, reads_memory};
 
-const NOBODY: u32 = 65_534;
+pub const NOBODY: u32 = 65_534;
 
 pub const SCOPE: &str = r#"
 name = "leaks"
@@ -74,10 +74,17 @@ impl Hunt {
             }
         }
 
+        let mut hunt = Self::over(vault, folder);
+        hunt.plant().await;
+        hunt
+    }
+
+    /// A hunt in a vault that nothing was planted in yet.
+    pub fn over(vault: TestVault, folder: tempfile::TempDir) -> Self {
         let (input, operator_input, mut symbol) = (random_text(), random_text(), random_text());
         // With "BTC-" before it, no longer than any symbol.
         symbol.truncate(32);
-        let mut hunt = Self {
+        Self {
             vault,
             folder,
             canaries: Vec::new(),
@@ -87,9 +94,7 @@ impl Hunt {
             input,
             operator_input,
             symbol,
-        };
-        hunt.plant().await;
-        hunt
+        }
     }
 
     /// Knows what the vault itself and the harness have made, and enrols a bot.
@@ -140,7 +145,11 @@ impl Hunt {
         self.canaries.push(Canary::allowed_in("core's identity key", seed, allowed));
         self.canaries.push(ca_key_mark(&data.join("ca.pem")));
 
-        // Found in every search of a memory, or the search is blind.
+        self.plant_controls().await;
+    }
+
+    /// What is found in every search of a memory, or the search is blind.
+    pub async fn plant_controls(&mut self) {
         let admin = self.vault.identity("admin");
         let tls = wire::tls(&admin, Some(&admin));
         let stream = wire::stream(tls, self.vault.ready().operator, None).await.expect("TLS");
@@ -148,7 +157,7 @@ impl Hunt {
         let certificates = session.peer_certificates().expect("a certificate");
         let point = public_point(&certificates[0]);
         self.canaries.push(Canary::allowed_in(CONTROL_FRONT, point, EVERYWHERE));
-        let path = data.to_str().expect("plain").to_owned();
+        let path = self.vault.data().to_str().expect("plain").to_owned();
         self.canaries.push(Canary::allowed_in(CONTROL_SUPERVISOR, path, EVERYWHERE));
     }
 
@@ -257,18 +266,47 @@ impl Hunt {
         for (process, pid, control) in
             [("supervisor", pid, CONTROL_SUPERVISOR), ("front", pid_front, CONTROL_FRONT)]
         {
-            let place = format!("{process} memory");
-            let mut found = BTreeSet::new();
-            let read = read_memory(pid, &mut |address, mapping, bytes| {
-                found.extend(self.look(&searcher, stage, &place, mapping, address, bytes));
-            });
-            let read = read.expect("root reads every memory");
-            assert!(read > 1 << 20, "{read} bytes of {place} are not all of it");
-            assert!(
-                found.iter().any(|index| self.canaries[*index].name == control),
-                "{stage}: the search of {place} is blind"
-            );
+            self.search_memory(&searcher, stage, process, pid, control);
         }
+    }
+
+    /// Searches all that one process has in memory; `control` must be in it.
+    pub fn search_memory(
+        &mut self,
+        searcher: &Searcher,
+        stage: &str,
+        process: &str,
+        pid: i32,
+        control: &str,
+    ) {
+        let place = format!("{process} memory");
+        let mut found = BTreeSet::new();
+        let read = read_memory(pid, &mut |address, mapping, bytes| {
+            found.extend(self.look(searcher, stage, &place, mapping, address, bytes));
+        });
+        let read = read.expect("root reads every memory");
+        assert!(read > 1 << 20, "{read} bytes of {place} are not all of it");
+        self.assert_sees(&found, stage, &place, control);
+    }
+
+    /// Searches a core file of one process, as a debugger writes it; `control` must be in it.
+    pub fn search_core_file(
+        &mut self,
+        searcher: &Searcher,
+        stage: &str,
+        process: &str,
+        pid: i32,
+        control: &str,
+    ) {
+        let Some(bytes) = core_file(pid, self.folder.path()) else { return };
+        let place = format!("{process} core file");
+        let found = self.look(searcher, stage, &place, "", 0, &bytes);
+        self.assert_sees(&found, stage, &place, control);
+    }
+
+    fn assert_sees(&self, found: &BTreeSet<usize>, stage: &str, place: &str, control: &str) {
+        let is_control = |index: &usize| self.canaries[*index].name == control;
+        assert!(found.iter().any(is_control), "{stage}: the search of {place} is blind");
     }
 
     /// Searches some bytes and keeps what must not be there; returns all canaries that were found.
@@ -334,5 +372,5 @@ impl Hunt {
 }
 
 const EVERYWHERE: &[&str] = &[""];
-const CONTROL_FRONT: &str = "control: the server's public key";
-const CONTROL_SUPERVISOR: &str = "control: the data directory's path";
+pub const CONTROL_FRONT: &str = "control: the server's public key";
+pub const CONTROL_SUPERVISOR: &str = "control: the data directory's path";

@@ -21,6 +21,7 @@ mod hunt;
 mod plant;
 mod process;
 mod search;
+mod uses;
 
 use std::fs;
 use std::io::{Read as _, Write as _};

@@ -34,9 +34,12 @@ pub fn token_secret(token: &Token) -> Vec<u8> {
 
 /// The private scalar of a P-256 key in PKCS#8.
 pub fn private_key(pem: &Path) -> Vec<u8> {
+    p256_scalar(PrivateKeyDer::from_pem_file(pem).expect("a key").secret_der())
+}
+
+/// The same, of a key that is in memory.
+pub fn p256_scalar(der: &[u8]) -> Vec<u8> {
     const BEFORE: &[u8] = &[0x02, 0x01, 0x01, 0x04, 0x20];
-    let key = PrivateKeyDer::from_pem_file(pem).expect("a key");
-    let der = key.secret_der();
     let at = der.windows(BEFORE.len()).position(|window| window == BEFORE).expect("P-256");
     der[at + BEFORE.len()..][..32].to_vec()
 }

@@ -3,6 +3,8 @@
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt as _;
+use std::path::Path;
+use std::process::Command;
 
 use crate::search::PIECE_MAX;
 
@@ -45,6 +47,26 @@ pub fn read_memory(pid: i32, look: &mut dyn FnMut(usize, &str, &[u8])) -> io::Re
         }
     }
     Ok(read)
+}
+
+/// What `gcore` writes of a process that goes on; `None` where there is no gdb, which CI has.
+pub fn core_file(pid: i32, folder: &Path) -> Option<Vec<u8>> {
+    let prefix = folder.join("dumped");
+    let output = Command::new("gcore").arg("-o").arg(&prefix).arg(pid.to_string()).output();
+    let output = match output {
+        Ok(output) => output,
+        Err(error) => {
+            assert!(std::env::var_os("CI").is_none(), "CI has gdb: {error}");
+            return None;
+        }
+    };
+    let path = folder.join(format!("dumped.{pid}"));
+    let bytes = fs::read(&path).unwrap_or_else(|error| {
+        panic!("{error}: {}", String::from_utf8_lossy(&[output.stdout, output.stderr].concat()))
+    });
+    fs::remove_file(&path).expect("removed");
+    assert!(bytes.starts_with(b"\x7fELF") && bytes.len() > 1 << 20, "a core file");
+    Some(bytes)
 }
 
 /// Start, end and name of a readable mapping.

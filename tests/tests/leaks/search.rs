@@ -40,7 +40,7 @@ pub struct Hit {
     pub offset: usize,
 }
 
-/// Finds canaries in every form: raw, reversed (as the limbs of a big number lie), hex, base64 of both
+/// Finds canaries in every form: raw, reversed (as the limbs of a big number lie), as HMAC pads it, hex, base64 of both
 /// alphabets at all alignments, `Debug` of bytes, and the texts of all of them in UTF-16.
 ///
 /// It looks for pieces, not for wholes: memory that was freed keeps most of a secret, but an
@@ -137,6 +137,10 @@ fn forms(bytes: &[u8]) -> Vec<(&'static str, usize, Vec<u8>)> {
         texts.push((url_form, 16, BASE64_URL_SAFE.encode(&shifted)[start..end].to_owned()));
     }
     let mut forms = vec![("raw", 12, bytes.to_vec()), ("reversed", 12, reversed)];
+    // As HMAC mixes a key into its first blocks (RFC 2104).
+    for (form, pad) in [("inner pad", 0x36), ("outer pad", 0x5c)] {
+        forms.push((form, 12, bytes.iter().map(|byte| byte ^ pad).collect()));
+    }
     for (form, piece_bytes, text) in &texts {
         forms.push((form, *piece_bytes, text.clone().into_bytes()));
     }
@@ -175,6 +179,8 @@ fn finds_every_form_and_what_is_left_of_it() {
             escaped.clone().into_bytes(),
             hex::encode(&secret).encode_utf16().flat_map(u16::to_le_bytes).collect(),
             within.iter().rev().copied().collect(),
+            within.iter().map(|byte| byte ^ 0x36).collect(),
+            within.iter().map(|byte| byte ^ 0x5c).collect(),
             pem(&[vec![3; 36], within.clone()].concat()),
         ] {
             assert!(found(&form), "{before}: {}", form.escape_ascii());

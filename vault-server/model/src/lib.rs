@@ -8,6 +8,7 @@ mod market;
 mod money;
 mod name;
 mod request;
+mod said;
 mod secret;
 mod time;
 
@@ -20,5 +21,6 @@ pub use market::{Asset, ClockTime, Instrument, NotAPair, Pair, SizeUnit};
 pub use money::{Money, NotMoney};
 pub use name::{Name, NameError, RequestId, Serial};
 pub use request::{SignedRequest, VenueRequest};
+pub use said::without_input;
 pub use secret::SecretBytes;
 pub use time::Timestamp;

@@ -163,6 +163,19 @@ pub struct Instrument {
 #[serde(transparent)]
 pub struct ClockTime(pub u64);
 
+impl ClockTime {
+    /// That much later.
+    #[must_use]
+    pub fn plus(self, time: std::time::Duration) -> Self {
+        Self(self.0.saturating_add(u64::try_from(time.as_micros()).unwrap_or(u64::MAX)))
+    }
+
+    /// How long ago `earlier` was; nothing if it is still to come.
+    pub fn since(self, earlier: Self) -> std::time::Duration {
+        std::time::Duration::from_micros(self.0.saturating_sub(earlier.0))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Asset, Pair};

@@ -19,14 +19,11 @@
 //! The AAD is each of these as `u16` big-endian length and bytes: `"vault-ve1"`, instance id,
 //! table, row, version, venue, alg, usage, creation time.
 
-use std::fmt;
-
 use ring::aead::{AES_256_GCM, Aad as GcmAad, LessSafeKey, Nonce, UnboundKey};
 use ring::hkdf::{HKDF_SHA256, KeyType, Salt};
 use ring::rand::SecureRandom;
 use subtle::ConstantTimeEq;
 use vault_model::{SecretBytes, Timestamp};
-use zeroize::Zeroizing;
 
 /// Bytes that an envelope adds to its plaintext.
 pub const OVERHEAD_BYTES: usize = HEAD_BYTES + TAG_BYTES;
@@ -173,20 +170,25 @@ pub fn seal(
     rng.fill(&mut salt).map_err(|_| EnvelopeError::Random)?;
     let derived = Derived::new(kek, &salt, &aad)?;
 
-    // The buffer holds plaintext until it is encrypted in place: wiped if that should not happen.
-    let mut envelope = Zeroizing::new(Vec::with_capacity(plaintext.len() + OVERHEAD_BYTES));
+    // Encrypted where secrets lie: only ciphertext leaves.
+    let gcm = derived.gcm()?;
+    let mut tag = [0; TAG_BYTES];
+    let ciphertext = SecretBytes::build(plaintext.len(), |buffer| {
+        buffer.copy_from_slice(plaintext);
+        let sealed = gcm.seal_in_place_separate_tag(nonce(), GcmAad::from(&aad), buffer);
+        tag.copy_from_slice(sealed.map_err(|_| EnvelopeError::Malformed)?.as_ref());
+        Ok(plaintext.len())
+    })?;
+
+    let mut envelope = Vec::with_capacity(plaintext.len() + OVERHEAD_BYTES);
     envelope.extend_from_slice(MAGIC);
     envelope.push(ALG);
     envelope.extend_from_slice(&kek.version.to_be_bytes());
     envelope.extend_from_slice(&salt);
     envelope.extend_from_slice(derived.commit());
-    envelope.extend_from_slice(plaintext);
-    let tag = derived
-        .gcm()?
-        .seal_in_place_separate_tag(nonce(), GcmAad::from(&aad), &mut envelope[HEAD_BYTES..])
-        .map_err(|_| EnvelopeError::Malformed)?;
-    envelope.extend_from_slice(tag.as_ref());
-    Ok(std::mem::take(&mut *envelope))
+    envelope.extend_from_slice(ciphertext.expose_secret());
+    envelope.extend_from_slice(&tag);
+    Ok(envelope)
 }
 
 /// Decrypts an envelope that was made with the same key and AAD.
@@ -205,15 +207,15 @@ pub fn open(kek: &Kek, aad: &Aad<'_>, envelope: &[u8]) -> Result<SecretBytes, En
         return Err(EnvelopeError::Commitment);
     }
 
-    // Wiped on every way out: after a failure it holds unauthenticated plaintext.
-    let mut buffer = Zeroizing::new(envelope[HEAD_BYTES..].to_vec());
-    let plaintext_bytes = derived
-        .gcm()?
-        .open_in_place(nonce(), GcmAad::from(&aad), &mut buffer)
-        .map_err(|_| EnvelopeError::Forged)?
-        .len();
-    buffer.truncate(plaintext_bytes);
-    Ok(SecretBytes::new(std::mem::take(&mut *buffer)))
+    let gcm = derived.gcm()?;
+    // Decrypted where it will lie. Wiped on every way out: after a failure it holds unauthenticated
+    // plaintext.
+    SecretBytes::build(envelope.len() - HEAD_BYTES, |buffer| {
+        buffer.copy_from_slice(&envelope[HEAD_BYTES..]);
+        gcm.open_in_place(nonce(), GcmAad::from(&aad), buffer)
+            .map(|plaintext| plaintext.len())
+            .map_err(|_| EnvelopeError::Forged)
+    })
 }
 
 /// The version of the key under which an envelope is wrapped.
@@ -234,9 +236,10 @@ pub fn key_version(envelope: &[u8]) -> Result<u32, EnvelopeError> {
 ///
 /// [`EnvelopeError::Random`].
 pub fn random_secret(len: usize, rng: &dyn SecureRandom) -> Result<SecretBytes, EnvelopeError> {
-    let mut bytes = vec![0; len];
-    rng.fill(&mut bytes).map_err(|_| EnvelopeError::Random)?;
-    Ok(SecretBytes::new(bytes))
+    SecretBytes::build(len, |bytes| {
+        rng.fill(bytes).map_err(|_| EnvelopeError::Random)?;
+        Ok(len)
+    })
 }
 
 /// Derives `len` bytes from a secret: HKDF-SHA256 with one `info`.
@@ -246,30 +249,27 @@ pub(crate) fn hkdf_sha256(ikm: &[u8], salt: &[u8], info: &[&[u8]], okm: &mut [u8
 }
 
 /// What one envelope is encrypted with: GCM key and commitment.
-struct Derived(Zeroizing<[u8; 64]>);
+#[derive(Debug)]
+struct Derived(SecretBytes);
 
 impl Derived {
     fn new(kek: &Kek, salt: &[u8], aad: &[u8]) -> Result<Self, EnvelopeError> {
-        let mut okm = Zeroizing::new([0; 64]);
-        hkdf_sha256(kek.key.expose_secret(), salt, &[MAGIC, aad], &mut *okm)
-            .ok_or(EnvelopeError::Malformed)?;
-        Ok(Self(okm))
+        SecretBytes::build(OKM_BYTES, |okm| {
+            hkdf_sha256(kek.key.expose_secret(), salt, &[MAGIC, aad], okm)
+                .ok_or(EnvelopeError::Malformed)?;
+            Ok(OKM_BYTES)
+        })
+        .map(Self)
     }
 
     fn gcm(&self) -> Result<LessSafeKey, EnvelopeError> {
-        UnboundKey::new(&AES_256_GCM, &self.0[..32])
+        UnboundKey::new(&AES_256_GCM, &self.0.expose_secret()[..KEK_BYTES])
             .map(LessSafeKey::new)
             .map_err(|_| EnvelopeError::KeyLength)
     }
 
     fn commit(&self) -> &[u8] {
-        &self.0[32..]
-    }
-}
-
-impl fmt::Debug for Derived {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Derived(redacted)")
+        &self.0.expose_secret()[KEK_BYTES..]
     }
 }
 
@@ -291,6 +291,7 @@ const MAGIC: &[u8] = b"VE1";
 const ALG: u8 = 1;
 const SALT_BYTES: usize = 32;
 const HEAD_BYTES: usize = 3 + 1 + 4 + SALT_BYTES + 32;
+const OKM_BYTES: usize = 64;
 const TAG_BYTES: usize = 16;
 
 #[cfg(test)]
@@ -410,6 +411,42 @@ mod tests {
                 .expect_err("too long"),
             EnvelopeError::AadTooLong
         );
+    }
+
+    /// What opening costs, as every Sign does it: a DEK, then a secret with it. Run by hand, alone:
+    /// `cargo test -p vault-core --release -- --ignored --nocapture what_a_sign_pays`.
+    #[test]
+    #[ignore = "a measurement"]
+    #[allow(clippy::print_stderr, reason = "the figures are what it is for")]
+    fn what_a_sign_pays_to_open_a_credential() {
+        const TIMES: u32 = 200_000;
+        let (rng, kek) = (SystemRandom::new(), kek(1, 1));
+        let dek = Kek::generate(1, &rng).expect("a key");
+        let wrapped = seal(&kek, &AAD, dek.secret().expose_secret(), &rng).expect("seals");
+        let sealed = seal(&dek, &AAD, &[0xa5; 150], &rng).expect("seals");
+        let cost = |what: &str| {
+            let start = std::time::Instant::now();
+            for _ in 0..TIMES {
+                let dek = open(&kek, &AAD, &wrapped).expect("opens");
+                let dek = Kek::new(dek, 1).expect("32 bytes");
+                std::hint::black_box(open(&dek, &AAD, &sealed).expect("opens"));
+            }
+            eprintln!("{what}: {} ns", start.elapsed().as_nanos() / u128::from(TIMES));
+        };
+        assert_eq!(vault_arena::status().bytes, 0, "alone in its process");
+        for round in 1..=3 {
+            cost(&format!("on the heap, round {round}"));
+        }
+        assert_ne!(vault_arena::init(1 << 20), vault_arena::Kind::Unlocked);
+        for round in 1..=3 {
+            cost(&format!("in the arena, round {round}"));
+        }
+        let start = std::time::Instant::now();
+        for number in 0..TIMES {
+            crate::crypto::stack::wiping_stack(|| std::hint::black_box(number));
+        }
+        let each = start.elapsed().as_nanos() / u128::from(TIMES);
+        eprintln!("wiping the stack: {each} ns");
     }
 
     #[test]

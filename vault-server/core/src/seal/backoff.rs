@@ -1,9 +1,10 @@
 //! How often somebody may try to unseal: one attempt at a time, and a pause after each failure that
-//! doubles up to five minutes. Pure: the time comes in as an argument.
+//! doubles up to five minutes. Pure: the time comes in as an argument, on the vault's own clock, so that no
+//! step of the wall clock takes a pause away.
 
 use std::time::Duration;
 
-use vault_model::Timestamp;
+use vault_model::ClockTime;
 
 /// The longest pause, in seconds.
 pub const PAUSE_SECONDS_MAX: u64 = 300;
@@ -27,12 +28,12 @@ pub enum BackoffError {
 pub struct Backoff {
     busy: bool,
     failures: u32,
-    not_before: Option<Timestamp>,
+    not_before: Option<ClockTime>,
 }
 
 impl Backoff {
     /// Goes on where the log says the last process stopped: a restart is no fresh start.
-    pub fn resume(failures: u32, last_failed_at: Timestamp) -> Self {
+    pub fn resume(failures: u32, last_failed_at: ClockTime) -> Self {
         let mut backoff = Self { busy: false, failures, not_before: None };
         backoff.pause_from(last_failed_at);
         backoff
@@ -43,7 +44,7 @@ impl Backoff {
     /// # Errors
     ///
     /// [`BackoffError`]: one is running, or it is too early.
-    pub fn begin(&mut self, now: Timestamp) -> Result<(), BackoffError> {
+    pub fn begin(&mut self, now: ClockTime) -> Result<(), BackoffError> {
         if self.busy {
             return Err(BackoffError::Busy);
         }
@@ -56,7 +57,7 @@ impl Backoff {
     }
 
     /// Ends an attempt that failed.
-    pub fn fail(&mut self, now: Timestamp) {
+    pub fn fail(&mut self, now: ClockTime) {
         self.busy = false;
         self.failures = self.failures.saturating_add(1);
         self.pause_from(now);
@@ -78,16 +79,15 @@ impl Backoff {
     }
 
     /// How long an attempt has to wait; zero if it need not.
-    pub fn wait(&self, now: Timestamp) -> Duration {
+    pub fn wait(&self, now: ClockTime) -> Duration {
         let Some(not_before) = self.not_before else {
             return Duration::ZERO;
         };
-        let micros = not_before.micros().saturating_sub(now.micros()).max(0);
-        // A clock that was set back must not lock the owner out for longer than any failure does.
-        Duration::from_micros(micros.unsigned_abs()).min(Duration::from_secs(PAUSE_SECONDS_MAX))
+        // However wrong the time of a failure is that the log has: no longer than any failure does.
+        not_before.since(now).min(Duration::from_secs(PAUSE_SECONDS_MAX))
     }
 
-    fn pause_from(&mut self, failed_at: Timestamp) {
+    fn pause_from(&mut self, failed_at: ClockTime) {
         if self.failures > 0 {
             let pause = 1u64.checked_shl(self.failures).unwrap_or(u64::MAX).min(PAUSE_SECONDS_MAX);
             self.not_before = Some(failed_at.plus(Duration::from_secs(pause)));
@@ -99,12 +99,12 @@ impl Backoff {
 mod tests {
     use std::time::Duration;
 
-    use vault_model::Timestamp;
+    use vault_model::ClockTime;
 
     use super::{Backoff, BackoffError};
 
-    fn at(seconds: i64) -> Timestamp {
-        Timestamp(seconds * 1_000_000)
+    fn at(seconds: u64) -> ClockTime {
+        ClockTime(seconds * 1_000_000)
     }
 
     #[test]
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_set_back_waits_no_longer_than_the_longest_pause() {
+    fn a_failure_that_is_to_come_waits_no_longer_than_the_longest_pause() {
         let backoff = Backoff::resume(1, at(1_000_000));
 
         assert_eq!(backoff.wait(at(0)), Duration::from_secs(300));

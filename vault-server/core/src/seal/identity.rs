@@ -81,10 +81,12 @@ impl CoreIdentity {
         let mut content = Zeroizing::new(Vec::with_capacity(FILE_BYTES + 1));
         file.take(FILE_BYTES as u64 + 1).read_to_end(&mut content)?;
 
-        let mut seed = Zeroizing::new(vec![0; SEED_BYTES]);
-        hex::decode_to_slice(content.trim_ascii_end(), &mut seed)
-            .map_err(|_| IdentityError::Malformed)?;
-        Self::from_seed(&SecretBytes::new(std::mem::take(&mut *seed)))
+        let seed = SecretBytes::build(SEED_BYTES, |seed| {
+            hex::decode_to_slice(content.trim_ascii_end(), seed)
+                .map_err(|_| IdentityError::Malformed)?;
+            Ok::<_, IdentityError>(SEED_BYTES)
+        })?;
+        Self::from_seed(&seed)
     }
 
     /// Takes a seed of 32 bytes.

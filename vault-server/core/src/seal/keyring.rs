@@ -81,7 +81,7 @@ impl Keyring {
                 .map_err(|_| KeyringError::Generate)?;
         Ok(Self {
             audit_macs: BTreeMap::from([(FIRST_VERSION, random_secret(KEY_BYTES, rng)?)]),
-            ca_key_pkcs8: SecretBytes::new(ca_key.as_ref().to_vec()),
+            ca_key_pkcs8: SecretBytes::copy_of(ca_key.as_ref()),
             created_at: NAMES.iter().map(|name| ((*name, FIRST_VERSION), now)).collect(),
             keks: BTreeMap::from([(FIRST_VERSION, Kek::generate(FIRST_VERSION, rng)?)]),
             log_seed: random_secret(KEY_BYTES, rng)?,

@@ -3,9 +3,10 @@
 //! Whoever has a copy of the database guesses at about two seconds and 512 MiB per try, for as long
 //! as he likes; so a passphrase must be worth 70 bits, or be eight words long.
 
+use std::convert::Infallible;
+
 use ring::rand::SecureRandom;
 use vault_model::SecretBytes;
-use zeroize::Zeroizing;
 
 use crate::crypto::envelope::{EnvelopeError, random_secret};
 
@@ -44,15 +45,19 @@ pub enum PassphraseError {
 pub fn generate_passphrase(rng: &dyn SecureRandom) -> Result<SecretBytes, EnvelopeError> {
     for _ in 0..DRAWS_MAX {
         let random = random_secret(CODE_LETTERS, rng)?;
-        let mut code = Vec::with_capacity(CODE_LETTERS + CODE_LETTERS / GROUP_LETTERS);
-        for (at, byte) in random.expose_secret().iter().enumerate() {
-            if at > 0 && at % GROUP_LETTERS == 0 {
-                code.push(b'-');
+        let code = SecretBytes::build(CODE_LETTERS + CODE_LETTERS / GROUP_LETTERS, |code| {
+            let mut written = 0;
+            for (at, byte) in random.expose_secret().iter().enumerate() {
+                if at > 0 && at % GROUP_LETTERS == 0 {
+                    code[written] = b'-';
+                    written += 1;
+                }
+                // 32 divides 256: every letter is as likely as any other.
+                code[written] = ALPHABET[usize::from(byte % 32)];
+                written += 1;
             }
-            // 32 divides 256: every letter is as likely as any other.
-            code.push(ALPHABET[usize::from(byte % 32)]);
-        }
-        let code = SecretBytes::new(code);
+            Ok::<_, EnvelopeError>(written)
+        })?;
         if check_passphrase(&code).is_ok() {
             return Ok(code);
         }
@@ -88,8 +93,15 @@ pub fn check_passphrase(passphrase: &SecretBytes) -> Result<(), PassphraseError>
 /// it repeats or continues the one before it (`aa`, `ab`, `21`), or if the three characters that it
 /// ends stood earlier already.
 pub fn estimate_bits(passphrase: &[u8]) -> u32 {
-    let mut letters = Zeroizing::new(Vec::with_capacity(passphrase.len()));
-    letters.extend(passphrase.iter().copied().filter(|byte| !is_separator(*byte)));
+    let Ok(letters) = SecretBytes::build(passphrase.len(), |letters| {
+        let mut written = 0;
+        for byte in passphrase.iter().filter(|byte| !is_separator(**byte)) {
+            letters[written] = *byte;
+            written += 1;
+        }
+        Ok::<_, Infallible>(written)
+    });
+    let letters = letters.expose_secret();
 
     let mut bits = 0;
     for (at, &byte) in letters.iter().enumerate() {

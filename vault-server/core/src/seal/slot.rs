@@ -8,7 +8,7 @@ use argon2::{Algorithm, Argon2, Block, Params, Version};
 use ring::rand::SecureRandom;
 use serde::{Deserialize, Serialize};
 use vault_model::{SecretBytes, Timestamp};
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroize;
 
 use super::passphrase::{PASSPHRASE_BYTES_MAX, PassphraseError, check_passphrase, trimmed};
 use crate::crypto::envelope::{
@@ -282,30 +282,33 @@ pub struct SlotPlace<'a> {
 /// [`EnvelopeError::Random`].
 pub fn generate_key_file(rng: &dyn SecureRandom) -> Result<SecretBytes, EnvelopeError> {
     let key = random_secret(KEK_BYTES, rng)?;
-    let mut content = vec![0; 2 * KEK_BYTES + 1];
-    content[2 * KEK_BYTES] = b'\n';
-    hex::encode_to_slice(key.expose_secret(), &mut content[..2 * KEK_BYTES])
-        .map_err(|_| EnvelopeError::KeyLength)?;
-    Ok(SecretBytes::new(content))
+    SecretBytes::build(2 * KEK_BYTES + 1, |content| {
+        content[2 * KEK_BYTES] = b'\n';
+        hex::encode_to_slice(key.expose_secret(), &mut content[..2 * KEK_BYTES])
+            .map_err(|_| EnvelopeError::KeyLength)?;
+        Ok(content.len())
+    })
 }
 
 fn unseal_key(kdf: &Kdf, secret: &SecretBytes) -> Result<Kek, SlotError> {
-    let mut derived = Zeroizing::new(vec![0; KEK_BYTES]);
-    match kdf {
-        Kdf::KeyFile { salt } => {
-            let content = key_file_bytes(secret)?;
-            hkdf_sha256(content.expose_secret(), &salt.0, &[KEY_FILE_INFO], &mut derived)
-                .ok_or(SlotError::KeyFile)?;
-        }
-        Kdf::Passphrase { argon2, salt } => {
-            let passphrase = trimmed(secret);
-            if passphrase.len() > PASSPHRASE_BYTES_MAX {
-                return Err(SlotError::Wrong);
+    let derived = SecretBytes::build(KEK_BYTES, |derived| {
+        match kdf {
+            Kdf::KeyFile { salt } => {
+                let content = key_file_bytes(secret)?;
+                hkdf_sha256(content.expose_secret(), &salt.0, &[KEY_FILE_INFO], derived)
+                    .ok_or(SlotError::KeyFile)?;
             }
-            argon2id(*argon2, passphrase, &salt.0, &mut derived)?;
+            Kdf::Passphrase { argon2, salt } => {
+                let passphrase = trimmed(secret);
+                if passphrase.len() > PASSPHRASE_BYTES_MAX {
+                    return Err(SlotError::Wrong);
+                }
+                argon2id(*argon2, passphrase, &salt.0, derived)?;
+            }
         }
-    }
-    Ok(Kek::new(SecretBytes::new(std::mem::take(&mut *derived)), FIRST_VERSION)?)
+        Ok(KEK_BYTES)
+    })?;
+    Ok(Kek::new(derived, FIRST_VERSION)?)
 }
 
 fn argon2id(
@@ -330,11 +333,12 @@ fn argon2id(
 fn key_file_bytes(content: &SecretBytes) -> Result<SecretBytes, SlotError> {
     let bytes = content.expose_secret();
     if bytes.len() == KEK_BYTES {
-        return Ok(SecretBytes::new(bytes.to_vec()));
+        return Ok(SecretBytes::copy_of(bytes));
     }
-    let mut decoded = Zeroizing::new(vec![0; KEK_BYTES]);
-    hex::decode_to_slice(bytes.trim_ascii(), &mut decoded).map_err(|_| SlotError::KeyFile)?;
-    Ok(SecretBytes::new(std::mem::take(&mut *decoded)))
+    SecretBytes::build(KEK_BYTES, |decoded| {
+        hex::decode_to_slice(bytes.trim_ascii(), decoded).map_err(|_| SlotError::KeyFile)?;
+        Ok(KEK_BYTES)
+    })
 }
 
 fn random_salt(rng: &dyn SecureRandom) -> Result<Hex<32>, EnvelopeError> {
