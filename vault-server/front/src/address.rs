@@ -4,8 +4,6 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 
-use tokio::sync::Notify;
-
 /// The bytes of an address in its canonical form: 4 or 16. An IPv4-mapped IPv6 address is IPv4.
 pub(crate) fn canonical_bytes(address: IpAddr) -> Vec<u8> {
     match address.to_canonical() {
@@ -39,7 +37,6 @@ pub(crate) struct PeerCount(Arc<Counted>);
 
 #[derive(Debug, Default)]
 struct Counted {
-    given_back: Notify,
     held: Mutex<HashMap<Peer, usize>>,
 }
 
@@ -64,19 +61,6 @@ impl PeerCount {
         *places += 1;
         Some(PeerPlace { count: self.clone(), peer })
     }
-
-    /// Waits until `peer` holds fewer than `max` places, and takes one.
-    pub(crate) async fn wait(&self, peer: Peer, max: usize) -> PeerPlace {
-        loop {
-            let given_back = self.0.given_back.notified();
-            tokio::pin!(given_back);
-            given_back.as_mut().enable();
-            if let Some(place) = self.take(peer, max) {
-                return place;
-            }
-            given_back.await;
-        }
-    }
 }
 
 impl Drop for PeerPlace {
@@ -88,8 +72,6 @@ impl Drop for PeerPlace {
                 held.remove(&self.peer);
             }
         }
-        drop(held);
-        self.count.0.given_back.notify_waiters();
     }
 }
 
@@ -126,18 +108,5 @@ mod tests {
         drop(first);
         assert!(count.take(peer("10.0.0.5"), 1).is_some());
         assert!(count.0.held.lock().expect("no panic").is_empty());
-    }
-
-    #[tokio::test]
-    async fn who_waits_gets_the_place_that_is_given_back() {
-        let count = PeerCount::default();
-        let first = count.take(peer("10.0.0.5"), 1);
-        let waiting = count.clone();
-        let waiting = tokio::spawn(async move { waiting.wait(peer("10.0.0.5"), 1).await });
-
-        tokio::task::yield_now().await;
-        assert!(!waiting.is_finished());
-        drop(first);
-        waiting.await.expect("gets it");
     }
 }

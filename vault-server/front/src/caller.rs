@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use sha2::{Digest, Sha256};
 use vault_ipc::{Caller, Listener};
-use x509_parser::prelude::{FromDer, X509Certificate};
+use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
 use crate::address::canonical_bytes;
 
@@ -25,6 +25,9 @@ pub(crate) struct Facts {
 pub(crate) struct Certificate {
     /// SHA-256 of the DER.
     fingerprint: [u8; 32],
+    /// Whose it is, as its URI says, so that all certificates of one are one; without one, the serial.
+    holder: Vec<u8>,
+    is_operator: bool,
     serial: [u8; SERIAL_BYTES],
 }
 
@@ -32,11 +35,27 @@ impl Certificate {
     /// Names a certificate; `None` if it is not one or its serial is longer than 16 bytes.
     pub(crate) fn read(der: &[u8]) -> Option<Self> {
         let (_, certificate) = X509Certificate::from_der(der).ok()?;
+        let serial = padded(certificate.raw_serial())?;
+        let names = certificate.subject_alternative_name().ok().flatten();
+        let uri = names.and_then(|names| {
+            names.value.general_names.iter().find_map(|name| match name {
+                GeneralName::URI(uri) => Some(*uri),
+                _ => None,
+            })
+        });
         Some(Self {
             fingerprint: Sha256::digest(der).into(),
-            serial: padded(certificate.raw_serial())?,
+            holder: uri.map_or_else(|| serial.to_vec(), |uri| uri.as_bytes().to_vec()),
+            is_operator: uri.is_some_and(is_operator),
+            serial,
         })
     }
+}
+
+/// Whether a name that our CA gives is an operator's: `spiffe://DOMAIN/operator/NAME`.
+fn is_operator(uri: &str) -> bool {
+    let path = uri.strip_prefix("spiffe://").and_then(|rest| rest.split_once('/'));
+    path.is_some_and(|(_, path)| path.starts_with("operator/"))
 }
 
 /// DER writes an integer with as few bytes as its sign allows: a zero goes before a high bit, and
@@ -75,6 +94,20 @@ impl Facts {
         self.certificate.as_ref().map(|certificate| certificate.serial.as_slice())
     }
 
+    /// Who counts as one client or operator; `None` on the enrol listener.
+    pub(crate) fn holder(&self) -> Option<&[u8]> {
+        self.certificate.as_ref().map(|certificate| certificate.holder.as_slice())
+    }
+
+    /// Whether the certificate says so. The core judges it anew.
+    pub(crate) fn is_operator(&self) -> bool {
+        self.certificate.as_ref().is_some_and(|certificate| certificate.is_operator)
+    }
+
+    pub(crate) fn listener(&self) -> Listener {
+        self.listener
+    }
+
     pub(crate) fn via(&self) -> &str {
         &self.via
     }
@@ -97,7 +130,12 @@ impl Facts {
             [127, 0, 0, 1].into(),
             "direct".to_owned(),
             Listener::Bot,
-            Some(Certificate { fingerprint: [0; 32], serial }),
+            Some(Certificate {
+                fingerprint: [0; 32],
+                holder: serial.to_vec(),
+                is_operator: false,
+                serial,
+            }),
         )
     }
 }

@@ -59,6 +59,14 @@ impl ClientService for Handler {
         self.identified()?;
         self.command("vault.v1.ClientService/Revoke", request).await
     }
+
+    async fn whoami(
+        &self,
+        request: Request<v1::WhoamiRequest>,
+    ) -> Result<Response<v1::WhoamiResponse>, Status> {
+        self.identified()?;
+        Handler::whoami(self, &request).await
+    }
 }
 
 impl Handler {

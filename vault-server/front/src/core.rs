@@ -1,9 +1,9 @@
 //! The channel to the core: calls out, replies in, barriers in between, all in one order.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::mem;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use prost::Message;
@@ -11,8 +11,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{Notify, oneshot};
 use vault_ipc::half::{Inlet, Outlet};
 use vault_ipc::{
-    Barrier, BarrierDone, Code, Decoder, Failure, Frame, FrameError, Kind, Reply, ServerIdentity,
-    State, StreamCall, StreamEnd, StreamMessage,
+    Barrier, BarrierDone, Code, Decoder, Failure, Frame, FrameError, Kind, Listener, Reply,
+    ServerIdentity, State, StreamCall, StreamEnd, StreamMessage,
 };
 
 use crate::FrontError;
@@ -26,6 +26,9 @@ use crate::venue::{Response, Venues};
 /// Bytes taken from the channel at once.
 const READ_BYTES: usize = 64 << 10;
 
+/// Bots' frames that go out before it is looked for operators' again, in bytes.
+const PIECE_BYTES: usize = 64 << 10;
+
 /// A handle on the channel.
 #[derive(Clone, Debug)]
 pub(crate) struct Core(Arc<Shared>);
@@ -35,14 +38,82 @@ struct Shared {
     barrier_drain: Duration,
     ended: AtomicBool,
     next_correlation: AtomicU64,
-    /// Whole frames that wait for the writer.
-    outgoing: Mutex<Vec<u8>>,
+    outgoing: Mutex<Outgoing>,
     pending: Mutex<HashMap<u64, Pending>>,
     queue_bytes: usize,
     registry: Arc<Registry>,
     streams: Streams,
     venues: Venues,
     wake_writer: Notify,
+}
+
+/// Whole frames that wait for the writer.
+#[derive(Debug, Default)]
+struct Outgoing {
+    /// Of bots' and strangers' calls, in pieces of about [`PIECE_BYTES`].
+    bots: VecDeque<Vec<u8>>,
+    bots_bytes: usize,
+    /// Of operators' calls, and what the core waits for. They go before every piece.
+    operators: Vec<u8>,
+}
+
+/// Whose frames a frame goes with.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Queue {
+    Bots,
+    Operators,
+}
+
+impl Queue {
+    fn of(connection: &Connection) -> Self {
+        match connection.facts().listener() {
+            Listener::Operator => Self::Operators,
+            Listener::Bot | Listener::Enroll | Listener::Unspecified => Self::Bots,
+        }
+    }
+}
+
+impl Outgoing {
+    fn waiting_bytes(&self, queue: Queue) -> usize {
+        match queue {
+            Queue::Bots => self.bots_bytes,
+            Queue::Operators => self.operators.len(),
+        }
+    }
+
+    fn put(
+        &mut self,
+        queue: Queue,
+        kind: Kind,
+        correlation: u64,
+        message: &impl Message,
+    ) -> Result<(), FrameError> {
+        let piece = match queue {
+            Queue::Operators => &mut self.operators,
+            Queue::Bots => {
+                if self.bots.back().is_none_or(|piece| piece.len() >= PIECE_BYTES) {
+                    self.bots.push_back(Vec::new());
+                }
+                self.bots.back_mut().expect("just put there")
+            }
+        };
+        let before = piece.len();
+        vault_ipc::encode(kind, correlation, message, piece)?;
+        if queue == Queue::Bots {
+            self.bots_bytes += piece.len() - before;
+        }
+        Ok(())
+    }
+
+    /// The next frames to write, into `piece`, which is empty.
+    fn take(&mut self, piece: &mut Vec<u8>) {
+        if !self.operators.is_empty() {
+            mem::swap(piece, &mut self.operators);
+        } else if let Some(next) = self.bots.pop_front() {
+            self.bots_bytes -= next.len();
+            *piece = next;
+        }
+    }
 }
 
 /// A call that waits for its reply.
@@ -72,7 +143,9 @@ impl Drop for Forget<'_> {
         let was_pending = self.shared.forget(self.correlation).is_some();
         if was_pending && matches!(self.kind, Kind::Execute | Kind::Proxy) {
             // Not bounded by `queue_bytes`, but by the calls that were: each is longer than this.
-            let sent = self.shared.send(Kind::Forget, self.correlation, &State::default());
+            // Behind the call itself.
+            let sent =
+                self.shared.send(Queue::Bots, Kind::Forget, self.correlation, &State::default());
             debug_assert!(sent.is_ok(), "an empty body is short");
         }
     }
@@ -160,18 +233,17 @@ impl Core {
 
     /// Passes a message of a WebSocket on; `false` if too much waits to be written already.
     pub(crate) fn say(&self, correlation: u64, message: &StreamMessage) -> bool {
-        let queued = self.0.outgoing.lock().expect("no panic while locked").len();
-        if queued > self.0.queue_bytes {
+        if self.0.outgoing().waiting_bytes(Queue::Bots) > self.0.queue_bytes {
             return false;
         }
-        let sent = self.0.send(Kind::StreamMessage, correlation, message);
+        let sent = self.0.send(Queue::Bots, Kind::StreamMessage, correlation, message);
         debug_assert!(sent.is_ok(), "messages of bots are short");
         true
     }
 
     /// Tells of the end of a WebSocket. Not bounded but by the calls that were.
     pub(crate) fn say_end(&self, correlation: u64, end: &StreamEnd) {
-        let sent = self.0.send(Kind::StreamEnd, correlation, end);
+        let sent = self.0.send(Queue::Bots, Kind::StreamEnd, correlation, end);
         debug_assert!(sent.is_ok(), "ends are short");
     }
 
@@ -189,16 +261,17 @@ impl Core {
         let shared = &*self.0;
         let (reply, answer) = oneshot::channel();
         {
-            let mut outgoing = shared.outgoing.lock().expect("no panic while locked");
+            let queue = Queue::of(connection);
+            let mut outgoing = shared.outgoing();
             // Calls that were forgotten still lie here: without this, whoever calls and resets
             // without end would fill the memory.
-            if outgoing.len() > shared.queue_bytes {
+            if outgoing.waiting_bytes(queue) > shared.queue_bytes {
                 return Err(Failure::new(Code::Exhausted, "OVERLOADED", "vault is busy"));
             }
             if shared.ended.load(Ordering::Acquire) {
                 return Err(gone());
             }
-            vault_ipc::encode(kind, correlation, message, &mut outgoing).map_err(|_| {
+            outgoing.put(queue, kind, correlation, message).map_err(|_| {
                 Failure::new(Code::BadRequest, "MESSAGE_TOO_LONG", "the message is too long")
             })?;
         }
@@ -316,12 +389,13 @@ impl Core {
     fn take_barrier(&self, barrier: &Barrier) -> Result<(), FrameError> {
         let done = BarrierDone { id: barrier.id };
         match self.0.registry.barrier(&barrier.cut_serials) {
-            None => self.0.send(Kind::BarrierDone, 0, &done)?,
+            None => self.0.send(Queue::Operators, Kind::BarrierDone, 0, &done)?,
             Some(wait) => {
                 let shared = Arc::clone(&self.0);
                 tokio::spawn(async move {
                     wait.passed(shared.barrier_drain).await;
-                    if let Err(error) = shared.send(Kind::BarrierDone, 0, &done) {
+                    let sent = shared.send(Queue::Operators, Kind::BarrierDone, 0, &done);
+                    if let Err(error) = sent {
                         tracing::error!(%error, "barrier not confirmed");
                     }
                 });
@@ -335,9 +409,9 @@ impl Core {
         let mut batch = Vec::new();
         loop {
             self.0.wake_writer.notified().await;
-            // All that came while we waited or wrote goes out in one write.
+            // What came while we waited or wrote goes out in few writes.
             loop {
-                mem::swap(&mut batch, &mut *self.0.outgoing.lock().expect("no panic while locked"));
+                self.0.outgoing().take(&mut batch);
                 if batch.is_empty() {
                     break;
                 }
@@ -357,12 +431,20 @@ impl Shared {
         self.pending.lock().expect("no panic while locked").remove(&correlation)
     }
 
-    fn send(&self, kind: Kind, correlation: u64, message: &impl Message) -> Result<(), FrameError> {
-        let mut outgoing = self.outgoing.lock().expect("no panic while locked");
-        vault_ipc::encode(kind, correlation, message, &mut outgoing)?;
-        drop(outgoing);
+    fn send(
+        &self,
+        queue: Queue,
+        kind: Kind,
+        correlation: u64,
+        message: &impl Message,
+    ) -> Result<(), FrameError> {
+        self.outgoing().put(queue, kind, correlation, message)?;
         self.wake_writer.notify_one();
         Ok(())
+    }
+
+    fn outgoing(&self) -> MutexGuard<'_, Outgoing> {
+        self.outgoing.lock().expect("no panic while locked")
     }
 }
 
@@ -387,9 +469,9 @@ mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::UnixStream;
     use vault_ipc::half::{self, Inlet, Outlet};
-    use vault_ipc::{Kind, Reply, SignCall};
+    use vault_ipc::{Decoder, Kind, Reply, SignCall};
 
-    use super::Core;
+    use super::{Core, Outgoing, PIECE_BYTES, Queue};
     use crate::FrontError;
     use crate::caller::Facts;
     use crate::health::Healths;
@@ -452,6 +534,38 @@ mod tests {
         let (is_answered, ended) = end_with_unread(&reply()[..20]).await;
         assert!(!is_answered);
         assert!(matches!(ended, Err(FrontError::Channel(_))), "{ended:?}");
+    }
+
+    #[test]
+    fn operators_frames_go_first_and_frames_stay_whole() {
+        let mut outgoing = Outgoing::default();
+        let call = SignCall { deadline_us: 1, ..SignCall::default() };
+        for correlation in 0..10_000 {
+            outgoing.put(Queue::Bots, Kind::Sign, correlation, &call).expect("short");
+        }
+        assert!(outgoing.waiting_bytes(Queue::Bots) > 2 * PIECE_BYTES);
+        let (mut piece, mut decoder, mut order) = (Vec::new(), Decoder::default(), Vec::new());
+        for turn in 0.. {
+            if turn == 1 {
+                outgoing.put(Queue::Operators, Kind::Command, 77_777, &call).expect("short");
+            }
+            piece.clear();
+            outgoing.take(&mut piece);
+            if piece.is_empty() {
+                break;
+            }
+            decoder.extend(&piece);
+            // Whatever went before, a piece ends with the end of a frame.
+            while let Some(frame) = decoder.next_frame().expect("frames") {
+                order.push(frame.correlation);
+            }
+            assert!(decoder.is_empty());
+        }
+        let place = order.iter().position(|correlation| *correlation == 77_777).expect("sent");
+        assert!(place > 0 && place < 5_000, "{place}");
+        order.remove(place);
+        assert!(order.iter().copied().eq(0..10_000), "bots' calls in their order");
+        assert_eq!(outgoing.waiting_bytes(Queue::Bots), 0);
     }
 
     #[tokio::test]

@@ -54,7 +54,7 @@ impl Handler {
         if Instant::now() >= ends {
             return Err(late());
         }
-        let _place = self.executes().take(connection.facts().serial()).ok_or_else(busy)?;
+        let _place = self.executes().take(connection.facts().holder()).ok_or_else(busy)?;
         let asked = self.core().execute(connection, kind, message);
         // Once the core has the call, it may be at the venue.
         let (reply, mut response) =

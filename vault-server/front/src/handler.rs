@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use futures_util::{Stream, stream};
 use prost::Message;
-use tokio::sync::Semaphore;
 use tonic::service::Routes;
 use tonic::{Request, Response, Status};
 use vault_ipc::proto::{FILE_DESCRIPTOR_SET, v1};
 use vault_ipc::{
     Caller, Chunk, Code, CommandCall, EnrollCall, Failure, Kind, Listener, PullCall, SignCall,
+    WhoamiCall,
 };
 
 use crate::convert::{Commanded, FromChunk};
@@ -35,7 +35,7 @@ pub(crate) struct Handler {
     call_max: Duration,
     /// Places for calls at the core. Taken when a request has come whole: who sends slowly, or does
     /// not read answers, holds places of their own connection only.
-    calls: Arc<Semaphore>,
+    calls: Places,
     core: Core,
     execute_bytes_max: usize,
     /// As `calls`, for those that wait for a venue.
@@ -136,9 +136,16 @@ impl Handler {
         limits: &ListenerLimits,
         execute_bytes_max: usize,
     ) -> Self {
+        let calls = match listener {
+            // All who enrol are strangers, and so one client.
+            Listener::Enroll => Places::with_share(limits.calls, limits.calls),
+            // The core takes calls in their order: what is under way is what an operator waits for.
+            Listener::Bot => Places::with_share(limits.calls, limits.calls.div_ceil(4)),
+            Listener::Operator | Listener::Unspecified => Places::new(limits.calls),
+        };
         Self {
             call_max: limits.call,
-            calls: Arc::new(Semaphore::new(limits.calls)),
+            calls,
             core: core.clone(),
             execute_bytes_max,
             executes: Places::new(limits.executes),
@@ -202,6 +209,16 @@ impl Handler {
         self.call(&connection, Kind::Sign, &call).await
     }
 
+    /// Passes on whose call it is, and from where.
+    pub(crate) async fn whoami(
+        &self,
+        request: &Request<v1::WhoamiRequest>,
+    ) -> Result<Response<v1::WhoamiResponse>, Status> {
+        let connection = connection(request)?;
+        let call = WhoamiCall { caller: caller(&connection)? };
+        self.call(&connection, Kind::Whoami, &call).await
+    }
+
     /// Passes a signed command on that is answered with entries, and pulls until their end.
     pub(crate) async fn entries<Q: Commanded, R: FromChunk + Send + 'static>(
         &self,
@@ -249,7 +266,7 @@ impl Handler {
         kind: Kind,
         message: &impl Message,
     ) -> Result<(Vec<u8>, Option<Hold>), Failure> {
-        let _place = self.calls.try_acquire().map_err(|_| busy())?;
+        let _place = self.calls.take(connection.facts().holder()).ok_or_else(busy)?;
         self.core.call(connection, kind, message).await
     }
 }

@@ -7,21 +7,43 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::frame::Frames;
 use crate::head::Heads;
 use crate::registry::Connection;
 
 /// Wraps the TLS stream. After [`Connection::cut`] nothing passes any more, in either direction. What
-/// is read of an HTTP/1.1 connection is looked at first.
+/// is read is looked at first, and in a turn there is only so much of it.
 #[derive(Debug)]
 pub(crate) struct Io<T> {
     connection: Arc<Connection>,
-    heads: Option<Arc<Heads>>,
     inner: T,
+    turn_bytes_max: usize,
+    watch: Watch,
+}
+
+/// What looks at the bytes that come.
+#[derive(Debug)]
+pub(crate) enum Watch {
+    /// Of an HTTP/2 connection.
+    Frames(Frames),
+    /// Of an HTTP/1.1 connection.
+    Heads(Arc<Heads>),
 }
 
 impl<T> Io<T> {
-    pub(crate) fn new(inner: T, connection: Arc<Connection>, heads: Option<Arc<Heads>>) -> Self {
-        Self { connection, heads, inner }
+    pub(crate) fn new(
+        inner: T,
+        connection: Arc<Connection>,
+        watch: Watch,
+        turn_bytes_max: usize,
+    ) -> Self {
+        Self { connection, inner, turn_bytes_max, watch }
+    }
+
+    fn count_written(&mut self, polled: &Poll<io::Result<usize>>) {
+        if let (Watch::Frames(frames), Poll::Ready(Ok(count))) = (&mut self.watch, polled) {
+            frames.note_write(*count);
+        }
     }
 
     fn refuse_if_cut(&self) -> io::Result<()> {
@@ -39,10 +61,27 @@ impl<T: AsyncRead + Unpin> AsyncRead for Io<T> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         self.refuse_if_cut()?;
+        if self.connection.note_read(0) >= self.turn_bytes_max {
+            // The rest in its next turn.
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let before = buf.filled().len();
         let polled = Pin::new(&mut self.inner).poll_read(cx, buf);
-        if let Some(heads) = &self.heads {
-            heads.feed(&buf.filled()[before..]);
+        let read = &buf.filled()[before..];
+        self.connection.note_read(read.len());
+        match &mut self.watch {
+            Watch::Frames(frames) => {
+                if frames.feed(read).is_err() {
+                    tracing::debug!(
+                        peer = %self.connection.facts().address(),
+                        "connection ended: too many frames that are no part of a call"
+                    );
+                    self.connection.cut();
+                    return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+                }
+            }
+            Watch::Heads(heads) => heads.feed(read),
         }
         polled
     }
@@ -57,7 +96,9 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Io<T> {
         self.refuse_if_cut()?;
         // Also when nothing is taken now: whoever tried has bytes of its own that wait.
         self.connection.note_write();
-        Pin::new(&mut self.inner).poll_write(cx, buf)
+        let polled = Pin::new(&mut self.inner).poll_write(cx, buf);
+        self.count_written(&polled);
+        polled
     }
 
     fn poll_write_vectored(
@@ -67,7 +108,9 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Io<T> {
     ) -> Poll<io::Result<usize>> {
         self.refuse_if_cut()?;
         self.connection.note_write();
-        Pin::new(&mut self.inner).poll_write_vectored(cx, bufs)
+        let polled = Pin::new(&mut self.inner).poll_write_vectored(cx, bufs);
+        self.count_written(&polled);
+        polled
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -99,8 +142,9 @@ mod tests {
     use futures_util::FutureExt;
     use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-    use super::Io;
+    use super::{Io, Watch};
     use crate::caller::Facts;
+    use crate::head::Heads;
     use crate::registry::{Registered, Registry};
 
     /// Takes everything at once and flushes it when it is told to, as TLS over a full socket does.
@@ -130,12 +174,37 @@ mod tests {
         registry.enter(Facts::for_test([1; 16]), 1, 1).expect("below the limit")
     }
 
+    fn plain() -> Watch {
+        Watch::Heads(Arc::new(Heads::new(1000)))
+    }
+
+    #[tokio::test]
+    async fn in_a_turn_so_much_is_read_and_no_more() {
+        let registry = Arc::new(Registry::default());
+        let open = enter(&registry);
+        let (ours, mut theirs) = tokio::io::duplex(4096);
+        let mut io = Io::new(ours, Arc::clone(open.connection()), plain(), 64);
+        theirs.write_all(&[7; 1000]).await.expect("passes");
+
+        let mut turns = Vec::new();
+        while turns.iter().sum::<usize>() < 1000 {
+            open.connection().begin_turn();
+            let mut read = 0;
+            while let Some(count) = io.read(&mut [0; 50]).now_or_never() {
+                read += count.expect("passes");
+            }
+            turns.push(read);
+        }
+        // The last read of a turn may go beyond.
+        assert_eq!(turns, [100; 10]);
+    }
+
     #[tokio::test]
     async fn nothing_passes_after_a_cut() {
         let registry = Arc::new(Registry::default());
         let open = enter(&registry);
         let (ours, mut theirs) = tokio::io::duplex(64);
-        let mut io = Io::new(ours, Arc::clone(open.connection()), None);
+        let mut io = Io::new(ours, Arc::clone(open.connection()), plain(), 64);
         io.write_all(b"before").await.expect("passes");
         theirs.write_all(b"unread").await.expect("passes");
 
@@ -158,7 +227,7 @@ mod tests {
         let registry = Arc::new(Registry::default());
         let open = enter(&registry);
         let slow = Slow { is_flushable: false };
-        let mut io = Io::new(slow, Arc::clone(open.connection()), None);
+        let mut io = Io::new(slow, Arc::clone(open.connection()), plain(), 64);
         let hold = registry.hold(open.connection());
         io.write_all(b"signed").await.expect("taken");
         drop(hold);

@@ -5,7 +5,7 @@
 //! breaks it can lie about a bot's address and identity; it cannot forge an operator's command.
 //!
 //! One thread serves everything, so that "cut" and "nothing more is written" need no locks to be
-//! true together.
+//! true together. Its time is shared out (`turn.rs`), so that nobody who floods keeps others waiting.
 
 mod address;
 mod audit;
@@ -15,6 +15,8 @@ mod convert;
 mod core;
 mod credential;
 mod execute;
+mod failure;
+mod frame;
 mod gate;
 mod halt;
 mod handler;
@@ -37,6 +39,7 @@ mod sign;
 mod status;
 mod stream;
 mod tls;
+mod turn;
 mod venue;
 mod venue_proxy;
 
@@ -58,6 +61,7 @@ use crate::listener::Door;
 use crate::registry::Registry;
 use crate::stream::Streams;
 use crate::tls::TlsCell;
+use crate::turn::Turns;
 use crate::venue::Venues;
 
 /// What the supervisor hands to the front.
@@ -129,6 +133,7 @@ async fn serve_all(config: FrontConfig) -> Result<(), FrontError> {
     let limits = Arc::new(config.limits);
     let registry = Arc::new(Registry::default());
     let tls = Arc::new(TlsCell::default());
+    let turns = Turns::default();
     let healths = Healths::new().await;
     let streams = Streams::new(&limits, Arc::clone(&registry));
     let venues = Venues::new(&limits, streams.clone());
@@ -146,7 +151,9 @@ async fn serve_all(config: FrontConfig) -> Result<(), FrontError> {
                     Arc::clone(&limits),
                     Arc::clone(&registry),
                     Arc::clone(&tls),
+                    turns.clone(),
                 )?);
+                tokio::spawn(Arc::clone(&door).report());
                 doors.push(Arc::clone(&door));
                 door
             }
@@ -156,6 +163,7 @@ async fn serve_all(config: FrontConfig) -> Result<(), FrontError> {
             tokio::net::TcpListener::from_std(listener.socket).map_err(FrontError::Setup)?;
         tokio::spawn(door.accept(socket, listener.proxied_from.into()));
     }
+    tokio::spawn(async move { turns.go_round().await });
     let serving = core.run(core_channel, &tls, &healths);
     let mut serving = pin!(serving);
     tokio::select! {

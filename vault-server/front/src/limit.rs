@@ -15,20 +15,26 @@ pub struct Limits {
     pub connection_grace: Duration,
     /// Flow-control window of a connection, in bytes.
     pub connection_window_bytes: u32,
+    /// HTTP/2: frames of a connection that are no part of a call (pings, settings, window updates), at
+    /// once; a reset counts for eight. Calls and what they are answered earn more.
+    pub control_frames_burst: u32,
+    /// The same in each second after that. Beyond it the connection ends.
+    pub control_frames_per_second: u32,
     /// Enrolment.
     pub enroll: ListenerLimits,
     /// Longest body of a venue's response in one message, in bytes.
     pub execute_bytes: usize,
+    /// Handshakes of one IPv4 address or IPv6 /64 that may fail, at once, unless one of its was good
+    /// lately.
+    pub failed_handshakes_burst: u32,
+    /// The same in each second after that. Beyond it its connections are closed unread.
+    pub failed_handshakes_per_second: u32,
     /// From accept, or from the end of a PROXY header, to the first byte.
     pub first_byte: Duration,
     /// Largest HTTP/2 frame taken, in bytes.
     pub frame_bytes: u32,
     /// From accept to the end of the TLS handshake.
     pub handshake: Duration,
-    /// Handshakes in progress for one IPv4 address or IPv6 /64.
-    pub handshakes_per_address: usize,
-    /// Further connections of one such address that may wait for a handshake to end.
-    pub handshakes_waiting_per_address: usize,
     /// HTTP/1.1: from the end of a response, or of the handshake, to the end of the next request's
     /// head; so also how long a connection may be idle.
     pub head: Duration,
@@ -49,12 +55,15 @@ pub struct Limits {
     pub proxied_header_list_bytes: u32,
     /// From accept to the end of a PROXY header.
     pub proxy_header: Duration,
-    /// Bytes that may wait to be written to the core before calls are refused.
+    /// Bytes that may wait to be written to the core before calls are refused; those of operators'
+    /// calls wait apart from all others, and go first.
     pub queue_bytes: usize,
     /// Flow-control window of a stream, in bytes.
     pub stream_window_bytes: u32,
     /// Calls in progress on one connection.
     pub streams: u32,
+    /// Bytes that a connection may read before it is others' turn.
+    pub turn_bytes: usize,
     /// Bytes of venues' responses that have come and are not passed on yet.
     pub venue_bytes: usize,
     /// Of these, those of one call.
@@ -95,7 +104,7 @@ pub struct WebSocketLimits {
 pub struct ListenerLimits {
     /// How long a call may take: more is not waited for, whatever the client asks.
     pub call: Duration,
-    /// Calls that wait for the core.
+    /// Calls that wait for the core; of one operator an eighth of them, of one client a quarter.
     pub calls: usize,
     /// How long a connection lives before its client has to make another.
     pub connection_age: Duration,
@@ -103,15 +112,21 @@ pub struct ListenerLimits {
     pub connections: usize,
     /// Connections of one IPv4 address or IPv6 /64.
     pub connections_per_address: usize,
-    /// Connections of one client certificate.
+    /// Connections of one client or operator, by the name in the certificate: a new certificate is no
+    /// new place.
     pub connections_per_certificate: usize,
+    /// Connections of all whose certificate is no operator's.
+    pub connections_of_clients: usize,
     /// The same where a venue is asked.
     pub execute: Duration,
     /// Calls that wait for the core or a venue, where a venue is asked; of one client certificate an
     /// eighth of them.
     pub executes: usize,
-    /// Handshakes in progress.
+    /// Handshakes in progress that wait for the peer; one more, and the oldest is dropped. That they
+    /// do not use up the processor is seen to elsewhere (`turn.rs`).
     pub handshakes: usize,
+    /// Of these, those of one IPv4 address or IPv6 /64; one more, and its oldest is dropped.
+    pub handshakes_per_address: usize,
     /// Longest message taken, in bytes.
     pub message_bytes: usize,
     /// Accepted connections that have said nothing yet; one more, and the oldest is dropped. They
@@ -127,16 +142,19 @@ impl Default for Limits {
             barrier_drain: Duration::from_millis(250),
             bot: ListenerLimits {
                 call: Duration::from_secs(5),
-                calls: 4096,
+                calls: 1024,
                 connection_age: Duration::from_secs(60 * 60),
                 connections: 4096,
+                connections_of_clients: 4096,
                 connections_per_address: 4096,
                 // WebSockets, and twice as many for all else: an asynchronous ccxt opens 100.
                 connections_per_certificate: 192,
                 // Beyond the time that the vault gives to a venue.
                 execute: Duration::from_secs(35),
                 executes: 4096,
-                handshakes: 64,
+                handshakes: 256,
+                // Many bots of one host come back at once.
+                handshakes_per_address: 128,
                 message_bytes: 64 << 10,
                 silent: SILENT,
                 // Many bots of one host come back at once.
@@ -144,27 +162,31 @@ impl Default for Limits {
             },
             connection_grace: Duration::from_secs(30),
             connection_window_bytes: 1 << 20,
+            control_frames_burst: 4096,
+            control_frames_per_second: 1024,
             enroll: ListenerLimits {
                 call: Duration::from_secs(5),
                 calls: 64,
                 connection_age: Duration::from_secs(60),
                 connections: 128,
+                connections_of_clients: 128,
                 // Nobody here has shown a certificate: one peer must not take all places.
                 connections_per_address: 8,
                 connections_per_certificate: 64,
                 execute: Duration::from_secs(5),
                 executes: 0,
-                handshakes: 16,
+                handshakes: 64,
+                handshakes_per_address: 16,
                 message_bytes: 64 << 10,
                 silent: SILENT,
                 silent_per_address: 16,
             },
             execute_bytes: 1 << 20,
+            failed_handshakes_burst: 100,
+            failed_handshakes_per_second: 10,
             first_byte: Duration::from_secs(1),
             frame_bytes: 16 << 10,
             handshake: Duration::from_secs(5),
-            handshakes_per_address: 4,
-            handshakes_waiting_per_address: 128,
             // Beyond what libraries keep a connection that they do not use.
             head: Duration::from_secs(75),
             header_list_bytes: 8 << 10,
@@ -178,12 +200,14 @@ impl Default for Limits {
                 calls: 256,
                 connection_age: Duration::from_secs(60 * 60),
                 connections: 256,
+                // A bot's certificate passes the handshake here too, and the core refuses its calls.
+                connections_of_clients: 32,
                 connections_per_address: 256,
-                // A bot's certificate passes the handshake here too.
                 connections_per_certificate: 16,
                 execute: Duration::from_secs(5),
                 executes: 0,
-                handshakes: 16,
+                handshakes: 64,
+                handshakes_per_address: 16,
                 message_bytes: 1 << 20,
                 silent: SILENT,
                 silent_per_address: 16,
@@ -194,6 +218,7 @@ impl Default for Limits {
             queue_bytes: 16 << 20,
             stream_window_bytes: 64 << 10,
             streams: 128,
+            turn_bytes: 64 << 10,
             venue_bytes: 128 << 20,
             venue_call_bytes: 32 << 20,
             venue_read: Duration::from_secs(60),
@@ -231,6 +256,6 @@ impl Limits {
     }
 }
 
-/// For three kinds together well below 1024, the descriptors that most systems give to a process:
-/// silence must not be enough to use them up.
+/// With handshakes that wait for their peer, for three kinds together, 1,152 descriptors: a quarter of
+/// what a system gives to a process that asks for all it may have (`docs/deploy`).
 const SILENT: usize = 256;

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use rustls::server::Acceptor;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
+use tokio::time::{Instant, timeout};
+use tokio_rustls::LazyConfigAcceptor;
+use tokio_rustls::server::{StartHandshake, TlsStream};
 use tonic::service::Routes;
 use vault_ipc::Listener;
 
@@ -17,6 +18,7 @@ use crate::FrontError;
 use crate::address::{Peer, PeerCount, PeerPlace};
 use crate::caller::{Certificate, Facts};
 use crate::core::Core;
+use crate::failure::{Counted, Failures};
 use crate::gate::Gate;
 use crate::handler::{Handler, routes};
 use crate::head::Heads;
@@ -28,22 +30,28 @@ use crate::registry::Registry;
 use crate::serve::serve;
 use crate::stream::Upgrades;
 use crate::tls::{ALPN_H2, ALPN_HTTP1, TlsCell};
+use crate::turn::{Executor, Lane, Turns};
 use crate::venue_proxy::VenueProxy;
 
 /// How long to leave a socket alone that cannot accept: most often the process is out of
 /// descriptors, which time alone mends.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// How often it is said that one cannot accept, and how many handshakes have failed.
+const REPORT: Duration = Duration::from_secs(60);
+
 /// The listeners of one kind: what they offer, and the places that they share.
 #[derive(Debug)]
 pub(crate) struct Door {
+    clients: Arc<Semaphore>,
     connections: Arc<Semaphore>,
     connections_by_peer: PeerCount,
-    handshakes: Arc<Semaphore>,
-    handshakes_by_peer: PeerCount,
-    handshakes_waiting_by_peer: PeerCount,
+    failures: Failures,
+    /// Of those who have said hello and are waited for again.
+    handshakes: Lobby,
     kind: Listener,
     limits: Arc<Limits>,
+    /// Of those who have not said hello yet.
     lobby: Lobby,
     of_kind: ListenerLimits,
     /// Where clients are proxied.
@@ -51,6 +59,7 @@ pub(crate) struct Door {
     registry: Arc<Registry>,
     routes: Routes,
     tls: Arc<TlsCell>,
+    turns: Turns,
 }
 
 /// Why a connection was turned away before its first call.
@@ -62,12 +71,14 @@ enum Refusal {
     Connections,
     #[error("too many connections of one client certificate")]
     ConnectionsOfCertificate,
+    #[error("too many connections of clients")]
+    ConnectionsOfClients,
     #[error("too many connections of one address")]
     ConnectionsOfPeer,
+    #[error("too many failed handshakes of one address")]
+    Failures,
     #[error("nothing came, or not in time")]
     FirstByte,
-    #[error("too many handshakes of one address")]
-    HandshakesOfPeer,
     #[error("the connection broke")]
     Io(#[from] std::io::Error),
     #[error("a health check of a balancer")]
@@ -93,6 +104,7 @@ struct Identified {
     heads: Option<Arc<Heads>>,
     stream: TlsStream<TcpStream>,
     _place: OwnedSemaphorePermit,
+    _place_of_client: Option<OwnedSemaphorePermit>,
     _place_of_peer: PeerPlace,
 }
 
@@ -104,17 +116,18 @@ impl Door {
         limits: Arc<Limits>,
         registry: Arc<Registry>,
         tls: Arc<TlsCell>,
+        turns: Turns,
     ) -> Result<Self, FrontError> {
         let of_kind = limits.listener(kind).ok_or(FrontError::ListenerKind)?.clone();
         let handler = Handler::new(kind, core, &of_kind, limits.execute_bytes);
         let proxy = (kind == Listener::Bot)
             .then(|| VenueProxy::new(handler.clone(), of_kind.message_bytes));
         Ok(Self {
+            clients: Arc::new(Semaphore::new(of_kind.connections_of_clients)),
             connections: Arc::new(Semaphore::new(of_kind.connections)),
             connections_by_peer: PeerCount::default(),
-            handshakes: Arc::new(Semaphore::new(of_kind.handshakes)),
-            handshakes_by_peer: PeerCount::default(),
-            handshakes_waiting_by_peer: PeerCount::default(),
+            failures: Failures::new(&limits),
+            handshakes: Lobby::new(of_kind.handshakes, of_kind.handshakes_per_address),
             kind,
             lobby: Lobby::new(of_kind.silent, of_kind.silent_per_address),
             proxy,
@@ -123,6 +136,7 @@ impl Door {
             limits,
             registry,
             tls,
+            turns,
         })
     }
 
@@ -134,11 +148,21 @@ impl Door {
     /// who fills the kernel's queue would keep everybody else out.
     pub(crate) async fn accept(self: Arc<Self>, socket: TcpListener, proxied_from: Arc<[IpNet]>) {
         self.tls.config(self.kind).await;
+        let turns = self.turns.clone();
+        // In the lane of those whom it lets in: no more are accepted than can be looked at.
+        turns.within(Lane::of_strangers(self.kind), self.accept_all(socket, proxied_from)).await;
+    }
+
+    async fn accept_all(self: Arc<Self>, socket: TcpListener, proxied_from: Arc<[IpNet]>) {
+        let mut said_at = None::<Instant>;
         loop {
             let (tcp, address) = match socket.accept().await {
                 Ok(accepted) => accepted,
                 Err(error) => {
-                    tracing::warn!(%error, listener = ?self.kind, "cannot accept");
+                    if said_at.is_none_or(|said_at| said_at.elapsed() >= REPORT) {
+                        tracing::warn!(%error, listener = ?self.kind, "cannot accept");
+                        said_at = Some(Instant::now());
+                    }
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                     continue;
                 }
@@ -154,6 +178,23 @@ impl Door {
         }
     }
 
+    /// Says from time to time how many handshakes have failed, for ever. One line for all of them:
+    /// nobody can fill the log.
+    pub(crate) async fn report(self: Arc<Self>) {
+        loop {
+            tokio::time::sleep(REPORT).await;
+            let Counted { failed, turned_away } = self.failures.take_counted();
+            if failed + turned_away > 0 {
+                tracing::warn!(
+                    failed,
+                    turned_away,
+                    listener = ?self.kind,
+                    "handshakes failed in the last minute"
+                );
+            }
+        }
+    }
+
     /// Takes a connection from its first byte to its last.
     async fn admit(
         &self,
@@ -161,12 +202,10 @@ impl Door {
         address: SocketAddr,
         proxied_from: &[IpNet],
     ) -> Result<(), Refusal> {
-        let identified = timeout(
-            self.limits.handshake,
-            self.identify(tcp, address.ip().to_canonical(), proxied_from),
-        )
-        .await
-        .map_err(|_| Refusal::TooSlow)??;
+        let identify = self.identify(tcp, address.ip().to_canonical(), proxied_from);
+        let identify = self.turns.within(Lane::of_strangers(self.kind), identify);
+        let identified =
+            timeout(self.limits.handshake, identify).await.map_err(|_| Refusal::TooSlow)??;
 
         let registered = self
             .registry
@@ -182,7 +221,10 @@ impl Door {
             upgrades: Upgrades::default(),
         };
         let age = self.of_kind.connection_age + spread(address, self.of_kind.connection_age);
-        serve(identified.stream, registered, gate, &self.limits, age).await;
+        let lane = Lane::of(self.kind);
+        let executor = Executor { lane, turns: self.turns.clone() };
+        let serving = serve(identified.stream, registered, gate, &self.limits, age, executor);
+        self.turns.within(lane, serving).await;
         Ok(())
     }
 
@@ -207,17 +249,34 @@ impl Door {
                 proxy::Header::Peer(address) => (address, peer.to_string()),
             }
         };
-        self.first_byte(&tcp, Peer::from(address)).await?;
-
-        let place =
-            Arc::clone(&self.connections).try_acquire_owned().map_err(|_| Refusal::Connections)?;
-        let place_of_peer = self
-            .connections_by_peer
-            .take(Peer::from(address), self.of_kind.connections_per_address)
-            .ok_or(Refusal::ConnectionsOfPeer)?;
-        let _handshake = self.handshake_place(Peer::from(address)).await?;
+        let attempt = self.failures.attempt(Peer::from(address)).ok_or(Refusal::Failures)?;
+        let hello = match self.hello(tcp, Peer::from(address)).await {
+            Ok(hello) => hello,
+            Err(refusal) => {
+                // It has cost next to nothing: who says nothing may try again.
+                if !matches!(refusal, Refusal::Tls(_)) {
+                    attempt.forgive();
+                }
+                return Err(refusal);
+            }
+        };
+        let Ok(place) = Arc::clone(&self.connections).try_acquire_owned() else {
+            attempt.forgive();
+            return Err(Refusal::Connections);
+        };
+        let per_address = self.of_kind.connections_per_address;
+        let place_of_peer = self.connections_by_peer.take(Peer::from(address), per_address);
+        let Some(place_of_peer) = place_of_peer else {
+            attempt.forgive();
+            return Err(Refusal::ConnectionsOfPeer);
+        };
         let config = self.tls.config(self.kind).await;
-        let stream = TlsAcceptor::from(config).accept(tcp).await.map_err(Refusal::Tls)?;
+        let shaken = self.handshakes.wait(Some(Peer::from(address)), hello.into_stream(config));
+        let Some(shaken) = shaken.await else {
+            attempt.forgive();
+            return Err(Refusal::SentAway);
+        };
+        let stream = shaken.map_err(Refusal::Tls)?;
 
         let (_, session) = stream.get_ref();
         let heads = match session.alpn_protocol() {
@@ -231,17 +290,39 @@ impl Door {
             Some([leaf, ..]) => Some(Certificate::read(leaf).ok_or(Refusal::Certificate)?),
             _ => None,
         };
+        attempt.succeed();
+        let facts = Facts::new(address, via, self.kind, certificate);
+        let place_of_client = match facts.is_operator() {
+            true => None,
+            false => {
+                let place = Arc::clone(&self.clients).try_acquire_owned();
+                Some(place.map_err(|_| Refusal::ConnectionsOfClients)?)
+            }
+        };
         Ok(Identified {
-            facts: Facts::new(address, via, self.kind, certificate),
+            facts,
             heads,
             stream,
             _place: place,
+            _place_of_client: place_of_client,
             _place_of_peer: place_of_peer,
         })
     }
 
-    /// Waits for the first byte, which stays in the socket. Until it is there, a connection holds no
-    /// place but one in the lobby: silence costs an attacker nothing.
+    /// Waits for the whole of a peer's hello. Until it is there, a connection holds no place but one in
+    /// the lobby, and has cost nothing: silence and dribble win an attacker nothing.
+    async fn hello(
+        &self,
+        tcp: TcpStream,
+        peer: Peer,
+    ) -> Result<StartHandshake<TcpStream>, Refusal> {
+        self.first_byte(&tcp, peer).await?;
+        let hello = LazyConfigAcceptor::new(Acceptor::default(), tcp);
+        let hello = self.lobby.wait(Some(peer), hello).await.ok_or(Refusal::SentAway)?;
+        hello.map_err(Refusal::Tls)
+    }
+
+    /// Waits for the first byte, which stays in the socket.
     async fn first_byte(&self, tcp: &TcpStream, peer: Peer) -> Result<(), Refusal> {
         let mut byte = [0];
         // Not `readable`, which may say so before there is anything.
@@ -251,28 +332,6 @@ impl Door {
             0 => Err(Refusal::FirstByte),
             _ => Ok(()),
         }
-    }
-
-    /// The peer's place for a handshake, and one of the listener's. While a peer waits for its own
-    /// it holds none of the listener's, so that one peer cannot keep others out.
-    async fn handshake_place(
-        &self,
-        peer: Peer,
-    ) -> Result<(PeerPlace, OwnedSemaphorePermit), Refusal> {
-        let max = self.limits.handshakes_per_address;
-        let place = match self.handshakes_by_peer.take(peer, max) {
-            Some(place) => place,
-            None => {
-                let _waiting = self
-                    .handshakes_waiting_by_peer
-                    .take(peer, self.limits.handshakes_waiting_per_address)
-                    .ok_or(Refusal::HandshakesOfPeer)?;
-                self.handshakes_by_peer.wait(peer, max).await
-            }
-        };
-        let handshake =
-            Arc::clone(&self.handshakes).acquire_owned().await.map_err(|_| Refusal::TooSlow)?;
-        Ok((place, handshake))
     }
 }
 

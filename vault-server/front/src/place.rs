@@ -10,7 +10,7 @@ const SHARE: usize = 8;
 pub(crate) struct Places {
     /// What one client gets.
     share: usize,
-    /// Taken, by the serial of the client's certificate.
+    /// Taken, by the holder of the client's certificate.
     taken: Arc<Mutex<HashMap<Vec<u8>, usize>>>,
     total: usize,
 }
@@ -19,7 +19,7 @@ pub(crate) struct Places {
 #[derive(Debug)]
 pub(crate) struct Place {
     places: Places,
-    serial: Vec<u8>,
+    holder: Vec<u8>,
 }
 
 impl Places {
@@ -34,17 +34,17 @@ impl Places {
     }
 
     /// Takes a place, if there is one for this client. All without a certificate are one client.
-    pub(crate) fn take(&self, serial: Option<&[u8]>) -> Option<Place> {
-        let serial = serial.unwrap_or_default();
+    pub(crate) fn take(&self, holder: Option<&[u8]>) -> Option<Place> {
+        let holder = holder.unwrap_or_default();
         let mut taken = self.taken();
         // At most one entry for each client that has a call under way.
         let all: usize = taken.values().sum();
-        let own = taken.get(serial).copied().unwrap_or(0);
+        let own = taken.get(holder).copied().unwrap_or(0);
         if all >= self.total || own >= self.share {
             return None;
         }
-        taken.insert(serial.to_vec(), own + 1);
-        Some(Place { places: self.clone(), serial: serial.to_vec() })
+        taken.insert(holder.to_vec(), own + 1);
+        Some(Place { places: self.clone(), holder: holder.to_vec() })
     }
 
     fn taken(&self) -> MutexGuard<'_, HashMap<Vec<u8>, usize>> {
@@ -55,10 +55,10 @@ impl Places {
 impl Drop for Place {
     fn drop(&mut self) {
         let mut taken = self.places.taken();
-        if let Some(count) = taken.get_mut(&self.serial) {
+        if let Some(count) = taken.get_mut(&self.holder) {
             *count -= 1;
             if *count == 0 {
-                taken.remove(&self.serial);
+                taken.remove(&self.holder);
             }
         }
     }

@@ -40,7 +40,8 @@ pub(crate) struct Registry {
 #[derive(Debug, Default)]
 struct Open {
     connections: HashMap<u64, Arc<Connection>>,
-    per_certificate: HashMap<Vec<u8>, usize>,
+    /// Of clients and operators.
+    per_holder: HashMap<Vec<u8>, usize>,
 }
 
 /// What connections and waiting barriers share.
@@ -61,6 +62,8 @@ pub(crate) struct Connection {
     facts: Facts,
     releases: Mutex<Releases>,
     task: AtomicWaker,
+    /// Read since its turn began.
+    turn_bytes: AtomicUsize,
     /// Something was written since the last completed flush, or wanted to be.
     unflushed: AtomicBool,
 }
@@ -97,17 +100,17 @@ pub(crate) struct Wait {
 }
 
 impl Registry {
-    /// Enters a connection; `None` if its certificate has `per_certificate_max` already.
+    /// Enters a connection; `None` if its client or operator has `per_holder_max` already.
     pub(crate) fn enter(
         self: &Arc<Self>,
         facts: Facts,
         calls_max: u32,
-        per_certificate_max: usize,
+        per_holder_max: usize,
     ) -> Option<Registered> {
         let mut open = self.open();
-        if let Some(serial) = facts.serial() {
-            let connections = open.per_certificate.entry(serial.to_vec()).or_default();
-            if *connections >= per_certificate_max {
+        if let Some(holder) = facts.holder() {
+            let connections = open.per_holder.entry(holder.to_vec()).or_default();
+            if *connections >= per_holder_max {
                 return None;
             }
             *connections += 1;
@@ -119,6 +122,7 @@ impl Registry {
             facts,
             releases: Mutex::default(),
             task: AtomicWaker::new(),
+            turn_bytes: AtomicUsize::new(0),
             unflushed: AtomicBool::new(false),
         });
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
@@ -231,6 +235,16 @@ impl Connection {
         self.task.register(waker);
     }
 
+    /// To be called before h2 is polled.
+    pub(crate) fn begin_turn(&self) {
+        self.turn_bytes.store(0, Ordering::Relaxed);
+    }
+
+    /// Notes that so much was read; returns what that makes in this turn.
+    pub(crate) fn note_read(&self, bytes: usize) -> usize {
+        self.turn_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes
+    }
+
     pub(crate) fn note_write(&self) {
         self.unflushed.store(true, Ordering::Release);
     }
@@ -289,12 +303,12 @@ impl Drop for Registered {
     fn drop(&mut self) {
         let mut open = self.registry.open();
         open.connections.remove(&self.id);
-        if let Some(serial) = self.connection.facts.serial()
-            && let Some(connections) = open.per_certificate.get_mut(serial)
+        if let Some(holder) = self.connection.facts.holder()
+            && let Some(connections) = open.per_holder.get_mut(holder)
         {
             *connections -= 1;
             if *connections == 0 {
-                open.per_certificate.remove(serial);
+                open.per_holder.remove(holder);
             }
         }
         drop(open);

@@ -6,23 +6,26 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use crate::frame::Frames;
 use crate::gate::Gate;
-use crate::io::Io;
+use crate::io::{Io, Watch};
 use crate::limit::Limits;
 use crate::registry::{Connection, Registered};
 use crate::stream;
+use crate::turn::Executor;
 
 /// Serves a stream whose handshake is done. `age` is when the client is asked to make another
-/// connection.
+/// connection; `executor` runs its calls.
 pub(crate) async fn serve<T>(
     stream: T,
     registered: Registered,
     gate: Gate,
     limits: &Limits,
     age: Duration,
+    executor: Executor,
 ) where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -32,7 +35,11 @@ pub(crate) async fn serve<T>(
         None => limits.header_list_bytes,
         Some(_) => limits.proxied_header_list_bytes,
     };
-    let io = TokioIo::new(Io::new(stream, Arc::clone(&connection), heads.clone()));
+    let watch = match &heads {
+        Some(heads) => Watch::Heads(Arc::clone(heads)),
+        None => Watch::Frames(Frames::new(limits)),
+    };
+    let io = TokioIo::new(Io::new(stream, Arc::clone(&connection), watch, limits.turn_bytes));
     if let Some(heads) = heads {
         let upgrades = gate.upgrades.clone();
         let http = hyper::server::conn::http1::Builder::new()
@@ -51,7 +58,7 @@ pub(crate) async fn serve<T>(
         }
         return;
     }
-    let http = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+    let http = hyper::server::conn::http2::Builder::new(executor)
         .timer(TokioTimer::new())
         .initial_connection_window_size(limits.connection_window_bytes)
         .initial_stream_window_size(limits.stream_window_bytes)
@@ -88,7 +95,7 @@ where
     }
 }
 
-impl<T> Served for hyper::server::conn::http2::Connection<Stream<T>, Gate, TokioExecutor>
+impl<T> Served for hyper::server::conn::http2::Connection<Stream<T>, Gate, Executor>
 where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -117,6 +124,7 @@ async fn until_end(http: impl Served, connection: &Connection, limits: &Limits, 
             // So that the new time is waited for.
             cx.waker().wake_by_ref();
         }
+        connection.begin_turn();
         let polled = http.as_mut().poll(cx);
         if polled.is_pending() {
             connection.settle();
@@ -143,6 +151,7 @@ mod tests {
     use crate::limit::Limits;
     use crate::registry::{Connection, Registry};
     use crate::stream::Upgrades;
+    use crate::turn::{Executor, Lane, Turns};
 
     const LONG: Duration = Duration::from_secs(60 * 60);
 
@@ -161,7 +170,8 @@ mod tests {
         };
         let (ours, theirs) = tokio::io::duplex(64 << 10);
         tokio::spawn(async move {
-            serve(ours, registered, gate, &Limits::default(), age).await;
+            let executor = Executor { lane: Lane::Bots, turns: Turns::default() };
+            serve(ours, registered, gate, &Limits::default(), age, executor).await;
         });
         let (send, client) = h2::client::handshake(theirs).await.expect("h2");
         let client = tokio::spawn(client);

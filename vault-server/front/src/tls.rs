@@ -25,6 +25,9 @@ pub(crate) const ALPN_HTTP1: &[u8] = b"http/1.1";
 /// How long after its end a client certificate still passes the handshake. The core decides what it
 /// may do: renew, if its serial is still allowed.
 const EXPIRED_MAX: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// How long before its beginning a client certificate passes too. The core knows it, so it was issued:
+/// by a wall clock that was ahead then, and was put back.
+const EARLY_MAX: Duration = Duration::from_secs(2 * 24 * 60 * 60);
 
 /// Why an identity cannot serve TLS.
 #[derive(Debug, thiserror::Error)]
@@ -149,7 +152,7 @@ fn hardened(mut config: ServerConfig) -> ServerConfig {
 }
 
 /// Verifies as webpki does, but takes a certificate that ended up to [`EXPIRED_MAX`] ago as if it
-/// were the moment of its end.
+/// were the moment of its end, and one that begins up to [`EARLY_MAX`] from now as if it had begun.
 #[derive(Debug)]
 struct LenientVerifier {
     strict: Arc<dyn ClientCertVerifier>,
@@ -163,9 +166,15 @@ fn judged_at(certificate: &CertificateDer<'_>, now: UnixTime) -> UnixTime {
     let Ok(end) = u64::try_from(parsed.validity().not_after.timestamp()) else {
         return now;
     };
+    let Ok(begin) = u64::try_from(parsed.validity().not_before.timestamp()) else {
+        return now;
+    };
     let expired_for = now.as_secs().saturating_sub(end);
+    let early_by = begin.saturating_sub(now.as_secs());
     if expired_for > 0 && expired_for <= EXPIRED_MAX.as_secs() {
         UnixTime::since_unix_epoch(Duration::from_secs(end))
+    } else if early_by > 0 && early_by <= EARLY_MAX.as_secs() {
+        UnixTime::since_unix_epoch(Duration::from_secs(begin))
     } else {
         now
     }
@@ -214,10 +223,10 @@ mod tests {
 
     use rustls_pki_types::UnixTime;
 
-    use super::{EXPIRED_MAX, IdentityError, TlsCell, judged_at};
+    use super::{EARLY_MAX, EXPIRED_MAX, IdentityError, TlsCell, judged_at};
 
     #[test]
-    fn a_certificate_is_judged_at_its_end_for_seven_days_and_not_a_second_more() {
+    fn a_certificate_is_judged_within_its_life_for_some_days_around_it_and_not_a_second_more() {
         let pair = rcgen::KeyPair::generate().expect("a key");
         let mut params = rcgen::CertificateParams::default();
         params.not_before = time::OffsetDateTime::from_unix_timestamp(1_000_000).expect("a time");
@@ -234,6 +243,10 @@ mod tests {
         assert_eq!(judged(2_000_001), 2_000_000);
         assert_eq!(judged(last), 2_000_000);
         assert_eq!(judged(last + 1), last + 1);
+        let first = 1_000_000 - EARLY_MAX.as_secs();
+        assert_eq!(judged(999_999), 1_000_000);
+        assert_eq!(judged(first), 1_000_000);
+        assert_eq!(judged(first - 1), first - 1);
     }
 
     #[test]

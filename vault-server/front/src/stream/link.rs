@@ -47,7 +47,7 @@ impl Streams {
         core: &Core,
         connection: &Arc<Connection>,
     ) -> Result<Link, Box<Failure>> {
-        let place = self.0.places.take(connection.facts().serial()).ok_or_else(|| {
+        let place = self.0.places.take(connection.facts().holder()).ok_or_else(|| {
             Failure::new(Code::Exhausted, "STREAMS_EXHAUSTED", "too many websockets are open")
                 .with_hint("close those that are not used, or listen to more on each")
         })?;

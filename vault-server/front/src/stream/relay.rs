@@ -72,6 +72,7 @@ where
         if connection.is_cut() {
             return Poll::Ready(());
         }
+        connection.begin_turn();
         let polled = relay.as_mut().poll(cx);
         if polled.is_pending() {
             connection.settle();

@@ -254,33 +254,109 @@ async fn silence_of_many_addresses_keeps_nobody_out() {
     assert!(matches!(end.expect("in time"), Ok(0) | Err(_)));
 }
 
+/// A hello as our clients say it.
+fn hello(config: &rustls::ClientConfig) -> Vec<u8> {
+    let name = rustls_pki_types::ServerName::try_from("vault.test").expect("a name");
+    let mut client =
+        rustls::ClientConnection::new(std::sync::Arc::new(config.clone()), name).expect("a client");
+    let mut hello = Vec::new();
+    client.write_tls(&mut hello).expect("written to memory");
+    hello
+}
+
+async fn is_ended(tcp: &mut TcpStream) -> bool {
+    let mut bytes = [0; 4096];
+    let end = async { while matches!(tcp.read(&mut bytes).await, Ok(read) if read > 0) {} };
+    tokio::time::timeout(PATIENCE, end).await.is_ok()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_address_has_so_many_handshakes_and_no_more() {
+async fn who_stops_in_the_middle_of_a_handshake_keeps_nobody_out() {
+    let front = Front::start_with(endless_silence());
+    let config = client_config(&front.ca.der(), Some(&front.ca.client(1)));
+    let hello = hello(&config);
+    // From one address; then from many; then of all of them only a part of the hello.
+    for (addresses, bytes) in [(1, &hello[..]), (40, &hello[..]), (40, &hello[..100])] {
+        let mut stuck = Vec::new();
+        for number in 0..320_u16 {
+            let last = u8::try_from(2 + number % addresses).expect("small");
+            let mut tcp = silent(front.operator, last).await;
+            tcp.write_all(bytes).await.expect("written");
+            stuck.push(tcp);
+        }
+
+        let let_in = is_let_in(connect(front.operator, config.clone(), &[]).await);
+        assert_eq!(tokio::time::timeout(PATIENCE, let_in).await, Ok(true), "{addresses}");
+        assert!(is_ended(&mut stuck[0]).await, "the oldest goes");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_fails_too_often_is_turned_away_unless_a_good_client_came_from_there() {
     let front = Front::start_with(Limits {
-        first_byte: 10 * PATIENCE,
-        handshake: 10 * PATIENCE,
-        handshakes_waiting_per_address: 0,
+        failed_handshakes_burst: 5,
+        failed_handshakes_per_second: 0,
         ..Limits::default()
     });
     let config = client_config(&front.ca.der(), Some(&front.ca.client(1)));
-    let mut stuck = Vec::new();
-    for _ in 0..4 {
-        let mut tcp = TcpStream::connect(front.bot).await.expect("accepted");
-        // The head of a TLS record that never comes whole.
-        tcp.write_all(&[22, 3, 1]).await.expect("written");
-        stuck.push(tcp);
-    }
+    let is_let_in = async |last: u8| {
+        let tcp = silent(front.bot, last).await;
+        is_let_in(handshake(tcp, config.clone()).await).await
+    };
+    // With an alert, if it was read at all.
+    let fail = async |last: u8| {
+        let mut tcp = silent(front.bot, last).await;
+        // One that is turned away may be closed already.
+        let _ = tcp.write_all(&[22, 3, 1, 0, 5, 1, 0, 0, 1, 0]).await;
+        matches!(tcp.read(&mut [0; 64]).await, Ok(read) if read > 0)
+    };
 
-    // They are accepted in order, so the fifth comes after the four; each may still be on its way
-    // to its place, and then the fifth gets one.
-    let deadline = SystemTime::now() + PATIENCE;
-    while is_let_in(connect(front.bot, config.clone(), &[]).await).await {
-        assert!(SystemTime::now() < deadline, "never refused");
+    for _ in 0..5 {
+        assert!(fail(2).await);
     }
-    drop(stuck);
-    while !is_let_in(connect(front.bot, config.clone(), &[]).await).await {
-        assert!(SystemTime::now() < deadline, "the places are not given back");
+    assert!(!fail(2).await);
+    assert!(!is_let_in(2).await);
+    // Another address, one from which somebody has shown who he is.
+    assert!(is_let_in(3).await);
+    for _ in 0..20 {
+        assert!(fail(3).await);
     }
+    assert!(is_let_in(3).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clients_cannot_take_all_places_of_operators_nor_more_by_new_certificates() {
+    let mut limits = Limits::default();
+    limits.operator.connections_of_clients = 2;
+    limits.bot.connections_per_certificate = 2;
+    let front = Front::start_with(limits);
+    let hold = async |address, identity: &crate::support::Identity| {
+        let config = client_config(&front.ca.der(), Some(identity));
+        let stream = connect(address, config, &[]).await.expect("a handshake");
+        let (send, connection) = h2::client::handshake(stream).await.expect("h2");
+        let connection = tokio::spawn(connection);
+        // While it is kept, so is the connection.
+        (send.ready().await.expect("served"), connection)
+    };
+    let comes_in = async |address, identity: &crate::support::Identity| {
+        let config = client_config(&front.ca.der(), Some(identity));
+        is_let_in(connect(address, config, &[]).await).await
+    };
+
+    let mut held = Vec::new();
+    for serial in 1..=2 {
+        let client = front.ca.named(serial, "client", &format!("bot-{serial}"));
+        held.push(hold(front.operator, &client).await);
+    }
+    assert!(!comes_in(front.operator, &front.ca.named(3, "client", "operator")).await);
+    assert!(comes_in(front.operator, &front.ca.named(4, "operator", "alice")).await);
+
+    for serial in 11..=12 {
+        held.push(hold(front.bot, &front.ca.named(serial, "client", "renewing")).await);
+    }
+    assert!(!comes_in(front.bot, &front.ca.named(13, "client", "renewing")).await);
+    assert!(comes_in(front.bot, &front.ca.named(14, "client", "other")).await);
+    assert!(held.iter().all(|(_, connection)| !connection.is_finished()));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

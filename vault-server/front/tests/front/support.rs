@@ -14,7 +14,7 @@ use hyper_util::rt::TokioIo;
 use prost::Message;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair,
-    KeyUsagePurpose, SerialNumber,
+    KeyUsagePurpose, SanType, SerialNumber,
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio::io::AsyncWriteExt;
@@ -56,6 +56,16 @@ impl Ca {
     /// A client certificate whose serial is `serial` sixteen times.
     pub fn client(&self, serial: u8) -> Identity {
         self.client_until(serial, SystemTime::now() + DAY)
+    }
+
+    /// A certificate as the vault's own CA makes it: `kind` is `client` or `operator`.
+    pub fn named(&self, serial: u8, kind: &str, name: &str) -> Identity {
+        let mut params = CertificateParams::default();
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        params.serial_number = Some(SerialNumber::from_slice(&[serial; 16]));
+        let uri = format!("spiffe://vault.test/{kind}/{name}");
+        params.subject_alt_names = vec![SanType::URI(uri.try_into().expect("ascii"))];
+        self.issue(params)
     }
 
     pub fn client_until(&self, serial: u8, not_after: SystemTime) -> Identity {
