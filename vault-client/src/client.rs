@@ -12,9 +12,10 @@ use vault_proto::v1::sign_service_client::SignServiceClient;
 use vault_proto::v1::{
     ExecuteRequest, ExecuteResponse, ExecuteStreamResponse, Header, LimitLeft, PutPricesCommand,
     PutPricesRequest, Quote, QuoteAnswer, Receipt, SignRequest, SignResponse, SignedRequest,
-    VenueRequest, execute_stream_response,
+    VenueRequest, WhoamiResponse, execute_stream_response,
 };
 
+use crate::caller;
 use crate::command::{NO_RANDOMNESS, signed_command};
 use crate::error::ClientError;
 use crate::identity::Identity;
@@ -241,6 +242,15 @@ impl Client {
             return Err(ClientError::Protocol("not every price was answered"));
         }
         Ok(answers)
+    }
+
+    /// Asks the vault who it takes this client for, and from where it sees its calls come.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`].
+    pub async fn whoami(&self) -> Result<WhoamiResponse, ClientError> {
+        caller::whoami(self.current.connection().channel).await
     }
 
     /// Renews now and goes on with the new identity.

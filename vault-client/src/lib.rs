@@ -4,12 +4,13 @@
 //! invite token, [`Identity::load`] reads it, [`Identity::renew`] replaces key and certificate.
 //! [`Client`] signs and executes for bots and puts prices for pricers; [`Proxied`] sends a bot's HTTP
 //! requests through the vault as they are; [`Operator`] has one method for each RPC of
-//! operators, whose commands it signs unseen. Every failure is a [`ClientError`].
+//! operators, whose commands it signs unseen; [`Caller`] asks who its holder is to the vault. Every failure is a [`ClientError`].
 //!
 //! The library never sends a private key, a passphrase or an imported secret in the clear: keys stay
 //! in their folder, and secrets are sealed to the core that was pinned at enrolment.
 
 mod approval;
+mod caller;
 mod certificate;
 mod client;
 mod command;
@@ -25,6 +26,7 @@ mod request;
 mod transport;
 
 pub use approval::approve_scope;
+pub use caller::{Caller, Reached};
 pub use client::{Client, ExecuteOrder, Executed, ExecutedStream, SignOrder, Signed};
 pub use command::signed_command;
 pub use enroll::EnrollOptions;

@@ -20,6 +20,7 @@ use vault_proto::v1::{self, InviteResult, InviteSpec, Role, SealTicket};
 use vault_proto::{sealed, token};
 use zeroize::{Zeroize as _, Zeroizing};
 
+use crate::caller;
 use crate::command::{NO_RANDOMNESS, signed_command};
 use crate::error::ClientError;
 use crate::identity::Identity;
@@ -92,6 +93,15 @@ impl Operator {
     /// The identity in use.
     pub fn identity(&self) -> &Identity {
         &self.identity
+    }
+
+    /// Asks the vault who it takes this operator for, and from where it sees the calls come.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`].
+    pub async fn whoami(&self) -> Result<v1::WhoamiResponse, ClientError> {
+        caller::whoami(self.channel.clone()).await
     }
 
     rpcs! {

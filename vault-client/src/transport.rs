@@ -1,8 +1,9 @@
 //! The way to the vault: TCP, TLS 1.3, HTTP/2.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hyper_util::rt::TokioIo;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -40,6 +41,46 @@ pub(crate) async fn connect(identity: &Identity) -> Result<Channel, ClientError>
         .connect_with_connector(connector(target, tls))
         .await
         .map_err(|error| ClientError::from_transport(Box::new(error)))
+}
+
+/// A connection that was made, measured and given up.
+pub(crate) struct Probe {
+    pub(crate) from: SocketAddr,
+    pub(crate) tcp: Duration,
+    pub(crate) tls: Duration,
+    pub(crate) server_certificate: Option<CertificateDer<'static>>,
+}
+
+/// Looks up what the identity's address stands for.
+pub(crate) async fn resolve(identity: &Identity) -> Result<Vec<SocketAddr>, ClientError> {
+    let target = Target::parse(identity.address())?;
+    let found = within(DIAL_TIMEOUT, tokio::net::lookup_host(target.address.as_str())).await;
+    let found = found.and_then(|found| found.map_err(ConnectFault::Dial));
+    Ok(found.map_err(|fault| ClientError::from_transport(Box::new(fault)))?.collect())
+}
+
+/// Makes the connection of [`connect`] to one address, as far as the handshake goes.
+pub(crate) async fn probe(identity: &Identity, to: SocketAddr) -> Result<Probe, ClientError> {
+    let target = Target::parse(identity.address())?;
+    let tls = mutual_tls(identity)?;
+    let made = async {
+        let began = Instant::now();
+        let tcp =
+            within(DIAL_TIMEOUT, TcpStream::connect(to)).await?.map_err(ConnectFault::Dial)?;
+        let dialled = Instant::now();
+        let from = tcp.local_addr().map_err(ConnectFault::Dial)?;
+        let handshake = TlsConnector::from(tls).connect(target.name, tcp);
+        let mut stream = within(HANDSHAKE_TIMEOUT, handshake).await?.map_err(ConnectFault::Tls)?;
+        hear(&mut stream).await?;
+        let chain = stream.get_ref().1.peer_certificates();
+        Ok(Probe {
+            from,
+            tcp: dialled - began,
+            tls: dialled.elapsed(),
+            server_certificate: chain.and_then(|chain| Some(chain.first()?.clone().into_owned())),
+        })
+    };
+    made.await.map_err(|fault: ConnectFault| ClientError::from_transport(Box::new(fault)))
 }
 
 /// As [`connect`], but waits for the first call.
@@ -167,14 +208,19 @@ async fn shake_hands(target: Target, tls: Arc<ClientConfig>) -> Result<Tls, Conn
 
 async fn dial(target: Target, tls: Arc<ClientConfig>) -> Result<Tls, ConnectFault> {
     let mut stream = shake_hands(target, tls).await?;
-    // In TLS 1.3 a server refuses our certificate after our half of the handshake is done.
-    // HTTP/2 lets it speak first: its settings, or the alert. Nothing is consumed here.
+    hear(&mut stream).await?;
+    Ok(stream)
+}
+
+/// Waits for the server's first word. In TLS 1.3 it refuses our certificate after our half of the
+/// handshake is done; HTTP/2 lets it speak first: its settings, or the alert. Nothing is consumed.
+async fn hear(stream: &mut Tls) -> Result<(), ConnectFault> {
     let first = within(HANDSHAKE_TIMEOUT, stream.fill_buf()).await?;
     let closed = first.map_err(ConnectFault::Tls)?.is_empty();
     if closed {
         return Err(ConnectFault::Tls(io::ErrorKind::UnexpectedEof.into()));
     }
-    Ok(stream)
+    Ok(())
 }
 
 async fn within<F: Future>(limit: Duration, work: F) -> Result<F::Output, ConnectFault> {

@@ -13,6 +13,7 @@ mod config;
 mod confirm;
 mod context;
 mod credential;
+mod doctor;
 mod enroll;
 mod execute;
 mod explain;
@@ -30,6 +31,7 @@ mod seal;
 mod secret;
 mod sign;
 mod status;
+mod whoami;
 
 use std::process::ExitCode;
 
@@ -71,6 +73,9 @@ enum Command {
     /// Venue API keys; no command ever shows a secret
     #[command(subcommand)]
     Credential(credential::Command),
+    /// Check a client's or operator's set-up and, with an operator's identity, the vault
+    #[command(after_help = doctor::HELP)]
+    Doctor(doctor::Arguments),
     /// Exchange an invite token for an identity
     Enroll(enroll::Arguments),
     /// Have one request signed and sent by the vault (with a bot's identity)
@@ -105,6 +110,8 @@ enum Command {
     Status,
     /// Open the vault with a passphrase, from a prompt or stdin
     Unseal,
+    /// Who the vault takes you for, and from which address it sees you
+    Whoami,
 }
 
 const EXIT_CODES: &str = "\
@@ -112,7 +119,7 @@ Exit codes:
   0  ok
   1  any other failure
   2  wrong usage
-  3  denied by policy or role; a check of a credential found an alarm
+  3  denied by policy or role; a check of a credential found an alarm; doctor found a problem
   4  not found
   5  the vault is sealed
   6  the vault cannot be reached
@@ -154,6 +161,7 @@ async fn run(context: &Context, command: Command) -> Result<Exit, Fault> {
         }
         Command::Config => config::show(context)?,
         Command::Credential(command) => return credential::run(context, command).await,
+        Command::Doctor(arguments) => return doctor::run(context, arguments).await,
         Command::Enroll(arguments) => enroll::run(context, arguments).await?,
         Command::Execute(arguments) => execute::run(context, arguments).await?,
         Command::Explain(arguments) => return explain::run(context, arguments).await,
@@ -169,6 +177,7 @@ async fn run(context: &Context, command: Command) -> Result<Exit, Fault> {
         Command::Sign(arguments) => sign::run(context, arguments).await?,
         Command::Status => status::run(context).await?,
         Command::Unseal => seal::unseal(context).await?,
+        Command::Whoami => whoami::run(context).await?,
     }
     Ok(Exit::Ok)
 }

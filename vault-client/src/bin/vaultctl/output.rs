@@ -1,6 +1,6 @@
 //! The only place that writes to stdout and stderr.
 
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 
 use serde_json::{Value, json};
 
@@ -34,6 +34,24 @@ impl Output {
             }
             self.bytes(text.as_bytes())
         }
+    }
+
+    /// Shows lines of data to people; a mark stands before those that have one, in colour where that is
+    /// of use.
+    pub fn marked(self, lines: &[(Option<Mark>, String)]) -> Result<(), Fault> {
+        let named = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        let is_coloured = io::stdout().is_terminal() && !named("NO_COLOR");
+        let mut text = String::new();
+        for (mark, line) in lines {
+            // The colours are ours; what is in the line may come from outside.
+            let line = printable(line);
+            match mark {
+                None => text += &line,
+                Some(mark) => text += &format!("{}{line}", mark.text(is_coloured)),
+            }
+            text.push('\n');
+        }
+        self.bytes(text.as_bytes())
     }
 
     /// Writes data as it is.
@@ -75,6 +93,27 @@ impl Output {
         if !fault.hint.is_empty() {
             self.talk(&format!("hint: {}", fault.hint));
         }
+    }
+}
+
+/// What stands before a line that tells how something is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Mark {
+    Bad,
+    Good,
+    Plain,
+    Warning,
+}
+
+impl Mark {
+    fn text(self, is_coloured: bool) -> String {
+        let (sign, colour) = match self {
+            Self::Bad => ("✗", "31"),
+            Self::Good => ("✓", "32"),
+            Self::Plain => ("·", "2"),
+            Self::Warning => ("!", "33"),
+        };
+        if is_coloured { format!("\u{1b}[{colour}m{sign}\u{1b}[0m") } else { sign.to_owned() }
     }
 }
 
@@ -149,8 +188,19 @@ pub fn pairs(pairs: &[(&str, String)]) -> String {
 /// Text that may come from outside must not steer the terminal.
 fn printable(text: &str) -> String {
     text.chars()
-        .map(|c| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c })
+        .map(|c| match c {
+            '\n' | '\t' => c,
+            c if c.is_control() || is_unseen(c) => '\u{fffd}',
+            c => c,
+        })
         .collect()
+}
+
+/// Whether a character shows nothing itself, but changes what others look like, or their order.
+fn is_unseen(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
 #[cfg(test)]
@@ -171,5 +221,8 @@ mod tests {
     #[test]
     fn control_characters_do_not_reach_the_terminal() {
         assert_eq!(printable("a\u{1b}[2Jb\u{9b}\n"), "a\u{fffd}[2Jb\u{fffd}\n");
+        // Shown as `cold` otherwise.
+        assert_eq!(printable("\u{202e}dloc\u{202c}"), "\u{fffd}dloc\u{fffd}");
+        assert_eq!(printable("co\u{200b}ld"), "co\u{fffd}ld");
     }
 }

@@ -2,7 +2,7 @@
 
 mod approve;
 mod diff;
-mod lint;
+pub mod lint;
 mod replay;
 
 use std::path::{Path, PathBuf};
@@ -162,7 +162,7 @@ async fn required(operator: &Operator, name: &str) -> Result<ScopeInfo, Fault> {
 }
 
 /// Reads what the vault has stored.
-fn document_of(info: &ScopeInfo) -> Result<ScopeDocument, Fault> {
+pub fn document_of(info: &ScopeInfo) -> Result<ScopeDocument, Fault> {
     scope_from_wire(&info.scope.clone().unwrap_or_default()).map_err(|error| {
         Fault::new(Exit::NotVerified, format!("the vault's scope is not understood: {error}"))
     })

@@ -1,7 +1,7 @@
 //! `vaultctl status`.
 
 use serde_json::{Value, json};
-use vault_client::v1::{Role, StatusCommand, StatusResponse, VenueHealth};
+use vault_client::v1::{ProcessHardening, Role, StatusCommand, StatusResponse, VenueHealth};
 use vault_client::{Identity, role_word};
 use vault_model::Timestamp;
 
@@ -67,7 +67,12 @@ fn people(status: &StatusResponse) -> String {
         0 => String::new(),
         count => count.to_string(),
     };
-    pairs(&[
+    let processes: Vec<(String, String)> = status
+        .hardening
+        .iter()
+        .map(|process| (format!("sandbox of {}", process.process), confined(process)))
+        .collect();
+    let mut rows = vec![
         ("vault", json::seal_state(status.state()).to_owned()),
         ("reason", status.reason.clone()),
         ("mode", development.to_owned()),
@@ -81,7 +86,39 @@ fn people(status: &StatusResponse) -> String {
         ("catalogue additions", additions),
         ("Sign is halted for", status.drifted_credentials.join(", ")),
         ("server certificate", Timestamp::from_millis(status.server_not_after_ms).to_string()),
-    ]) + &venues(&status.venues)
+    ];
+    rows.extend(processes.iter().map(|(name, text)| (name.as_str(), text.clone())));
+    pairs(&rows) + &venues(&status.venues)
+}
+
+/// How a process is confined, in words.
+fn confined(process: &ProcessHardening) -> String {
+    let landlock = format!("Landlock {}", process.landlock_abi);
+    // The supervisor starts programs and opens files: Landlock is not for it.
+    let has_landlock = process.landlock_abi > 0;
+    let parts = [
+        (process.dumps_off, "dumps off"),
+        (process.no_new_privileges, "no new privileges"),
+        (process.no_capabilities, "no capabilities"),
+        (process.seccomp, "seccomp"),
+        (has_landlock, if has_landlock { landlock.as_str() } else { "Landlock" }),
+    ];
+    let join = |is_on| {
+        let fits = |part: &&(bool, &str)| {
+            part.0 == is_on && (is_on || process.process != "supervisor" || part.1 != "Landlock")
+        };
+        parts.iter().filter(fits).map(|part| part.1).collect::<Vec<_>>().join(", ")
+    };
+    let mut text = join(true);
+    let missing = join(false);
+    if !missing.is_empty() {
+        text += &format!("; MISSING: {missing}");
+    }
+    if !process.secret_memory.is_empty() {
+        let swap = if process.memory_locked { "" } else { ", the rest can be swapped" };
+        text += &format!("; secrets in {} memory{swap}", process.secret_memory);
+    }
+    text
 }
 
 /// How the venues are that were spoken to of late.

@@ -150,6 +150,7 @@ impl ClientService for Fake {
     not_here! {
         describe: DescribeClientRequest -> DescribeClientResponse;
         revoke: RevokeClientRequest -> RevokeClientResponse;
+        whoami: WhoamiRequest -> WhoamiResponse;
     }
 }
 

@@ -87,7 +87,7 @@ class RenewResponse(_message.Message):
     def __init__(self, certificate: _Optional[bytes] = ..., ca_certificate: _Optional[bytes] = ..., not_after_ms: _Optional[int] = ...) -> None: ...
 
 class ClientInfo(_message.Message):
-    __slots__ = ("name", "role", "scope", "networks", "state", "created_at_ms", "revoked_at_ms", "certificates")
+    __slots__ = ("name", "role", "scope", "networks", "state", "created_at_ms", "revoked_at_ms", "certificates", "invited_by", "invite_ends_ms")
     NAME_FIELD_NUMBER: _ClassVar[int]
     ROLE_FIELD_NUMBER: _ClassVar[int]
     SCOPE_FIELD_NUMBER: _ClassVar[int]
@@ -96,6 +96,8 @@ class ClientInfo(_message.Message):
     CREATED_AT_MS_FIELD_NUMBER: _ClassVar[int]
     REVOKED_AT_MS_FIELD_NUMBER: _ClassVar[int]
     CERTIFICATES_FIELD_NUMBER: _ClassVar[int]
+    INVITED_BY_FIELD_NUMBER: _ClassVar[int]
+    INVITE_ENDS_MS_FIELD_NUMBER: _ClassVar[int]
     name: str
     role: _common_pb2.Role
     scope: str
@@ -104,7 +106,9 @@ class ClientInfo(_message.Message):
     created_at_ms: int
     revoked_at_ms: int
     certificates: _containers.RepeatedCompositeFieldContainer[_common_pb2.CertificateInfo]
-    def __init__(self, name: _Optional[str] = ..., role: _Optional[_Union[_common_pb2.Role, str]] = ..., scope: _Optional[str] = ..., networks: _Optional[_Iterable[str]] = ..., state: _Optional[str] = ..., created_at_ms: _Optional[int] = ..., revoked_at_ms: _Optional[int] = ..., certificates: _Optional[_Iterable[_Union[_common_pb2.CertificateInfo, _Mapping]]] = ...) -> None: ...
+    invited_by: str
+    invite_ends_ms: int
+    def __init__(self, name: _Optional[str] = ..., role: _Optional[_Union[_common_pb2.Role, str]] = ..., scope: _Optional[str] = ..., networks: _Optional[_Iterable[str]] = ..., state: _Optional[str] = ..., created_at_ms: _Optional[int] = ..., revoked_at_ms: _Optional[int] = ..., certificates: _Optional[_Iterable[_Union[_common_pb2.CertificateInfo, _Mapping]]] = ..., invited_by: _Optional[str] = ..., invite_ends_ms: _Optional[int] = ...) -> None: ...
 
 class ListClientsRequest(_message.Message):
     __slots__ = ("command",)
@@ -155,9 +159,39 @@ class RevokeClientCommand(_message.Message):
     def __init__(self, name: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class RevokeClientResponse(_message.Message):
-    __slots__ = ("change", "outstanding")
+    __slots__ = ("change", "outstanding", "withdrawn_invites")
     CHANGE_FIELD_NUMBER: _ClassVar[int]
     OUTSTANDING_FIELD_NUMBER: _ClassVar[int]
+    WITHDRAWN_INVITES_FIELD_NUMBER: _ClassVar[int]
     change: _common_pb2.Change
     outstanding: _credential_service_pb2.Outstanding
-    def __init__(self, change: _Optional[_Union[_common_pb2.Change, _Mapping]] = ..., outstanding: _Optional[_Union[_credential_service_pb2.Outstanding, _Mapping]] = ...) -> None: ...
+    withdrawn_invites: int
+    def __init__(self, change: _Optional[_Union[_common_pb2.Change, _Mapping]] = ..., outstanding: _Optional[_Union[_credential_service_pb2.Outstanding, _Mapping]] = ..., withdrawn_invites: _Optional[int] = ...) -> None: ...
+
+class WhoamiRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class WhoamiResponse(_message.Message):
+    __slots__ = ("role", "name", "address", "via", "certificate_not_after_ms", "time_ms", "scope", "address_allowed", "sealed", "version")
+    ROLE_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    VIA_FIELD_NUMBER: _ClassVar[int]
+    CERTIFICATE_NOT_AFTER_MS_FIELD_NUMBER: _ClassVar[int]
+    TIME_MS_FIELD_NUMBER: _ClassVar[int]
+    SCOPE_FIELD_NUMBER: _ClassVar[int]
+    ADDRESS_ALLOWED_FIELD_NUMBER: _ClassVar[int]
+    SEALED_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    role: str
+    name: str
+    address: str
+    via: str
+    certificate_not_after_ms: int
+    time_ms: int
+    scope: str
+    address_allowed: bool
+    sealed: bool
+    version: str
+    def __init__(self, role: _Optional[str] = ..., name: _Optional[str] = ..., address: _Optional[str] = ..., via: _Optional[str] = ..., certificate_not_after_ms: _Optional[int] = ..., time_ms: _Optional[int] = ..., scope: _Optional[str] = ..., address_allowed: bool = ..., sealed: bool = ..., version: _Optional[str] = ...) -> None: ...

@@ -30,18 +30,22 @@ class InviteOperatorResponse(_message.Message):
     def __init__(self, invite: _Optional[_Union[_common_pb2.InviteResult, _Mapping]] = ...) -> None: ...
 
 class OperatorInfo(_message.Message):
-    __slots__ = ("name", "role", "state", "created_at_ms", "certificates")
+    __slots__ = ("name", "role", "state", "created_at_ms", "certificates", "invited_by", "invite_ends_ms")
     NAME_FIELD_NUMBER: _ClassVar[int]
     ROLE_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     CREATED_AT_MS_FIELD_NUMBER: _ClassVar[int]
     CERTIFICATES_FIELD_NUMBER: _ClassVar[int]
+    INVITED_BY_FIELD_NUMBER: _ClassVar[int]
+    INVITE_ENDS_MS_FIELD_NUMBER: _ClassVar[int]
     name: str
     role: _common_pb2.Role
     state: str
     created_at_ms: int
     certificates: _containers.RepeatedCompositeFieldContainer[_common_pb2.CertificateInfo]
-    def __init__(self, name: _Optional[str] = ..., role: _Optional[_Union[_common_pb2.Role, str]] = ..., state: _Optional[str] = ..., created_at_ms: _Optional[int] = ..., certificates: _Optional[_Iterable[_Union[_common_pb2.CertificateInfo, _Mapping]]] = ...) -> None: ...
+    invited_by: str
+    invite_ends_ms: int
+    def __init__(self, name: _Optional[str] = ..., role: _Optional[_Union[_common_pb2.Role, str]] = ..., state: _Optional[str] = ..., created_at_ms: _Optional[int] = ..., certificates: _Optional[_Iterable[_Union[_common_pb2.CertificateInfo, _Mapping]]] = ..., invited_by: _Optional[str] = ..., invite_ends_ms: _Optional[int] = ...) -> None: ...
 
 class ListOperatorsRequest(_message.Message):
     __slots__ = ("command",)
@@ -72,7 +76,9 @@ class RevokeOperatorCommand(_message.Message):
     def __init__(self, name: _Optional[str] = ...) -> None: ...
 
 class RevokeOperatorResponse(_message.Message):
-    __slots__ = ("change",)
+    __slots__ = ("change", "withdrawn_invites")
     CHANGE_FIELD_NUMBER: _ClassVar[int]
+    WITHDRAWN_INVITES_FIELD_NUMBER: _ClassVar[int]
     change: _common_pb2.Change
-    def __init__(self, change: _Optional[_Union[_common_pb2.Change, _Mapping]] = ...) -> None: ...
+    withdrawn_invites: int
+    def __init__(self, change: _Optional[_Union[_common_pb2.Change, _Mapping]] = ..., withdrawn_invites: _Optional[int] = ...) -> None: ...

@@ -25,41 +25,45 @@ _sym_db = _symbol_database.Default()
 from countersign._proto.vault.v1 import common_pb2 as vault_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bvault/v1/seal_service.proto\x12\x08vault.v1\x1a\x15vault/v1/common.proto\"9\n\rStatusRequest\x12(\n\x07\x63ommand\x18\x01 \x01(\x0b\x32\x17.vault.v1.SignedCommand\"\x0f\n\rStatusCommand\"\x81\x04\n\x0eStatusResponse\x12\"\n\x05state\x18\x01 \x01(\x0e\x32\x13.vault.v1.SealState\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65velopment\x18\x03 \x01(\x08\x12\x0f\n\x07version\x18\x04 \x01(\t\x12\r\n\x05\x62uild\x18\x05 \x01(\t\x12\x13\n\x0binstance_id\x18\x06 \x01(\x0c\x12\x0c\n\x04node\x18\x07 \x01(\t\x12\r\n\x05\x65poch\x18\x08 \x01(\r\x12\x12\n\nlog_origin\x18\t \x01(\t\x12\x10\n\x08log_size\x18\n \x01(\x04\x12\x11\n\tstate_rev\x18\x0b \x01(\x04\x12!\n\x05slots\x18\x0c \x03(\x0b\x32\x12.vault.v1.SlotInfo\x12\x15\n\rretry_after_s\x18\r \x01(\r\x12+\n\runseal_ticket\x18\x0e \x01(\x0b\x32\x14.vault.v1.SealTicket\x12\x0f\n\x07time_ms\x18\x0f \x01(\x03\x12\x1b\n\x13server_not_after_ms\x18\x10 \x01(\x03\x12\'\n\x08\x63\x61talogs\x18\x11 \x03(\x0b\x32\x15.vault.v1.CatalogInfo\x12\x19\n\x11\x63\x61talog_additions\x18\x12 \x01(\r\x12%\n\x06venues\x18\x13 \x03(\x0b\x32\x15.vault.v1.VenueHealth\x12\x1b\n\x13\x64rifted_credentials\x18\x14 \x03(\t\"\xd6\x01\n\x0bVenueHealth\x12\r\n\x05venue\x18\x01 \x01(\t\x12\x0c\n\x04host\x18\x02 \x01(\t\x12\x0e\n\x06source\x18\x03 \x01(\t\x12#\n\x05state\x18\x04 \x01(\x0e\x32\x14.vault.v1.VenueState\x12\x10\n\x08until_us\x18\x05 \x01(\x03\x12\x13\n\x0bused_weight\x18\x06 \x01(\x04\x12\x14\n\x0cweight_limit\x18\x07 \x01(\x04\x12\x11\n\tin_flight\x18\x08 \x01(\r\x12\x0f\n\x07streams\x18\t \x01(\r\x12\x14\n\x0clast_problem\x18\n \x01(\t\">\n\x0b\x43\x61talogInfo\x12\r\n\x05venue\x18\x01 \x01(\t\x12\x0c\n\x04hash\x18\x02 \x01(\x0c\x12\x12\n\noperations\x18\x03 \x01(\r\"$\n\x08SlotInfo\x12\n\n\x02id\x18\x01 \x01(\r\x12\x0c\n\x04kind\x18\x02 \x01(\t\"9\n\rUnsealRequest\x12(\n\x07\x63ommand\x18\x01 \x01(\x0b\x32\x17.vault.v1.SignedCommand\"2\n\rUnsealCommand\x12\x11\n\tticket_id\x18\x01 \x01(\x0c\x12\x0e\n\x06sealed\x18\x02 \x01(\x0c\"#\n\x0eUnsealResponse\x12\x11\n\tstate_rev\x18\x01 \x01(\x04\"7\n\x0bSealRequest\x12(\n\x07\x63ommand\x18\x01 \x01(\x0b\x32\x17.vault.v1.SignedCommand\"\r\n\x0bSealCommand\"\x0e\n\x0cSealResponse*o\n\tSealState\x12\x1a\n\x16SEAL_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11SEAL_STATE_SEALED\x10\x01\x12\x17\n\x13SEAL_STATE_UNSEALED\x10\x02\x12\x16\n\x12SEAL_STATE_REFUSED\x10\x03*\x9c\x01\n\nVenueState\x12\x1b\n\x17VENUE_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12VENUE_STATE_CLOSED\x10\x01\x12\x14\n\x10VENUE_STATE_OPEN\x10\x02\x12\x16\n\x12VENUE_STATE_PAUSED\x10\x03\x12\x13\n\x0fVENUE_STATE_LOW\x10\x04\x12\x16\n\x12VENUE_STATE_BANNED\x10\x05\x32\xbe\x01\n\x0bSealService\x12;\n\x06Status\x12\x17.vault.v1.StatusRequest\x1a\x18.vault.v1.StatusResponse\x12;\n\x06Unseal\x12\x17.vault.v1.UnsealRequest\x1a\x18.vault.v1.UnsealResponse\x12\x35\n\x04Seal\x12\x15.vault.v1.SealRequest\x1a\x16.vault.v1.SealResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bvault/v1/seal_service.proto\x12\x08vault.v1\x1a\x15vault/v1/common.proto\"9\n\rStatusRequest\x12(\n\x07\x63ommand\x18\x01 \x01(\x0b\x32\x17.vault.v1.SignedCommand\"\x0f\n\rStatusCommand\"\xd3\x04\n\x0eStatusResponse\x12\"\n\x05state\x18\x01 \x01(\x0e\x32\x13.vault.v1.SealState\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65velopment\x18\x03 \x01(\x08\x12\x0f\n\x07version\x18\x04 \x01(\t\x12\r\n\x05\x62uild\x18\x05 \x01(\t\x12\x13\n\x0binstance_id\x18\x06 \x01(\x0c\x12\x0c\n\x04node\x18\x07 \x01(\t\x12\r\n\x05\x65poch\x18\x08 \x01(\r\x12\x12\n\nlog_origin\x18\t \x01(\t\x12\x10\n\x08log_size\x18\n \x01(\x04\x12\x11\n\tstate_rev\x18\x0b \x01(\x04\x12!\n\x05slots\x18\x0c \x03(\x0b\x32\x12.vault.v1.SlotInfo\x12\x15\n\rretry_after_s\x18\r \x01(\r\x12+\n\runseal_ticket\x18\x0e \x01(\x0b\x32\x14.vault.v1.SealTicket\x12\x0f\n\x07time_ms\x18\x0f \x01(\x03\x12\x1b\n\x13server_not_after_ms\x18\x10 \x01(\x03\x12\'\n\x08\x63\x61talogs\x18\x11 \x03(\x0b\x32\x15.vault.v1.CatalogInfo\x12\x19\n\x11\x63\x61talog_additions\x18\x12 \x01(\r\x12%\n\x06venues\x18\x13 \x03(\x0b\x32\x15.vault.v1.VenueHealth\x12\x1b\n\x13\x64rifted_credentials\x18\x14 \x03(\t\x12-\n\thardening\x18\x15 \x03(\x0b\x32\x1a.vault.v1.ProcessHardening\x12!\n\x04host\x18\x16 \x01(\x0b\x32\x13.vault.v1.HostFacts\"\xbf\x01\n\x10ProcessHardening\x12\x0f\n\x07process\x18\x01 \x01(\t\x12\x11\n\tdumps_off\x18\x02 \x01(\x08\x12\x19\n\x11no_new_privileges\x18\x03 \x01(\x08\x12\x17\n\x0fno_capabilities\x18\x04 \x01(\x08\x12\x0f\n\x07seccomp\x18\x05 \x01(\x08\x12\x14\n\x0clandlock_abi\x18\x06 \x01(\r\x12\x15\n\rsecret_memory\x18\x07 \x01(\t\x12\x15\n\rmemory_locked\x18\x08 \x01(\x08\"\x86\x01\n\tHostFacts\x12\x17\n\x0f\x64isk_free_bytes\x18\x01 \x01(\x04\x12\x18\n\x10\x64isk_total_bytes\x18\x02 \x01(\x04\x12\x12\n\nswap_bytes\x18\x03 \x01(\x04\x12\x1a\n\x12\x63lock_synchronised\x18\x04 \x01(\x08\x12\x16\n\x0e\x63lock_error_us\x18\x05 \x01(\x04\"\xd6\x01\n\x0bVenueHealth\x12\r\n\x05venue\x18\x01 \x01(\t\x12\x0c\n\x04host\x18\x02 \x01(\t\x12\x0e\n\x06source\x18\x03 \x01(\t\x12#\n\x05state\x18\x04 \x01(\x0e\x32\x14.vault.v1.VenueState\x12\x10\n\x08until_us\x18\x05 \x01(\x03\x12\x13\n\x0bused_weight\x18\x06 \x01(\x04\x12\x14\n\x0cweight_limit\x18\x07 \x01(\x04\x12\x11\n\tin_flight\x18\x08 \x01(\r\x12\x0f\n\x07streams\x18\t \x01(\r\x12\x14\n\x0clast_problem\x18\n \x01(\t\">\n\x0b\x43\x61talogInfo\x12\r\n\x05venue\x18\x01 \x01(\t\x12\x0c\n\x04hash\x18\x02 \x01(\x0c\x12\x12\n\noperations\x18\x03 \x01(\r\"$\n\x08SlotInfo\x12\n\n\x02id\x18\x01 \x01(\r\x12\x0c\n\x04kind\x18\x02 \x01(\t\"9\n\rUnsealRequest\x12(\n\x07\x63ommand\x18\x01 \x01(\x0b\x32\x17.vault.v1.SignedCommand\"2\n\rUnsealCommand\x12\x11\n\tticket_id\x18\x01 \x01(\x0c\x12\x0e\n\x06sealed\x18\x02 \x01(\x0c\"#\n\x0eUnsealResponse\x12\x11\n\tstate_rev\x18\x01 \x01(\x04\"7\n\x0bSealRequest\x12(\n\x07\x63ommand\x18\x01 \x01(\x0b\x32\x17.vault.v1.SignedCommand\"\r\n\x0bSealCommand\"\x0e\n\x0cSealResponse*o\n\tSealState\x12\x1a\n\x16SEAL_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11SEAL_STATE_SEALED\x10\x01\x12\x17\n\x13SEAL_STATE_UNSEALED\x10\x02\x12\x16\n\x12SEAL_STATE_REFUSED\x10\x03*\x9c\x01\n\nVenueState\x12\x1b\n\x17VENUE_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12VENUE_STATE_CLOSED\x10\x01\x12\x14\n\x10VENUE_STATE_OPEN\x10\x02\x12\x16\n\x12VENUE_STATE_PAUSED\x10\x03\x12\x13\n\x0fVENUE_STATE_LOW\x10\x04\x12\x16\n\x12VENUE_STATE_BANNED\x10\x05\x32\xbe\x01\n\x0bSealService\x12;\n\x06Status\x12\x17.vault.v1.StatusRequest\x1a\x18.vault.v1.StatusResponse\x12;\n\x06Unseal\x12\x17.vault.v1.UnsealRequest\x1a\x18.vault.v1.UnsealResponse\x12\x35\n\x04Seal\x12\x15.vault.v1.SealRequest\x1a\x16.vault.v1.SealResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'vault.v1.seal_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SEALSTATE']._serialized_start=1211
-  _globals['_SEALSTATE']._serialized_end=1322
-  _globals['_VENUESTATE']._serialized_start=1325
-  _globals['_VENUESTATE']._serialized_end=1481
+  _globals['_SEALSTATE']._serialized_start=1624
+  _globals['_SEALSTATE']._serialized_end=1735
+  _globals['_VENUESTATE']._serialized_start=1738
+  _globals['_VENUESTATE']._serialized_end=1894
   _globals['_STATUSREQUEST']._serialized_start=64
   _globals['_STATUSREQUEST']._serialized_end=121
   _globals['_STATUSCOMMAND']._serialized_start=123
   _globals['_STATUSCOMMAND']._serialized_end=138
   _globals['_STATUSRESPONSE']._serialized_start=141
-  _globals['_STATUSRESPONSE']._serialized_end=654
-  _globals['_VENUEHEALTH']._serialized_start=657
-  _globals['_VENUEHEALTH']._serialized_end=871
-  _globals['_CATALOGINFO']._serialized_start=873
-  _globals['_CATALOGINFO']._serialized_end=935
-  _globals['_SLOTINFO']._serialized_start=937
-  _globals['_SLOTINFO']._serialized_end=973
-  _globals['_UNSEALREQUEST']._serialized_start=975
-  _globals['_UNSEALREQUEST']._serialized_end=1032
-  _globals['_UNSEALCOMMAND']._serialized_start=1034
-  _globals['_UNSEALCOMMAND']._serialized_end=1084
-  _globals['_UNSEALRESPONSE']._serialized_start=1086
-  _globals['_UNSEALRESPONSE']._serialized_end=1121
-  _globals['_SEALREQUEST']._serialized_start=1123
-  _globals['_SEALREQUEST']._serialized_end=1178
-  _globals['_SEALCOMMAND']._serialized_start=1180
-  _globals['_SEALCOMMAND']._serialized_end=1193
-  _globals['_SEALRESPONSE']._serialized_start=1195
-  _globals['_SEALRESPONSE']._serialized_end=1209
-  _globals['_SEALSERVICE']._serialized_start=1484
-  _globals['_SEALSERVICE']._serialized_end=1674
+  _globals['_STATUSRESPONSE']._serialized_end=736
+  _globals['_PROCESSHARDENING']._serialized_start=739
+  _globals['_PROCESSHARDENING']._serialized_end=930
+  _globals['_HOSTFACTS']._serialized_start=933
+  _globals['_HOSTFACTS']._serialized_end=1067
+  _globals['_VENUEHEALTH']._serialized_start=1070
+  _globals['_VENUEHEALTH']._serialized_end=1284
+  _globals['_CATALOGINFO']._serialized_start=1286
+  _globals['_CATALOGINFO']._serialized_end=1348
+  _globals['_SLOTINFO']._serialized_start=1350
+  _globals['_SLOTINFO']._serialized_end=1386
+  _globals['_UNSEALREQUEST']._serialized_start=1388
+  _globals['_UNSEALREQUEST']._serialized_end=1445
+  _globals['_UNSEALCOMMAND']._serialized_start=1447
+  _globals['_UNSEALCOMMAND']._serialized_end=1497
+  _globals['_UNSEALRESPONSE']._serialized_start=1499
+  _globals['_UNSEALRESPONSE']._serialized_end=1534
+  _globals['_SEALREQUEST']._serialized_start=1536
+  _globals['_SEALREQUEST']._serialized_end=1591
+  _globals['_SEALCOMMAND']._serialized_start=1593
+  _globals['_SEALCOMMAND']._serialized_end=1606
+  _globals['_SEALRESPONSE']._serialized_start=1608
+  _globals['_SEALRESPONSE']._serialized_end=1622
+  _globals['_SEALSERVICE']._serialized_start=1897
+  _globals['_SEALSERVICE']._serialized_end=2087
 # @@protoc_insertion_point(module_scope)

@@ -45,7 +45,7 @@ class StatusCommand(_message.Message):
     def __init__(self) -> None: ...
 
 class StatusResponse(_message.Message):
-    __slots__ = ("state", "reason", "development", "version", "build", "instance_id", "node", "epoch", "log_origin", "log_size", "state_rev", "slots", "retry_after_s", "unseal_ticket", "time_ms", "server_not_after_ms", "catalogs", "catalog_additions", "venues", "drifted_credentials")
+    __slots__ = ("state", "reason", "development", "version", "build", "instance_id", "node", "epoch", "log_origin", "log_size", "state_rev", "slots", "retry_after_s", "unseal_ticket", "time_ms", "server_not_after_ms", "catalogs", "catalog_additions", "venues", "drifted_credentials", "hardening", "host")
     STATE_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     DEVELOPMENT_FIELD_NUMBER: _ClassVar[int]
@@ -66,6 +66,8 @@ class StatusResponse(_message.Message):
     CATALOG_ADDITIONS_FIELD_NUMBER: _ClassVar[int]
     VENUES_FIELD_NUMBER: _ClassVar[int]
     DRIFTED_CREDENTIALS_FIELD_NUMBER: _ClassVar[int]
+    HARDENING_FIELD_NUMBER: _ClassVar[int]
+    HOST_FIELD_NUMBER: _ClassVar[int]
     state: SealState
     reason: str
     development: bool
@@ -86,7 +88,43 @@ class StatusResponse(_message.Message):
     catalog_additions: int
     venues: _containers.RepeatedCompositeFieldContainer[VenueHealth]
     drifted_credentials: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, state: _Optional[_Union[SealState, str]] = ..., reason: _Optional[str] = ..., development: bool = ..., version: _Optional[str] = ..., build: _Optional[str] = ..., instance_id: _Optional[bytes] = ..., node: _Optional[str] = ..., epoch: _Optional[int] = ..., log_origin: _Optional[str] = ..., log_size: _Optional[int] = ..., state_rev: _Optional[int] = ..., slots: _Optional[_Iterable[_Union[SlotInfo, _Mapping]]] = ..., retry_after_s: _Optional[int] = ..., unseal_ticket: _Optional[_Union[_common_pb2.SealTicket, _Mapping]] = ..., time_ms: _Optional[int] = ..., server_not_after_ms: _Optional[int] = ..., catalogs: _Optional[_Iterable[_Union[CatalogInfo, _Mapping]]] = ..., catalog_additions: _Optional[int] = ..., venues: _Optional[_Iterable[_Union[VenueHealth, _Mapping]]] = ..., drifted_credentials: _Optional[_Iterable[str]] = ...) -> None: ...
+    hardening: _containers.RepeatedCompositeFieldContainer[ProcessHardening]
+    host: HostFacts
+    def __init__(self, state: _Optional[_Union[SealState, str]] = ..., reason: _Optional[str] = ..., development: bool = ..., version: _Optional[str] = ..., build: _Optional[str] = ..., instance_id: _Optional[bytes] = ..., node: _Optional[str] = ..., epoch: _Optional[int] = ..., log_origin: _Optional[str] = ..., log_size: _Optional[int] = ..., state_rev: _Optional[int] = ..., slots: _Optional[_Iterable[_Union[SlotInfo, _Mapping]]] = ..., retry_after_s: _Optional[int] = ..., unseal_ticket: _Optional[_Union[_common_pb2.SealTicket, _Mapping]] = ..., time_ms: _Optional[int] = ..., server_not_after_ms: _Optional[int] = ..., catalogs: _Optional[_Iterable[_Union[CatalogInfo, _Mapping]]] = ..., catalog_additions: _Optional[int] = ..., venues: _Optional[_Iterable[_Union[VenueHealth, _Mapping]]] = ..., drifted_credentials: _Optional[_Iterable[str]] = ..., hardening: _Optional[_Iterable[_Union[ProcessHardening, _Mapping]]] = ..., host: _Optional[_Union[HostFacts, _Mapping]] = ...) -> None: ...
+
+class ProcessHardening(_message.Message):
+    __slots__ = ("process", "dumps_off", "no_new_privileges", "no_capabilities", "seccomp", "landlock_abi", "secret_memory", "memory_locked")
+    PROCESS_FIELD_NUMBER: _ClassVar[int]
+    DUMPS_OFF_FIELD_NUMBER: _ClassVar[int]
+    NO_NEW_PRIVILEGES_FIELD_NUMBER: _ClassVar[int]
+    NO_CAPABILITIES_FIELD_NUMBER: _ClassVar[int]
+    SECCOMP_FIELD_NUMBER: _ClassVar[int]
+    LANDLOCK_ABI_FIELD_NUMBER: _ClassVar[int]
+    SECRET_MEMORY_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_LOCKED_FIELD_NUMBER: _ClassVar[int]
+    process: str
+    dumps_off: bool
+    no_new_privileges: bool
+    no_capabilities: bool
+    seccomp: bool
+    landlock_abi: int
+    secret_memory: str
+    memory_locked: bool
+    def __init__(self, process: _Optional[str] = ..., dumps_off: bool = ..., no_new_privileges: bool = ..., no_capabilities: bool = ..., seccomp: bool = ..., landlock_abi: _Optional[int] = ..., secret_memory: _Optional[str] = ..., memory_locked: bool = ...) -> None: ...
+
+class HostFacts(_message.Message):
+    __slots__ = ("disk_free_bytes", "disk_total_bytes", "swap_bytes", "clock_synchronised", "clock_error_us")
+    DISK_FREE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    DISK_TOTAL_BYTES_FIELD_NUMBER: _ClassVar[int]
+    SWAP_BYTES_FIELD_NUMBER: _ClassVar[int]
+    CLOCK_SYNCHRONISED_FIELD_NUMBER: _ClassVar[int]
+    CLOCK_ERROR_US_FIELD_NUMBER: _ClassVar[int]
+    disk_free_bytes: int
+    disk_total_bytes: int
+    swap_bytes: int
+    clock_synchronised: bool
+    clock_error_us: int
+    def __init__(self, disk_free_bytes: _Optional[int] = ..., disk_total_bytes: _Optional[int] = ..., swap_bytes: _Optional[int] = ..., clock_synchronised: bool = ..., clock_error_us: _Optional[int] = ...) -> None: ...
 
 class VenueHealth(_message.Message):
     __slots__ = ("venue", "host", "source", "state", "until_us", "used_weight", "weight_limit", "in_flight", "streams", "last_problem")

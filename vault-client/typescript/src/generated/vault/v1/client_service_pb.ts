@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file vault/v1/client_service.proto.
  */
 export const file_vault_v1_client_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch12YXVsdC92MS9jbGllbnRfc2VydmljZS5wcm90bxIIdmF1bHQudjEiPwoTSW52aXRlQ2xpZW50UmVxdWVzdBIoCgdjb21tYW5kGAEgASgLMhcudmF1bHQudjEuU2lnbmVkQ29tbWFuZCKIAQoTSW52aXRlQ2xpZW50Q29tbWFuZBIMCgRuYW1lGAEgASgJEhwKBHJvbGUYAiABKA4yDi52YXVsdC52MS5Sb2xlEg0KBXNjb3BlGAMgASgJEhAKCG5ldHdvcmtzGAQgAygJEiQKBmludml0ZRgFIAEoCzIULnZhdWx0LnYxLkludml0ZVNwZWMiPgoUSW52aXRlQ2xpZW50UmVzcG9uc2USJgoGaW52aXRlGAEgASgLMhYudmF1bHQudjEuSW52aXRlUmVzdWx0Ij0KDUVucm9sbFJlcXVlc3QSEAoIdG9rZW5faWQYASABKAwSCwoDY3NyGAIgASgMEg0KBXByb29mGAMgASgMIr4BCg5FbnJvbGxSZXNwb25zZRITCgtjZXJ0aWZpY2F0ZRgBIAEoDBIWCg5jYV9jZXJ0aWZpY2F0ZRgCIAEoDBIMCgRuYW1lGAMgASgJEhwKBHJvbGUYBCABKA4yDi52YXVsdC52MS5Sb2xlEhQKDG5vdF9hZnRlcl9tcxgFIAEoAxIXCg9jb3JlX3B1YmxpY19rZXkYBiABKAwSEwoLaW5zdGFuY2VfaWQYByABKAwSDwoHYWRkcmVzcxgIIAEoCSI4CgxSZW5ld1JlcXVlc3QSKAoHY29tbWFuZBgBIAEoCzIXLnZhdWx0LnYxLlNpZ25lZENvbW1hbmQiGwoMUmVuZXdDb21tYW5kEgsKA2NzchgBIAEoDCJSCg1SZW5ld1Jlc3BvbnNlEhMKC2NlcnRpZmljYXRlGAEgASgMEhYKDmNhX2NlcnRpZmljYXRlGAIgASgMEhQKDG5vdF9hZnRlcl9tcxgDIAEoAyLHAQoKQ2xpZW50SW5mbxIMCgRuYW1lGAEgASgJEhwKBHJvbGUYAiABKA4yDi52YXVsdC52MS5Sb2xlEg0KBXNjb3BlGAMgASgJEhAKCG5ldHdvcmtzGAQgAygJEg0KBXN0YXRlGAUgASgJEhUKDWNyZWF0ZWRfYXRfbXMYBiABKAMSFQoNcmV2b2tlZF9hdF9tcxgHIAEoAxIvCgxjZXJ0aWZpY2F0ZXMYCCADKAsyGS52YXVsdC52MS5DZXJ0aWZpY2F0ZUluZm8iPgoSTGlzdENsaWVudHNSZXF1ZXN0EigKB2NvbW1hbmQYASABKAsyFy52YXVsdC52MS5TaWduZWRDb21tYW5kIhQKEkxpc3RDbGllbnRzQ29tbWFuZCI8ChNMaXN0Q2xpZW50c1Jlc3BvbnNlEiUKB2NsaWVudHMYASADKAsyFC52YXVsdC52MS5DbGllbnRJbmZvIkEKFURlc2NyaWJlQ2xpZW50UmVxdWVzdBIoCgdjb21tYW5kGAEgASgLMhcudmF1bHQudjEuU2lnbmVkQ29tbWFuZCIlChVEZXNjcmliZUNsaWVudENvbW1hbmQSDAoEbmFtZRgBIAEoCSI+ChZEZXNjcmliZUNsaWVudFJlc3BvbnNlEiQKBmNsaWVudBgBIAEoCzIULnZhdWx0LnYxLkNsaWVudEluZm8iPwoTUmV2b2tlQ2xpZW50UmVxdWVzdBIoCgdjb21tYW5kGAEgASgLMhcudmF1bHQudjEuU2lnbmVkQ29tbWFuZCIzChNSZXZva2VDbGllbnRDb21tYW5kEgwKBG5hbWUYASABKAkSDgoGcmVhc29uGAIgASgJImQKFFJldm9rZUNsaWVudFJlc3BvbnNlEiAKBmNoYW5nZRgBIAEoCzIQLnZhdWx0LnYxLkNoYW5nZRIqCgtvdXRzdGFuZGluZxgCIAEoCzIVLnZhdWx0LnYxLk91dHN0YW5kaW5nMqwDCg1DbGllbnRTZXJ2aWNlEkcKBkludml0ZRIdLnZhdWx0LnYxLkludml0ZUNsaWVudFJlcXVlc3QaHi52YXVsdC52MS5JbnZpdGVDbGllbnRSZXNwb25zZRI7CgZFbnJvbGwSFy52YXVsdC52MS5FbnJvbGxSZXF1ZXN0GhgudmF1bHQudjEuRW5yb2xsUmVzcG9uc2USOAoFUmVuZXcSFi52YXVsdC52MS5SZW5ld1JlcXVlc3QaFy52YXVsdC52MS5SZW5ld1Jlc3BvbnNlEkMKBExpc3QSHC52YXVsdC52MS5MaXN0Q2xpZW50c1JlcXVlc3QaHS52YXVsdC52MS5MaXN0Q2xpZW50c1Jlc3BvbnNlEk0KCERlc2NyaWJlEh8udmF1bHQudjEuRGVzY3JpYmVDbGllbnRSZXF1ZXN0GiAudmF1bHQudjEuRGVzY3JpYmVDbGllbnRSZXNwb25zZRJHCgZSZXZva2USHS52YXVsdC52MS5SZXZva2VDbGllbnRSZXF1ZXN0Gh4udmF1bHQudjEuUmV2b2tlQ2xpZW50UmVzcG9uc2ViBnByb3RvMw", [file_vault_v1_common, file_vault_v1_credential_service]);
+  fileDesc("Ch12YXVsdC92MS9jbGllbnRfc2VydmljZS5wcm90bxIIdmF1bHQudjEiPwoTSW52aXRlQ2xpZW50UmVxdWVzdBIoCgdjb21tYW5kGAEgASgLMhcudmF1bHQudjEuU2lnbmVkQ29tbWFuZCKIAQoTSW52aXRlQ2xpZW50Q29tbWFuZBIMCgRuYW1lGAEgASgJEhwKBHJvbGUYAiABKA4yDi52YXVsdC52MS5Sb2xlEg0KBXNjb3BlGAMgASgJEhAKCG5ldHdvcmtzGAQgAygJEiQKBmludml0ZRgFIAEoCzIULnZhdWx0LnYxLkludml0ZVNwZWMiPgoUSW52aXRlQ2xpZW50UmVzcG9uc2USJgoGaW52aXRlGAEgASgLMhYudmF1bHQudjEuSW52aXRlUmVzdWx0Ij0KDUVucm9sbFJlcXVlc3QSEAoIdG9rZW5faWQYASABKAwSCwoDY3NyGAIgASgMEg0KBXByb29mGAMgASgMIr4BCg5FbnJvbGxSZXNwb25zZRITCgtjZXJ0aWZpY2F0ZRgBIAEoDBIWCg5jYV9jZXJ0aWZpY2F0ZRgCIAEoDBIMCgRuYW1lGAMgASgJEhwKBHJvbGUYBCABKA4yDi52YXVsdC52MS5Sb2xlEhQKDG5vdF9hZnRlcl9tcxgFIAEoAxIXCg9jb3JlX3B1YmxpY19rZXkYBiABKAwSEwoLaW5zdGFuY2VfaWQYByABKAwSDwoHYWRkcmVzcxgIIAEoCSI4CgxSZW5ld1JlcXVlc3QSKAoHY29tbWFuZBgBIAEoCzIXLnZhdWx0LnYxLlNpZ25lZENvbW1hbmQiGwoMUmVuZXdDb21tYW5kEgsKA2NzchgBIAEoDCJSCg1SZW5ld1Jlc3BvbnNlEhMKC2NlcnRpZmljYXRlGAEgASgMEhYKDmNhX2NlcnRpZmljYXRlGAIgASgMEhQKDG5vdF9hZnRlcl9tcxgDIAEoAyLzAQoKQ2xpZW50SW5mbxIMCgRuYW1lGAEgASgJEhwKBHJvbGUYAiABKA4yDi52YXVsdC52MS5Sb2xlEg0KBXNjb3BlGAMgASgJEhAKCG5ldHdvcmtzGAQgAygJEg0KBXN0YXRlGAUgASgJEhUKDWNyZWF0ZWRfYXRfbXMYBiABKAMSFQoNcmV2b2tlZF9hdF9tcxgHIAEoAxIvCgxjZXJ0aWZpY2F0ZXMYCCADKAsyGS52YXVsdC52MS5DZXJ0aWZpY2F0ZUluZm8SEgoKaW52aXRlZF9ieRgJIAEoCRIWCg5pbnZpdGVfZW5kc19tcxgKIAEoAyI+ChJMaXN0Q2xpZW50c1JlcXVlc3QSKAoHY29tbWFuZBgBIAEoCzIXLnZhdWx0LnYxLlNpZ25lZENvbW1hbmQiFAoSTGlzdENsaWVudHNDb21tYW5kIjwKE0xpc3RDbGllbnRzUmVzcG9uc2USJQoHY2xpZW50cxgBIAMoCzIULnZhdWx0LnYxLkNsaWVudEluZm8iQQoVRGVzY3JpYmVDbGllbnRSZXF1ZXN0EigKB2NvbW1hbmQYASABKAsyFy52YXVsdC52MS5TaWduZWRDb21tYW5kIiUKFURlc2NyaWJlQ2xpZW50Q29tbWFuZBIMCgRuYW1lGAEgASgJIj4KFkRlc2NyaWJlQ2xpZW50UmVzcG9uc2USJAoGY2xpZW50GAEgASgLMhQudmF1bHQudjEuQ2xpZW50SW5mbyI/ChNSZXZva2VDbGllbnRSZXF1ZXN0EigKB2NvbW1hbmQYASABKAsyFy52YXVsdC52MS5TaWduZWRDb21tYW5kIjMKE1Jldm9rZUNsaWVudENvbW1hbmQSDAoEbmFtZRgBIAEoCRIOCgZyZWFzb24YAiABKAkifwoUUmV2b2tlQ2xpZW50UmVzcG9uc2USIAoGY2hhbmdlGAEgASgLMhAudmF1bHQudjEuQ2hhbmdlEioKC291dHN0YW5kaW5nGAIgASgLMhUudmF1bHQudjEuT3V0c3RhbmRpbmcSGQoRd2l0aGRyYXduX2ludml0ZXMYAyABKA0iDwoNV2hvYW1pUmVxdWVzdCLGAQoOV2hvYW1pUmVzcG9uc2USDAoEcm9sZRgBIAEoCRIMCgRuYW1lGAIgASgJEg8KB2FkZHJlc3MYAyABKAkSCwoDdmlhGAQgASgJEiAKGGNlcnRpZmljYXRlX25vdF9hZnRlcl9tcxgFIAEoAxIPCgd0aW1lX21zGAYgASgDEg0KBXNjb3BlGAcgASgJEhcKD2FkZHJlc3NfYWxsb3dlZBgIIAEoCBIOCgZzZWFsZWQYCSABKAgSDwoHdmVyc2lvbhgKIAEoCTLpAwoNQ2xpZW50U2VydmljZRJHCgZJbnZpdGUSHS52YXVsdC52MS5JbnZpdGVDbGllbnRSZXF1ZXN0Gh4udmF1bHQudjEuSW52aXRlQ2xpZW50UmVzcG9uc2USOwoGRW5yb2xsEhcudmF1bHQudjEuRW5yb2xsUmVxdWVzdBoYLnZhdWx0LnYxLkVucm9sbFJlc3BvbnNlEjgKBVJlbmV3EhYudmF1bHQudjEuUmVuZXdSZXF1ZXN0GhcudmF1bHQudjEuUmVuZXdSZXNwb25zZRJDCgRMaXN0EhwudmF1bHQudjEuTGlzdENsaWVudHNSZXF1ZXN0Gh0udmF1bHQudjEuTGlzdENsaWVudHNSZXNwb25zZRJNCghEZXNjcmliZRIfLnZhdWx0LnYxLkRlc2NyaWJlQ2xpZW50UmVxdWVzdBogLnZhdWx0LnYxLkRlc2NyaWJlQ2xpZW50UmVzcG9uc2USRwoGUmV2b2tlEh0udmF1bHQudjEuUmV2b2tlQ2xpZW50UmVxdWVzdBoeLnZhdWx0LnYxLlJldm9rZUNsaWVudFJlc3BvbnNlEjsKBldob2FtaRIXLnZhdWx0LnYxLldob2FtaVJlcXVlc3QaGC52YXVsdC52MS5XaG9hbWlSZXNwb25zZWIGcHJvdG8z", [file_vault_v1_common, file_vault_v1_credential_service]);
 
 /**
  * @generated from message vault.v1.InviteClientRequest
@@ -279,7 +279,7 @@ export type ClientInfo = Message<"vault.v1.ClientInfo"> & {
   networks: string[];
 
   /**
-   * "active" or "revoked"
+   * "active", "revoked" or "invited"
    *
    * @generated from field: string state = 5;
    */
@@ -299,6 +299,20 @@ export type ClientInfo = Message<"vault.v1.ClientInfo"> & {
    * @generated from field: repeated vault.v1.CertificateInfo certificates = 8;
    */
   certificates: CertificateInfo[];
+
+  /**
+   * Who made the invitation by which somebody can still come in under this name; empty if there is none.
+   *
+   * @generated from field: string invited_by = 9;
+   */
+  invitedBy: string;
+
+  /**
+   * When that ends.
+   *
+   * @generated from field: int64 invite_ends_ms = 10;
+   */
+  inviteEndsMs: bigint;
 };
 
 /**
@@ -458,6 +472,13 @@ export type RevokeClientResponse = Message<"vault.v1.RevokeClientResponse"> & {
    * @generated from field: vault.v1.Outstanding outstanding = 2;
    */
   outstanding?: Outstanding | undefined;
+
+  /**
+   * Invitations by which somebody could still have come in.
+   *
+   * @generated from field: uint32 withdrawn_invites = 3;
+   */
+  withdrawnInvites: number;
 };
 
 /**
@@ -466,6 +487,97 @@ export type RevokeClientResponse = Message<"vault.v1.RevokeClientResponse"> & {
  */
 export const RevokeClientResponseSchema: GenMessage<RevokeClientResponse> = /*@__PURE__*/
   messageDesc(file_vault_v1_client_service, 17);
+
+/**
+ * @generated from message vault.v1.WhoamiRequest
+ */
+export type WhoamiRequest = Message<"vault.v1.WhoamiRequest"> & {
+};
+
+/**
+ * Describes the message vault.v1.WhoamiRequest.
+ * Use `create(WhoamiRequestSchema)` to create a new message.
+ */
+export const WhoamiRequestSchema: GenMessage<WhoamiRequest> = /*@__PURE__*/
+  messageDesc(file_vault_v1_client_service, 18);
+
+/**
+ * @generated from message vault.v1.WhoamiResponse
+ */
+export type WhoamiResponse = Message<"vault.v1.WhoamiResponse"> & {
+  /**
+   * "bot", "pricer", "admin", "guard" or "auditor".
+   *
+   * @generated from field: string role = 1;
+   */
+  role: string;
+
+  /**
+   * @generated from field: string name = 2;
+   */
+  name: string;
+
+  /**
+   * Canonical address that the vault's rules are asked for.
+   *
+   * @generated from field: string address = 3;
+   */
+  address: string;
+
+  /**
+   * The balancer by which it came (PROXY v2), canonical; empty if direct.
+   *
+   * @generated from field: string via = 4;
+   */
+  via: string;
+
+  /**
+   * When the certificate of the call ends.
+   *
+   * @generated from field: int64 certificate_not_after_ms = 5;
+   */
+  certificateNotAfterMs: bigint;
+
+  /**
+   * The vault's wall clock.
+   *
+   * @generated from field: int64 time_ms = 6;
+   */
+  timeMs: bigint;
+
+  /**
+   * A bot's scope; empty for others, and while sealed.
+   *
+   * @generated from field: string scope = 7;
+   */
+  scope: string;
+
+  /**
+   * Whether scope and client allow the address; false for operators, and while sealed.
+   *
+   * @generated from field: bool address_allowed = 8;
+   */
+  addressAllowed: boolean;
+
+  /**
+   * @generated from field: bool sealed = 9;
+   */
+  sealed: boolean;
+
+  /**
+   * Of the vault's build.
+   *
+   * @generated from field: string version = 10;
+   */
+  version: string;
+};
+
+/**
+ * Describes the message vault.v1.WhoamiResponse.
+ * Use `create(WhoamiResponseSchema)` to create a new message.
+ */
+export const WhoamiResponseSchema: GenMessage<WhoamiResponse> = /*@__PURE__*/
+  messageDesc(file_vault_v1_client_service, 19);
 
 /**
  * Clients: programs that sign or put prices.
@@ -529,6 +641,17 @@ export const ClientService: GenService<{
     methodKind: "unary";
     input: typeof RevokeClientRequestSchema;
     output: typeof RevokeClientResponseSchema;
+  },
+  /**
+   * Who the vault takes the caller for, and from which address. Unsigned; answered sealed too; nothing
+   * of it is logged. Operators ask it on their own listener.
+   *
+   * @generated from rpc vault.v1.ClientService.Whoami
+   */
+  whoami: {
+    methodKind: "unary";
+    input: typeof WhoamiRequestSchema;
+    output: typeof WhoamiResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_vault_v1_client_service, 0);
