@@ -17,12 +17,12 @@ TABLES = [
     SERVER / "venue/src/error.rs",
 ]
 CODE = r'"([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*)"'
-# Codes that are given anywhere else: `Failure::new(Code::X, "CODE", ...)`, `reason = Some("CODE"...)`, a pair with an
-# address, as for counted failures.
+# Codes that are given anywhere else: `Failure::new(Code::X, "CODE", ...)`, `reason = Some("CODE"...)`, the rest of
+# failures that are counted.
 ELSEWHERE = [
     r"Failure::new\(\s*(?:[A-Za-z_]+::)*[A-Za-z_]+,\s*" + CODE,
     r"reason\s*[:=]\s*Some\(\s*" + CODE,
-    r"IpAddr::from\([^()]*\),\s*" + CODE,
+    r"const OTHER_SOURCES: &str =\s*" + CODE,
 ]
 
 
