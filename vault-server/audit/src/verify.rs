@@ -23,7 +23,7 @@ pub struct Options {
     pub expected_vkey: Option<String>,
     /// A checkpoint file from earlier: the log must have grown from it.
     pub previous_checkpoint: Option<PathBuf>,
-    /// Receipts: each entry must be there, with this hash.
+    /// Receipts: each entry must be there, with this hash, among those that the checkpoint signs.
     pub receipts: Vec<Receipt>,
 }
 
@@ -42,7 +42,7 @@ pub struct Report {
     pub root: Hash,
     /// Size of the earlier checkpoint that the log grew from.
     pub previous_size: Option<u64>,
-    /// How many receipts were checked.
+    /// How many receipts were checked: the checkpoint signs the entry of each.
     pub receipts: u64,
     /// Whether the key is the one the auditor expected. `false`: nobody said which to expect.
     pub key_was_expected: bool,
@@ -131,6 +131,15 @@ pub enum VerifyError {
     Receipt {
         /// The receipt's index.
         index: u64,
+    },
+    /// A receipt's entry is there, but lies behind the checkpoint: whoever hands over the export could
+    /// have written it.
+    #[error("nothing signs entry {index} of a receipt yet: the checkpoint signs {size} entries")]
+    ReceiptUnsigned {
+        /// The receipt's index.
+        index: u64,
+        /// Size of the checkpoint.
+        size: u64,
     },
     /// The entries do not make the tree that the checkpoint signs.
     #[error("an entry before {size} differs from what the checkpoint signs")]
@@ -261,6 +270,10 @@ pub fn verify(
     }
     if let Some((&index, _)) = receipts.first_key_value() {
         return Err(VerifyError::Receipt { index });
+    }
+    let signs = |receipt: &&Receipt| receipt.index < checkpoint.size;
+    if let Some(receipt) = options.receipts.iter().find(|receipt| !signs(receipt)) {
+        return Err(VerifyError::ReceiptUnsigned { index: receipt.index, size: checkpoint.size });
     }
     Ok(Report {
         entries: tree.size(),

@@ -8,8 +8,9 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
+use prost::Message as _;
 use sha2::{Digest, Sha256};
-use vault_audit::{Approval, ENTRY_BYTES_MAX, EntryKind, Hash, Outcome};
+use vault_audit::{Approval, ENTRY_BYTES_MAX, Entry, EntryKind, Hash, Outcome};
 use vault_ipc::proto::v1;
 use vault_ipc::{Barrier, CommandCall, EnrollCall, LocalCall};
 use vault_model::{HaltTarget, Name, Serial, Timestamp};
@@ -49,6 +50,17 @@ pub struct Asker {
     pub nonce: Option<CommandNonce>,
     /// SHA-256 of the command's signature.
     pub signature_hash: Option<Hash>,
+}
+
+impl Asker {
+    /// Names the command in the entry of what it did, if that is no act: of acts the database
+    /// remembers the nonce, of all else the log.
+    pub fn note_command(&self, entry: &mut Entry) {
+        if let Some(CommandNonce { expires_at, nonce }) = &self.nonce {
+            entry.detail.insert("command".to_owned(), hex::encode(nonce));
+            entry.detail.insert("expires_at".to_owned(), expires_at.micros().to_string());
+        }
+    }
 }
 
 /// An act that was found good and is to be carried out.
@@ -115,9 +127,23 @@ pub struct Acts {
     anchored_at: Option<Instant>,
 }
 
+impl ActCall {
+    /// What it takes to keep it, about, in bytes.
+    fn bytes(&self) -> usize {
+        match self {
+            // What it imports is kept elsewhere, and bounded there.
+            Self::Checked(_) => 0,
+            Self::Command(call) => call.encoded_len(),
+            Self::Enroll(call) => call.encoded_len(),
+            Self::Local(call) => call.encoded_len(),
+        }
+    }
+}
+
 /// A call that waits for the act under way.
 struct Waiting {
     call: ActCall,
+    bytes: usize,
     correlation: u64,
     /// Who may have one waiting call alone: a client's serial, or a token's id.
     alone: Option<Vec<u8>>,
@@ -174,10 +200,16 @@ impl Acts {
         };
         let has_one =
             alone.is_some() && queue.iter().any(|waiting| waiting.alone.as_ref() == alone.as_ref());
-        if has_one || queue.len() >= WAITING_MAX {
+        // Nobody has looked at its signature yet: whoever speaks for the front may have made it.
+        let bytes = call.bytes();
+        let waiting_bytes: usize = queue.iter().map(|waiting| waiting.bytes).sum();
+        if has_one
+            || queue.len() >= WAITING_MAX
+            || waiting_bytes.saturating_add(bytes) > WAITING_BYTES_MAX
+        {
             return Err(VaultError::TooManyActs);
         }
-        queue.push_back(Waiting { call, correlation, alone });
+        queue.push_back(Waiting { call, bytes, correlation, alone });
         Ok(())
     }
 
@@ -457,6 +489,9 @@ fn change_hash(ops: &[Op]) -> Hash {
 const BARRIER_MAX: Duration = Duration::from_secs(2);
 /// How often the database remembers where the log is.
 const ANCHOR_EVERY: Duration = Duration::from_secs(60);
+/// Calls that may wait, of those that only forbid and of all others.
 const WAITING_MAX: usize = 1_024;
+/// Their bytes.
+const WAITING_BYTES_MAX: usize = 32 << 20;
 /// By how much `admin.applied` may be longer than its intent: root, approval, longer index.
 const APPLIED_BYTES_MORE: usize = 512;

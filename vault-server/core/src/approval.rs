@@ -61,7 +61,7 @@ impl Proposal<'_> {
             if !approvers.insert(approved.entry.approver.clone()) {
                 return Err(VaultError::Approval(ApprovalProblem::Approver));
             }
-            if used.is_used_up(&approved.mark.nonce) {
+            if used.is_used_up(&approved.mark) {
                 return Err(VaultError::Approval(ApprovalProblem::Used));
             }
             verified.push(approved);
@@ -380,9 +380,10 @@ mod tests {
         assert_eq!(sample.problem(approval.clone()), Some(ApprovalProblem::Used));
         sample.used.use_up(&[], Timestamp::from_millis(NOW.millis() + HOUR_MS - 1));
         assert_eq!(sample.problem(approval.clone()), Some(ApprovalProblem::Used));
-        // Over: the mark may go, since the approval has.
+        // Over, and used all the same, if the wall clock is put back.
         sample.used.use_up(&[], in_an_hour);
-        assert!(!sample.used.is_used_up(&first[0].nonce));
+        assert!(sample.used.is_used_up(&first[0]));
+        assert_eq!(sample.problem(approval.clone()), Some(ApprovalProblem::Used));
         let over = sample.proposal().verify(&sample.tables, &sample.used, &[approval], in_an_hour);
         assert!(matches!(over, Err(VaultError::Approval(ApprovalProblem::Expired))));
     }

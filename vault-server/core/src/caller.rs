@@ -34,6 +34,11 @@ impl Origin {
         Ok(Self { address: Some(address.to_canonical()), via })
     }
 
+    /// The balancer that vouched for the peer, if there was one.
+    pub fn proxy(&self) -> Option<&str> {
+        self.via.strip_prefix("proxy:")
+    }
+
     /// The local socket.
     pub fn local() -> Self {
         Self { address: None, via: "local".to_owned() }

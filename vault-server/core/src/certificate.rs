@@ -33,6 +33,9 @@ pub mod lifetime {
     pub const AUTHORITY: Duration = Duration::from_secs(20 * 365 * 24 * 3_600);
     /// How long before its issue a certificate is valid, for clocks that are behind.
     pub const BACKDATED: Duration = Duration::from_secs(5 * 60);
+    /// The same of the server's: one that is made while our own clock is a day ahead must be good when
+    /// it is put right, or nobody could connect until then.
+    pub const SERVER_BACKDATED: Duration = Duration::from_secs(2 * 24 * 3_600);
 }
 
 /// Why a certificate cannot be made.
@@ -259,6 +262,7 @@ impl Authority {
         rng: &dyn SecureRandom,
     ) -> Result<ServerCertificate, CertificateError> {
         let (mut params, _) = base_params(now, lifetime::SERVER, rng)?;
+        params.not_before = date(now.minus(lifetime::SERVER_BACKDATED))?;
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         params.distinguished_name.push(DnType::CommonName, "countersign");
         let mut sans = vec![SanType::URI(

@@ -9,8 +9,8 @@ use crate::allow_list::{certificate_infos, revoke_certificates};
 use crate::caller::wire_role;
 use crate::command::{self, Method};
 use crate::error::{Conflict, VaultError};
-use crate::invite::withdraw_invites;
-use crate::storage::{Changes, ClientRow, Holder, HolderState, Tables};
+use crate::invite::{is_open, open_invite, withdraw_invites};
+use crate::storage::{Changes, ClientRow, Holder, HolderState, InviteRow, Tables};
 use crate::vault::{Vault, detail};
 
 impl Vault {
@@ -28,28 +28,52 @@ impl Vault {
         let command: v1::RevokeClientCommand = command::body(command)?;
         let reason = parse_reason(&command.reason)?;
         let tables = self.opened()?.state.tables();
-        let client =
-            tables.clients.get(command.name.as_str()).ok_or(VaultError::NotFound("client"))?;
-        if client.state == HolderState::Revoked {
-            return Err(VaultError::Conflict(Conflict::AlreadySo));
-        }
-        let facts = detail([("name", client.name.to_string()), ("reason", reason.clone())]);
         let mut changes = Changes::new();
+        let known = tables.clients.get(command.name.as_str());
+        let Some(client) = known.filter(|row| row.state == HolderState::Active) else {
+            // Nobody has come in by it yet, and now nobody will.
+            let Some(invite) = open_invite(tables, &command.name, false, now) else {
+                return Err(match known {
+                    Some(_) => VaultError::Conflict(Conflict::AlreadySo),
+                    None => VaultError::NotFound("client"),
+                });
+            };
+            let withdrawn_invites =
+                withdraw_invites(tables, &invite.name, false, now, &mut changes);
+            let facts = detail([
+                ("name", invite.name.to_string()),
+                ("reason", reason),
+                ("withdrawn_invites", withdrawn_invites.to_string()),
+            ]);
+            let mut plan = Plan::new(Method::ClientRevoke.name(), changes, move |_, change| {
+                let outstanding = Some(v1::Outstanding::default());
+                v1::RevokeClientResponse { change: Some(change), outstanding, withdrawn_invites }
+                    .encode_to_vec()
+            });
+            plan.detail = facts;
+            return self.begin_act(plan, asker, now);
+        };
         changes.put(ClientRow {
             state: HolderState::Revoked,
             revoked_at: Some(now),
-            revoke_reason: Some(reason),
+            revoke_reason: Some(reason.clone()),
             ..client.clone()
         });
         let holder = Holder::Client(client.name.clone());
         let serials = revoke_certificates(tables, &holder, &mut changes);
-        withdraw_invites(tables, &client.name, false, &mut changes);
+        let withdrawn_invites = withdraw_invites(tables, &client.name, false, now, &mut changes);
+        let facts = detail([
+            ("name", client.name.to_string()),
+            ("reason", reason),
+            ("withdrawn_invites", withdrawn_invites.to_string()),
+        ]);
 
         let name = client.name.clone();
         let mut plan = Plan::new(Method::ClientRevoke.name(), changes, move |vault, change| {
             v1::RevokeClientResponse {
-                outstanding: Some(vault.released.outstanding(now, |client, _| *client == name)),
+                outstanding: Some(vault.outstanding(|client, _| *client == name)),
                 change: Some(change),
+                withdrawn_invites,
             }
             .encode_to_vec()
         });
@@ -58,18 +82,26 @@ impl Vault {
         self.begin_act(plan, asker, now)
     }
 
-    /// All clients, by name.
+    /// All clients, by name, and then those who are invited.
     ///
     /// # Errors
     ///
     /// [`VaultError::Sealed`].
-    pub(crate) fn list_clients(&self) -> Result<v1::ListClientsResponse, VaultError> {
+    pub(crate) fn list_clients(
+        &self,
+        now: Timestamp,
+    ) -> Result<v1::ListClientsResponse, VaultError> {
         let tables = self.opened()?.state.tables();
-        let clients = tables.clients.values().map(|row| client_info(tables, row)).collect();
-        Ok(v1::ListClientsResponse { clients })
+        let known = tables.clients.values().map(|row| client_info(tables, row, now));
+        let invited = tables.invites.values().filter(|invite| {
+            !invite.role.is_operator()
+                && is_open(invite, now)
+                && !tables.clients.contains_key(&invite.name)
+        });
+        Ok(v1::ListClientsResponse { clients: known.chain(invited.map(invited_client)).collect() })
     }
 
-    /// One client.
+    /// One client, or one who is invited.
     ///
     /// # Errors
     ///
@@ -77,15 +109,21 @@ impl Vault {
     pub(crate) fn describe_client(
         &self,
         name: &str,
+        now: Timestamp,
     ) -> Result<v1::DescribeClientResponse, VaultError> {
         let tables = self.opened()?.state.tables();
-        let row = tables.clients.get(name).ok_or(VaultError::NotFound("client"))?;
-        Ok(v1::DescribeClientResponse { client: Some(client_info(tables, row)) })
+        let known = tables.clients.get(name).map(|row| client_info(tables, row, now));
+        let invited = || open_invite(tables, name, false, now).map(invited_client);
+        let client = known.or_else(invited).ok_or(VaultError::NotFound("client"))?;
+        Ok(v1::DescribeClientResponse { client: Some(client) })
     }
 }
 
-fn client_info(tables: &Tables, row: &ClientRow) -> v1::ClientInfo {
+fn client_info(tables: &Tables, row: &ClientRow, now: Timestamp) -> v1::ClientInfo {
+    let invite = open_invite(tables, row.name.as_str(), false, now);
     v1::ClientInfo {
+        invited_by: invite.map(|invite| invite.created_by.clone()).unwrap_or_default(),
+        invite_ends_ms: invite.map(|invite| invite.expires_at.millis()).unwrap_or_default(),
         name: row.name.to_string(),
         role: wire_role(row.role).into(),
         scope: row.scope.as_ref().map(ToString::to_string).unwrap_or_default(),
@@ -94,6 +132,19 @@ fn client_info(tables: &Tables, row: &ClientRow) -> v1::ClientInfo {
         created_at_ms: row.created_at.millis(),
         revoked_at_ms: row.revoked_at.unwrap_or_default().millis(),
         certificates: certificate_infos(tables, &Holder::Client(row.name.clone())),
+    }
+}
+
+fn invited_client(invite: &InviteRow) -> v1::ClientInfo {
+    v1::ClientInfo {
+        name: invite.name.to_string(),
+        role: wire_role(invite.role).into(),
+        scope: invite.scope.as_ref().map(ToString::to_string).unwrap_or_default(),
+        networks: invite.networks.iter().map(ToString::to_string).collect(),
+        state: "invited".to_owned(),
+        invited_by: invite.created_by.clone(),
+        invite_ends_ms: invite.expires_at.millis(),
+        ..Default::default()
     }
 }
 

@@ -119,6 +119,12 @@ impl VaultClock {
         self.time = ClockTime(self.time.0.saturating_add(passed));
     }
 
+    /// Lets time pass that nobody waits for.
+    #[cfg(test)]
+    pub fn pass(&mut self, time: std::time::Duration) {
+        self.time = self.time.plus(time);
+    }
+
     /// The time at the last look.
     pub fn time(&self) -> ClockTime {
         self.time
@@ -134,6 +140,9 @@ impl VaultClock {
 
 /// Where the clock of a new vault begins: the longest window fits before it.
 pub const FIRST: ClockTime = ClockTime(31 * 86_400 * 1_000_000);
+
+#[cfg(test)]
+mod walk;
 
 #[cfg(test)]
 mod tests {

@@ -189,9 +189,11 @@ pub fn body<M: Message + Default>(command: &v1::SignedCommand) -> Result<M, Vaul
     M::decode(command.body.as_slice()).map_err(|_| VaultError::Command(CommandProblem::Body))
 }
 
-/// Nonces of commands that were taken and have not expired, and marks of approvals that were used.
-/// Those of acts are in the database too. Operators have a table of their own: whatever bots send,
-/// an operator's command is heard.
+/// Nonces of commands that were taken, and marks of approvals that were used. Those of acts are in the
+/// database too. Operators have a table of their own: whatever bots send, an operator's command is
+/// heard.
+///
+/// They are kept beyond their end: a wall clock that is put back would make what was over good again.
 #[derive(Default)]
 pub struct Nonces {
     approvals: Table,
@@ -203,16 +205,23 @@ pub struct Nonces {
 struct Table {
     nonces: HashSet<Vec<u8>>,
     by_end: BTreeSet<(Timestamp, Vec<u8>)>,
+    /// The latest end of those that were forgotten: what ends no later may be one of them.
+    forgotten: Timestamp,
 }
 
 impl Table {
     /// Takes a nonce; `false` if it was there, or there is no room.
     fn take(&mut self, nonce: &[u8], expires_at: Timestamp, now: Timestamp) -> bool {
-        self.forget_expired(now);
-        if self.nonces.len() >= NONCES_MAX {
+        self.make_room(now);
+        if self.nonces.len() >= NONCES_MAX || expires_at <= self.forgotten {
             return false;
         }
         self.add(nonce, expires_at)
+    }
+
+    /// Whether it was taken, or may have been.
+    fn has(&self, nonce: &CommandNonce) -> bool {
+        nonce.expires_at <= self.forgotten || self.nonces.contains(&nonce.nonce)
     }
 
     fn add(&mut self, nonce: &[u8], expires_at: Timestamp) -> bool {
@@ -223,13 +232,14 @@ impl Table {
         is_new
     }
 
-    fn forget_expired(&mut self, now: Timestamp) {
-        while let Some((end, _)) = self.by_end.first()
-            && *end <= now
+    /// Forgets those that ended first, if there are too many and they are over.
+    fn make_room(&mut self, now: Timestamp) {
+        while self.nonces.len() >= KEPT_MAX
+            && self.by_end.first().is_some_and(|(end, _)| *end <= now)
+            && let Some((end, expired)) = self.by_end.pop_first()
         {
-            if let Some((_, expired)) = self.by_end.pop_first() {
-                self.nonces.remove(&expired);
-            }
+            self.nonces.remove(&expired);
+            self.forgotten = self.forgotten.max(end);
         }
     }
 }
@@ -240,17 +250,16 @@ impl Nonces {
     pub fn resume(nonces: impl IntoIterator<Item = (Vec<u8>, Timestamp)>) -> Self {
         let mut resumed = Self::default();
         for (nonce, expires_at) in nonces {
-            resumed.approvals.add(&nonce, expires_at);
-            for table in [&mut resumed.clients, &mut resumed.operators] {
-                table.take(&nonce, expires_at, Timestamp::default());
+            for table in [&mut resumed.approvals, &mut resumed.clients, &mut resumed.operators] {
+                table.add(&nonce, expires_at);
             }
         }
         resumed
     }
 
-    /// Whether an approval with this mark was used, and has not expired.
-    pub fn is_used_up(&self, mark: &[u8]) -> bool {
-        self.approvals.nonces.contains(mark)
+    /// Whether an approval with this mark was used.
+    pub fn is_used_up(&self, mark: &CommandNonce) -> bool {
+        self.approvals.has(mark)
     }
 
     /// Remembers approvals of a change that is in the database, and their marks with it.
@@ -259,7 +268,7 @@ impl Nonces {
         marks: impl IntoIterator<Item = &'a CommandNonce>,
         now: Timestamp,
     ) {
-        self.approvals.forget_expired(now);
+        self.approvals.make_room(now);
         for mark in marks {
             // However many there are: each took an act, and one that is forgotten could be replayed.
             self.approvals.add(&mark.nonce, mark.expires_at);
@@ -311,3 +320,64 @@ impl Nonces {
 
 /// More commands than people, or bots that renew, give in two minutes.
 const NONCES_MAX: usize = 1 << 18;
+/// Beyond so many, those that are over are forgotten.
+const KEPT_MAX: usize = 1 << 16;
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use vault_model::Timestamp;
+
+    use super::{KEPT_MAX, Nonces, Table};
+    use crate::storage::CommandNonce;
+
+    const NOW: Timestamp = Timestamp(1_800_000_000_000_000);
+    const MINUTE: Duration = Duration::from_secs(60);
+    const DAY: Duration = Duration::from_secs(86_400);
+
+    #[test]
+    fn what_was_taken_stays_taken_through_steps_of_the_wall_clock() {
+        let mut table = Table::default();
+        assert!(table.take(b"one", NOW.plus(MINUTE), NOW));
+        // A day ahead, where others are taken, and back.
+        assert!(table.take(b"two", NOW.plus(DAY + MINUTE), NOW.plus(DAY)));
+        assert!(!table.take(b"one", NOW.plus(MINUTE), NOW));
+        assert!(!table.take(b"two", NOW.plus(DAY + MINUTE), NOW.plus(DAY)));
+        assert!(table.take(b"three", NOW.plus(MINUTE), NOW), "and others are heard");
+        // A day back, where what was over is good again.
+        assert!(table.take(b"four", NOW.minus(DAY - MINUTE), NOW.minus(DAY)));
+        assert!(!table.take(b"four", NOW.minus(DAY - MINUTE), NOW.minus(DAY)));
+    }
+
+    #[test]
+    fn what_had_to_be_forgotten_is_refused_with_all_that_ends_no_later() {
+        let mut table = Table::default();
+        let end = |number: usize| NOW.plus(Duration::from_millis(number as u64));
+        let later = NOW.plus(DAY);
+        for number in 0..=KEPT_MAX {
+            assert!(table.take(&number.to_be_bytes(), end(number + 1), NOW));
+        }
+        assert_eq!(table.nonces.len(), KEPT_MAX + 1, "nothing goes before its end");
+        assert!(table.take(b"later", later.plus(MINUTE), later));
+        assert_eq!(table.nonces.len(), KEPT_MAX);
+        assert_eq!(table.forgotten, end(2));
+        for number in [0, 1, 2, KEPT_MAX] {
+            assert!(!table.take(&number.to_be_bytes(), end(number + 1), NOW), "{number}");
+        }
+        assert!(!table.take(b"never seen", end(2), NOW));
+        let never_used = CommandNonce { expires_at: end(2), nonce: b"never seen".to_vec() };
+        assert!(table.has(&never_used));
+    }
+
+    #[test]
+    fn a_start_goes_on_with_what_is_over_too() {
+        let over = CommandNonce { expires_at: NOW.minus(DAY), nonce: b"over".to_vec() };
+        let mut nonces = Nonces::resume([(over.nonce.clone(), over.expires_at)]);
+        assert!(nonces.is_used_up(&over));
+        let early = NOW.minus(DAY + MINUTE);
+        for table in [&mut nonces.clients, &mut nonces.operators] {
+            assert!(!table.take(&over.nonce, over.expires_at, early));
+        }
+    }
+}

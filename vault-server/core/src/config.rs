@@ -1,7 +1,9 @@
 //! What the core is told at start, and where its files lie.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use vault_ipc::proto::v1;
 use vault_venue::{CatalogError, Part, Registry};
 
 /// The data directory and the names of what is in it.
@@ -70,20 +72,27 @@ pub struct CatalogAddition {
     pub text: String,
 }
 
-/// Whether these can be added to the catalogues of this build.
+/// The TCP ports at which the venues are, those of the additions too: of HTTPS, and of WebSockets.
 ///
 /// # Errors
 ///
-/// [`CatalogError`] names file, line and column.
-pub fn check_catalog(additions: &[CatalogAddition]) -> Result<(), CatalogError> {
-    registry(additions).map(drop)
+/// [`CatalogError`] names file, line and column of what cannot be added to the catalogues of this
+/// build.
+pub fn venue_ports(additions: &[CatalogAddition]) -> Result<BTreeSet<u16>, CatalogError> {
+    let registry = registry(additions)?;
+    let venues = registry.names().filter_map(|name| registry.venue(name));
+    let hosts: Vec<&str> = venues.flat_map(|venue| venue.catalog.socket_hosts()).collect();
+    let own = hosts.iter().filter_map(|host| host.rsplit_once(':')?.1.parse().ok());
+    Ok(own.chain([HTTPS]).collect())
 }
+
+const HTTPS: u16 = 443;
 
 /// The venues, with what the operator adds to them.
 ///
 /// # Errors
 ///
-/// As for [`check_catalog`].
+/// As for [`venue_ports`].
 pub(crate) fn registry(additions: &[CatalogAddition]) -> Result<Registry, CatalogError> {
     let parts: Vec<Part<'_>> = additions
         .iter()
@@ -121,6 +130,8 @@ pub struct CoreConfig {
     pub catalog_additions: Vec<CatalogAddition>,
     /// A database in the MaxMind DB format that says in which country an address is.
     pub geoip: Option<PathBuf>,
+    /// How this process is confined, for its status.
+    pub hardening: v1::ProcessHardening,
     /// Stay sealed even if `unseal_key_file` is there.
     pub stay_sealed: bool,
 }

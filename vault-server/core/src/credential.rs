@@ -40,16 +40,20 @@ impl OpenSecret {
     fn encode(&self) -> Result<SecretBytes, VaultError> {
         let passphrase = self.passphrase.as_ref().map_or(&[][..], SecretBytes::expose_secret);
         let fields = [self.api_key.as_bytes(), self.secret.expose_secret(), passphrase];
-        let mut bytes =
-            Vec::with_capacity(7 + fields.iter().map(|field| field.len()).sum::<usize>());
-        bytes.push(SECRET_VERSION);
-        for field in fields {
-            let len = u16::try_from(field.len())
-                .map_err(|_| VaultError::Field("a secret is longer than 65,535 bytes"))?;
-            bytes.extend_from_slice(&len.to_be_bytes());
-            bytes.extend_from_slice(field);
-        }
-        Ok(SecretBytes::new(bytes))
+        let len = 7 + fields.iter().map(|field| field.len()).sum::<usize>();
+        SecretBytes::build(len, |bytes| {
+            bytes[0] = SECRET_VERSION;
+            let mut at = 1;
+            for field in fields {
+                let len = u16::try_from(field.len())
+                    .map_err(|_| VaultError::Field("a secret is longer than 65,535 bytes"))?;
+                bytes[at..at + 2].copy_from_slice(&len.to_be_bytes());
+                at += 2;
+                bytes[at..at + field.len()].copy_from_slice(field);
+                at += field.len();
+            }
+            Ok(len)
+        })
     }
 
     fn decode(bytes: &SecretBytes) -> Option<Self> {
@@ -60,11 +64,11 @@ impl OpenSecret {
             let (len, tail) = rest.split_first_chunk::<2>()?;
             let (field, tail) = tail.split_at_checked(usize::from(u16::from_be_bytes(*len)))?;
             rest = tail;
-            Some(field.to_vec())
+            Some(field)
         };
-        let api_key = String::from_utf8(field()?).ok()?;
-        let secret = SecretBytes::new(field()?);
-        let passphrase = SecretBytes::new(field()?);
+        let api_key = std::str::from_utf8(field()?).ok()?.to_owned();
+        let secret = SecretBytes::copy_of(field()?);
+        let passphrase = SecretBytes::copy_of(field()?);
         let passphrase = (!passphrase.is_empty()).then_some(passphrase);
         rest.is_empty().then_some(Self { api_key, secret, passphrase })
     }
@@ -265,9 +269,7 @@ impl Vault {
         let name = row.name.clone();
         let mut plan = Plan::new(method.name(), Changes::new(), move |vault, change| match state {
             CredentialState::Disabled => v1::DisableCredentialResponse {
-                outstanding: Some(
-                    vault.released.outstanding(now, |_, credential| *credential == name),
-                ),
+                outstanding: Some(vault.outstanding(|_, credential| *credential == name)),
                 change: Some(change),
             }
             .encode_to_vec(),
@@ -465,12 +467,13 @@ fn proven_key_type(
 }
 
 fn read_secret(encoded: &SecretBytes) -> Result<OpenSecret, VaultError> {
-    let secret = v1::CredentialSecret::decode(encoded.expose_secret())
-        .map_err(|_| VaultError::SealedSecret)?;
-    // Whatever comes of it, all of them are wiped.
+    let mut secret = v1::CredentialSecret::default();
+    let read = secret.merge(encoded.expose_secret());
+    // Whatever comes of it, all of them are wiped: also what was read before the reading failed.
     let passphrase = SecretBytes::new(secret.passphrase);
     let text = SecretBytes::new(secret.secret);
     let private_key_pem = SecretBytes::new(secret.private_key_pem);
+    read.map_err(|_| VaultError::SealedSecret)?;
     let secret_text = match (text.is_empty(), private_key_pem.is_empty()) {
         (_, true) => text,
         (true, false) => private_key_pem,

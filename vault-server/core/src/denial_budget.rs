@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use vault_model::{Name, Timestamp};
+use vault_model::{ClockTime, Name};
 
 /// A budget for each client: [`BURST`] at once, then [`PER_SECOND`].
 #[derive(Default)]
@@ -11,17 +11,15 @@ pub struct DenialBudgets(HashMap<Name, Budget>);
 
 struct Budget {
     left: u64,
-    at: Timestamp,
+    at: ClockTime,
 }
 
 impl DenialBudgets {
-    /// Takes one denial from a client's budget; `false` if there is none left. A clock that steps
-    /// back gives nothing.
-    pub fn take(&mut self, client: &Name, now: Timestamp) -> bool {
+    /// Takes one denial from a client's budget; `false` if there is none left.
+    pub fn take(&mut self, client: &Name, now: ClockTime) -> bool {
         let budget =
             self.0.entry(client.clone()).or_insert_with(|| Budget { left: BURST, at: now });
-        let passed_us = u64::try_from(now.micros() - budget.at.micros()).unwrap_or(0);
-        let earned = passed_us / EARNED_EVERY_US;
+        let earned = now.0.saturating_sub(budget.at.0) / EARNED_EVERY_US;
         if earned > 0 {
             budget.left = budget.left.saturating_add(earned).min(BURST);
             budget.at = budget.at.plus(Duration::from_micros(earned * EARNED_EVERY_US));
@@ -44,7 +42,7 @@ const EARNED_EVERY_US: u64 = 1_000_000 / PER_SECOND;
 mod tests {
     use std::time::Duration;
 
-    use vault_model::{Name, Timestamp};
+    use vault_model::{ClockTime, Name};
 
     use super::{BURST, DenialBudgets, PER_SECOND};
 
@@ -53,7 +51,7 @@ mod tests {
         let mut budgets = DenialBudgets::default();
         let (loud, quiet): (Name, Name) =
             ("loud".parse().expect("a name"), "quiet".parse().expect("a name"));
-        let now = Timestamp(1_800_000_000_000_000);
+        let now = ClockTime(1_800_000_000_000_000);
         let taken = |budgets: &mut DenialBudgets, at| {
             (0..10_000).filter(|_| budgets.take(&loud, at)).count() as u64
         };

@@ -6,15 +6,17 @@ use prost::Message;
 use vault_audit::EntryKind;
 use vault_ipc::proto::v1;
 use vault_ipc::{
-    Chunk, CommandCall, EnrollCall, Frame, Kind, LocalCall, LocalOperation, PullCall, SignCall,
+    Chunk, CommandCall, EnrollCall, Frame, Hardening, Kind, LocalCall, LocalOperation, PullCall,
+    SignCall, WhoamiCall,
 };
-use vault_model::Timestamp;
+use vault_model::{Role, Timestamp};
 
 use crate::act::{ActCall, Asker, Lane};
 use crate::caller::{Caller, Origin, Use, certificate, identify};
 use crate::certificate::SubjectKey;
 use crate::command::{self, Method};
-use crate::error::{CommandProblem, VaultError};
+use crate::crypto::stack::wiping_stack;
+use crate::error::{CommandProblem, Conflict, VaultError};
 use crate::execute::VenueCall;
 use crate::grant::{ExportEnd, Read, checkpoint};
 use crate::inbox::InputSender;
@@ -93,6 +95,10 @@ impl Vault {
                 let call: EnrollCall = frame.message().map_err(foreign)?;
                 self.enroll_call(call, id, now)?;
             }
+            Kind::Whoami => {
+                let call: WhoamiCall = frame.message().map_err(foreign)?;
+                self.whoami(&call, id, now);
+            }
             Kind::Pull => {
                 let call: PullCall = frame.message().map_err(foreign)?;
                 match self.pull(&call, id, now) {
@@ -161,6 +167,13 @@ impl Vault {
         now: Timestamp,
     ) -> Result<Next, VaultError> {
         match frame.kind {
+            Kind::Hardening => {
+                let Hardening { processes } = frame
+                    .message()
+                    .map_err(|_| VaultError::Internal("the supervisor sent a broken frame"))?;
+                self.hardening = processes;
+                Ok(Next::Continue)
+            }
             Kind::Shutdown => Ok(Next::Stop),
             Kind::Local => {
                 let call: LocalCall = frame
@@ -278,7 +291,7 @@ impl Vault {
         id: u64,
         now: Timestamp,
     ) -> Result<(), VaultError> {
-        if !caller.role.is_operator() && !self.denials.take(&caller.name, now) {
+        if !caller.role.is_operator() && !self.denials.take(&caller.name, self.clock_time()) {
             self.count_auth_failure(&caller.origin, error, now);
             self.journal.refuse(Channel::Front, id, error, None);
             return Ok(());
@@ -312,6 +325,7 @@ impl Vault {
         let spki = certificate(self.tables(), &caller.serial)?.public_key.0.clone();
         let key = SubjectKey::from_spki(&spki)?;
         self.commands.accept(caller, &key, method, command, now)?;
+        self.used_serials.insert(caller.serial);
 
         let asker = Asker {
             channel: Channel::Front,
@@ -325,8 +339,11 @@ impl Vault {
             signature_hash: Some(<sha2::Sha256 as sha2::Digest>::digest(&command.signature).into()),
         };
         if method == Method::SealSeal {
+            self.check_seal(caller, now)?;
+            let was_open = self.open.is_some();
             self.seal(&asker, now)?;
-            return Ok(Next::Seal);
+            // What is sealed needs no restart, only to be told that a person wants it so.
+            return Ok(if was_open { Next::Seal } else { Next::Continue });
         }
         self.act_or_answer(method, caller, command, asker, hands, now)?;
         Ok(Next::Continue)
@@ -378,18 +395,18 @@ impl Vault {
             }};
         }
         match method {
-            Method::AuditExport => self.begin_export(command, caller, id, now),
+            Method::AuditExport => self.begin_export(command, caller, &asker, now),
             Method::AuditGetCheckpoint => {
                 let checkpoint = checkpoint(&self.config.data.audit());
                 answer!(v1::GetCheckpointResponse { checkpoint: Some(checkpoint) })
             }
-            Method::AuditTail => self.begin_tail(command, caller, id, now),
+            Method::AuditTail => self.begin_tail(command, caller, &asker, now),
             Method::ClientDescribe => {
                 let body: v1::DescribeClientCommand = command::body(command)?;
-                answer!(self.describe_client(&body.name)?)
+                answer!(self.describe_client(&body.name, now)?)
             }
             Method::ClientInvite => self.invite_client(command, asker, now),
-            Method::ClientList => answer!(self.list_clients()?),
+            Method::ClientList => answer!(self.list_clients(now)?),
             Method::ClientRenew => self.renew(command, caller, asker, now),
             Method::ClientRevoke => self.revoke_client(command, asker, now),
             Method::CredentialBeginImport => answer!(self.begin_import(caller, now)?),
@@ -406,7 +423,9 @@ impl Vault {
                 let body: v1::EnableCredentialCommand = command::body(command)?;
                 self.set_credential_state(method, &body.name, CredentialState::Enabled, asker, now)
             }
-            Method::CredentialImport => self.import_credential(command, asker, now),
+            Method::CredentialImport => {
+                wiping_stack(|| self.import_credential(command, asker, now))
+            }
             Method::CredentialList => answer!(self.list_credentials(now)?),
             Method::HaltCancelAll => self.cancel_all(command, asker, now),
             Method::HaltHalt => self.halt(command, asker, now),
@@ -451,7 +470,7 @@ impl Vault {
             Method::SealStatus => answer!(self.status(now)?),
             Method::SealUnseal => {
                 let body: v1::UnsealCommand = command::body(command)?;
-                self.begin_unseal(&body, asker, hands.core, now)
+                wiping_stack(|| self.begin_unseal(&body, asker, hands.core, now))
             }
         }
     }
@@ -510,7 +529,7 @@ impl Vault {
             }),
             LocalOperation::Unseal => v1::UnsealCommand::decode(call.body.as_slice())
                 .map_err(|_| VaultError::Command(CommandProblem::Body))
-                .and_then(|body| self.begin_unseal(&body, asker, hands.core, now)),
+                .and_then(|body| wiping_stack(|| self.begin_unseal(&body, asker, hands.core, now))),
             LocalOperation::Seal => {
                 self.seal(&asker, now)?;
                 return Ok(Next::Seal);
@@ -531,9 +550,31 @@ impl Vault {
         Ok(Next::Continue)
     }
 
+    /// Whether somebody may seal now. A guard who could do so without end would keep the admins from
+    /// revoking him.
+    fn check_seal(&self, caller: &Caller, now: Timestamp) -> Result<(), VaultError> {
+        if self.open.is_none() && self.sealed_by_hand {
+            return Err(VaultError::Conflict(Conflict::AlreadySo));
+        }
+        let last = self.seals.get(&caller.name).filter(|_| caller.role == Role::Guard);
+        let passed_us = last.map(|last| now.micros().saturating_sub(last.micros()));
+        let left_us = passed_us.map_or(0, |passed| GUARD_SEALS_EVERY_US.saturating_sub(passed));
+        // A wall clock that went back says nothing.
+        if (1..=GUARD_SEALS_EVERY_US).contains(&left_us) {
+            let retry_after_ms = left_us.unsigned_abs().div_ceil(1_000);
+            return Err(VaultError::SealedBefore { retry_after_ms });
+        }
+        Ok(())
+    }
+
     fn seal(&mut self, asker: &Asker, now: Timestamp) -> Result<(), VaultError> {
+        self.sealed_by_hand = true;
+        if let Some(caller) = &asker.caller {
+            self.seals.insert(caller.name.clone(), now);
+        }
         let mut entry = self.entry_of(EntryKind::Seal, asker, now);
         entry.operation = Some(Method::SealSeal.name().to_owned());
+        asker.note_command(&mut entry);
         self.journal.record(entry)?;
         self.journal.answer(asker.channel, asker.correlation, &v1::SealResponse {});
         Ok(())
@@ -543,7 +584,7 @@ impl Vault {
         &mut self,
         command: &v1::SignedCommand,
         caller: &Caller,
-        id: u64,
+        asker: &Asker,
         now: Timestamp,
     ) -> Result<(), VaultError> {
         let body: v1::ExportCommand = command::body(command)?;
@@ -562,10 +603,11 @@ impl Vault {
             ("entries", (to - body.from_index).to_string()),
             ("first", body.from_index.to_string()),
         ]);
+        asker.note_command(&mut entry);
         self.journal.record(entry)?;
         let grant = self.open_grant(caller.serial, Some(ExportEnd { to, checkpoint }), now);
         let chunk = Chunk { grant, first_index: body.from_index, ..Chunk::default() };
-        self.journal.answer(Channel::Front, id, &chunk);
+        self.journal.answer(asker.channel, asker.correlation, &chunk);
         Ok(())
     }
 
@@ -573,7 +615,7 @@ impl Vault {
         &mut self,
         command: &v1::SignedCommand,
         caller: &Caller,
-        id: u64,
+        asker: &Asker,
         now: Timestamp,
     ) -> Result<(), VaultError> {
         let body: v1::TailCommand = command::body(command)?;
@@ -581,9 +623,11 @@ impl Vault {
         let mut entry = self.entry_by(EntryKind::Export, caller, now);
         entry.operation = Some(Method::AuditTail.name().to_owned());
         entry.detail = detail([("first", first_index.to_string())]);
+        asker.note_command(&mut entry);
         self.journal.record(entry)?;
         let grant = self.open_grant(caller.serial, None, now);
-        self.journal.answer(Channel::Front, id, &Chunk { grant, first_index, ..Chunk::default() });
+        let chunk = Chunk { grant, first_index, ..Chunk::default() };
+        self.journal.answer(asker.channel, asker.correlation, &chunk);
         Ok(())
     }
 }
@@ -597,3 +641,6 @@ fn call_name(call: &LocalCall) -> &'static str {
         LocalOperation::Unspecified => "unknown",
     }
 }
+
+/// After a Seal of his the same guard halts, and seals again only after so long. Microseconds.
+const GUARD_SEALS_EVERY_US: i64 = 5 * 60 * 1_000_000;

@@ -53,11 +53,15 @@ impl Vault {
             return refuse(InvitationProblem::Proof);
         }
         let key = SubjectKey::from_csr(&request.csr)?;
-        // The answer to the first try may be lost: the same key may ask again for a while.
+        // The answer to the first try may be lost: the same key may ask again for a while. Once its
+        // certificate is in use nobody needs that, and whoever repeats the call would end it.
+        let is_answered =
+            invite.certificate.is_some_and(|serial| self.used_serials.contains(&serial));
         match (&invite.used_key, invite.used_at) {
             (None, _) if now >= invite.expires_at => return refuse(InvitationProblem::Expired),
             (None, _) => {}
-            (Some(used), Some(at)) if used.0 == key.spki() && now < at.plus(ENROLL_RETRY) => {}
+            (Some(used), Some(at))
+                if used.0 == key.spki() && now < at.plus(ENROLL_RETRY) && !is_answered => {}
             (Some(_), _) => return refuse(InvitationProblem::Used),
         }
 

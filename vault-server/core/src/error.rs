@@ -102,9 +102,18 @@ pub enum VaultError {
     /// What was sealed does not open.
     #[error("the sealed secret does not open, or its ticket was used or has run out")]
     SealedSecret,
+    /// The same guard has sealed a short while ago.
+    #[error("a guard seals once in five minutes")]
+    SealedBefore {
+        /// When the guard may again, in milliseconds.
+        retry_after_ms: u64,
+    },
     /// Another admin act waits to be written.
     #[error("too many acts are waiting")]
     TooManyActs,
+    /// As many halts are in force as may be.
+    #[error("1,000 halts are in force")]
+    TooManyHalts,
     /// Unsealing failed.
     #[error("{0}")]
     Unseal(UnsealProblem),
@@ -305,7 +314,9 @@ impl VaultError {
             Self::Stream(problem) => problem.code(),
             Self::Sealed => "SEALED",
             Self::SealedSecret => "SEALED_SECRET",
+            Self::SealedBefore { .. } => "SEALED_BEFORE",
             Self::TooManyActs => "TOO_MANY_ACTS",
+            Self::TooManyHalts => "TOO_MANY_HALTS",
             Self::Unseal(problem) => problem.code(),
             Self::UnsealBackoff { .. } => "UNSEAL_BACKOFF",
             Self::Venue(error) | Self::VenueKey(error) => error.code(),
@@ -331,7 +342,9 @@ impl VaultError {
             | Self::DiskFull
             | Self::Overloaded
             | Self::Stream(StreamProblem::TooMany)
-            | Self::TooManyActs => Code::Exhausted,
+            | Self::SealedBefore { .. }
+            | Self::TooManyActs
+            | Self::TooManyHalts => Code::Exhausted,
             Self::Csr(CertificateError::Issue) | Self::Internal(_) => Code::Internal,
             Self::Csr(_) | Self::Field(_) | Self::Scope(_) | Self::SealedSecret => Code::BadRequest,
             Self::DeadlineExceeded => Code::DeadlineExceeded,
@@ -412,6 +425,8 @@ impl VaultError {
             Self::OutcomeUnknown { .. } => {
                 "look the entry up in the log, and ask the venue what became of the request"
             }
+            Self::SealedBefore { .. } => "halt meanwhile: vaultctl halt all --level nothing",
+            Self::TooManyHalts => "halt the venue, or resume what is not needed any more",
             Self::Sealed => "an admin unseals it: vaultctl unseal",
             Self::Csr(CertificateError::CsrHasNames) => {
                 "make the CSR without subject and extensions"
@@ -433,6 +448,7 @@ impl From<&VaultError> for Failure {
             Self::new(error.code(), error.reason(), error.to_string()).with_hint(error.hint());
         match error {
             VaultError::CredentialLeased { retry_after_ms }
+            | VaultError::SealedBefore { retry_after_ms }
             | VaultError::UnsealBackoff { retry_after_ms } => {
                 failure.retry_after_ms = *retry_after_ms;
             }

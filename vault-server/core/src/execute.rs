@@ -101,7 +101,8 @@ impl Vault {
                 // Judged again when it is its turn: by then the answer may be another.
                 let class = facts.reading.as_ref().map(|reading| reading.stated.class);
                 let is_cancel = class == Some(Class::Cancel);
-                let waiting = Waiting { call, correlation, is_cancel };
+                let until = asked.left().map(|left| asked.clock.plus(left));
+                let waiting = Waiting { call, correlation, is_cancel, until };
                 return match self.lanes.wait(&credential, &caller.name, waiting) {
                     Ok(()) => Ok(()),
                     Err(error) => self.deny(asked, Some(&order), &facts, &error),
@@ -114,13 +115,8 @@ impl Vault {
 
     /// Tells callers whose deadline has passed while they waited for their turn that nothing of
     /// theirs was sent.
-    pub(crate) fn refuse_late(&mut self, now: Timestamp) {
-        let offset_us = self.config.clock_offset_s.saturating_mul(1_000_000);
-        let is_late = |call: &VenueCall| {
-            let deadline_us = call.deadline_us();
-            deadline_us != 0 && deadline_us.saturating_add(offset_us) <= now.micros()
-        };
-        for correlation in self.lanes.take_late(is_late) {
+    pub(crate) fn refuse_late(&mut self) {
+        for correlation in self.lanes.take_late(self.clock_time()) {
             let error = VaultError::DeadlineExceeded;
             self.journal.refuse(Channel::Front, correlation, &error, None);
         }
@@ -200,7 +196,10 @@ impl Vault {
             return Err(VaultError::Overloaded);
         }
         let nonce = if in_order {
-            self.leases.check(&credential.name, &asked.caller.name, asked.now)?;
+            // To cancel is worth a nonce that overtakes those of whoever signs with it.
+            if permit.reading().stated.class != Class::Cancel {
+                self.leases.check(&credential.name, &asked.caller.name, asked.clock)?;
+            }
             Some(self.nonces.next(&credential.name, credential.nonce_floor, asked.now)?)
         } else {
             None
@@ -253,9 +252,10 @@ impl Vault {
             Err(error) => return self.deny(asked, Some(order), facts, &error),
         };
 
-        let Asked { caller, now, clock, .. } = asked;
-        self.replay.sent(order.key, order.content, place.index, now);
-        self.histories.add(&caller.name, &cost.spend(clock));
+        let Asked { caller, clock, .. } = asked;
+        self.replay.sent(order.key, order.content, place.index, clock);
+        let scope = facts.scope.as_ref().map(|(name, _)| name);
+        self.histories.add(&caller.name, scope, &cost.spend(clock));
         if nonce.is_some() {
             self.lanes.take(&credential.name);
         }
@@ -307,7 +307,7 @@ impl Vault {
                     credential: credential.clone(),
                     version: self.version_of(credential),
                     venue: venue.name(),
-                    until: asked.now.plus(HANDLE_LIFE),
+                    until: asked.clock.plus(HANDLE_LIFE),
                 };
                 let at = at.to_owned();
                 let owner = hold.client.to_string();

@@ -3,6 +3,8 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::Duration;
 
@@ -13,14 +15,17 @@ use vault_model::{Serial, Timestamp};
 
 use crate::caller::still_allowed;
 use crate::error::{CertificateProblem, VaultError};
+use crate::run::BACKLOG_BYTES_MAX;
 use crate::vault::Vault;
-use crate::writer::{Batch, ToWriter};
+use crate::writer::{Batch, Durable, ToWriter};
 
 /// Grants in force.
 #[derive(Default)]
 pub struct Grants {
     by_id: HashMap<u64, Grant>,
     last: u64,
+    /// Reads that wait for the librarian, and the one that it is at.
+    reads: Arc<AtomicUsize>,
 }
 
 #[derive(Clone)]
@@ -48,6 +53,26 @@ pub struct Read {
     to: u64,
     /// Comes with the last entry; absent for a tail.
     checkpoint: Option<v1::Checkpoint>,
+    _place: Place,
+}
+
+/// A place among the reads that wait, which is free again when it is dropped.
+struct Place(Arc<AtomicUsize>);
+
+impl Place {
+    fn take(reads: &Arc<AtomicUsize>) -> Result<Self, VaultError> {
+        if reads.fetch_add(1, Ordering::Relaxed) >= READS_MAX {
+            reads.fetch_sub(1, Ordering::Relaxed);
+            return Err(VaultError::Overloaded);
+        }
+        Ok(Self(Arc::clone(reads)))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Vault {
@@ -69,7 +94,7 @@ impl Vault {
     ///
     /// # Errors
     ///
-    /// [`VaultError::NotFound`], [`VaultError::Certificate`].
+    /// [`VaultError::NotFound`], [`VaultError::Certificate`], [`VaultError::Overloaded`].
     pub(crate) fn pull(
         &mut self,
         call: &PullCall,
@@ -82,6 +107,7 @@ impl Vault {
             self.grants.by_id.remove(&call.grant);
             return Err(VaultError::Certificate(CertificateProblem::Revoked));
         }
+        let place = Place::take(&self.grants.reads)?;
         if let Some(open) = self.grants.by_id.get_mut(&call.grant) {
             open.used_at = now;
         }
@@ -92,6 +118,7 @@ impl Vault {
             from: call.from_index,
             to: grant.end.as_ref().map_or(durable, |end| end.to).min(durable),
             checkpoint: grant.end.map(|end| end.checkpoint),
+            _place: place,
         })
     }
 }
@@ -100,17 +127,22 @@ impl Vault {
 pub struct Librarian {
     audit: PathBuf,
     writer: Sender<ToWriter>,
+    durable: Durable,
 }
 
 impl Librarian {
     /// For the log in this folder.
-    pub fn new(audit: PathBuf, writer: Sender<ToWriter>) -> Self {
-        Self { audit, writer }
+    pub fn new(audit: PathBuf, writer: Sender<ToWriter>, durable: Durable) -> Self {
+        Self { audit, writer, durable }
     }
 
     /// Serves reads until there are no more callers.
     pub fn run(self, reads: &Receiver<Read>) {
         for read in reads {
+            // Who asks for entries and does not take them gets no more of them.
+            while self.durable.waiting_bytes() >= BACKLOG_BYTES_MAX {
+                std::thread::sleep(FULL);
+            }
             let reply = match self.chunk(&read) {
                 Ok(chunk) => Reply {
                     response: prost::Message::encode_to_vec(&chunk),
@@ -125,9 +157,11 @@ impl Librarian {
                 }
             };
             let mut batch = Batch::default();
-            if vault_ipc::encode(Kind::Reply, read.correlation, &reply, &mut batch.front).is_err()
-                || self.writer.send(ToWriter::Batch(batch)).is_err()
-            {
+            if vault_ipc::encode(Kind::Reply, read.correlation, &reply, &mut batch.front).is_err() {
+                return;
+            }
+            self.durable.counted(&batch);
+            if self.writer.send(ToWriter::Batch(batch)).is_err() {
                 return;
             }
         }
@@ -163,4 +197,8 @@ pub fn checkpoint(audit: &std::path::Path) -> v1::Checkpoint {
 }
 
 const CHUNK_BYTES: usize = 512 << 10;
+/// How many reads may wait: each stream of an auditor has one.
+const READS_MAX: usize = 256;
+/// How long the librarian waits before it looks again whether what it has read was taken.
+const FULL: Duration = Duration::from_millis(1);
 const IDLE_MAX: Duration = Duration::from_secs(600);

@@ -34,6 +34,12 @@ impl Vault {
         let target = parse_target(&command.target)?;
         self.check_target(&target)?;
         let reason = parse_reason(&command.reason)?;
+        let halts = &self.tables().halts;
+        // Each request is held against all of them. What is stopped as a whole is always heard.
+        let is_one_of_many = matches!(target, HaltTarget::Symbol { .. });
+        if is_one_of_many && halts.len() >= HALTS_MAX && !halts.contains_key(&target) {
+            return Err(VaultError::TooManyHalts);
+        }
         if let Some(present) = self.tables().halts.get(&target) {
             if present.level == level {
                 return Err(VaultError::Conflict(Conflict::AlreadySo));
@@ -56,7 +62,7 @@ impl Vault {
         let halted = target.clone();
         let mut plan = Plan::new(Method::HaltHalt.name(), Changes::new(), move |vault, change| {
             v1::HaltResponse {
-                outstanding: Some(vault.outstanding_of(&target, now)),
+                outstanding: Some(vault.outstanding_of(&target)),
                 change: Some(change),
             }
             .encode_to_vec()
@@ -132,11 +138,11 @@ impl Vault {
         if there { Ok(()) } else { Err(VaultError::NotFound("target")) }
     }
 
-    fn outstanding_of(&self, target: &HaltTarget, now: Timestamp) -> v1::Outstanding {
+    fn outstanding_of(&self, target: &HaltTarget) -> v1::Outstanding {
         let at_venue = |credential: &Name, venue: &Name| {
             self.tables().credentials.get(credential).is_some_and(|row| row.venue == venue.as_str())
         };
-        self.released.outstanding(now, |client, credential| match target {
+        self.outstanding(|client, credential| match target {
             HaltTarget::All => true,
             HaltTarget::Client(name) => client == name,
             HaltTarget::Credential(name) => credential == name,
@@ -171,3 +177,6 @@ pub(crate) fn parse_target(text: &str) -> Result<HaltTarget, VaultError> {
         )
     })
 }
+
+/// How many halts may be in force before none on one more symbol is taken.
+const HALTS_MAX: usize = 1_000;

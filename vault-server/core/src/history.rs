@@ -9,12 +9,14 @@ use std::collections::HashMap;
 
 use serde::Deserialize;
 use vault_audit::Entry;
-use vault_model::{ClockTime, Leg, MarginMode, Member, Mode, Money, Name, Reading};
+use vault_model::{ClockTime, Leg, MarginMode, Member, Mode, Money, Name, Reading, Timestamp};
 use vault_policy::{Cost, DuplicatesDocument, History, Span, Spend, Withdrawn};
 
 /// What clients have been given, by their names.
 pub struct Histories {
     clients: HashMap<Name, History>,
+    /// What has left, by the scopes under which it did.
+    scopes: HashMap<Name, History>,
     /// Of who has been given nothing yet.
     empty: History,
     /// How long orders and client order ids are remembered.
@@ -36,6 +38,7 @@ impl Histories {
     pub fn new(keys: Span) -> Self {
         Self {
             clients: HashMap::new(),
+            scopes: HashMap::new(),
             empty: History::default(),
             keys,
             added: 0,
@@ -48,14 +51,24 @@ impl Histories {
         self.clients.get(client).unwrap_or(&self.empty)
     }
 
-    /// A client was given something. What counts for nothing is not kept.
-    pub fn add(&mut self, client: &Name, spend: &Spend) {
+    /// What has left under a scope.
+    pub fn withdrawn(&self, scope: &Name) -> &History {
+        self.scopes.get(scope).unwrap_or(&self.empty)
+    }
+
+    /// A client was given something under a scope. What counts for nothing is not kept.
+    pub fn add(&mut self, client: &Name, scope: Option<&Name>, spend: &Spend) {
         if *spend == (Spend { at: spend.at, until: spend.until, ..Spend::default() }) {
             return;
         }
         match self.clients.get_mut(client) {
             Some(history) => history.add(spend),
             None => self.clients.entry(client.clone()).or_default().add(spend),
+        }
+        if let (Some(scope), false) = (scope, spend.withdrawn.is_empty()) {
+            let Spend { at, until, .. } = *spend;
+            let left = Spend { at, until, withdrawn: spend.withdrawn.clone(), ..Spend::default() };
+            self.scopes.entry(scope.clone()).or_default().add(&left);
         }
         self.added += 1;
         if self.added >= TIDY_EVERY {
@@ -75,7 +88,7 @@ impl Histories {
     /// Forgets what no window reaches back to.
     pub fn tidy(&mut self, clock: ClockTime) {
         (self.added, self.tidied_at) = (0, clock);
-        for history in self.clients.values_mut() {
+        for history in self.clients.values_mut().chain(self.scopes.values_mut()) {
             history.tidy(clock, self.keys);
         }
     }
@@ -128,6 +141,8 @@ pub fn write(entry: &mut Entry, reading: &Reading, cost: &Cost, clock: ClockTime
         let words = cost.withdrawn.iter();
         let words = words.map(|out| format!("{}:{}:{}", out.venue, out.asset, out.amount));
         say("withdrawn", list(words));
+        let addresses = stated.transfers.iter().filter_map(|out| out.address.clone());
+        say("withdrawn_to", list(addresses));
     }
 }
 
@@ -212,13 +227,16 @@ pub struct Noted<'a> {
     /// What was signed or sent: a list.
     #[serde(borrow)]
     pub client_order_ids: Option<Cow<'a, str>>,
+    /// Of what an operator's command did that is no act: its nonce, in hex.
+    #[serde(borrow)]
+    pub command: Option<Cow<'a, str>>,
     /// Of requests: microseconds since 1970, of the wall clock.
     #[serde(borrow)]
     pub deadline: Option<Cow<'a, str>>,
     /// `credential.check`: yes or no.
     #[serde(borrow)]
     pub drifted: Option<Cow<'a, str>>,
-    /// `credential.check`: microseconds since 1970.
+    /// `credential.check`: of the key, and of a `command`: microseconds since 1970.
     #[serde(borrow)]
     pub expires_at: Option<Cow<'a, str>>,
     /// `credential.check`: yes.
@@ -282,6 +300,20 @@ pub struct Noted<'a> {
 }
 
 impl Noted<'_> {
+    /// The nonce of an operator's command, and when that ended.
+    ///
+    /// # Errors
+    ///
+    /// [`Foreign`] for what is neither hex nor a time.
+    pub fn command(&self) -> Result<Option<(Vec<u8>, Timestamp)>, Foreign> {
+        let (Some(nonce), Some(end)) = (&self.command, &self.expires_at) else {
+            return Ok(None);
+        };
+        let nonce = hex::decode(nonce.as_bytes()).map_err(|_| Foreign("a nonce"))?;
+        let end = i64::try_from(number(end)?).map_err(|_| Foreign("a time"))?;
+        Ok(Some((nonce, Timestamp(end))))
+    }
+
     /// Which orders change one that is there; nothing if none does.
     ///
     /// # Errors

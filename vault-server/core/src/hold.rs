@@ -8,7 +8,7 @@ use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use ring::rand::SecureRandom;
-use vault_model::{Name, Timestamp};
+use vault_model::{ClockTime, Name};
 
 use crate::error::VaultError;
 
@@ -33,8 +33,8 @@ pub struct Hold {
     pub version: u32,
     /// Of which venue.
     pub venue: &'static str,
-    /// From when on nobody uses it.
-    pub until: Timestamp,
+    /// From when on nobody uses it: on the vault's own clock, as egress measures it.
+    pub until: ClockTime,
 }
 
 impl Holds {
@@ -73,7 +73,7 @@ impl Holds {
         client: &Name,
         venue: &str,
         handle: &str,
-        now: Timestamp,
+        now: ClockTime,
     ) -> Result<&Hold, VaultError> {
         self.of_handle
             .get(handle)
@@ -82,7 +82,7 @@ impl Holds {
     }
 
     /// Forgets what has run out.
-    pub fn forget_old(&mut self, now: Timestamp) {
+    pub fn forget_old(&mut self, now: ClockTime) {
         let is_over = |(_, hold): &(&String, &Hold)| now >= hold.until;
         let over: Vec<String> =
             self.of_handle.iter().filter(is_over).map(|(handle, _)| handle.clone()).collect();
@@ -132,14 +132,13 @@ const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwx
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
-    use std::time::Duration;
 
     use ring::rand::SystemRandom;
-    use vault_model::{Name, Timestamp};
+    use vault_model::{ClockTime, Name};
 
     use super::{CLIENT_HANDLES_MAX, HANDLE_LIFE, Hold, Holds, new_handle};
 
-    const NOW: Timestamp = Timestamp(1_800_000_000_000_000);
+    const NOW: ClockTime = ClockTime(1_800_000_000_000_000);
 
     fn name(text: &str) -> Name {
         text.parse().expect("a name")
@@ -168,7 +167,7 @@ mod tests {
         assert!(!has(&holds, "one", "b"));
         assert!(holds.look(&name("one"), "kraken", "a", NOW).is_err());
         let end = NOW.plus(HANDLE_LIFE);
-        let last = end.minus(Duration::from_micros(1));
+        let last = ClockTime(end.0 - 1);
         assert!(holds.look(&name("one"), "binance", "a", last).is_ok());
         let refused = holds.look(&name("one"), "binance", "a", end).map_err(|error| error.reason());
         assert_eq!(refused, Err("HANDLE_UNKNOWN"));

@@ -185,7 +185,7 @@ fn make(options: &InitOptions, data: &DataDir) -> Result<InitReport, InitError> 
 
     let (slots, generated) = slots(options, &instance_id, &root_key, now, &rng)?;
     let state_mac =
-        StateMac::new(SecretBytes::new(keyring.state_mac().expose_secret().to_vec()), &instance_id);
+        StateMac::new(SecretBytes::copy_of(keyring.state_mac().expose_secret()), &instance_id);
     let instance = Instance {
         ca_certificate: HexBytes(ca_certificate.clone()),
         core_identity_public: Hex(identity.public_key()),

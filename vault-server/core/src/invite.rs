@@ -57,7 +57,7 @@ impl Vault {
         let invite = InviteRow { networks, scope, ..invite };
         let enroll_address = self.config.public.enroll.clone();
         let expires_at_ms = invite.expires_at.millis();
-        let plan = invite_plan(Method::ClientInvite.name(), invite, move |change| {
+        let plan = self.invite_plan(Method::ClientInvite.name(), invite, now, move |change| {
             let invite = v1::InviteResult { change: Some(change), expires_at_ms, enroll_address };
             v1::InviteClientResponse { invite: Some(invite) }.encode_to_vec()
         });
@@ -109,38 +109,89 @@ impl Vault {
             used_key: None,
         })
     }
+
+    /// A plan that writes an invitation, in the place of all earlier ones of its name: an old token,
+    /// or the lost answer to one, would undo what the newest says.
+    pub(crate) fn invite_plan(
+        &self,
+        operation: &'static str,
+        invite: InviteRow,
+        now: Timestamp,
+        respond: impl FnOnce(v1::Change) -> Vec<u8> + 'static,
+    ) -> Plan {
+        let mut plan = Plan::new(operation, Changes::new(), move |_, change| respond(change));
+        let operator = invite.role.is_operator();
+        withdraw_invites(self.tables(), &invite.name, operator, now, &mut plan.changes);
+        plan.detail = detail([
+            ("expires_at", invite.expires_at.micros().to_string()),
+            ("name", invite.name.to_string()),
+            ("role", invite.role.to_string()),
+            ("token_id", invite.token_id.to_string()),
+        ]);
+        plan.scope = invite.scope.clone();
+        plan.changes.put(invite);
+        plan
+    }
 }
 
-/// A plan that writes an invitation.
-pub(crate) fn invite_plan(
-    operation: &'static str,
-    invite: InviteRow,
-    respond: impl FnOnce(v1::Change) -> Vec<u8> + 'static,
-) -> Plan {
-    let mut plan = Plan::new(operation, Changes::new(), move |_, change| respond(change));
-    plan.detail = detail([
-        ("expires_at", invite.expires_at.micros().to_string()),
-        ("name", invite.name.to_string()),
-        ("role", invite.role.to_string()),
-        ("token_id", invite.token_id.to_string()),
-    ]);
-    plan.scope = invite.scope.clone();
-    plan.changes.put(invite);
-    plan
-}
-
-/// Takes back what invitations a name still has: a revoked client must not come in again.
+/// Takes back what invitations a name still has: who is revoked must not come in again, and who is
+/// invited anew comes in as the newest invitation says. Returns how many could still be used.
 pub(crate) fn withdraw_invites(
     tables: &Tables,
     name: &Name,
     operator: bool,
+    now: Timestamp,
     changes: &mut Changes,
-) {
-    for invite in tables.invites.values() {
-        if invite.name == *name && invite.role.is_operator() == operator {
-            changes.delete(RowKey::Invite(invite.token_id));
-        }
+) -> u32 {
+    withdraw(tables, now, changes, |invite| {
+        invite.name == *name && invite.role.is_operator() == operator
+    })
+}
+
+/// Takes back what invitations an operator has made that nobody has used: who is revoked must not
+/// come in again by a name that he invited before. Returns how many could still be used.
+pub(crate) fn withdraw_invites_of(
+    tables: &Tables,
+    maker: &Name,
+    now: Timestamp,
+    changes: &mut Changes,
+) -> u32 {
+    withdraw(tables, now, changes, |invite| {
+        invite.created_by == maker.as_str() && invite.used_at.is_none()
+    })
+}
+
+fn withdraw(
+    tables: &Tables,
+    now: Timestamp,
+    changes: &mut Changes,
+    is_meant: impl Fn(&InviteRow) -> bool,
+) -> u32 {
+    let mut open = 0;
+    for invite in tables.invites.values().filter(|invite| is_meant(invite)) {
+        open += u32::from(is_open(invite, now));
+        changes.delete(RowKey::Invite(invite.token_id));
     }
+    open
+}
+
+/// Whether somebody can still come in by an invitation who has not yet.
+pub(crate) fn is_open(invite: &InviteRow, now: Timestamp) -> bool {
+    invite.used_at.is_none() && now < invite.expires_at
+}
+
+/// The invitation by which a name can still come in, if there is one.
+pub(crate) fn open_invite<'t>(
+    tables: &'t Tables,
+    name: &str,
+    operator: bool,
+    now: Timestamp,
+) -> Option<&'t InviteRow> {
+    tables.invites.values().find(|invite| {
+        invite.name.as_str() == name
+            && invite.role.is_operator() == operator
+            && is_open(invite, now)
+    })
 }
 
 fn parse_networks(texts: &[String]) -> Result<Vec<IpNet>, VaultError> {

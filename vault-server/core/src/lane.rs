@@ -4,7 +4,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use vault_model::Name;
+use vault_model::{ClockTime, Name};
 
 use crate::error::VaultError;
 use crate::execute::VenueCall;
@@ -28,6 +28,9 @@ pub struct Waiting {
     pub correlation: u64,
     /// Whether it takes risk away.
     pub is_cancel: bool,
+    /// After which nobody waits for it any more, on the vault's own clock: a wall clock that is put
+    /// back must not let it set out then. Absent: somebody waits for ever.
+    pub until: Option<ClockTime>,
 }
 
 impl Lanes {
@@ -75,8 +78,8 @@ impl Lanes {
     }
 
     /// Takes out the calls for which nobody waits any more; returns their correlations.
-    pub fn take_late(&mut self, is_late: impl Fn(&VenueCall) -> bool) -> Vec<u64> {
-        self.take_out(|waiting| is_late(&waiting.call))
+    pub fn take_late(&mut self, now: ClockTime) -> Vec<u64> {
+        self.take_out(|waiting| waiting.until.is_some_and(|until| until <= now))
     }
 
     fn take_out(&mut self, goes: impl Fn(&Waiting) -> bool) -> Vec<u64> {
@@ -127,7 +130,8 @@ mod tests {
     }
 
     fn call(correlation: u64, is_cancel: bool) -> Waiting {
-        Waiting { call: VenueCall::Execute(ExecuteCall::default()), correlation, is_cancel }
+        let call = VenueCall::Execute(ExecuteCall::default());
+        Waiting { call, correlation, is_cancel, until: None }
     }
 
     /// The correlations of what is left, in the order in which they set out.

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use vault_model::{Name, Timestamp};
+use vault_model::{ClockTime, Name, Timestamp};
 
 use crate::error::VaultError;
 
@@ -44,7 +44,7 @@ impl NonceCounters {
 
 /// Who holds a credential whose nonces must arrive in order.
 #[derive(Default)]
-pub struct Leases(HashMap<Name, (Name, Timestamp)>);
+pub struct Leases(HashMap<Name, (Name, ClockTime)>);
 
 impl Leases {
     /// Takes or prolongs the lease of a credential for a client.
@@ -56,7 +56,7 @@ impl Leases {
         &mut self,
         credential: &Name,
         client: &Name,
-        now: Timestamp,
+        now: ClockTime,
     ) -> Result<(), VaultError> {
         self.check(credential, client, now)?;
         self.0.insert(credential.clone(), (client.clone(), now.plus(LEASE)));
@@ -64,7 +64,7 @@ impl Leases {
     }
 
     /// Whether a client that signs holds a credential now.
-    pub fn is_held(&self, credential: &Name, now: Timestamp) -> bool {
+    pub fn is_held(&self, credential: &Name, now: ClockTime) -> bool {
         self.0.get(credential).is_some_and(|(_, until)| *until > now)
     }
 
@@ -77,11 +77,11 @@ impl Leases {
         &self,
         credential: &Name,
         client: &Name,
-        now: Timestamp,
+        now: ClockTime,
     ) -> Result<(), VaultError> {
         match self.0.get(credential) {
             Some((holder, until)) if holder != client && *until > now => {
-                let left = u64::try_from(until.millis() - now.millis()).unwrap_or(0);
+                let left = u64::try_from(until.since(now).as_millis()).unwrap_or(u64::MAX);
                 Err(VaultError::CredentialLeased { retry_after_ms: left.max(1) })
             }
             _ => Ok(()),
@@ -96,12 +96,13 @@ pub const LEASE: Duration = Duration::from_secs(10);
 mod tests {
     use std::time::Duration;
 
-    use vault_model::{Name, Timestamp};
+    use vault_model::{ClockTime, Name, Timestamp};
 
     use super::{Leases, NonceCounters};
     use crate::error::VaultError;
 
     const NOW: Timestamp = Timestamp(1_800_000_000_000_000);
+    const AT: ClockTime = ClockTime(1_000_000_000);
 
     fn name(text: &str) -> Name {
         text.parse().expect("a name")
@@ -139,16 +140,16 @@ mod tests {
         let mut leases = Leases::default();
         let (kraken, a, b) = (name("kraken"), name("a"), name("b"));
 
-        leases.take(&kraken, &a, NOW).expect("free");
-        leases.take(&kraken, &a, NOW.plus(Duration::from_secs(9))).expect("its own");
-        let at = NOW.plus(Duration::from_secs(18));
+        leases.take(&kraken, &a, AT).expect("free");
+        leases.take(&kraken, &a, AT.plus(Duration::from_secs(9))).expect("its own");
+        let at = AT.plus(Duration::from_secs(18));
         assert!(matches!(
             leases.take(&kraken, &b, at),
             Err(VaultError::CredentialLeased { retry_after_ms: 1_000 })
         ));
         assert!(leases.check(&kraken, &b, at).is_err());
         assert!(leases.is_held(&kraken, at) && !leases.is_held(&b, at));
-        let free = NOW.plus(Duration::from_secs(19));
+        let free = AT.plus(Duration::from_secs(19));
         leases.check(&kraken, &b, free).expect("free again");
         assert!(!leases.is_held(&kraken, free));
         leases.take(&kraken, &b, free).expect("looking took nothing");

@@ -1,5 +1,7 @@
 //! Operators: invite, list, revoke, and the way back in for those who are locked out.
 
+use std::collections::BTreeMap;
+
 use prost::Message;
 use vault_ipc::proto::v1;
 use vault_model::{Name, Role, Timestamp};
@@ -10,8 +12,8 @@ use crate::caller::{model_role, wire_role};
 use crate::client::{holder_state, parse_name};
 use crate::command::{self, Method};
 use crate::error::{Conflict, VaultError};
-use crate::invite::{invite_plan, withdraw_invites};
-use crate::storage::{Changes, Holder, HolderState, OperatorRow};
+use crate::invite::{is_open, open_invite, withdraw_invites, withdraw_invites_of};
+use crate::storage::{Changes, Holder, HolderState, InviteRow, OperatorRow};
 use crate::vault::{Vault, detail};
 
 /// What a reissue over the local socket is called in the log.
@@ -86,21 +88,19 @@ impl Vault {
         if !role.is_operator() {
             return Err(VaultError::Field("an operator's role is admin, auditor or guard"));
         }
-        let taken = self
-            .opened()?
-            .state
-            .tables()
-            .operators
-            .get(&name)
-            .is_some_and(|row| row.state == HolderState::Active && row.role != role);
-        if taken {
+        let known = self.opened()?.state.tables().operators.get(&name);
+        let active = known.filter(|row| row.state == HolderState::Active);
+        // A certificate with the name of somebody who is active is for him to ask for, or for whoever
+        // is at the machine: else one admin could approve his own changes as another.
+        let is_own = asker.caller.as_ref().is_none_or(|caller| caller.name == name);
+        if active.is_some_and(|row| row.role != role || !is_own) {
             return Err(VaultError::Conflict(Conflict::NameTaken));
         }
         let spec = command.invite.as_ref().ok_or(VaultError::Field("invite is not set"))?;
         let invite = self.invite_row(spec, name, role, &asker, now)?;
         let enroll_address = self.config.public.enroll.clone();
         let expires_at_ms = invite.expires_at.millis();
-        let plan = invite_plan(operation, invite, move |change| {
+        let plan = self.invite_plan(operation, invite, now, move |change| {
             let invite = v1::InviteResult { change: Some(change), expires_at_ms, enroll_address };
             v1::InviteOperatorResponse { invite: Some(invite) }.encode_to_vec()
         });
@@ -123,23 +123,20 @@ impl Vault {
             state: holder_state(row.state).to_owned(),
             created_at_ms: row.created_at.millis(),
             certificates: certificate_infos(tables, &Holder::Operator(row.name.clone())),
+            // Of an open invitation its maker and its end.
+            ..open_invite(tables, row.name.as_str(), true, now)
+                .map(invited_operator)
+                .unwrap_or_default()
         });
         let invited = tables
             .invites
             .values()
             .filter(|invite| {
                 invite.role.is_operator()
-                    && invite.used_at.is_none()
-                    && invite.expires_at > now
+                    && is_open(invite, now)
                     && !tables.operators.contains_key(&invite.name)
             })
-            .map(|invite| v1::OperatorInfo {
-                name: invite.name.to_string(),
-                role: wire_role(invite.role).into(),
-                state: "invited".to_owned(),
-                created_at_ms: 0,
-                certificates: Vec::new(),
-            });
+            .map(invited_operator);
         Ok(v1::ListOperatorsResponse { operators: known.chain(invited).collect() })
     }
 
@@ -156,18 +153,34 @@ impl Vault {
     ) -> Result<(), VaultError> {
         let command: v1::RevokeOperatorCommand = command::body(command)?;
         let tables = self.opened()?.state.tables();
-        let operator =
-            tables.operators.get(command.name.as_str()).ok_or(VaultError::NotFound("operator"))?;
-        if operator.state == HolderState::Revoked {
-            return Err(VaultError::Conflict(Conflict::AlreadySo));
-        }
+        let mut changes = Changes::new();
+        let respond = |withdrawn_invites| {
+            move |_: &Vault, change| {
+                v1::RevokeOperatorResponse { change: Some(change), withdrawn_invites }
+                    .encode_to_vec()
+            }
+        };
+        let known = tables.operators.get(command.name.as_str());
+        let Some(operator) = known.filter(|row| row.state == HolderState::Active) else {
+            // Nobody has come in by it yet, and now nobody will.
+            let Some(invite) = open_invite(tables, &command.name, true, now) else {
+                return Err(match known {
+                    Some(_) => VaultError::Conflict(Conflict::AlreadySo),
+                    None => VaultError::NotFound("operator"),
+                });
+            };
+            let withdrawn = withdraw_invites(tables, &invite.name, true, now, &mut changes);
+            let method = Method::OperatorRevoke.name();
+            let mut plan = Plan::new(method, changes, respond(withdrawn));
+            plan.detail = facts_of(&command.name, withdrawn);
+            return self.begin_act(plan, asker, now);
+        };
         let other_admin = tables.operators.values().any(|row| {
             row.role == Role::Admin && row.state == HolderState::Active && row.name != operator.name
         });
         if operator.role == Role::Admin && !other_admin {
             return Err(VaultError::Conflict(Conflict::LastAdmin));
         }
-        let mut changes = Changes::new();
         changes.put(OperatorRow {
             state: HolderState::Revoked,
             revoked_at: Some(now),
@@ -175,13 +188,27 @@ impl Vault {
         });
         let holder = Holder::Operator(operator.name.clone());
         let serials = revoke_certificates(tables, &holder, &mut changes);
-        withdraw_invites(tables, &operator.name, true, &mut changes);
-        let facts = detail([("name", operator.name.to_string())]);
-        let mut plan = Plan::new(Method::OperatorRevoke.name(), changes, |_, change| {
-            v1::RevokeOperatorResponse { change: Some(change) }.encode_to_vec()
-        });
+        let withdrawn = withdraw_invites(tables, &operator.name, true, now, &mut changes)
+            + withdraw_invites_of(tables, &operator.name, now, &mut changes);
+        let facts = facts_of(operator.name.as_str(), withdrawn);
+        let mut plan = Plan::new(Method::OperatorRevoke.name(), changes, respond(withdrawn));
         plan.detail = facts;
         plan.barrier = Some(serials);
         self.begin_act(plan, asker, now)
     }
+}
+
+fn invited_operator(invite: &InviteRow) -> v1::OperatorInfo {
+    v1::OperatorInfo {
+        name: invite.name.to_string(),
+        role: wire_role(invite.role).into(),
+        state: "invited".to_owned(),
+        invited_by: invite.created_by.clone(),
+        invite_ends_ms: invite.expires_at.millis(),
+        ..Default::default()
+    }
+}
+
+fn facts_of(name: &str, withdrawn: u32) -> BTreeMap<String, String> {
+    detail([("name", name.to_owned()), ("withdrawn_invites", withdrawn.to_string())])
 }

@@ -52,6 +52,14 @@ pub(crate) struct Asked<'a> {
     pub clock: ClockTime,
 }
 
+impl Asked<'_> {
+    /// How long somebody waits from now on; absent: for ever.
+    pub fn left(&self) -> Option<Duration> {
+        let left_us = self.deadline?.micros().saturating_sub(self.now.micros());
+        Some(Duration::from_micros(u64::try_from(left_us).unwrap_or(0)))
+    }
+}
+
 impl Order {
     /// An order as its client states it; an empty name is none.
     ///
@@ -199,7 +207,7 @@ impl Vault {
         }
         // Before any answer that is kept: it must not reach an address that the client may not have.
         self.check_networks(asked.caller)?;
-        match self.replay.look(&order.key, &order.content, asked.now) {
+        match self.replay.look(&order.key, &order.content, asked.clock) {
             Known::Answered(reply) => Ok(Some(reply.to_vec())),
             Known::Different => Err(VaultError::RequestIdReused),
             Known::Signed(index) => Err(VaultError::OutcomeUnknown { index }),
@@ -241,7 +249,7 @@ impl Vault {
             return Ok(failure);
         }
         let logged = !matches!(error, VaultError::DiskFull | VaultError::Overloaded)
-            && self.denials.take(&asked.caller.name, asked.now);
+            && self.denials.take(&asked.caller.name, asked.clock);
         if !logged {
             // Counted from here on: nobody fills the disk with what is refused.
             self.count_auth_failure(&asked.caller.origin, error, asked.now);
@@ -298,7 +306,7 @@ impl Vault {
         let Some(reason) = diverged else {
             return Ok(());
         };
-        if !self.divergences.take(&asked.caller.name, asked.now) {
+        if !self.divergences.take(&asked.caller.name, asked.clock) {
             return Ok(());
         }
         let mut entry = self.entry_by(EntryKind::ShadowDiverged, asked.caller, asked.now);

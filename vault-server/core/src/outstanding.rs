@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use vault_ipc::proto::v1;
-use vault_model::{Name, Timestamp};
+use vault_model::{ClockTime, Name};
 
 /// For each client and credential, until when its signatures are accepted by the venue.
 #[derive(Default)]
@@ -12,7 +12,7 @@ pub struct Released(HashMap<(Name, Name), Until>);
 #[derive(Clone, Copy)]
 enum Until {
     Always,
-    Time(Timestamp),
+    Time(ClockTime),
 }
 
 impl Until {
@@ -31,7 +31,7 @@ impl Released {
         client: &Name,
         credential: &Name,
         usable_ms: Option<u64>,
-        now: Timestamp,
+        now: ClockTime,
     ) {
         let until = match usable_ms {
             Some(ms) => Until::Time(now.plus(std::time::Duration::from_millis(ms))),
@@ -45,7 +45,7 @@ impl Released {
     /// What is left of the signatures that `concerns` selects by client and credential.
     pub fn outstanding(
         &self,
-        now: Timestamp,
+        now: ClockTime,
         concerns: impl Fn(&Name, &Name) -> bool,
     ) -> v1::Outstanding {
         let mut outstanding = v1::Outstanding::default();
@@ -56,7 +56,7 @@ impl Released {
             match until {
                 Until::Always => outstanding.without_expiry = true,
                 Until::Time(at) => {
-                    let left = u64::try_from(at.millis() - now.millis()).unwrap_or(0);
+                    let left = u64::try_from(at.since(now).as_millis()).unwrap_or(u64::MAX);
                     outstanding.usable_for_ms = outstanding.usable_for_ms.max(left);
                 }
             }

@@ -20,11 +20,12 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 use vault_audit::EntryKind;
 use vault_ipc::{Dispatch, Kind, Outcome};
-use vault_model::{Class, Environment, Mode, Name, Reading, Timestamp, VenueRequest};
+use vault_model::{Class, ClockTime, Environment, Mode, Name, Reading, Timestamp, VenueRequest};
 use vault_venue::{Answer, KeyType, OwnRequest, ReadError, Reported, Standing};
 
 use crate::credential::open_own;
 use crate::crypto::mac::payload_mac;
+use crate::crypto::stack::wiping_stack;
 use crate::error::VaultError;
 use crate::execute::{problem, status, write_outcome};
 use crate::journal::Channel;
@@ -90,8 +91,8 @@ pub(crate) struct Task {
     pub purpose: Purpose,
     /// Who asked; absent: the vault's schedule.
     pub by: Option<Name>,
-    /// After which its job has ended.
-    pub deadline: Timestamp,
+    /// After which its job has ended, on the vault's own clock.
+    pub deadline: ClockTime,
 }
 
 /// A request that egress has.
@@ -176,7 +177,8 @@ impl Vault {
     ///
     /// Why it is not sent.
     fn own_send(&mut self, task: Task, now: Timestamp) -> Result<(), VaultError> {
-        if task.deadline <= now {
+        let clock = self.clock_time();
+        if task.deadline <= clock {
             return Err(VaultError::DeadlineExceeded);
         }
         if self.disk_full {
@@ -192,7 +194,7 @@ impl Vault {
         // A bot that signs with this credential may have a nonce that it has not sent yet, and would
         // lose it. To cancel is worth that, to ask is not.
         let may_wait = task.purpose == Purpose::Check && !task.key.is_new;
-        if in_order && may_wait && self.leases.is_held(name, now) {
+        if in_order && may_wait && self.leases.is_held(name, clock) {
             return Err(VaultError::CredentialLeased { retry_after_ms: 0 });
         }
         let nonce = if in_order {
@@ -201,18 +203,12 @@ impl Vault {
             None
         };
 
-        let secret = open_own(self.opened()?, &self.instance_id, &permit)?;
         let OwnPermit { key, key_type, reading, request, .. } = &permit;
-        let signed = self.sign_with(
-            reading.venue,
-            &key.row,
-            &secret.key(*key_type),
-            request,
-            nonce,
-            true,
-            now,
-        )?;
-        drop(secret);
+        let signed = wiping_stack(|| {
+            let secret = open_own(self.opened()?, &self.instance_id, &permit)?;
+            let key_for_venue = secret.key(*key_type);
+            self.sign_with(reading.venue, &key.row, &key_for_venue, request, nonce, true, now)
+        })?;
         let mut entry = self.journal.entry(EntryKind::ExecuteIntent, now);
         entry.state_rev = self.open.as_ref().map(|open| open.state.state_rev());
         entry.mode = Some(Mode::Execute);
@@ -245,7 +241,7 @@ impl Vault {
             .registry
             .venue(reading.venue)
             .ok_or(VaultError::Internal("a reading is of an unknown venue"))?;
-        let left_ms = (task.deadline.micros() - now.micros()) / 1_000;
+        let left_ms = task.deadline.since(clock).as_millis();
         let dispatch = Dispatch {
             front_correlation: 0,
             venue: reading.venue.to_owned(),
@@ -380,8 +376,9 @@ impl Vault {
             let Some(job) = self.own.jobs.get_mut(&id) else {
                 return Ok(());
             };
-            job.proceed(&self.registry, now);
-            if let Some(task) = job.next_task(id, now) {
+            let clock = self.clock.time();
+            job.proceed(&self.registry, clock);
+            if let Some(task) = job.next_task(id, clock) {
                 let step = task.step;
                 if let Err(error) = self.own_send(task, now) {
                     self.own_not_sent(id, step, error)?;
@@ -401,11 +398,12 @@ impl Vault {
     ///
     /// A defect.
     pub(crate) fn own_tick(&mut self, now: Timestamp) -> Result<(), VaultError> {
+        let clock = self.clock_time();
         let late: Vec<u64> = self
             .own
             .jobs
             .iter()
-            .filter(|(_, job)| job.deadline <= now)
+            .filter(|(_, job)| job.deadline <= clock)
             .map(|(id, _)| *id)
             .collect();
         for id in late {

@@ -232,6 +232,7 @@ body = "form"
                 drifted: false,
                 halts: &self.halts,
                 history: &self.history,
+                withdrawn: &self.history,
                 key_type: KeyType::Hmac,
                 market: &self.market,
                 scope: &self.scope,

@@ -8,7 +8,7 @@ use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
-use vault_model::{Name, RequestId, Timestamp};
+use vault_model::{ClockTime, Name, RequestId};
 
 /// Names one request of one client: half a SHA-256.
 pub type RequestKey = [u8; 16];
@@ -28,7 +28,7 @@ pub enum Known<'a> {
 
 struct Answer {
     content: [u8; 32],
-    at: Timestamp,
+    at: ClockTime,
     /// Absent: the answer was the venue's.
     reply: Option<Vec<u8>>,
 }
@@ -43,7 +43,7 @@ impl Answer {
 #[derive(Default)]
 pub struct Replay {
     answers: HashMap<RequestKey, Answer>,
-    answer_order: VecDeque<(Timestamp, RequestKey)>,
+    answer_order: VecDeque<(ClockTime, RequestKey)>,
     answer_bytes: usize,
     signed: HashMap<RequestKey, u64>,
     signed_order: VecDeque<RequestKey>,
@@ -63,7 +63,7 @@ impl Replay {
     }
 
     /// What is known of a request with this key and content.
-    pub fn look(&mut self, key: &RequestKey, content: &[u8; 32], now: Timestamp) -> Known<'_> {
+    pub fn look(&mut self, key: &RequestKey, content: &[u8; 32], now: ClockTime) -> Known<'_> {
         self.forget_old(now);
         match self.answers.get(key) {
             Some(answer) if answer.content != *content => Known::Different,
@@ -76,13 +76,13 @@ impl Replay {
     }
 
     /// Keeps an answer for 60 s.
-    pub fn answered(&mut self, key: RequestKey, content: [u8; 32], reply: Vec<u8>, now: Timestamp) {
+    pub fn answered(&mut self, key: RequestKey, content: [u8; 32], reply: Vec<u8>, now: ClockTime) {
         self.keep(key, Answer { content, at: now, reply: Some(reply) });
     }
 
     /// Remembers that a request was sent, by the index of its entry: it never is again. For 60 s
     /// another request with its id is told from a retry.
-    pub fn sent(&mut self, key: RequestKey, content: [u8; 32], index: u64, now: Timestamp) {
+    pub fn sent(&mut self, key: RequestKey, content: [u8; 32], index: u64, now: ClockTime) {
         self.signed(key, index);
         self.keep(key, Answer { content, at: now, reply: None });
     }
@@ -121,7 +121,7 @@ impl Replay {
         self.answer_bytes = 0;
     }
 
-    fn forget_old(&mut self, now: Timestamp) {
+    fn forget_old(&mut self, now: ClockTime) {
         while let Some(&(at, _)) = self.answer_order.front() {
             if at.plus(ANSWER_KEPT) > now || !self.drop_oldest() {
                 break;
@@ -152,9 +152,9 @@ const SIGNED_MAX: usize = 1 << 20;
 mod tests {
     use super::{ANSWER_BYTES_MAX, Known, Replay};
     use std::time::Duration;
-    use vault_model::Timestamp;
+    use vault_model::ClockTime;
 
-    const NOW: Timestamp = Timestamp(1_000_000_000);
+    const NOW: ClockTime = ClockTime(1_000_000_000);
 
     #[test]
     fn gives_the_same_answer_for_a_minute_then_the_index() {

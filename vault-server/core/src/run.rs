@@ -15,6 +15,7 @@ use vault_model::{SecretBytes, Timestamp};
 use crate::clock::{Clock, Machine, boottime_us};
 use crate::config::CoreConfig;
 use crate::country::GeoipError;
+use crate::crypto::stack::wiping_stack;
 use crate::dispatch::{Hands, Next};
 use crate::error::VaultError;
 use crate::history::keys_asked;
@@ -55,7 +56,7 @@ pub enum CoreError {
     /// A frame was not one of ours.
     #[error("a channel to another process broke")]
     Channel(#[from] FrameError),
-    /// A defect.
+    /// A defect, of this process or of one that sends what none of ours does.
     #[error("internal error: {0}")]
     Defect(&'static str),
     /// `development` in the configuration is not what the data directory was made with.
@@ -95,10 +96,20 @@ pub enum CoreError {
     Store(#[from] StoreError),
     /// A call ended in a way that must not go on.
     #[error("a decision could not be finished")]
-    Vault(#[from] VaultError),
+    Vault(#[source] VaultError),
     /// The log could not be written: nothing of the batch was released.
     #[error("the log cannot be written; nothing was released")]
     Writer(#[from] WriterError),
+}
+
+impl From<VaultError> for CoreError {
+    /// Callers are told of a defect that it is one; whoever looks why the process ended, which.
+    fn from(error: VaultError) -> Self {
+        match error {
+            VaultError::Internal(what) => Self::Defect(what),
+            error => Self::Vault(error),
+        }
+    }
 }
 
 /// Runs the core until it is told to stop, is sealed, or fails.
@@ -252,7 +263,7 @@ fn take(
 ) -> Result<Next, CoreError> {
     Ok(match input {
         Input::Attempted(attempt) => {
-            vault.end_unseal(*attempt, now)?;
+            wiping_stack(|| vault.end_unseal(*attempt, now))?;
             Next::Continue
         }
         Input::Committed(result) => {
@@ -308,10 +319,10 @@ impl Vault {
             None => {}
         }
         self.record_auth_failures(now)?;
-        self.refuse_late(now);
+        self.refuse_late();
         self.own_tick(now)?;
         self.cut_expired_streams(now);
-        self.holds.forget_old(now);
+        self.holds.forget_old(self.clock.time());
         if let Some(jumped_us) = clock.jumped() {
             let mut entry = self.journal.entry(EntryKind::ClockJump, now);
             entry.detail = detail([("jump_us", jumped_us.to_string())]);
@@ -369,8 +380,9 @@ const TURN_SHORT: usize = 2;
 const READ_BYTES: usize = 256 << 10;
 /// How long the front is not heard before the next look.
 const DEAF: Duration = Duration::from_millis(1);
-/// Bytes that wait for the disk; beyond them nothing more is read from the front.
-const BACKLOG_BYTES_MAX: u64 = 64 << 20;
+/// Bytes that wait for the disk or for their readers; beyond them nothing more is read from the front,
+/// nor from the log for it.
+pub(crate) const BACKLOG_BYTES_MAX: u64 = 64 << 20;
 /// Below this much free space for the log there is a warning.
 const DISK_LOW_BYTES: u64 = 2 << 30;
 const TICK: Duration = Duration::from_secs(1);

@@ -48,7 +48,7 @@ impl Vault {
             updated_at: now,
         };
         let mut plan = Plan::new(Method::ScopePut.name(), Changes::new(), move |vault, change| {
-            let outstanding = vault.released.outstanding(now, |client, _| {
+            let outstanding = vault.outstanding(|client, _| {
                 narrows && holders.iter().any(|holder| holder == client.as_str())
             });
             v1::PutScopeResponse {

@@ -30,7 +30,7 @@ pub fn load(path: &Path) -> std::io::Result<ServerCertificate> {
         .map_err(|_| malformed())?;
     let key = PrivatePkcs8KeyDer::from_pem_slice(&text).map_err(|_| malformed())?;
     let end = chain.first().and_then(|leaf| not_after(leaf)).ok_or_else(malformed)?;
-    let private_key = SecretBytes::new(key.secret_pkcs8_der().to_vec());
+    let private_key = SecretBytes::copy_of(key.secret_pkcs8_der());
     Ok(ServerCertificate { chain, private_key, not_after: end })
 }
 

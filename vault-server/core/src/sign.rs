@@ -10,6 +10,7 @@ use vault_venue::{Key, Moment};
 
 use crate::authorize::{Facts, Permit};
 use crate::credential::open_credential;
+use crate::crypto::stack::wiping_stack;
 use crate::error::VaultError;
 use crate::journal::Channel;
 use crate::order::{Asked, Order, limits_left, model_request, notional, wire_headers};
@@ -61,7 +62,7 @@ impl Vault {
         facts: &mut Facts,
     ) -> Result<(SignedRequest, Option<u64>), VaultError> {
         let permit = self.permit(asked, order, facts)?;
-        let signed = self.take_nonce(&permit, &asked.caller.name, asked.now).and_then(|nonce| {
+        let signed = self.take_nonce(&permit, asked).and_then(|nonce| {
             let disclose = permit.credential().disclose_passphrase;
             let signed =
                 self.sign_permitted(&permit, &order.request, nonce, disclose, asked.now)?;
@@ -98,12 +99,7 @@ impl Vault {
     }
 
     /// At a nonce venue: holds the credential for this client, and takes the next nonce.
-    fn take_nonce(
-        &mut self,
-        permit: &Permit,
-        client: &Name,
-        now: Timestamp,
-    ) -> Result<Option<u64>, VaultError> {
+    fn take_nonce(&mut self, permit: &Permit, asked: Asked<'_>) -> Result<Option<u64>, VaultError> {
         let credential = permit.credential();
         let wants_nonce =
             self.registry.venue(&credential.venue).is_some_and(|venue| venue.needs_nonce());
@@ -114,8 +110,8 @@ impl Vault {
             // The vault's own request is on its way with an earlier nonce.
             return Err(VaultError::CredentialLeased { retry_after_ms: LANE_RETRY_MS });
         }
-        self.leases.take(&credential.name, client, now)?;
-        self.nonces.next(&credential.name, credential.nonce_floor, now).map(Some)
+        self.leases.take(&credential.name, &asked.caller.name, asked.clock)?;
+        self.nonces.next(&credential.name, credential.nonce_floor, asked.now).map(Some)
     }
 
     /// Signs what was permitted. `disclose` lets the passphrase stand in the signed request.
@@ -131,17 +127,19 @@ impl Vault {
         disclose: bool,
         now: Timestamp,
     ) -> Result<SignedRequest, VaultError> {
-        let secret = open_credential(self.opened()?, &self.instance_id, permit)?;
-        let key = secret.key(permit.key_type());
-        self.sign_with(
-            permit.reading().venue,
-            permit.credential(),
-            &key,
-            request,
-            nonce,
-            disclose,
-            now,
-        )
+        wiping_stack(|| {
+            let secret = open_credential(self.opened()?, &self.instance_id, permit)?;
+            let key = secret.key(permit.key_type());
+            self.sign_with(
+                permit.reading().venue,
+                permit.credential(),
+                &key,
+                request,
+                nonce,
+                disclose,
+                now,
+            )
+        })
     }
 
     /// Signs with a key that was opened for a permit.
@@ -210,11 +208,12 @@ impl Vault {
             limits_left: limits_left(cost),
         }
         .encode_to_vec();
-        let Asked { caller, correlation, now, clock, .. } = asked;
+        let Asked { caller, correlation, clock, .. } = asked;
         self.replay.signed(order.key, place.index);
-        self.replay.answered(order.key, order.content, response.clone(), now);
-        self.released.add(&caller.name, &credential.name, usable_for_ms, now);
-        self.histories.add(&caller.name, &cost.spend(clock));
+        self.replay.answered(order.key, order.content, response.clone(), clock);
+        self.released.add(&caller.name, &credential.name, usable_for_ms, clock);
+        let scope = facts.scope.as_ref().map(|(name, _)| name);
+        self.histories.add(&caller.name, scope, &cost.spend(clock));
         self.journal.answer_encoded(Channel::Front, correlation, response, true);
         Ok(())
     }

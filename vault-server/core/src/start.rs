@@ -30,7 +30,7 @@ use crate::price::{LoggedPrice, LoggedPrices};
 use crate::replay::Replay;
 use crate::run::{CoreError, Input};
 use crate::seal::{Backoff, CoreIdentity};
-use crate::storage::{Commit, Head, Hex, Sqlite, Store, Tables};
+use crate::storage::{Commit, Head, Hex, NONCE_KEPT, Sqlite, Store, Tables};
 use crate::vault::{Vault, detail};
 use crate::writer::{self, Channels, Durable, ToWriter};
 use crate::{grant, server};
@@ -54,18 +54,22 @@ struct Past {
     unseal_failures: u32,
     unseal_failed_at: Timestamp,
     /// The newest signature of each client and credential: its venue and time.
-    signed: HashMap<(Name, Name), (String, Timestamp)>,
+    signed: HashMap<(Name, Name), (String, ClockTime)>,
     /// Who signed last with each credential that has nonces.
-    held: HashMap<Name, (Name, Timestamp)>,
+    held: HashMap<Name, (Name, ClockTime)>,
     checks: Checks,
     clock: PastClock,
+    /// Nonces of commands that were no acts, and when those ended.
+    commands: Vec<(Vec<u8>, Timestamp)>,
     histories: Histories,
     /// Signed by a vault that had no clock of its own yet: taken as spent when the first one that
     /// has one begins, the latest that it can have been.
-    undated: Vec<(Name, Spend)>,
+    undated: Vec<(Name, Option<Name>, Spend)>,
     /// The newest price of each pair.
     prices: LoggedPrices,
     sealed_by_hand: bool,
+    /// When each operator last sealed.
+    seals: HashMap<Name, Timestamp>,
     /// The first entry of an act that does not follow the act before it.
     out_of_order: Option<u64>,
 }
@@ -98,6 +102,7 @@ struct Glance<'a> {
     operation: Option<String>,
     reason: Option<String>,
     request_id: Option<RequestId>,
+    scope: Option<Name>,
     seq: Option<u64>,
     state_rev: Option<u64>,
     state_root: Option<Hex<32>>,
@@ -123,10 +128,12 @@ impl Past {
             held: HashMap::new(),
             checks: Checks::default(),
             clock: PastClock::default(),
+            commands: Vec::new(),
             histories: Histories::new(keys),
             undated: Vec::new(),
             prices: LoggedPrices::new(),
             sealed_by_hand: false,
+            seals: HashMap::new(),
             out_of_order: None,
         }
     }
@@ -159,9 +166,12 @@ impl Past {
         match entry.detail.clock.as_deref().map(number).transpose()?.map(ClockTime) {
             Some(at) => {
                 self.clock.seen(at);
-                self.histories.add(client, &signed.spend(at)?);
+                self.histories.add(client, entry.scope.as_ref(), &signed.spend(at)?);
             }
-            None => self.undated.push((client.clone(), signed.spend(FIRST)?)),
+            None => {
+                let spend = signed.spend(FIRST)?;
+                self.undated.push((client.clone(), entry.scope.clone(), spend));
+            }
         }
         Ok(())
     }
@@ -182,8 +192,8 @@ impl Past {
 
     /// What has no time yet is taken as spent now.
     fn date(&mut self, at: ClockTime) {
-        for (client, spend) in self.undated.drain(..) {
-            self.histories.add(&client, &spend.moved_to(at));
+        for (client, scope, spend) in self.undated.drain(..) {
+            self.histories.add(&client, scope.as_ref(), &spend.moved_to(at));
         }
     }
 
@@ -204,16 +214,20 @@ impl Past {
         let mut entry: Glance<'_> = serde_json::from_slice(line)?;
         self.tree.append(leaf_hash(line));
         self.last_seq = self.last_seq.max(entry.seq.unwrap_or(0));
+        // The database does not know it: it must not be carried out again.
+        self.commands.extend(entry.detail.command()?);
         match entry.kind {
             // Whether it was sent or not: nobody knows what became of one that a crash overtook.
             EntryKind::ExecuteIntent | EntryKind::Sign => {
                 let is_released = entry.kind == EntryKind::Sign;
+                let clock = entry.detail.clock.as_deref().map(number).transpose()?;
+                let at = clock.map_or(FIRST, ClockTime);
                 if let (Some(credential), Some(nonce)) = (&entry.credential, &entry.nonce) {
                     self.nonces.seen(credential, nonce.parse()?);
                     if let Some(client) = &entry.client
                         && is_released
                     {
-                        self.held.insert(credential.clone(), (client.clone(), entry.ts));
+                        self.held.insert(credential.clone(), (client.clone(), at));
                     }
                 }
                 if let (Some(client), Some(credential), Some(venue)) =
@@ -221,7 +235,7 @@ impl Past {
                     && is_released
                 {
                     let key = (client.clone(), credential.clone());
-                    self.signed.insert(key, (venue.clone(), entry.ts));
+                    self.signed.insert(key, (venue.clone(), at));
                 }
                 if let (Some(client), Some(request_id)) = (&entry.client, &entry.request_id) {
                     self.replay.signed(Replay::key(client, request_id), index);
@@ -269,7 +283,12 @@ impl Past {
                 self.unseal_failures = 0;
                 self.sealed_by_hand = false;
             }
-            EntryKind::Seal => self.sealed_by_hand = true,
+            EntryKind::Seal => {
+                self.sealed_by_hand = true;
+                if let Some(operator) = entry.client.take() {
+                    self.seals.insert(operator, entry.ts);
+                }
+            }
             _ => {}
         }
         Ok(())
@@ -341,14 +360,16 @@ pub fn start(
     };
     let unsigned = past.tree.size() - signed.unwrap_or(0).min(past.tree.size());
     let (slots, keyring) = (store.slots()?, store.keyring()?);
-    let nonces = store.nonces(now)?;
+    let nonces = store.nonces()?;
+
+    let commands = past.commands.into_iter().filter(|(_, end)| end.plus(NONCE_KEPT) > now);
 
     let durable = Durable::default();
     let (to_store, commits) = channel();
     let (to_writer, shared, writer) =
         writer::spawn(opened.log, channels, to_store, core.clone(), durable.clone())?;
     spawn_store(store, commits, core.clone())?;
-    let librarian = spawn_librarian(&config, to_writer.clone())?;
+    let librarian = spawn_librarian(&config, to_writer.clone(), durable.clone())?;
 
     let mut journal = Journal::new(
         instance.node.to_string(),
@@ -365,6 +386,10 @@ pub fn start(
         let usable_ms = registry.venue(venue).and_then(longest_usable_ms);
         released.add(client, credential, usable_ms, *at);
     }
+    // Refusals say the wall clock alone.
+    let failed_ago_us = now.micros().saturating_sub(past.unseal_failed_at.micros());
+    let failed_ago_us = u64::try_from(failed_ago_us).unwrap_or(0);
+    let failed_at = ClockTime(clock.time().0.saturating_sub(failed_ago_us));
     let mut leases = Leases::default();
     for (credential, (client, at)) in &past.held {
         // Each credential is taken once here: nobody else can hold it.
@@ -374,12 +399,12 @@ pub fn start(
     let mut vault = Vault {
         acts: Default::default(),
         auth_failures: Default::default(),
-        backoff: Backoff::resume(past.unseal_failures, past.unseal_failed_at),
+        backoff: Backoff::resume(past.unseal_failures, failed_at),
         change_id: head.change_id.clone(),
         checks: past.checks,
         clock,
         commands: command::Nonces::resume(
-            nonces.into_iter().map(|nonce| (nonce.nonce, nonce.expires_at)),
+            nonces.into_iter().map(|nonce| (nonce.nonce, nonce.expires_at)).chain(commands),
         ),
         config,
         countries,
@@ -393,6 +418,7 @@ pub fn start(
         streams: Default::default(),
         expected_state: past.state.unwrap_or_default(),
         grants: Default::default(),
+        hardening: Default::default(),
         histories: past.histories,
         identity,
         instance_id: instance.instance_id.to_string(),
@@ -412,6 +438,7 @@ pub fn start(
         replay: past.replay,
         rng: SystemRandom::new(),
         sealed_by_hand: past.sealed_by_hand,
+        seals: past.seals,
         sealed_tables,
         server,
         scope_replays: Default::default(),
@@ -549,9 +576,10 @@ fn spawn_store(
 fn spawn_librarian(
     config: &CoreConfig,
     writer: Sender<ToWriter>,
+    durable: Durable,
 ) -> std::io::Result<Sender<grant::Read>> {
     let (sender, reads) = channel();
-    let librarian = Librarian::new(config.data.audit(), writer);
+    let librarian = Librarian::new(config.data.audit(), writer, durable);
     std::thread::Builder::new()
         .name("librarian".to_owned())
         .spawn(move || librarian.run(&reads))?;

@@ -17,7 +17,7 @@ mod tests;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use vault_model::{Name, Reading, Timestamp, VenueRequest};
+use vault_model::{ClockTime, Name, Reading, VenueRequest};
 use vault_venue::{MessageId, Socket};
 
 use crate::error::{StreamProblem, VaultError};
@@ -33,7 +33,7 @@ pub struct Streams {
     /// Messages whose outcome is awaited, by its correlation.
     awaited: HashMap<u64, Awaited>,
     /// What each client has left of openings, and since when.
-    openings: HashMap<Name, (u32, Timestamp)>,
+    openings: HashMap<Name, (u32, ClockTime)>,
 }
 
 /// A message with an entry, until egress says whether it was written.
@@ -98,9 +98,9 @@ impl Streams {
     /// # Errors
     ///
     /// [`StreamProblem::TooMany`].
-    fn take_opening(&mut self, client: &Name, now: Timestamp) -> Result<(), VaultError> {
+    fn take_opening(&mut self, client: &Name, now: ClockTime) -> Result<(), VaultError> {
         let (left, since) = self.openings.entry(client.clone()).or_insert((OPENINGS_MAX, now));
-        let seconds = now.micros().saturating_sub(since.micros()).max(0) / 1_000_000;
+        let seconds = now.since(*since).as_secs();
         if seconds > 0 {
             let more = u32::try_from(seconds).unwrap_or(u32::MAX);
             (*left, *since) = (left.saturating_add(more).min(OPENINGS_MAX), now);
@@ -133,7 +133,10 @@ impl Streams {
         let Some(stream) = self.open.remove(&id) else {
             return false;
         };
-        self.of_front.remove(&stream.front);
+        // The front may have given its number to another since it left this one.
+        if self.of_front.get(&stream.front) == Some(&id) {
+            self.of_front.remove(&stream.front);
+        }
         if let Some(count) = self.of_client.get_mut(&stream.client) {
             *count -= 1;
             if *count == 0 {

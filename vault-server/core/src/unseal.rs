@@ -9,6 +9,7 @@ use vault_model::{SecretBytes, Timestamp};
 use crate::act::Asker;
 use crate::certificate::Authority;
 use crate::crypto::mac::StateMac;
+use crate::crypto::stack::wiping_stack;
 use crate::error::{UnsealProblem, VaultError};
 use crate::inbox::InputSender;
 use crate::run::Input;
@@ -72,7 +73,7 @@ impl Vault {
         if self.refused.is_some() {
             return Err(VaultError::Unseal(UnsealProblem::StateRefused));
         }
-        let wait = self.backoff.wait(now);
+        let wait = self.backoff.wait(self.clock.time());
         if !wait.is_zero() {
             let retry_after_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1);
             return Err(VaultError::UnsealBackoff { retry_after_ms });
@@ -80,7 +81,7 @@ impl Vault {
         let passphrase =
             self.open_sealed(&command.ticket_id, sealed::UNSEAL, None, &[], &command.sealed, now)?;
         self.backoff
-            .begin(now)
+            .begin(self.clock.time())
             .map_err(|_| VaultError::UnsealBackoff { retry_after_ms: BUSY_MS })?;
 
         let slots = self.slots.clone();
@@ -88,7 +89,7 @@ impl Vault {
         let core = core.clone();
         let attempt = move || {
             let input = UnsealInput::Passphrase(passphrase);
-            let root_key = open_slots(&slots, &instance_id, &input);
+            let root_key = wiping_stack(|| open_slots(&slots, &instance_id, &input));
             // The decision thread is gone only when the process ends.
             let _ = core.send(Input::Attempted(Box::new(Attempt { asker, root_key })));
         };
@@ -132,7 +133,9 @@ impl Vault {
             }
             Err(error) => {
                 match error {
-                    VaultError::Unseal(UnsealProblem::WrongPassphrase) => self.backoff.fail(now),
+                    VaultError::Unseal(UnsealProblem::WrongPassphrase) => {
+                        self.backoff.fail(self.clock.time());
+                    }
                     _ => self.backoff.abandon(),
                 }
                 let place = self.record_denied(entry, &error)?;
@@ -180,7 +183,7 @@ impl Vault {
                 return refuse(self, format!("the keyring in the database was altered: {error}"));
             }
         };
-        let copy = |secret: &SecretBytes| SecretBytes::new(secret.expose_secret().to_vec());
+        let copy = |secret: &SecretBytes| SecretBytes::copy_of(secret.expose_secret());
         let state_mac = StateMac::new(copy(keys.state_mac()), &self.instance_id);
         // Nothing was committed since the start: no keys, no acts.
         let Some(snapshot) = &self.snapshot else {

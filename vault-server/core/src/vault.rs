@@ -67,6 +67,8 @@ pub struct Vault {
     /// Revision and root of the policy state as the log has them last.
     pub(crate) expected_state: (u64, Hash),
     pub(crate) grants: Grants,
+    /// How the other processes are confined, once the supervisor has said it.
+    pub(crate) hardening: Vec<v1::ProcessHardening>,
     /// What each client has been given.
     pub(crate) histories: Histories,
     /// Whose the handles are of what egress keeps.
@@ -94,6 +96,8 @@ pub struct Vault {
     pub(crate) rng: SystemRandom,
     /// A person sealed the vault, and nobody has unsealed it since.
     pub(crate) sealed_by_hand: bool,
+    /// When each operator last sealed.
+    pub(crate) seals: HashMap<Name, Timestamp>,
     /// The rows as they lie in the database, not verified: who may try to unseal.
     pub(crate) sealed_tables: Tables,
     pub(crate) server: ServerCertificate,
@@ -172,6 +176,11 @@ impl Vault {
         self.clock.time()
     }
 
+    /// What is left of the signatures that `concerns` selects by client and credential.
+    pub(crate) fn outstanding(&self, concerns: impl Fn(&Name, &Name) -> bool) -> v1::Outstanding {
+        self.released.outstanding(self.clock_time(), concerns)
+    }
+
     /// The policy tables: verified ones, or while sealed those that lie in the database.
     pub(crate) fn tables(&self) -> &Tables {
         match &self.open {
@@ -239,6 +248,12 @@ impl Vault {
         self.journal.frame(Channel::Front, Kind::State, 0, &vault_ipc::State { sealed });
     }
 
+    /// How the processes are confined, as far as they have said so yet.
+    fn hardening(&self) -> Vec<v1::ProcessHardening> {
+        let others = self.hardening.iter().cloned();
+        std::iter::once(self.config.hardening.clone()).chain(others).collect()
+    }
+
     /// The state of the vault, with a ticket for an unseal attempt if it is sealed.
     pub(crate) fn status(&mut self, now: Timestamp) -> Result<v1::StatusResponse, VaultError> {
         let state = match (&self.open, &self.refused) {
@@ -270,8 +285,10 @@ impl Vault {
             log_size: self.durable.size(),
             state_rev: self.open.as_ref().map(|open| open.state.state_rev()).unwrap_or_default(),
             slots,
-            retry_after_s: u32::try_from(self.backoff.wait(now).as_secs_f64().ceil() as u64)
-                .unwrap_or(u32::MAX),
+            retry_after_s: u32::try_from(
+                self.backoff.wait(self.clock.time()).as_secs_f64().ceil() as u64
+            )
+            .unwrap_or(u32::MAX),
             unseal_ticket,
             time_ms: now.millis(),
             server_not_after_ms: self.server.not_after.millis(),
@@ -289,8 +306,8 @@ impl Vault {
                 .unwrap_or(u32::MAX),
             venues: self.venues.clone(),
             drifted_credentials: self.checks.drifted().map(ToString::to_string).collect(),
-            hardening: Vec::new(),
-            host: None,
+            hardening: self.hardening(),
+            host: Some(crate::host::look(&self.config.data.audit())),
         })
     }
 }

@@ -113,9 +113,14 @@ impl Durable {
         self.0.waiting_bytes.load(Ordering::Relaxed)
     }
 
+    /// Counts the bytes of a batch in, whoever hands it over.
+    pub fn counted(&self, batch: &Batch) {
+        self.0.waiting_bytes.fetch_add(batch.bytes(), Ordering::Relaxed);
+    }
+
     /// Counts a batch of the decision thread in.
     pub fn handed_over(&self, batch: &mut Batch) {
-        self.0.waiting_bytes.fetch_add(batch.bytes(), Ordering::Relaxed);
+        self.counted(batch);
         batch.turn = self.0.handed_over.fetch_add(1, Ordering::AcqRel) + 1;
     }
 
@@ -125,11 +130,7 @@ impl Durable {
 
     fn through(&self, bytes: u64, turn: u64) {
         self.0.written.fetch_max(turn, Ordering::AcqRel);
-        // Batches of the librarian are not counted in: never below zero.
-        let _ =
-            self.0.waiting_bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |waiting| {
-                Some(waiting.saturating_sub(bytes))
-            });
+        self.0.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 }
 
@@ -207,6 +208,7 @@ impl Shared {
         if !writer.durable.is_idle() {
             return Ok(Some(batch));
         }
+        writer.durable.counted(&batch);
         writer.write(batch)?;
         Ok(None)
     }

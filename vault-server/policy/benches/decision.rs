@@ -197,6 +197,7 @@ fn decisions(bench: &mut Criterion) {
                 halts: &halts,
                 market: &market,
                 history: &history,
+                withdrawn: &history,
                 now: Timestamp(1_712_345_678_901_000),
                 steady_now: Timestamp(1_712_345_678_901_000),
                 clock: CLOCK,

@@ -41,6 +41,9 @@ pub struct Question<'a> {
     pub market: &'a Market,
     /// What the client has been given.
     pub history: &'a History,
+    /// What has left under the scope, whichever client it was: the amounts that a second admin
+    /// approved are the scope's, and clients are invited by one admin alone.
+    pub withdrawn: &'a History,
     /// The wall clock, for weekly windows and nothing else.
     pub now: Timestamp,
     /// The wall clock without what it was put forward since the vault started, for how long an order

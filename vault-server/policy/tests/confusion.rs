@@ -152,6 +152,7 @@ fn answer(registry: &Registry, case: &Value) -> String {
         halts: &Halts::default(),
         market: &market(),
         history: &History::default(),
+        withdrawn: &History::default(),
         now: Timestamp::from_millis(1_712_345_678_901),
         steady_now: Timestamp::from_millis(1_712_345_678_901),
         clock: ClockTime(0),

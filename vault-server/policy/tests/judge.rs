@@ -115,6 +115,7 @@ impl Case {
             halts: &self.halts,
             market: &Market::default(),
             history: &History::default(),
+            withdrawn: &History::default(),
             now: Timestamp(0),
             steady_now: Timestamp(0),
             clock: ClockTime(0),

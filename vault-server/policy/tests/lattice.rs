@@ -138,6 +138,7 @@ fn answers(document: &ScopeDocument) -> Vec<bool> {
                         halts: &halts,
                         market: &market,
                         history: &history,
+                        withdrawn: &history,
                         now: Timestamp(0),
                         steady_now: Timestamp(0),
                         clock: ClockTime(0),

@@ -192,6 +192,7 @@ impl Asked {
             halts,
             market: &self.market,
             history: &self.history,
+            withdrawn: &self.history,
             now: self.now,
             steady_now: self.now,
             clock: CLOCK,

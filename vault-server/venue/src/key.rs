@@ -20,7 +20,6 @@ use aws_lc_rs::signature::{
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use vault_model::SecretBytes;
-use zeroize::Zeroizing;
 
 use crate::error::VenueError;
 use der::Algorithm;
@@ -101,25 +100,26 @@ impl PrivateKey {
     /// [`VenueError::PrivateKeyBroken`], [`VenueError::RsaKeySize`].
     pub(crate) fn from_pem(secret: &SecretBytes) -> Result<Self, VenueError> {
         let (label, der) = pem::decode(secret.expose_secret())?;
-        if !der::is_one_sequence(&der) {
+        let der = der.expose_secret();
+        if !der::is_one_sequence(der) {
             return Err(VenueError::PrivateKeyBroken);
         }
         let algorithm = match label {
             Label::Pkcs1 => Algorithm::Rsa,
-            Label::Pkcs8 => der::pkcs8_algorithm(&der).ok_or(VenueError::PrivateKeyBroken)?,
-            Label::Sec1 => der::sec1_algorithm(&der).ok_or(VenueError::PrivateKeyBroken)?,
+            Label::Pkcs8 => der::pkcs8_algorithm(der).ok_or(VenueError::PrivateKeyBroken)?,
+            Label::Sec1 => der::sec1_algorithm(der).ok_or(VenueError::PrivateKeyBroken)?,
         };
         match algorithm {
-            Algorithm::Ed25519 => Ed25519KeyPair::from_pkcs8_maybe_unchecked(&der)
+            Algorithm::Ed25519 => Ed25519KeyPair::from_pkcs8_maybe_unchecked(der)
                 .map(Self::Ed25519)
                 .map_err(|_| VenueError::PrivateKeyBroken),
             Algorithm::Other => Err(VenueError::PrivateKeyAlgorithm),
             Algorithm::P256 => {
-                EcdsaKeyPair::from_private_key_der(&ECDSA_P256_SHA256_FIXED_SIGNING, &der)
+                EcdsaKeyPair::from_private_key_der(&ECDSA_P256_SHA256_FIXED_SIGNING, der)
                     .map(Self::Es256)
                     .map_err(|_| VenueError::PrivateKeyBroken)
             }
-            Algorithm::Rsa => rsa(label, &der).map(Self::Rsa),
+            Algorithm::Rsa => rsa(label, der).map(Self::Rsa),
         }
     }
 
@@ -134,12 +134,19 @@ impl PrivateKey {
         if text.len() != SEED_AND_PUBLIC_TEXT_BYTES {
             return Ok(None);
         }
-        let mut bytes = Zeroizing::new([0; SEED_AND_PUBLIC_TEXT_BYTES / 4 * 3]);
-        let length = STANDARD.decode_slice(text, &mut bytes[..]);
-        if length != Ok(2 * HALF_BYTES) {
+        let decoded = SecretBytes::build(SEED_AND_PUBLIC_TEXT_BYTES / 4 * 3, |bytes| {
+            STANDARD.decode_slice(text, bytes)
+        });
+        let Some((seed, public)) = decoded
+            .as_ref()
+            .ok()
+            .and_then(|bytes| bytes.expose_secret().split_at_checked(HALF_BYTES))
+        else {
+            return Ok(None);
+        };
+        if public.len() != HALF_BYTES {
             return Ok(None);
         }
-        let (seed, public) = bytes[..2 * HALF_BYTES].split_at(HALF_BYTES);
         Ed25519KeyPair::from_seed_and_public_key(seed, public)
             .map(|pair| Some(Self::Ed25519(pair)))
             .map_err(|_| VenueError::PrivateKeyBroken)

@@ -250,7 +250,9 @@ impl Venue {
     pub fn hold(&self, request: &VenueRequest) -> Option<(&str, bool)> {
         let operation = self.catalog.operation(&request.method, &request.path)?;
         let at = operation.held.as_deref()?;
-        self.handles_in(request).is_empty().then_some((at, operation.may_lack_held))
+        // What has a handle in it may be answered with another text all the same: the old one has run
+        // out, and the venue has made a new one.
+        Some((at, operation.may_lack_held || !self.handles_in(request).is_empty()))
     }
 
     /// The handles in the parameters of a request. What does not look like one is there too: it is

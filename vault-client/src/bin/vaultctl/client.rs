@@ -61,9 +61,12 @@ pub async fn run(context: &Context, command: Command) -> Result<(), Fault> {
             let value = json!({
                 "change": json::change(answer.change.as_ref()),
                 "outstanding": json::outstanding(answer.outstanding.as_ref()),
+                "withdrawn_invites": answer.withdrawn_invites,
             });
             context.output.show(&value, || {
-                format!("{name} revoked\n{}", halt::outstanding(answer.outstanding.as_ref()))
+                let withdrawn = withdrawn(answer.withdrawn_invites);
+                let outstanding = halt::outstanding(answer.outstanding.as_ref());
+                format!("{name} revoked{withdrawn}\n{outstanding}")
             })
         }
     }
@@ -108,9 +111,27 @@ async fn describe(context: &Context, name: &Name) -> Result<(), Fault> {
             ("state", info.state.clone()),
             ("created", Timestamp::from_millis(info.created_at_ms).to_string()),
             ("revoked", revoked),
+            ("invited", invited(&info.invited_by, info.invite_ends_ms)),
         ]);
         format!("{head}\n{}", certificates(&info.certificates))
     })
+}
+
+/// By whom somebody can still come in, and until when; empty if nobody can.
+fn invited(by: &str, ends_ms: i64) -> String {
+    match by {
+        "" => String::new(),
+        by => format!("by {by}, until {}", Timestamp::from_millis(ends_ms)),
+    }
+}
+
+/// What a revocation has taken back beside certificates; empty if nothing.
+pub fn withdrawn(count: u32) -> String {
+    match count {
+        0 => String::new(),
+        1 => ", 1 open invitation withdrawn".to_owned(),
+        count => format!(", {count} open invitations withdrawn"),
+    }
 }
 
 fn row(info: &ClientInfo) -> Vec<String> {
@@ -120,6 +141,9 @@ fn row(info: &ClientInfo) -> Vec<String> {
         info.scope.clone(),
         info.state.clone(),
         info.networks.join(" "),
-        Timestamp::from_millis(info.created_at_ms).to_string(),
+        match info.created_at_ms {
+            0 => invited(&info.invited_by, info.invite_ends_ms),
+            at_ms => Timestamp::from_millis(at_ms).to_string(),
+        },
     ]
 }

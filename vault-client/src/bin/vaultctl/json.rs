@@ -4,9 +4,9 @@ use serde_json::{Value, json};
 use vault_client::role_word;
 use vault_client::v1::{
     CertificateInfo, Change, ChangeState, ClientInfo, CredentialInfo, CredentialMetadata,
-    ExplainResponse, ExplainedOperation, HaltInfo, HaltLevel, Header, InviteResult, OperatorInfo,
-    Outstanding, Receipt, Scope, ScopeInfo, SealState, SignedRequest, StatusResponse, VenueHealth,
-    VenueState,
+    ExplainResponse, ExplainedOperation, HaltInfo, HaltLevel, Header, HostFacts, InviteResult,
+    OperatorInfo, Outstanding, ProcessHardening, Receipt, Scope, ScopeInfo, SealState,
+    SignedRequest, StatusResponse, VenueHealth, VenueState,
 };
 
 pub fn change(change: Option<&Change>) -> Value {
@@ -80,7 +80,32 @@ pub fn status(status: &StatusResponse) -> Value {
         "catalogs": catalogs,
         "catalog_additions": status.catalog_additions,
         "drifted_credentials": status.drifted_credentials,
+        "hardening": status.hardening.iter().map(hardening).collect::<Vec<_>>(),
         "venues": status.venues.iter().map(venue).collect::<Vec<_>>(),
+        "host": status.host.as_ref().map(host),
+    })
+}
+
+fn host(host: &HostFacts) -> Value {
+    json!({
+        "disk_free_bytes": host.disk_free_bytes,
+        "disk_total_bytes": host.disk_total_bytes,
+        "swap_bytes": host.swap_bytes,
+        "clock_synchronised": host.clock_synchronised,
+        "clock_error_us": host.clock_error_us,
+    })
+}
+
+fn hardening(process: &ProcessHardening) -> Value {
+    json!({
+        "process": process.process,
+        "dumps_off": process.dumps_off,
+        "no_new_privileges": process.no_new_privileges,
+        "no_capabilities": process.no_capabilities,
+        "seccomp": process.seccomp,
+        "landlock_abi": process.landlock_abi,
+        "secret_memory": process.secret_memory,
+        "memory_locked": process.memory_locked,
     })
 }
 
@@ -204,6 +229,8 @@ pub fn client(info: &ClientInfo) -> Value {
         "state": info.state,
         "created_at_ms": info.created_at_ms,
         "revoked_at_ms": info.revoked_at_ms,
+        "invited_by": info.invited_by,
+        "invite_ends_ms": info.invite_ends_ms,
         "certificates": info.certificates.iter().map(certificate).collect::<Vec<_>>(),
     })
 }
@@ -214,6 +241,8 @@ pub fn operator(info: &OperatorInfo) -> Value {
         "role": role_word(info.role()),
         "state": info.state,
         "created_at_ms": info.created_at_ms,
+        "invited_by": info.invited_by,
+        "invite_ends_ms": info.invite_ends_ms,
         "certificates": info.certificates.iter().map(certificate).collect::<Vec<_>>(),
     })
 }

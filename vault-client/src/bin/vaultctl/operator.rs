@@ -10,7 +10,7 @@ use crate::arguments::lifetime;
 use crate::context::Context;
 use crate::fault::{Exit, Fault};
 use crate::output::table;
-use crate::{confirm, json};
+use crate::{client, confirm, json};
 
 #[derive(Subcommand)]
 pub enum Command {
@@ -87,8 +87,13 @@ pub async fn run(context: &Context, command: Command) -> Result<(), Fault> {
             confirm::require(instance_id, &act, &state, confirm.as_deref())?;
             let command = RevokeOperatorCommand { name: name.to_string() };
             let answer = operator.revoke_operator(command).await?;
-            let value = json!({ "change": json::change(answer.change.as_ref()) });
-            context.output.show(&value, || format!("{name} revoked"))
+            let value = json!({
+                "change": json::change(answer.change.as_ref()),
+                "withdrawn_invites": answer.withdrawn_invites,
+            });
+            context.output.show(&value, || {
+                format!("{name} revoked{}", client::withdrawn(answer.withdrawn_invites))
+            })
         }
     }
 }

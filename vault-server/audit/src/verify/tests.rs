@@ -71,7 +71,7 @@ fn reports_signed_and_unsigned_entries() {
     let options = Options {
         expected_vkey: Some(signer("n1").verifier().vkey()),
         previous_checkpoint: Some(exported.earlier.clone()),
-        receipts: vec![receipt(&exported, 0), receipt(&exported, 21)],
+        receipts: vec![receipt(&exported, 0), receipt(&exported, 19)],
     };
     let mut seen = 0;
     let report = verify(&exported.out, &options, &mut |entries| seen = entries).expect("verify");
@@ -81,6 +81,19 @@ fn reports_signed_and_unsigned_entries() {
     assert!(report.key_was_expected);
     assert_eq!(report.kinds, [(EntryKind::Sign, 23)].into());
     assert!(!check(&exported.out, &Options::default()).expect("verify").key_was_expected);
+}
+
+#[test]
+fn a_receipt_of_what_nothing_signs_proves_nothing() {
+    let exported = exported(20, 3);
+    for index in [20, 22] {
+        let options = Options { receipts: vec![receipt(&exported, index)], ..Options::default() };
+        let refused = check(&exported.out, &options).expect_err("anybody can append a line");
+        let expected = index as u64;
+        assert!(
+            matches!(refused, VerifyError::ReceiptUnsigned { index, size: 20 } if index == expected)
+        );
+    }
 }
 
 /// Rewrites the lines of a fresh export and verifies it.

@@ -122,6 +122,7 @@ impl Vault {
         credential: &Name,
         now: Timestamp,
     ) -> Result<(), VaultError> {
+        self.refuse_late();
         self.lanes.free(credential);
         self.own_turn(credential, now)?;
         while let Some((call, correlation)) = self.lanes.next(credential) {

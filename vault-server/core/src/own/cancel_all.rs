@@ -10,7 +10,7 @@ use std::time::Duration;
 use prost::Message;
 use vault_audit::EntryKind;
 use vault_ipc::proto::v1;
-use vault_model::{HaltTarget, Timestamp};
+use vault_model::{ClockTime, HaltTarget, Timestamp};
 use vault_venue::{Answer, OwnRequest, Registry};
 
 use super::OwnKey;
@@ -82,8 +82,9 @@ impl Vault {
             ("stage", "begun".to_owned()),
             ("target", target.to_string()),
         ]);
+        asker.note_command(&mut entry);
         let aim = Aim::CancelAll(Box::new(CancelAll { asker, target, notes }));
-        let job = Job { aim, by, deadline: now.plus(JOB_MAX), steps };
+        let job = Job { aim, by, deadline: self.clock_time().plus(JOB_MAX), steps };
         self.own_has_room()?;
         self.journal.record(entry)?;
         self.own_begin(job, now)
@@ -184,7 +185,7 @@ fn wire_step(step: &Step) -> v1::CancelAllStep {
 }
 
 /// Takes up the answers that have come: cancels follow looks, and looks follow cancels.
-pub fn proceed(steps: &mut Vec<Step>, registry: &Registry, now: Timestamp) {
+pub fn proceed(steps: &mut Vec<Step>, registry: &Registry, now: ClockTime) {
     for at in 0..steps.len() {
         let Some(step) = steps.get_mut(at) else {
             continue;
@@ -227,7 +228,7 @@ fn take_look(
     at: usize,
     answer: &Answer,
     follows: Result<vault_venue::Step, &'static str>,
-    now: Timestamp,
+    now: ClockTime,
 ) {
     let used = steps.len();
     let Some(look) = steps.get_mut(at) else {
@@ -266,7 +267,7 @@ fn take_look(
 }
 
 /// Looks again once all cancels of a look have ended, if any of them did what it was for.
-fn look_again(steps: &mut Vec<Step>, at: usize, now: Timestamp) {
+fn look_again(steps: &mut Vec<Step>, at: usize, now: ClockTime) {
     let Some(look) = steps.get(at).and_then(|step| step.look) else {
         return;
     };
@@ -280,7 +281,7 @@ fn look_again(steps: &mut Vec<Step>, at: usize, now: Timestamp) {
     again(steps, look, now);
 }
 
-fn again(steps: &mut Vec<Step>, look: usize, now: Timestamp) {
+fn again(steps: &mut Vec<Step>, look: usize, now: ClockTime) {
     let Some(before) = steps.get(look) else {
         return;
     };

@@ -141,7 +141,7 @@ impl Vault {
         let by = caller.map(|caller| caller.name.clone());
         let aim = Aim::Check(Box::new(Check { key, then }));
         self.own_has_room()?;
-        self.own_begin(Job { aim, by, deadline: now.plus(CHECK_MAX), steps }, now)
+        self.own_begin(Job { aim, by, deadline: self.clock_time().plus(CHECK_MAX), steps }, now)
     }
 
     /// Takes in what the venue said, and does what it was asked for.
@@ -429,6 +429,7 @@ impl Vault {
                 version.created_at,
                 checked,
                 self.config.credential_check_every_h,
+                now,
             );
             let is_earlier = |earliest: &(Name, Timestamp)| at < earliest.1;
             if at <= now && due.as_ref().is_none_or(is_earlier) {
@@ -462,6 +463,7 @@ fn due_at(
     imported_at: Timestamp,
     checked: Option<&Checked>,
     every_h: u32,
+    now: Timestamp,
 ) -> Timestamp {
     let (after, wait) = match checked {
         // A venue that cannot be asked today cannot be asked in an hour.
@@ -471,6 +473,10 @@ fn due_at(
         Some(checked) => (checked.at, hours(every_h)),
         None => (imported_at, hours(every_h)),
     };
+    if after > now.plus(RETRY_AFTER) {
+        // The wall clock was ahead then: nobody waits until it is there again.
+        return now;
+    }
     let mut hash = Sha256::new();
     hash.update(credential.as_str());
     hash.update(after.micros().to_be_bytes());
@@ -531,8 +537,8 @@ mod tests {
             assert!(at >= NOW.plus(wait) && at <= NOW.plus(wait + wait / 10), "{at}");
             at
         };
-        let never = within(due_at(&name("main"), NOW, None, 24), hour(24));
-        let other = within(due_at(&name("other"), NOW, None, 24), hour(24));
+        let never = within(due_at(&name("main"), NOW, None, 24, NOW), hour(24));
+        let other = within(due_at(&name("other"), NOW, None, 24, NOW), hour(24));
         assert_ne!(never, other, "not all at once");
 
         let long_ago = NOW.minus(hour(1_000));
@@ -541,9 +547,16 @@ mod tests {
             problem: problem.map(str::to_owned),
             ..Checked::default()
         };
-        let due = |problem| due_at(&name("main"), long_ago, Some(&asked(problem)), 6);
+        let due_then =
+            |problem, now| due_at(&name("main"), long_ago, Some(&asked(problem)), 6, now);
+        let due = |problem| due_then(problem, NOW);
         within(due(None), hour(6));
         within(due(Some("TIMEOUT")), hour(1));
         within(due(Some(NOT_POSSIBLE)), hour(6));
+
+        // What was asked by a wall clock that was a day ahead.
+        let put_back = NOW.minus(hour(24));
+        assert_eq!(due_then(None, put_back), put_back);
+        within(due_then(None, NOW.minus(hour(1))), hour(6));
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use vault_model::{Name, Timestamp};
+use vault_model::{ClockTime, Name};
 use vault_venue::{Answer, OwnRequest, Registry};
 
 use super::cancel_all::{self, CancelAll};
@@ -23,8 +23,8 @@ pub struct Job {
     pub aim: Aim,
     /// Who asked; absent: the vault's schedule.
     pub by: Option<Name>,
-    /// After which nobody waits any more.
-    pub deadline: Timestamp,
+    /// After which nobody waits any more, on the vault's own clock.
+    pub deadline: ClockTime,
     pub steps: Vec<Step>,
 }
 
@@ -38,7 +38,7 @@ pub struct Step {
     /// Of a cancel: the look that found its orders.
     pub look: Option<usize>,
     /// Before this it is not sent.
-    pub not_before: Timestamp,
+    pub not_before: ClockTime,
     /// Of a look: how often the same one came before it.
     pub round: u32,
     /// Orders found, or asked to be cancelled.
@@ -75,7 +75,7 @@ impl Step {
             entry: None,
             state: State::Waiting,
             look: None,
-            not_before: Timestamp(0),
+            not_before: ClockTime(0),
             round: 0,
             order_count: 0,
         }
@@ -96,7 +96,7 @@ impl Job {
     }
 
     /// Takes up what follows from the answers that have come.
-    pub fn proceed(&mut self, registry: &Registry, now: Timestamp) {
+    pub fn proceed(&mut self, registry: &Registry, now: ClockTime) {
         match &self.aim {
             Aim::CancelAll(_) => cancel_all::proceed(&mut self.steps, registry, now),
             // Its answers are read together.
@@ -106,7 +106,7 @@ impl Job {
 
     /// The next request that can be sent now: of one credential at most [`AT_ONCE_MAX`] are on their
     /// way.
-    pub fn next_task(&mut self, job: u64, now: Timestamp) -> Option<Task> {
+    pub fn next_task(&mut self, job: u64, now: ClockTime) -> Option<Task> {
         let mut under_way: HashMap<*const OwnKey, usize> = HashMap::new();
         for step in self.steps.iter().filter(|step| matches!(step.state, State::UnderWay)) {
             *under_way.entry(Arc::as_ptr(&step.key)).or_default() += 1;

@@ -138,7 +138,7 @@ impl Bench {
     }
 
     fn pass(&mut self, time: Duration) -> Seen {
-        self.now = self.now.plus(time);
+        self.wait(time);
         self.vault.own_tick(self.now).expect("no defect");
         self.look()
     }
@@ -212,11 +212,11 @@ fn drift_halts_sign_until_a_check_finds_none() {
     bench.state_rights("kraken-main", &["Funds permissions - Query"]);
     let signed = |bench: &mut Bench, id: &str| {
         let call = sign(ONE, id, "kraken-main", kraken_balance());
-        bench.now = bench.now.plus(Duration::from_secs(30));
+        bench.wait(Duration::from_secs(30));
         bench.sign(1, &call)
     };
     assert!(signed(&mut bench, "before").replies[0].1.failure.is_none());
-    bench.now = bench.now.plus(Duration::from_secs(30));
+    bench.wait(Duration::from_secs(30));
 
     let kraken = |dispatch: &Dispatch, rights: &[&str]| {
         let mut values: Vec<(&str, u32, &str)> = vec![
@@ -536,7 +536,7 @@ fn an_import_is_refused_if_its_asker_may_no_longer_import_when_the_venue_has_ans
         let seen = bench.look();
         let (id, dispatch) = seen.own();
         bench.put_alice(role, state);
-        bench.now = bench.now.plus(after);
+        bench.wait(after);
         let seen = bench.outcome(id, &okx_rights(dispatch, "read_only"));
         assert_eq!(seen.reason(), reason);
         let kinds = [EntryKind::ExecuteOutcome, EntryKind::CredentialCheck, EntryKind::AdminDenied];

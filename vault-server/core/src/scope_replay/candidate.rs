@@ -121,7 +121,7 @@ impl<'p> Candidate<'p> {
         if self.reach.is_some()
             && let Some(spent) = spent
         {
-            self.histories.add(client, &spent);
+            self.histories.add(client, Some(&self.plan.candidate.name), &spent);
         }
     }
 
@@ -235,6 +235,7 @@ impl<'p> Candidate<'p> {
                 halts: &self.halts,
                 market: &self.market,
                 history: self.histories.of(&recorded.client),
+                withdrawn: self.histories.withdrawn(&self.plan.candidate.name),
                 now: recorded.at,
                 steady_now: recorded.at,
                 clock,

@@ -236,7 +236,7 @@ fn what_was_to_be_sent_is_read_again_as_what_was_signed_is() {
     assert!(has("own") && !has("other"));
     assert_eq!(past.nonces.next(&name("main"), 0, Timestamp(0)).expect("a nonce"), 78);
     let key = Replay::key(&name("one"), &"id".parse().expect("an id"));
-    assert_eq!(past.replay.look(&key, &[0; 32], Timestamp(0)), Known::Signed(1));
+    assert_eq!(past.replay.look(&key, &[0; 32], ClockTime(0)), Known::Signed(1));
     // No signature was given out, and nobody holds the credential.
     assert!(past.signed.is_empty() && past.held.is_empty());
 }
@@ -270,7 +270,7 @@ proptest! {
         let (mut lines, mut at) = (vec![started(FIRST, "a", 0)], FIRST);
         for signature in &signatures {
             at = ClockTime(at.0 + signature.after_us);
-            live.add(&name(signature.client), &signature.cost.spend(at));
+            live.add(&name(signature.client), None, &signature.cost.spend(at));
             lines.push(line(signature, Some(at)));
         }
         // A start in the middle changes nothing.
@@ -411,7 +411,7 @@ fn prices_are_remembered_with_their_time() {
 #[test]
 fn a_signature_counts_for_nothing_only_if_it_moves_nothing() {
     let mut histories = Histories::default();
-    histories.add(&name("one"), &Spend { at: FIRST, resting: 1, ..Spend::default() });
+    histories.add(&name("one"), None, &Spend { at: FIRST, resting: 1, ..Spend::default() });
     assert_eq!(histories.of(&name("one")).resting(), 1);
 }
 
@@ -429,7 +429,7 @@ fn keys_are_kept_for_as_long_as_a_scope_asks_for_them() {
     let order = order("one", "5");
     let key = order.cost.order_keys[0];
     let mut histories = Histories::new(hour);
-    histories.add(&name("one"), &order.cost.spend(FIRST));
+    histories.add(&name("one"), None, &order.cost.spend(FIRST));
     let has = |histories: &Histories, at| histories.of(&name("one")).has_order(key, hour, at);
     let almost = ClockTime(FIRST.0 + 3_599_999_999);
     histories.tidy(almost);

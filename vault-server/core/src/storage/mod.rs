@@ -115,16 +115,20 @@ pub enum Op {
 /// What serves once: the nonce of a signed command, or the mark of an approval.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct CommandNonce {
-    /// When the command or approval expires, and this with it.
+    /// When the command or approval expires; this is kept for [`NONCE_KEPT`] longer.
     pub expires_at: Timestamp,
     /// 16 bytes as the command has them, or 32 of an approval: they cannot meet.
     pub nonce: Vec<u8>,
 }
 
+/// How long a nonce or mark is kept beyond its end: a wall clock that is put back by less makes none
+/// good again.
+pub const NONCE_KEPT: std::time::Duration = std::time::Duration::from_secs(7 * 86_400);
+
 /// One transaction: all of it is on disk afterwards, or nothing.
 #[derive(Clone, Debug)]
 pub struct Commit {
-    /// Now: nonces that have expired are forgotten.
+    /// Now: nonces that ended more than [`NONCE_KEPT`] ago are forgotten.
     pub at: Timestamp,
     /// Where the vault stands afterwards.
     pub head: Sealed,
@@ -198,12 +202,12 @@ pub trait Store: Send {
     /// [`StoreError::Corrupt`], [`StoreError::Backend`].
     fn slots(&self) -> Result<Vec<SlotRecord>, StoreError>;
 
-    /// Nonces and marks that have not expired.
+    /// Nonces and marks that are not forgotten.
     ///
     /// # Errors
     ///
     /// [`StoreError::Backend`].
-    fn nonces(&self, now: Timestamp) -> Result<Vec<CommandNonce>, StoreError>;
+    fn nonces(&self) -> Result<Vec<CommandNonce>, StoreError>;
 
     /// All policy rows with head and instance, as of one moment.
     ///

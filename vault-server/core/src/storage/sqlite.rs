@@ -24,8 +24,8 @@ use vault_model::Timestamp;
 
 use super::schema::{MIGRATIONS, expected_schema, migrate, schema};
 use super::{
-    CommandNonce, Commit, Genesis, Head, Instance, Op, Sealed, Snapshot, Store, StoreError,
-    StoredRow, Table, meta,
+    CommandNonce, Commit, Genesis, Head, Instance, NONCE_KEPT, Op, Sealed, Snapshot, Store,
+    StoreError, StoredRow, Table, meta,
 };
 use crate::seal::{KeyringRecord, SlotRecord};
 
@@ -131,8 +131,9 @@ impl Store for Sqlite {
             return Err(StoreError::Conflict);
         }
 
+        let forgotten = commit.at.minus(NONCE_KEPT);
         transaction
-            .execute("DELETE FROM command_nonce WHERE expires_at < ?1", [commit.at.micros()])?;
+            .execute("DELETE FROM command_nonce WHERE expires_at < ?1", [forgotten.micros()])?;
         for CommandNonce { expires_at, nonce } in &commit.nonces {
             let inserted = transaction.execute(
                 "INSERT INTO command_nonce (nonce, expires_at) VALUES (?1, ?2) \
@@ -198,11 +199,11 @@ impl Store for Sqlite {
             .collect()
     }
 
-    fn nonces(&self, now: Timestamp) -> Result<Vec<CommandNonce>, StoreError> {
-        let mut statement = self.connection.prepare(
-            "SELECT nonce, expires_at FROM command_nonce WHERE expires_at >= ?1 ORDER BY nonce",
-        )?;
-        let nonces = statement.query_map([now.micros()], |row| {
+    fn nonces(&self) -> Result<Vec<CommandNonce>, StoreError> {
+        let mut statement = self
+            .connection
+            .prepare("SELECT nonce, expires_at FROM command_nonce ORDER BY nonce")?;
+        let nonces = statement.query_map([], |row| {
             Ok(CommandNonce { nonce: row.get(0)?, expires_at: Timestamp(row.get(1)?) })
         })?;
         Ok(nonces.collect::<rusqlite::Result<_>>()?)

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::sample::{NOW, genesis, head, instance, rows, slot, stamp, state_mac};
-use super::{Changes, CommandNonce, Op, RowKey, Stamp, State, Store, StoreError};
+use super::{Changes, CommandNonce, NONCE_KEPT, Op, RowKey, Stamp, State, Store, StoreError};
 
 /// A place where a backend keeps one database.
 pub trait Bed {
@@ -22,7 +22,7 @@ pub fn run(bed: &mut dyn Bed) {
     replaces_and_deletes(bed);
     a_stale_commit_changes_nothing(bed);
     a_commit_is_whole_or_not_at_all(bed);
-    a_nonce_serves_once_and_is_forgotten_when_expired(bed);
+    a_nonce_serves_once_and_is_kept_beyond_its_end(bed);
     nonces_are_used_up_together_or_not_at_all(bed);
     replaces_slots_keyring_and_instance(bed);
 }
@@ -127,14 +127,14 @@ fn a_commit_is_whole_or_not_at_all(bed: &mut dyn Bed) {
 
     assert!(matches!(store.commit(&commit), Err(StoreError::Conflict)));
     assert_holds(&*store, &state);
-    assert_eq!(store.nonces(NOW).expect("nonces"), []);
+    assert_eq!(store.nonces().expect("nonces"), []);
     assert_eq!(store.slots().expect("slots"), slots);
     commit.ops.pop();
     store.commit(&commit).expect("commits without it");
     assert_holds(&*bed.reopen(store), &ahead);
 }
 
-fn a_nonce_serves_once_and_is_forgotten_when_expired(bed: &mut dyn Bed) {
+fn a_nonce_serves_once_and_is_kept_beyond_its_end(bed: &mut dyn Bed) {
     let (mut store, state) = filled(bed);
     let nonce = |byte, seconds| CommandNonce {
         expires_at: NOW.plus(Duration::from_secs(seconds)),
@@ -150,11 +150,16 @@ fn a_nonce_serves_once_and_is_forgotten_when_expired(bed: &mut dyn Bed) {
     let mut store = bed.reopen(store);
     assert!(matches!(store.commit(&commit(nonce(1, 60), 60)), Err(StoreError::NonceUsed)));
     store.commit(&commit(nonce(2, 90), 30)).expect("another nonce");
-    assert_eq!(store.nonces(NOW).expect("nonces"), [nonce(1, 60), nonce(2, 90)]);
-    let later = NOW.plus(Duration::from_secs(61));
-    assert_eq!(store.nonces(later).expect("nonces"), [nonce(2, 90)]);
-    store.commit(&commit(nonce(3, 120), 61)).expect("a third");
-    assert_eq!(store.nonces(NOW).expect("nonces"), [nonce(2, 90), nonce(3, 120)]);
+    assert_eq!(store.nonces().expect("nonces"), [nonce(1, 60), nonce(2, 90)]);
+    // A day ahead, and back again: what was used stays used.
+    store.commit(&commit(nonce(3, 86_460), 86_400)).expect("a third");
+    assert!(matches!(store.commit(&commit(nonce(1, 60), 31)), Err(StoreError::NonceUsed)));
+    let forgotten = 60 + NONCE_KEPT.as_secs();
+    let kept = [nonce(1, 60), nonce(2, 90), nonce(3, 86_460), nonce(4, 60 + forgotten)];
+    store.commit(&commit(kept[3].clone(), forgotten)).expect("a fourth");
+    assert_eq!(store.nonces().expect("nonces"), kept);
+    store.commit(&commit(nonce(5, 60 + forgotten), forgotten + 1)).expect("a fifth");
+    assert_eq!(store.nonces().expect("nonces")[0], nonce(2, 90));
     assert_holds(&*store, &state);
 }
 
@@ -172,10 +177,10 @@ fn nonces_are_used_up_together_or_not_at_all(bed: &mut dyn Bed) {
     let mut store = bed.reopen(store);
     let again = store.commit(&commit(&[command(2), approval(2), approval(1)]));
     assert!(matches!(again, Err(StoreError::NonceUsed)));
-    assert_eq!(store.nonces(NOW).expect("nonces"), [command(1), approval(1)]);
+    assert_eq!(store.nonces().expect("nonces"), [command(1), approval(1)]);
     store.commit(&commit(&[command(2), approval(2)])).expect("nothing of it was used up");
     let used = [command(1), approval(1), command(2), approval(2)];
-    assert_eq!(store.nonces(NOW).expect("nonces"), used);
+    assert_eq!(store.nonces().expect("nonces"), used);
     assert_holds(&*store, &state);
 }
 

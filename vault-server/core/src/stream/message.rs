@@ -250,9 +250,10 @@ impl Vault {
         // Too many legs for one entry: what cannot be logged is not sent.
         let place_in_log = self.journal.record(entry)?;
 
-        let Asked { caller, now, clock, .. } = asked;
-        self.replay.sent(order.key, order.content, place_in_log.index, now);
-        self.histories.add(&caller.name, &cost.spend(clock));
+        let Asked { caller, clock, .. } = asked;
+        self.replay.sent(order.key, order.content, place_in_log.index, clock);
+        let scope = facts.scope.as_ref().map(|(name, _)| name);
+        self.histories.add(&caller.name, scope, &cost.spend(clock));
         let intent = Intent {
             index: place_in_log.index,
             credential: credential.name.clone(),

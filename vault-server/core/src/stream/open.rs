@@ -39,7 +39,7 @@ impl Vault {
         let order = self.stream_order(&caller.name, "", model_request(&call.request))?;
         let mut facts = Facts::default();
         let admitted = self.admit_stream(asked, &order.request, &mut facts).and_then(|admitted| {
-            self.streams.take_opening(&caller.name, now)?;
+            self.streams.take_opening(&caller.name, asked.clock)?;
             Ok(admitted)
         });
         let (socket, credential) = match admitted {
@@ -143,7 +143,7 @@ impl Vault {
     ) -> Result<Option<Name>, VaultError> {
         let mut holder = None;
         for handle in handles {
-            let hold = self.holds.look(&asked.caller.name, venue, handle.as_ref(), asked.now)?;
+            let hold = self.holds.look(&asked.caller.name, venue, handle.as_ref(), asked.clock)?;
             let is_present = self.version_of(&hold.credential) == hold.version;
             if !is_present || *holder.get_or_insert(&hold.credential) != &hold.credential {
                 return Err(VaultError::HandleUnknown);

@@ -90,6 +90,7 @@ impl Example {
             halts: &Halts::default(),
             market: &market,
             history: &history,
+            withdrawn: &history,
             now: self.at,
             steady_now: self.at,
             clock: CLOCK,

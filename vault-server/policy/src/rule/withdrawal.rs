@@ -40,7 +40,7 @@ pub(crate) fn judge(question: &Question<'_>, cost: &mut Cost) -> Result<(), Deni
     for leaving in &cost.withdrawn {
         let (venue, asset) = (leaving.venue.as_str(), leaving.asset.as_str());
         let at_most = withdrawal.at_most(venue, asset).unwrap_or(Money::ZERO);
-        let history = question.history;
+        let history = question.withdrawn;
         let spent = history.withdrawn_within(venue, asset, per, question.clock);
         let after = spent.checked_add(leaving.amount);
         let Some(left) = after.and_then(|after| room(at_most, after)) else {

@@ -237,6 +237,7 @@ impl Bed {
             halts: &self.halts,
             market: &self.market,
             history: &self.history,
+            withdrawn: &self.history,
             now: self.now,
             steady_now: self.steady_now,
             clock: self.clock,

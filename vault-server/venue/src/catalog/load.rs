@@ -24,8 +24,10 @@ pub struct Part<'t> {
 
 impl Part<'_> {
     fn parse(&self) -> Result<raw::Part, CatalogError> {
-        toml::from_str(self.text)
-            .map_err(|error| self.at(error.span().unwrap_or_default(), error.message().to_owned()))
+        toml::from_str(self.text).map_err(|error| {
+            let what = vault_model::without_input(error.message());
+            self.at(error.span().unwrap_or_default(), what)
+        })
     }
 
     /// An error at a place of this part.

@@ -4,9 +4,11 @@
 //! spaces, or the two characters `\n` as Coinbase's JSON has them. Nothing may stand around the one
 //! block but an `EC PARAMETERS` block before it, as `openssl ecparam -genkey` writes.
 
+use std::convert::Infallible;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use zeroize::Zeroizing;
+use vault_model::SecretBytes;
 
 use crate::error::VenueError;
 
@@ -34,12 +36,12 @@ pub(super) fn is_pem(text: &[u8]) -> bool {
 }
 
 /// Decodes one private key.
-pub(super) fn decode(text: &[u8]) -> Result<(Label, Zeroizing<Vec<u8>>), VenueError> {
+pub(super) fn decode(text: &[u8]) -> Result<(Label, SecretBytes), VenueError> {
     if text.len() > PEM_BYTES_MAX {
         return Err(VenueError::PemForm);
     }
     let text = unescape(text);
-    let mut rest = text.trim_ascii();
+    let mut rest = text.expose_secret().trim_ascii();
     loop {
         let (label, body, tail) = block(rest).ok_or(VenueError::PemForm)?;
         rest = tail.trim_ascii_start();
@@ -69,15 +71,17 @@ pub(super) fn decode(text: &[u8]) -> Result<(Label, Zeroizing<Vec<u8>>), VenueEr
 }
 
 /// Puts a space where `\n` or `\r` is written out.
-fn unescape(text: &[u8]) -> Zeroizing<Vec<u8>> {
-    let mut plain = Zeroizing::new(Vec::with_capacity(text.len()));
-    let mut at = 0;
-    while let Some(&byte) = text.get(at) {
-        let is_escape = byte == b'\\' && matches!(text.get(at + 1), Some(b'n' | b'r'));
-        plain.push(if is_escape { b' ' } else { byte });
-        at += if is_escape { 2 } else { 1 };
-    }
-    plain
+fn unescape(text: &[u8]) -> SecretBytes {
+    collect(text.len(), |plain| {
+        let (mut at, mut written) = (0, 0);
+        while let Some(&byte) = text.get(at) {
+            let is_escape = byte == b'\\' && matches!(text.get(at + 1), Some(b'n' | b'r'));
+            plain[written] = if is_escape { b' ' } else { byte };
+            written += 1;
+            at += if is_escape { 2 } else { 1 };
+        }
+        written
+    })
 }
 
 /// The label and body of the block that a text begins with, and what follows it.
@@ -95,13 +99,21 @@ fn find(text: &[u8], what: &[u8]) -> Option<usize> {
     text.windows(what.len()).position(|window| window == what)
 }
 
-fn base64(body: &[u8]) -> Result<Zeroizing<Vec<u8>>, VenueError> {
-    // Both buffers have their full size at once, so that no partial copy is left behind.
-    let mut digits = Zeroizing::new(Vec::with_capacity(body.len()));
-    digits.extend(body.iter().filter(|byte| !byte.is_ascii_whitespace()));
-    let mut bytes = Zeroizing::new(vec![0; base64::decoded_len_estimate(digits.len())]);
-    let length =
-        STANDARD.decode_slice(&digits[..], &mut bytes[..]).map_err(|_| VenueError::PemForm)?;
-    bytes.truncate(length);
-    Ok(bytes)
+fn base64(body: &[u8]) -> Result<SecretBytes, VenueError> {
+    let digits = collect(body.len(), |digits| {
+        let mut written = 0;
+        for digit in body.iter().filter(|byte| !byte.is_ascii_whitespace()) {
+            digits[written] = *digit;
+            written += 1;
+        }
+        written
+    });
+    SecretBytes::build(base64::decoded_len_estimate(digits.len()), |bytes| {
+        STANDARD.decode_slice(digits.expose_secret(), bytes).map_err(|_| VenueError::PemForm)
+    })
+}
+
+fn collect(len: usize, fill: impl FnOnce(&mut [u8]) -> usize) -> SecretBytes {
+    let Ok(bytes) = SecretBytes::build(len, |bytes| Ok::<_, Infallible>(fill(bytes)));
+    bytes
 }

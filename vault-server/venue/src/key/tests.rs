@@ -25,7 +25,7 @@ fn wrap(label: &str, der: &[u8]) -> String {
 }
 
 fn der(pem: &str) -> Vec<u8> {
-    pem::decode(pem.as_bytes()).expect("PEM").1.to_vec()
+    pem::decode(pem.as_bytes()).expect("PEM").1.expose_secret().to_vec()
 }
 
 fn read(text: impl AsRef<[u8]>) -> Result<KeyType, VenueError> {

@@ -19,7 +19,6 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 use vault_model::{SecretBytes, VenueRequest};
-use zeroize::Zeroizing;
 
 use super::{Scheme, WireRequest, api_key, check_printable, header, hmac_sha512, known_answer};
 use crate::error::VenueError;
@@ -83,7 +82,7 @@ impl Scheme for Kraken {
 
     fn signature(&self, key: &Key<'_>, string: &[u8]) -> Result<Vec<u8>, VenueError> {
         match key.key_type {
-            KeyType::Hmac => hmac_sha512(&decode(key.secret)?, string),
+            KeyType::Hmac => hmac_sha512(decode(key.secret)?.expose_secret(), string),
             KeyType::Es256 | KeyType::Ed25519 | KeyType::LegacyHmac | KeyType::Rsa => {
                 Err(VenueError::KeyTypeNotTaken)
             }
@@ -121,14 +120,12 @@ impl Scheme for Kraken {
 }
 
 /// Decodes a secret: base64 of 1 to 384 bytes, padded, nothing around it.
-fn decode(secret: &SecretBytes) -> Result<Zeroizing<Vec<u8>>, VenueError> {
+fn decode(secret: &SecretBytes) -> Result<SecretBytes, VenueError> {
     let text = secret.expose_secret();
     check_printable(text, VenueError::SecretForm)?;
-    // Written into a buffer of full size at once, so that no partial copy is left behind.
-    let mut bytes = Zeroizing::new(vec![0; base64::decoded_len_estimate(text.len())]);
-    let length = STANDARD.decode_slice(text, &mut bytes[..]).map_err(|_| VenueError::SecretForm)?;
-    bytes.truncate(length);
-    Ok(bytes)
+    SecretBytes::build(base64::decoded_len_estimate(text.len()), |bytes| {
+        STANDARD.decode_slice(text, bytes).map_err(|_| VenueError::SecretForm)
+    })
 }
 
 fn is_json(body: &[u8]) -> bool {

@@ -127,6 +127,25 @@ fn show(context: &Context, document: &ScopeDocument, change: &Change) {
         Change::Found(found) => diff::people("the scope as it is", "the new one", found),
     };
     context.output.talk(text.trim_end());
+    if let Some(text) = withdrawal(document) {
+        context.output.talk(text.trim_end());
+    }
+}
+
+/// All that a scope lets leave, whatever of it is new. Letters that look like others are spelt out: an
+/// approver must not take one address for another.
+fn withdrawal(document: &ScopeDocument) -> Option<String> {
+    let table = document.withdrawal.as_ref()?;
+    let spelt = |text: &str| text.escape_default().to_string();
+    let addresses = table
+        .addresses
+        .iter()
+        .map(|to| format!("  {} {} to {}\n", to.venue, spelt(&to.asset), spelt(&to.address)));
+    let amounts = table.per_day.iter().map(|cap| {
+        format!("  {} {} at most {} a day\n", cap.venue, spelt(&cap.asset), cap.at_most)
+    });
+    let lines: String = addresses.chain(amounts).collect();
+    Some(format!("under it may leave, all clients of the scope together:\n{lines}"))
 }
 
 /// Reads approvals as `scope put` takes them: each as it stands, or `@FILE`.
@@ -151,7 +170,28 @@ mod tests {
     use vault_client::proto::approval::to_text;
     use vault_client::v1::Approval;
 
-    use super::read;
+    use vault_policy::ScopeDocument;
+
+    use super::{read, withdrawal};
+
+    #[test]
+    fn all_that_may_leave_is_spelt_out() {
+        let scope = |address: &str| {
+            let text = format!(
+                "name = \"t\"\ncredentials = [\"k\"]\nclasses = [\"withdraw\"]\nmodes = [\"execute\"]\n\
+                 products = [\"*\"]\n[withdrawal]\naddresses = [{{ venue = \"kraken\", asset = \"XBT\", \
+                 address = \"{address}\" }}]\nper_day = [{{ venue = \"kraken\", asset = \"XBT\", at_most = \
+                 \"0.5\" }}]\n"
+            );
+            ScopeDocument::from_toml(&text).expect("a scope")
+        };
+        let shown = withdrawal(&scope("cold")).expect("a table");
+        assert!(shown.contains("kraken XBT to cold\n"), "{shown}");
+        assert!(shown.contains("kraken XBT at most 0.5 a day\n"), "{shown}");
+        // A Cyrillic letter, which looks the same.
+        let shown = withdrawal(&scope("c\u{43e}ld")).expect("a table");
+        assert!(shown.contains("to c\\u{43e}ld\n"), "{shown}");
+    }
 
     #[test]
     fn approvals_are_texts_or_files() {

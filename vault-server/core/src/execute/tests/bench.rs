@@ -113,6 +113,7 @@ impl Bench {
             credential_check_every_h: 24,
             unseal_key_file: None,
             catalog_additions: Vec::new(),
+            hardening: Default::default(),
             geoip: None,
             stay_sealed: true,
         };
@@ -263,6 +264,12 @@ impl Bench {
     pub fn call(&mut self, correlation: u64, call: VenueCall) -> Seen {
         self.vault.execute(call, correlation, self.now).expect("a decision");
         self.look()
+    }
+
+    /// Time passes, on both clocks.
+    pub fn wait(&mut self, time: Duration) {
+        self.now = self.now.plus(time);
+        self.vault.clock.pass(time);
     }
 
     pub fn sign(&mut self, correlation: u64, call: &SignCall) -> Seen {
