@@ -24,6 +24,7 @@
 //!   [`TestVault::run_and_unseal`], [`TestVault::restarted`]. Ports stay the same.
 //! - [`TestVault::log_entries`] and [`TestVault::verify`] work on the files, whether the vault runs
 //!   or not.
+//! - [`siege`] attacks it, and sees what that does to others.
 //! - [`wire`] calls any RPC by name with any bytes, from any certificate and loopback address.
 //! - [`reason`] is the reason code of a call that must have been refused.
 //!
@@ -35,6 +36,7 @@ mod binary;
 pub mod local;
 mod port;
 mod server;
+pub mod siege;
 mod vault;
 mod venue;
 pub mod wire;

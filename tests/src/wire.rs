@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
-use prost::Message;
 use prost::bytes::{Buf, BufMut};
+use prost::encoding::{DecodeContext, WireType};
+use prost::{DecodeError, Message};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -163,6 +164,19 @@ pub async fn channel(
 /// [`Refused`], also if the connection breaks: the code is then `Unavailable`, `Unknown` or
 /// `Cancelled` and the reason empty.
 pub async fn call(channel: &Channel, method: &str, request: Vec<u8>) -> Result<Vec<u8>, Refused> {
+    call_status(channel, method, request).await.map_err(Refused::from)
+}
+
+/// As [`call`], with all that a refusal says.
+///
+/// # Errors
+///
+/// As for [`call`].
+pub async fn call_status(
+    channel: &Channel,
+    method: &str,
+    request: Vec<u8>,
+) -> Result<Vec<u8>, Status> {
     let path: PathAndQuery = format!("/{method}").parse().expect("a method's name");
     let mut grpc = Grpc::new(channel.clone());
     let attempt = async {
@@ -171,8 +185,8 @@ pub async fn call(channel: &Channel, method: &str, request: Vec<u8>) -> Result<V
         Ok::<_, Status>(response.into_inner().message().await?.unwrap_or_default())
     };
     match tokio::time::timeout(TIMEOUT, attempt).await {
-        Ok(outcome) => outcome.map_err(Refused::from),
-        Err(_) => Err(Status::deadline_exceeded("the test waited long enough").into()),
+        Ok(outcome) => outcome,
+        Err(_) => Err(Status::deadline_exceeded("the test waited long enough")),
     }
 }
 
@@ -180,6 +194,34 @@ pub async fn call(channel: &Channel, method: &str, request: Vec<u8>) -> Result<V
 pub fn request(command: Option<v1::SignedCommand>) -> Vec<u8> {
     // Every request of an operator has the command in field 1.
     v1::StatusRequest { command }.encode_to_vec()
+}
+
+/// A message that is encoded already, whatever it is: for what no type of ours can say.
+#[derive(Clone, Debug, Default)]
+pub struct Encoded(pub Vec<u8>);
+
+impl Message for Encoded {
+    fn encode_raw(&self, buffer: &mut impl BufMut) {
+        buffer.put_slice(&self.0);
+    }
+
+    fn merge_field(
+        &mut self,
+        tag: u32,
+        wire_type: WireType,
+        buffer: &mut impl Buf,
+        context: DecodeContext,
+    ) -> Result<(), DecodeError> {
+        prost::encoding::skip_field(wire_type, tag, buffer, context)
+    }
+
+    fn encoded_len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn clear(&mut self) {
+        self.0.clear();
+    }
 }
 
 /// Signs a command and calls its RPC.

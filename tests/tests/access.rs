@@ -1,5 +1,8 @@
 //! Every RPC of the descriptor, asked by everybody, signed and unsigned, open and sealed.
 
+#[path = "access/state.rs"]
+mod state;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -130,6 +133,15 @@ const TABLE: &[Row] = &[
         sealed: "SEALED",
     },
     Row::admin("ClientService/Revoke", "NOT_FOUND").heard_from_clients(),
+    Row {
+        rpc: "ClientService/Whoami",
+        bot: OK,
+        pricer: OK,
+        admin: OK,
+        guard: OK,
+        auditor: OK,
+        sealed: OK,
+    },
     Row::admin("CredentialService/BeginImport", OK),
     Row::admin("CredentialService/Check", "NOT_FOUND"),
     Row::admin("CredentialService/Describe", "NOT_FOUND"),
@@ -177,6 +189,7 @@ const TABLE: &[Row] = &[
 /// RPCs whose request is no signed command.
 const UNSIGNED: &[&str] = &[
     "ClientService/Enroll",
+    "ClientService/Whoami",
     "ExecuteService/Execute",
     "ExecuteService/ExecuteStream",
     "SignService/Sign",
@@ -380,7 +393,13 @@ impl Cast {
 async fn a_certificate_counts_on_its_own_listener_only() {
     let cast = Cast::new().await;
     let ready = cast.vault.ready();
-    let at = [("bot", ready.operator), ("pricer", ready.operator), ("admin", ready.bot)];
+    let at = [
+        ("bot", ready.operator),
+        ("pricer", ready.operator),
+        ("admin", ready.bot),
+        ("guard", ready.bot),
+        ("auditor", ready.bot),
+    ];
     for (who, listener) in at {
         let channel = cast.channel(who, listener).await;
         for row in TABLE {
@@ -439,15 +458,20 @@ async fn a_websocket_is_for_bots_whose_scope_lets_the_vault_send() {
 impl Cast {
     /// The reason for which a WebSocket is refused.
     async fn upgrade(&self, who: &str, at: SocketAddr) -> String {
+        let request = "GET /wss://ws.okx.com/ws/v5/private HTTP/1.1\r\nhost: vault\r\n\
+            connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
+            sec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
+        self.http(who, at, request).await
+    }
+
+    /// The reason for which a request in HTTP/1.1 is refused.
+    async fn http(&self, who: &str, at: SocketAddr, request: &str) -> String {
         let identity = self.vault.identity(who);
         let mut tls = wire::tls(&identity, Some(&identity));
         tls.alpn_protocols = vec![b"http/1.1".to_vec()];
         let Ok(mut stream) = wire::stream(tls, at, None).await else {
             return NOT_SERVED.to_owned();
         };
-        let request = "GET /wss://ws.okx.com/ws/v5/private HTTP/1.1\r\nhost: vault\r\n\
-            connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
-            sec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
         let mut answer = Vec::new();
         // A server that does not speak this need not say goodbye.
         let _ = stream.write_all(request.as_bytes()).await;

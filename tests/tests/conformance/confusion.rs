@@ -225,6 +225,7 @@ fn answer(
         halts: &Halts::default(),
         market: &context.market,
         history: &History::default(),
+        withdrawn: &History::default(),
         now: moment(case)?,
         steady_now: moment(case)?,
         clock: ClockTime(0),

@@ -143,7 +143,7 @@ async fn uses(bot: Arc<Client>, task: usize) -> BTreeMap<String, usize> {
         let name = format!("{venue}-sign");
         bot.sign(order(&name, read_request(venue))).await.expect("signed");
         note(&name);
-        if index % (SIGNS / EXECUTES) == 0 {
+        if index.is_multiple_of(SIGNS / EXECUTES) {
             let venue = KEYS[(index / (SIGNS / EXECUTES) + task) % KEYS.len()].0;
             let credential = format!("{venue}-execute");
             let request = read_request(venue);

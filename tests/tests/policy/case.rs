@@ -110,6 +110,7 @@ impl Case {
             halts: &halts,
             market: &market,
             history: &history,
+            withdrawn: &history,
             now: self.now,
             steady_now: self.steady_now,
             clock: self.clock,

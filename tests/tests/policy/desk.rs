@@ -208,6 +208,7 @@ impl Desk {
             halts: &self.halts,
             market: &self.market,
             history: &self.history,
+            withdrawn: &self.history,
             now: self.now,
             steady_now: self.now,
             clock: self.clock,

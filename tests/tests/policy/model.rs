@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 
 use chrono::{Datelike, Timelike};
 use vault_model::{
-    Class, HaltLevel, HaltTarget, Instrument, Leg, MarginMode, Member, Mode, OrderType, Product, SizeUnit,
-    Symbols, TimeInForce,
+    Class, HaltLevel, HaltTarget, Instrument, Leg, MarginMode, Member, Mode, OrderType, Product,
+    SizeUnit, Symbols, TimeInForce,
 };
 use vault_policy::Grant;
 

@@ -126,6 +126,7 @@ pub fn frame(data: &[u8]) {
                     let _ = frame.message::<vault_ipc::StreamReady>();
                     let _ = frame.message::<vault_ipc::StreamRefusal>();
                     let _ = frame.message::<vault_ipc::StreamSend>();
+                    let _ = frame.message::<vault_ipc::WhoamiCall>();
                     let _ = frame.message::<vault_ipc::Dispatch>();
                     let _ = frame.message::<vault_ipc::Health>();
                     let _ = frame.message::<vault_ipc::Outcome>();
