@@ -23,6 +23,7 @@ use vault_ipc::Listener;
 use vault_ipc::proto::v1::ProcessHardening;
 use vault_sandbox::{Border, ConfineError, Process, Report};
 
+use crate::awake;
 use crate::config::{Config, ConfigError, LogOutput, Ports};
 use crate::telemetry;
 
@@ -134,6 +135,21 @@ pub enum ChildError {
     /// Not started by a supervisor.
     #[error("this command is the supervisor's own")]
     Spec,
+}
+
+/// Keeps the processors awake until the supervisor ends. It has no channel, and no descriptor but
+/// stderr.
+///
+/// # Errors
+///
+/// [`ChildError`].
+pub fn awake(spec: &str) -> Result<(), ChildError> {
+    let supervisor = spec.parse().map_err(|_| ChildError::Spec)?;
+    begin(supervisor, c"vault-awake")?;
+    match awake::keep_awake() {
+        Ok(never) => match never {},
+        Err(error) => Err(ChildError::Setup(error)),
+    }
 }
 
 /// Runs the front until its channel ends.

@@ -63,6 +63,9 @@ enum Command {
     /// Open the vault with a passphrase
     Unseal(unseal::Arguments),
     /// The supervisor's own
+    #[command(name = "__awake", hide = true)]
+    Awake { spec: String },
+    /// The supervisor's own
     #[command(name = "__core", hide = true)]
     Core {
         #[command(flatten)]
@@ -132,6 +135,7 @@ pub fn main() -> ExitCode {
         Command::Egress { data, spec } => {
             return ended("egress", &child::egress(data.as_ref(), &spec));
         }
+        Command::Awake { spec } => return ended("awake", &child::awake(&spec)),
         Command::Front { spec } => return ended("front", &child::front(&spec)),
         Command::Init(arguments) => init::run(output, arguments),
         Command::Operator(command) => operator::run(output, command),

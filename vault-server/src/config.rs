@@ -48,6 +48,8 @@ pub struct Config {
     pub geoip: Geoip,
     /// What the system must have.
     pub hardening: Hardening,
+    /// What is given for speed.
+    pub latency: Latency,
     /// Where calls come in.
     pub listen: Listen,
     /// What is written to stderr.
@@ -113,6 +115,14 @@ impl Default for CredentialCheck {
 pub struct Geoip {
     /// A database in the MaxMind DB format; a relative path lies in the data directory.
     pub database: Option<PathBuf>,
+}
+
+/// `[latency]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Latency {
+    /// Whether a process of its own keeps all processors from sleeping.
+    pub keep_awake: bool,
 }
 
 /// `[hardening]`.

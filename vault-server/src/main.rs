@@ -1,6 +1,7 @@
 //! The vault server: one binary for the supervisor, its children, and what an administrator does on
 //! the machine itself.
 
+mod awake;
 mod child;
 mod cli;
 mod config;

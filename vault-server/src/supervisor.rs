@@ -34,7 +34,7 @@ use vault_ipc::{
 };
 use vault_sandbox::{Border, ConfineError};
 
-use self::children::{Children, Pids, Plan};
+use self::children::{Awake, Children, Pids, Plan};
 use self::listener::{BindError, Listeners};
 use self::notify::Notifier;
 use self::relay::Relay;
@@ -113,6 +113,15 @@ enum Then {
     Restart { stay_sealed: bool },
 }
 
+/// Keeps what whoever starts the vault has open from its processes: no sandbox takes away what is open
+/// already. On a kernel before 5.11 it stays as it is.
+fn keep_to_ourselves() {
+    let flags = libc::CLOSE_RANGE_CLOEXEC as libc::c_int;
+    // SAFETY: the call changes flags of descriptors and closes none; those that processes are to have
+    // are told so when they are started.
+    let _ = unsafe { libc::close_range(3, libc::c_uint::MAX, flags) };
+}
+
 /// Where the processes are in their life.
 #[derive(Clone, Copy, Debug)]
 enum Phase {
@@ -138,6 +147,7 @@ pub struct Wish {
 ///
 /// [`RunError`]; no process of the vault is left then.
 pub fn run(data: &Path, wish: Wish) -> Result<(), RunError> {
+    keep_to_ourselves();
     let data = std::path::absolute(data).map_err(setup("find the data directory"))?;
     let _lock = claim(&data)?;
     let config = Config::load(&data)?;
@@ -168,6 +178,8 @@ pub fn run(data: &Path, wish: Wish) -> Result<(), RunError> {
     if require_hardening && !report.absent().is_empty() {
         return Err(RunError::Hardening(report.absent()));
     }
+    let awake = config.latency.keep_awake.then(Awake::spawn).transpose();
+    let awake = awake.map_err(setup("start what keeps the processors awake"))?;
     let plan = Plan {
         data: &data,
         config: &config,
@@ -178,6 +190,7 @@ pub fn run(data: &Path, wish: Wish) -> Result<(), RunError> {
     };
     let children = Children::spawn(plan).map_err(setup("start the processes"))?;
     let mut supervisor = Supervisor {
+        _awake: awake,
         children,
         config,
         data,
@@ -198,6 +211,7 @@ pub fn run(data: &Path, wish: Wish) -> Result<(), RunError> {
 }
 
 struct Supervisor {
+    _awake: Option<Awake>,
     children: Children,
     config: Config,
     data: PathBuf,

@@ -203,3 +203,71 @@ async fn if_one_process_dies_all_end_with_a_clear_last_line() {
         vault.run_and_unseal().await;
     }
 }
+
+/// The fields of `/proc/PID/task/TID/stat` behind the name, for each thread of a process.
+fn threads(process: &str) -> Vec<Vec<String>> {
+    let folder = std::fs::read_dir(format!("/proc/{process}/task"));
+    let stat = |thread: std::io::Result<std::fs::DirEntry>| {
+        let text = std::fs::read_to_string(thread.ok()?.path().join("stat")).ok()?;
+        let (_, fields) = text.rsplit_once(')')?;
+        Some(fields.split_whitespace().map(str::to_owned).collect())
+    };
+    folder.map(|threads| threads.filter_map(stat).collect()).unwrap_or_default()
+}
+
+/// The children of a process of a name.
+fn children_named(parent: i32, name: &str) -> Vec<String> {
+    let all = std::fs::read_dir("/proc").expect("processes");
+    let pids = all.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    pids.filter(|pid| {
+        let comm = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+        // Field 4 of the whole line.
+        let is_child = |fields: &Vec<String>| fields[1] == parent.to_string();
+        comm.trim() == name && threads(pid).first().is_some_and(is_child)
+    })
+    .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn processors_are_kept_awake_by_what_gives_way_to_everything() {
+    const SCHED_IDLE: &str = "5";
+    let mut vault = TestVault::builder().config("latency", "keep_awake", true).start().await;
+    let supervisor = vault.ready().pid;
+    let awake = children_named(supervisor, "vault-awake");
+    let [awake] = awake.as_slice() else { panic!("one process: {awake:?}") };
+    let threads = threads(awake);
+    let processors = std::thread::available_parallelism().expect("processors").get();
+    assert_eq!(threads.len(), processors);
+    // Field 41: the scheduling policy.
+    assert!(threads.iter().all(|fields| fields[38] == SCHED_IDLE), "{threads:?}");
+
+    // It outlives the processes that a Seal starts anew, and ends with the vault.
+    vault.guard().await.seal(v1::SealCommand {}).await.expect("sealed");
+    vault.restarted().await;
+    assert_eq!(children_named(supervisor, "vault-awake"), [awake.clone()]);
+    vault.stop().await;
+    assert!(self::threads(awake).is_empty());
+
+    vault.run().await;
+    assert!(!children_named(vault.ready().pid, "vault-awake").is_empty());
+    vault.stop().await;
+    let plain = TestVault::start().await;
+    assert_eq!(children_named(plain.ready().pid, "vault-awake"), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_starter_has_open_is_not_the_processes() {
+    const OPEN: &str = "/etc/passwd";
+    let script = format!("exec 9<{OPEN}; exec \"$@\"");
+    let vault = TestVault::builder().wrapper(["sh", "-c", &script, "sh"]).start().await;
+    let has = |pid: i32| {
+        let open = std::fs::read_dir(format!("/proc/{pid}/fd")).expect("descriptors");
+        let links = open.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
+        links.filter(|link| link.as_os_str() == OPEN).count()
+    };
+    let ready = vault.ready();
+    assert_eq!(has(ready.pid), 1, "it was handed over");
+    for pid in [ready.pid_front, ready.pid_core, ready.pid_egress] {
+        assert_eq!(has(pid), 0);
+    }
+}

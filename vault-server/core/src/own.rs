@@ -246,7 +246,13 @@ impl Vault {
             front_correlation: 0,
             venue: reading.venue.to_owned(),
             credential: key.row.name.to_string(),
-            class: reading.stated.class.to_string(),
+            // What lists the orders that an operator wants cancelled is as urgent as the cancels: no
+            // pause holds it up, and no bot that has caused one.
+            class: match task.purpose {
+                Purpose::CancelAll => Class::Cancel,
+                _ => reading.stated.class,
+            }
+            .to_string(),
             method: signed.method,
             url: signed.url,
             headers: wire_headers(signed.headers),

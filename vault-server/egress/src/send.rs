@@ -33,7 +33,7 @@ const REPORT_MAX: usize = 4_096;
 /// Longest body in which texts are held back, in bytes.
 const HELD_BODY_BYTES: usize = 64 << 10;
 /// What a venue must have got, for its silence to count against it. Milliseconds.
-pub(crate) const PATIENCE_MS: u32 = 1_000;
+pub(crate) const PATIENCE_MS: u32 = 5_000;
 /// How often a request is tried that has left no byte.
 const TRIES_MAX: u32 = 3;
 /// The number of the one request on a connection of HTTP/1.1.

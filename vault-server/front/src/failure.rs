@@ -1,7 +1,7 @@
 //! Handshakes that fail: how many a peer may have, and what is said of them in the log.
 //!
 //! Each costs processor time that others need. A peer that has used its budget up is turned away before
-//! its next handshake, unless somebody there has shown who he is within the last ten minutes: one
+//! its next handshake, unless somebody there has shown who he is within the last day: one
 //! broken client must not shut out the good ones behind the same address. (Who attacks from behind it
 //! has the advantage too, and is bounded by his share of the thread's time.)
 
@@ -15,7 +15,7 @@ use crate::address::Peer;
 use crate::limit::Limits;
 
 /// How long a peer is spared after one of its handshakes was good.
-const SPARED: Duration = Duration::from_secs(600);
+const SPARED: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Peers that are remembered. Beyond them those are forgotten who have done nothing good.
 const PEERS_MAX: usize = 4_096;
@@ -64,6 +64,11 @@ impl Failures {
             known: Mutex::default(),
             per_second: limits.failed_handshakes_per_second,
         }
+    }
+
+    /// Counts, and turns nobody away: whoever halts must not be kept out by who fails beside him.
+    pub(crate) fn without_end(limits: &Limits) -> Self {
+        Self { burst: u32::MAX, ..Self::new(limits) }
     }
 
     /// A handshake of a peer; `None` if too many of its have failed.

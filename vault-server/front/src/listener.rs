@@ -126,7 +126,10 @@ impl Door {
             clients: Arc::new(Semaphore::new(of_kind.connections_of_clients)),
             connections: Arc::new(Semaphore::new(of_kind.connections)),
             connections_by_peer: PeerCount::default(),
-            failures: Failures::new(&limits),
+            failures: match kind {
+                Listener::Operator => Failures::without_end(&limits),
+                _ => Failures::new(&limits),
+            },
             handshakes: Lobby::new(of_kind.handshakes, of_kind.handshakes_per_address),
             kind,
             lobby: Lobby::new(of_kind.silent, of_kind.silent_per_address),

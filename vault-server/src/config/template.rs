@@ -85,6 +85,10 @@ disk_free_min_bytes = {disk_free_min_bytes}
 # true: do not start on a system without seccomp or Landlock. `vault-server status` shows what is on.
 # require = true
 
+[latency]
+# true: keep all processors from sleeping, for electricity. docs/reference/speed.md has figures.
+# keep_awake = true
+
 [unseal]
 # At most one, for restarts without a person; both need a key-file slot (`init --key-file`).
 {key_file}

@@ -82,6 +82,23 @@ pub struct Pids {
     pub egress: u32,
 }
 
+/// What keeps the processors awake, for as long as this lives.
+#[derive(Debug)]
+pub struct Awake(#[expect(dead_code, reason = "ends with this")] Process);
+
+impl Awake {
+    /// Starts it by re-exec, as [`Children::spawn`] does the others. If it cannot do its work it says
+    /// so and ends; the vault does not need it.
+    ///
+    /// # Errors
+    ///
+    /// The operating system's.
+    pub fn spawn() -> io::Result<Self> {
+        let arguments = [OsString::from("__awake"), std::process::id().to_string().into()];
+        start("awake", &arguments, Inheritance::default(), false).map(Self)
+    }
+}
+
 impl Children {
     /// Starts all by re-exec.
     ///

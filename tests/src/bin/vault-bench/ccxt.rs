@@ -21,7 +21,7 @@ pub(crate) fn measure(arguments: &Arguments) -> Result<(Value, String), Error> {
 
 async fn run(arguments: &Arguments) -> Result<(Value, String), Error> {
     let orders = arguments.requests.unwrap_or(ORDERS);
-    let bed = Bed::start().await?;
+    let bed = Bed::start(false).await?;
     let venue_ca = bed.vault.root().join("venue-ca.pem");
     std::fs::write(&venue_ca, &bed.mock.ready.ca_pem)?;
     let folder = bed.vault.identity_folder("bot");

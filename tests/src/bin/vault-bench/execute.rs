@@ -47,7 +47,7 @@ pub(crate) struct Bed {
 }
 
 impl Bed {
-    pub(crate) async fn start() -> Result<Self, Error> {
+    pub(crate) async fn start(keep_awake: bool) -> Result<Self, Error> {
         let mock = Mock::start()?;
         let ca = tempfile::NamedTempFile::new()?;
         std::fs::write(ca.path(), &mock.ready.ca_pem)?;
@@ -57,7 +57,8 @@ impl Bed {
             ("ca_file".to_owned(), ca.path().to_string_lossy().into_owned().into()),
         ]);
         let overrides = vec![toml::Value::Table(place)];
-        let vault = TestVault::builder().config("egress", "override", overrides).start().await;
+        let builder = TestVault::builder().config("egress", "override", overrides);
+        let vault = builder.config("latency", "keep_awake", keep_awake).start().await;
         let admin = vault.admin().await;
         let metadata = CredentialMetadata {
             name: CREDENTIAL.to_owned(),
@@ -155,7 +156,7 @@ struct Found {
 
 async fn run(arguments: &Arguments) -> Result<(Value, String), Error> {
     let requests = arguments.requests.unwrap_or(REQUESTS);
-    let mut bed = Bed::start().await?;
+    let mut bed = Bed::start(arguments.keep_awake).await?;
     let places = bed.places()?;
     let watched = bed.watched();
     let mut disk = Disk::new(bed.vault.root())?;

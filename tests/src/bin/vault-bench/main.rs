@@ -59,6 +59,9 @@ struct Arguments {
     /// How long each way sends side by side in one round.
     #[arg(long, default_value_t = 3)]
     seconds: u64,
+    /// `execute`: with `[latency] keep_awake`.
+    #[arg(long)]
+    keep_awake: bool,
     /// Prints JSON.
     #[arg(long)]
     json: bool,

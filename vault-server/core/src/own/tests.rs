@@ -333,6 +333,7 @@ fn orders_are_looked_for_cancelled_and_looked_for_again() {
         let mut next = Vec::new();
         for (id, dispatch) in dispatches {
             assert_eq!(dispatch.front_correlation, 0);
+            assert_eq!(dispatch.class, "cancel", "no pause holds up a listing either");
             let mut values = vec![("/code", 0, "0")];
             if dispatch.url.contains("/orders-pending") {
                 assert!(dispatch.url.contains("instId=BTC-USDT"), "{}", dispatch.url);
@@ -340,7 +341,7 @@ fn orders_are_looked_for_cancelled_and_looked_for_again() {
                     values.push(("/data/*/instId", row, *symbol));
                     values.push(("/data/*/ordId", row, *order));
                 }
-            } else if dispatch.class == "cancel" {
+            } else if dispatch.method == "POST" {
                 let body = String::from_utf8(dispatch.body.clone()).expect("JSON");
                 assert!(body.contains("\"11\"") && body.contains("\"12\""), "{body}");
                 open.clear();
