@@ -3,11 +3,11 @@
 use std::fs;
 
 use vault_audit::{Entry, EntryKind, Log, Origin};
-use vault_client::v1;
+use vault_client::{ClientError, Invited, Operator, v1};
 use vault_model::Timestamp;
 use vault_tests::{
     KRAKEN_SCOPE, OKX_SCOPE, PASSPHRASE, TestVault, kraken_order, okx_balance, okx_order, order,
-    reason,
+    reason, scope,
 };
 
 async fn revoke(vault: &TestVault, name: &str) -> v1::RevokeClientResponse {
@@ -214,5 +214,112 @@ async fn an_invitation_does_not_change_the_role_of_somebody_active() {
     let guard = vault.invite_operator("sam", v1::Role::Guard).await;
     vault.enroll("sam", &guard).await.expect("enrolled");
 
-    assert_eq!(reason(vault.enroll("sam-2", &admin).await), "NAME_TAKEN");
+    // The newer invitation took the place of the older one.
+    assert_eq!(reason(vault.enroll("sam-2", &admin).await), "INVITATION_PROOF");
+    assert_eq!(reason(invite(&vault.admin().await, "sam", v1::Role::Admin).await), "NAME_TAKEN");
+}
+
+async fn invite(by: &Operator, name: &str, role: v1::Role) -> Result<Invited, ClientError> {
+    by.invite_operator(name, role, 600).await
+}
+
+/// Invites a bot under [`OKX_SCOPE`].
+async fn invite_bot(by: &Operator, name: &str) -> Invited {
+    let command = v1::InviteClientCommand {
+        name: name.to_owned(),
+        role: v1::Role::Bot.into(),
+        scope: scope(OKX_SCOPE).name,
+        networks: Vec::new(),
+        invite: Some(v1::InviteSpec { lifetime_s: 600, ..Default::default() }),
+    };
+    by.invite_client(command).await.expect("invited")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_revoked_does_not_come_back_by_what_he_invited() {
+    let vault = TestVault::start().await;
+    vault.import_okx("okx-main").await;
+    drop(vault.bot("one", OKX_SCOPE, &[]).await);
+    vault.operator("eve", v1::Role::Admin).await;
+    let eve = vault.connect("eve").await;
+    let backdoor = invite(&eve, "backdoor", v1::Role::Admin).await.expect("invited").token;
+    let planted = invite_bot(&eve, "planted").await.token;
+
+    // Everybody who may look sees them.
+    let admin = vault.admin().await;
+    let clients = admin.list_clients(v1::ListClientsCommand {}).await.expect("a list").clients;
+    let planted_info = clients.iter().find(|info| info.name == "planted").expect("listed");
+    assert_eq!((planted_info.state.as_str(), planted_info.invited_by.as_str()), ("invited", "eve"));
+    let operators = admin.list_operators(v1::ListOperatorsCommand {}).await.expect("a list");
+    let info = operators.operators.iter().find(|info| info.name == "backdoor").expect("listed");
+    assert_eq!((info.state.as_str(), info.invited_by.as_str()), ("invited", "eve"));
+
+    let command = v1::RevokeOperatorCommand { name: "eve".to_owned() };
+    let revoked = admin.revoke_operator(command).await.expect("revoked");
+    assert_eq!(revoked.withdrawn_invites, 2);
+    for (name, token) in [("backdoor", &backdoor), ("planted", &planted)] {
+        assert_eq!(reason(vault.enroll(name, token).await), "INVITATION_PROOF", "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_invitation_can_be_taken_back_before_anybody_has_come() {
+    let vault = TestVault::start().await;
+    vault.import_okx("okx-main").await;
+    drop(vault.bot("one", OKX_SCOPE, &[]).await);
+    let admin = vault.admin().await;
+    let bot = invite_bot(&admin, "astray").await.token;
+    let operator = invite(&admin, "strayed", v1::Role::Admin).await.expect("invited").token;
+
+    assert_eq!(revoke(&vault, "astray").await.withdrawn_invites, 1);
+    let command = v1::RevokeOperatorCommand { name: "strayed".to_owned() };
+    let revoked = admin.revoke_operator(command.clone()).await.expect("revoked");
+    assert_eq!(revoked.withdrawn_invites, 1);
+    assert_eq!(reason(vault.enroll("astray", &bot).await), "INVITATION_PROOF");
+    assert_eq!(reason(vault.enroll("strayed", &operator).await), "INVITATION_PROOF");
+    assert_eq!(reason(admin.revoke_operator(command).await), "NOT_FOUND");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_older_invitation_does_not_undo_a_newer_one() {
+    let vault = TestVault::start().await;
+    vault.import_okx("okx-main").await;
+    drop(vault.bot("one", OKX_SCOPE, &[]).await);
+    let admin = vault.admin().await;
+    let used = invite_bot(&admin, "two").await.token;
+    vault.enroll("two", &used).await.expect("enrolled");
+    let newer = invite_bot(&admin, "two").await.token;
+    // Not even by its first key, as after a lost answer.
+    assert_eq!(reason(vault.enroll("two-again", &used).await), "INVITATION_PROOF");
+    vault.enroll("two-anew", &newer).await.expect("enrolled");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_admin_gets_a_certificate_of_another() {
+    let vault = TestVault::start().await;
+    vault.operator("eve", v1::Role::Admin).await;
+    let eve = vault.connect("eve").await;
+    assert_eq!(reason(invite(&eve, "admin", v1::Role::Admin).await), "NAME_TAKEN");
+    // His own, for another machine.
+    invite(&eve, "eve", v1::Role::Admin).await.expect("invited");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guard_cannot_keep_the_vault_sealed() {
+    let mut vault = TestVault::start().await;
+    vault.guard().await.seal(v1::SealCommand {}).await.expect("sealed");
+    vault.restarted().await;
+    assert_eq!(reason(vault.guard().await.seal(v1::SealCommand {}).await), "ALREADY_SO");
+    vault.unseal();
+    assert_eq!(reason(vault.guard().await.seal(v1::SealCommand {}).await), "SEALED_BEFORE");
+    // He halts meanwhile, an admin seals, and so does another guard.
+    let command = v1::HaltCommand {
+        target: "all".to_owned(),
+        level: v1::HaltLevel::Nothing.into(),
+        reason: "test".to_owned(),
+    };
+    vault.guard().await.halt(command).await.expect("halted");
+    vault.operator("second", v1::Role::Guard).await;
+    vault.connect("second").await.seal(v1::SealCommand {}).await.expect("sealed");
+    vault.restarted().await;
 }

@@ -36,12 +36,16 @@ impl TestVault {
         self.verify_with(Vec::new())
     }
 
-    /// As [`TestVault::verify`], with receipts whose entries must be there.
+    /// As [`TestVault::verify`], with receipts whose entries must be there and signed: waits for the
+    /// checkpoint that does.
     ///
     /// # Panics
     ///
     /// If it does not verify.
     pub fn verify_with(&self, receipts: Vec<vault_audit::Receipt>) -> verify::Report {
+        if let Some(last) = receipts.iter().map(|receipt| receipt.index).max() {
+            self.await_checkpoint(last);
+        }
         let (_folder, export) = self.export();
         let options = verify::Options {
             expected_vkey: Some(self.made.log_vkey.clone()),
@@ -49,6 +53,23 @@ impl TestVault {
             receipts,
         };
         verify::verify(&export, &options, &mut |_| ()).expect("verifies")
+    }
+
+    /// Waits until the newest checkpoint signs an entry: one is made each second.
+    ///
+    /// # Panics
+    ///
+    /// If none does for ten seconds.
+    pub fn await_checkpoint(&self, index: u64) {
+        let signed = || {
+            let note = std::fs::read_to_string(self.data().join("audit/checkpoint")).ok()?;
+            note.lines().nth(1)?.parse::<u64>().ok()
+        };
+        let until = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        while signed().is_none_or(|size| size <= index) {
+            assert!(std::time::Instant::now() < until, "no checkpoint signs entry {index}");
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
     }
 
     fn export(&self) -> (TempDir, PathBuf) {

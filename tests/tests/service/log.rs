@@ -35,6 +35,7 @@ async fn an_auditor_exports_follows_and_verifies_the_log() {
     let entry = tokio::time::timeout(Duration::from_secs(20), found).await.expect("in time");
     assert_eq!(entry.seq, Some(next.seq));
 
+    vault.await_checkpoint(signed[3].receipt.index);
     let mut export = auditor.export(v1::ExportCommand::default()).await.expect("an export");
     let (mut lines, mut checkpoint) = (Vec::new(), None);
     while let Some(message) = export.next().await.expect("open") {

@@ -144,7 +144,8 @@ fn unknown_keys_are_errors_with_their_place() {
     let error = parse(&broken).expect_err("unknown key");
 
     assert!(matches!(error, CatalogError::Syntax { line: 3, column: 1, .. }), "{error}");
-    assert!(error.to_string().contains("colour"), "{error}");
+    // What the file says is not repeated: it may be anything.
+    assert!(!error.to_string().contains("colour"), "{error}");
 }
 
 #[test]

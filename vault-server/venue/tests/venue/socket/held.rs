@@ -71,6 +71,29 @@ fn to_end_a_listen_key_is_a_log_on_either_way() {
     assert_eq!(venue.hold(&request), None);
 }
 
+/// The venue makes a new one where the old one has run out, and the bot must not get that either.
+#[test]
+fn an_answer_to_what_has_a_handle_is_held_too() {
+    let venue = registry().venue("binance").expect("bundled");
+    for (host, method, path) in [
+        ("fapi.binance.com", "POST", "/fapi/v1/listenKey"),
+        ("fapi.binance.com", "PUT", "/fapi/v1/listenKey"),
+        ("dapi.binance.com", "PUT", "/dapi/v1/listenKey"),
+        ("eapi.binance.com", "PUT", "/eapi/v1/listenKey"),
+        ("papi.binance.com", "PUT", "/papi/v1/listenKey"),
+        ("api.binance.com", "PUT", "/api/v3/userDataStream"),
+        ("api.binance.com", "PUT", "/sapi/v1/userDataStream"),
+        ("api.binance.com", "PUT", "/sapi/v1/userDataStream/isolated"),
+        ("api.binance.com", "PUT", "/sapi/v1/margin/listen-key"),
+    ] {
+        let request = VenueRequest {
+            query: "listenKey=0123456789abcdef0123456789abcdef".to_owned(),
+            ..request(host, method, path, "")
+        };
+        assert_eq!(venue.hold(&request), Some(("/listenKey", true)), "{method} {path}");
+    }
+}
+
 #[test]
 fn a_log_on_of_the_connection_stays_one() {
     let venue = registry().venue("binance").expect("bundled");
