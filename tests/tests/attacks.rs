@@ -216,7 +216,7 @@ async fn an_invitation_does_not_change_the_role_of_somebody_active() {
 
     // The newer invitation took the place of the older one.
     assert_eq!(reason(vault.enroll("sam-2", &admin).await), "INVITATION_PROOF");
-    assert_eq!(reason(invite(&vault.admin().await, "sam", v1::Role::Admin).await), "NAME_TAKEN");
+    assert_eq!(reason(invite(&*vault.admin().await, "sam", v1::Role::Admin).await), "NAME_TAKEN");
 }
 
 async fn invite(by: &Operator, name: &str, role: v1::Role) -> Result<Invited, ClientError> {
