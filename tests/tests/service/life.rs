@@ -244,7 +244,7 @@ async fn processors_are_kept_awake_by_what_gives_way_to_everything() {
     // It outlives the processes that a Seal starts anew, and ends with the vault.
     vault.guard().await.seal(v1::SealCommand {}).await.expect("sealed");
     vault.restarted().await;
-    assert_eq!(children_named(supervisor, "vault-awake"), [awake.clone()]);
+    assert_eq!(children_named(supervisor, "vault-awake"), std::slice::from_ref(awake));
     vault.stop().await;
     assert!(self::threads(awake).is_empty());
 
