@@ -70,6 +70,7 @@ pub struct Witness {
 
 #[derive(Debug)]
 struct Shared {
+    paused: AtomicBool,
     refused: AtomicU64,
     seen: Mutex<Seen>,
     signed: AtomicU64,
@@ -81,6 +82,7 @@ impl Witness {
     /// the client `bystander`.
     pub fn start(operator: &Identity, bot: &Identity, bystander: &str, streams: usize) -> Self {
         let shared = Arc::new(Shared {
+            paused: AtomicBool::new(false),
             refused: AtomicU64::new(0),
             seen: Mutex::default(),
             signed: AtomicU64::new(0),
@@ -98,6 +100,11 @@ impl Witness {
     /// What was seen since the last call.
     pub fn take(&self) -> Seen {
         std::mem::take(&mut *self.shared.seen())
+    }
+
+    /// Has them rest, or go on; what is under way is still answered.
+    pub fn set_paused(&self, paused: bool) {
+        self.shared.paused.store(paused, Ordering::Relaxed);
     }
 
     /// Orders that the bot has had signed so far.
@@ -132,7 +139,7 @@ impl Shared {
         let operator = Operator::connect(identity).await.expect("connected");
         let target = format!("client:{bystander}");
         let mut looks = 0_u32;
-        while !self.is_over() {
+        while self.goes_on().await {
             let status = timed(operator.status(v1::StatusCommand {})).await;
             self.note("status", status, |seen| &mut seen.status);
             looks += 1;
@@ -158,7 +165,7 @@ impl Shared {
         for _ in 0..streams {
             let (client, shared) = (Arc::clone(&client), Arc::clone(&self));
             tasks.spawn(async move {
-                while !shared.is_over() {
+                while shared.goes_on().await {
                     let wanted = order("okx-main", okx_order("BTC-USDT", "0.001"));
                     match tokio::time::timeout(PATIENCE, client.sign(wanted)).await {
                         Ok(Ok(_)) => shared.signed.fetch_add(1, Ordering::Relaxed),
@@ -175,7 +182,7 @@ impl Shared {
     }
 
     async fn come_anew(self: Arc<Self>, operator: std::path::PathBuf, bot: std::path::PathBuf) {
-        while !self.is_over() {
+        while self.goes_on().await {
             let operator = || async {
                 let operator = Operator::connect(Identity::load(&operator)?).await?;
                 operator.status(v1::StatusCommand {}).await.map(drop)
@@ -223,6 +230,14 @@ impl Shared {
         if let Err(error) = result {
             seen.failed.push(format!("{what}: {error}"));
         }
+    }
+
+    /// Waits out a pause; `false` at the end.
+    async fn goes_on(&self) -> bool {
+        while self.paused.load(Ordering::Relaxed) && !self.is_over() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        !self.is_over()
     }
 
     fn is_over(&self) -> bool {

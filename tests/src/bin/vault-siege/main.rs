@@ -28,7 +28,7 @@ use vault_audit::EntryKind;
 use vault_tests::siege::{ATTACKS, Attack, Done, Effort, Memory, Resident, Target, Witness};
 use vault_tests::{OKX_SCOPE, TestVault};
 
-use crate::report::{Bars, Report, Row};
+use crate::report::{Bars, Goodput, Report, Row};
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
@@ -45,8 +45,9 @@ struct Arguments {
     /// How long it lasts at the most; `handshakes` end with the last one if there is no limit.
     #[arg(long)]
     seconds: Option<u64>,
-    /// How long the bot's goodput is measured before and after.
-    #[arg(long, default_value_t = 5)]
+    /// Turns of a second in which the bot's goodput is measured before and after, at this vault and
+    /// at one that is not attacked.
+    #[arg(long, default_value_t = 15)]
     calm_seconds: u64,
     /// Orders that the well-behaved bot has under way.
     #[arg(long, default_value_t = 32)]
@@ -77,6 +78,8 @@ fn chosen(text: &str) -> Result<Chosen, String> {
 const SECONDS: u64 = 20;
 /// As good as for ever: the last handshake ends it.
 const UNTIL_THE_LAST: u64 = 4 * 60 * 60;
+/// In which goodput is measured.
+const TURN: Duration = Duration::from_secs(1);
 /// After an attack, before the bot's goodput is measured again.
 const SETTLE: Duration = Duration::from_secs(2);
 
@@ -103,17 +106,16 @@ fn main() -> Result<ExitCode, Error> {
 }
 
 async fn measure(attack: Attack, arguments: &Arguments) -> Result<Row, Error> {
-    let vault = TestVault::start().await;
-    vault.import_okx("okx-main").await;
-    let good = vault.bot_identity("good", OKX_SCOPE, &[]).await;
+    // The twin is never attacked: what the machine itself makes faster or slower meanwhile, it does
+    // to both.
+    let (twin, twin_witness) = at_work(arguments.streams).await;
+    twin_witness.set_paused(true);
+    let (vault, witness) = at_work(arguments.streams).await;
     let traitor = vault.bot_identity("traitor", OKX_SCOPE, &[]).await;
-    drop(vault.bot_identity("bystander", OKX_SCOPE, &[]).await);
-    let witness = Witness::start(&vault.identity("admin"), &good, "bystander", arguments.streams);
-    let calm = Duration::from_secs(arguments.calm_seconds.max(1));
 
     tokio::time::sleep(SETTLE).await;
     drop(witness.take());
-    let before = goodput(&witness, calm).await;
+    let before = goodput(&witness, &twin_witness, arguments.calm_seconds).await;
     let seen_before = witness.take();
     let resident_before = Resident::look(vault.ready());
     let lines_before = vault.stderr().lines().count();
@@ -145,10 +147,11 @@ async fn measure(attack: Attack, arguments: &Arguments) -> Result<Row, Error> {
     attacker.join().map_err(|_| "the attacker panicked")?;
 
     tokio::time::sleep(SETTLE).await;
-    let after = goodput(&witness, calm).await;
+    let after = goodput(&witness, &twin_witness, arguments.calm_seconds).await;
     let resident_after = Resident::look(vault.ready());
     let lines = vault.stderr().lines().count() - lines_before;
-    drop(witness);
+    drop((witness, twin_witness));
+    twin.verify();
     let entries = vault.log_entries();
     let auth_denied = entries.iter().filter(|entry| entry.kind == EntryKind::AuthDenied).count();
     vault.verify();
@@ -172,11 +175,38 @@ async fn measure(attack: Attack, arguments: &Arguments) -> Result<Row, Error> {
     })
 }
 
-/// Orders a second.
-async fn goodput(witness: &Witness, time: Duration) -> f64 {
-    let (signed, begun) = (witness.signed(), Instant::now());
-    tokio::time::sleep(time).await;
-    (witness.signed() - signed) as f64 / begun.elapsed().as_secs_f64()
+/// A vault, and those who have nothing to do with the attack.
+async fn at_work(streams: usize) -> (TestVault, Witness) {
+    let vault = TestVault::start().await;
+    vault.import_okx("okx-main").await;
+    let good = vault.bot_identity("good", OKX_SCOPE, &[]).await;
+    drop(vault.bot_identity("bystander", OKX_SCOPE, &[]).await);
+    let witness = Witness::start(&vault.identity("admin"), &good, "bystander", streams);
+    (vault, witness)
+}
+
+/// Orders a second of the vault and of its twin, in turns of a second each: of so many turns the
+/// medians.
+async fn goodput(witness: &Witness, twin: &Witness, turns: u64) -> Goodput {
+    let mut rates = [Vec::new(), Vec::new()];
+    witness.set_paused(true);
+    for _ in 0..turns.max(1) {
+        for (rates, witness) in rates.iter_mut().zip([witness, twin]) {
+            witness.set_paused(false);
+            tokio::time::sleep(TURN / 5).await;
+            let (signed, begun) = (witness.signed(), Instant::now());
+            tokio::time::sleep(TURN).await;
+            rates.push((witness.signed() - signed) as f64 / begun.elapsed().as_secs_f64());
+            witness.set_paused(true);
+            tokio::time::sleep(TURN / 5).await;
+        }
+    }
+    witness.set_paused(false);
+    let [own, twin] = rates.map(|mut rates| {
+        rates.sort_by(f64::total_cmp);
+        rates[rates.len() / 2]
+    });
+    Goodput { own, twin }
 }
 
 /// The attack, on threads of its own with the priority that it shall have.

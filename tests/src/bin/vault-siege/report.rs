@@ -23,6 +23,15 @@ impl Default for Bars {
     }
 }
 
+/// Orders a second.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Goodput {
+    /// Of the vault that is attacked.
+    pub(crate) own: f64,
+    /// Of its twin, which is not, in turns with it.
+    pub(crate) twin: f64,
+}
+
 /// One attack.
 #[derive(Debug)]
 pub(crate) struct Row {
@@ -32,10 +41,10 @@ pub(crate) struct Row {
     pub(crate) connections: u64,
     pub(crate) ended: u64,
     pub(crate) answered: u64,
+    pub(crate) before: Goodput,
     /// Orders a second.
-    pub(crate) before: f64,
     pub(crate) during: f64,
-    pub(crate) after: f64,
+    pub(crate) after: Goodput,
     pub(crate) seen_before: Seen,
     pub(crate) seen: Seen,
     pub(crate) resident_before: Resident,
@@ -67,12 +76,17 @@ impl Row {
             self.connections,
             self.ended,
             three(&self.seen.status),
-            self.before,
+            self.before.own,
             self.during,
-            self.after,
+            self.after.own,
             self.seen.turned_away,
             self.seen.failed.iter().take(5).collect::<Vec<_>>(),
         )
+    }
+
+    /// Goodput afterwards as a share of what it was before, each as a share of the twin's.
+    fn recovered(&self) -> f64 {
+        (self.after.own / self.after.twin) / (self.before.own / self.before.twin)
     }
 
     fn missed(&self, bars: &Bars) -> Vec<String> {
@@ -90,8 +104,8 @@ impl Row {
         missed.extend(
             failed.first().map(|first| format!("{} failures, first: {first}", failed.len())),
         );
-        if self.after < self.before * bars.goodput {
-            missed.push(format!("goodput {:.2} of what it was", self.after / self.before));
+        if self.recovered() < bars.goodput {
+            missed.push(format!("goodput {:.2} of what it was", self.recovered()));
         }
         let growth = self.resident_peak.growth(&self.resident_before);
         if growth > bars.growth_bytes {
@@ -118,7 +132,11 @@ impl Row {
             "connections": self.connections,
             "ended": self.ended,
             "answered": self.answered,
-            "goodput": { "before": self.before, "during": self.during, "after": self.after },
+            "goodput": {
+                "before": self.before.own, "during": self.during, "after": self.after.own,
+                "twin_before": self.before.twin, "twin_after": self.after.twin,
+                "recovered": self.recovered(),
+            },
             "seen_before": seen(&self.seen_before),
             "seen": seen(&self.seen),
             "resident_bytes": {
@@ -199,14 +217,16 @@ impl Report {
         );
         table(
             &mut text,
-            &["Goodput, orders/s", "Before", "During", "After", "After / before"],
+            &["Goodput, orders/s", "Before", "Twin", "During", "After", "Twin", "After / before"],
             self.rows.iter().map(|row| {
                 vec![
                     row.attack.name().to_owned(),
-                    format!("{:.0}", row.before),
+                    format!("{:.0}", row.before.own),
+                    format!("{:.0}", row.before.twin),
                     format!("{:.0}", row.during),
-                    format!("{:.0}", row.after),
-                    format!("{:.2}", row.after / row.before),
+                    format!("{:.0}", row.after.own),
+                    format!("{:.0}", row.after.twin),
+                    format!("{:.2}", row.recovered()),
                 ]
             }),
         );
