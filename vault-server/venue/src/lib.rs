@@ -17,6 +17,7 @@ mod json;
 mod key;
 pub mod listing;
 mod member;
+mod name;
 mod own;
 mod placeholder;
 mod plain;
@@ -36,6 +37,7 @@ pub use catalog::{
 };
 pub use error::{ReadError, VenueError};
 pub use key::KeyType;
+pub use name::{MarketName, market_name};
 pub use own::{Answer, OwnRequest, Reported};
 pub use placeholder::{PLACEHOLDER, Placeholders, Undressed};
 pub use read::{BODY_BYTES_MAX, Standing};

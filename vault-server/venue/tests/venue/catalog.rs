@@ -5,9 +5,12 @@ use vault_venue::{Catalog, CatalogError, Part, VENUES};
 
 use crate::registry;
 
-/// Operations that the catalogue takes for more dangerous than the list does. The documents know
-/// this path only as a `POST`, which deletes a sub-account.
-const STRONGER: &[(&str, &str)] = &[("GET /v5/user/del-submember", "keys")];
+/// Operations that the catalogue takes for more dangerous than the list does. The documents know the
+/// first path only as a `POST`, which deletes a sub-account; the second gives earnings to another user.
+const STRONGER: &[(&str, &str)] = &[
+    ("GET /v5/user/del-submember", "keys"),
+    ("POST /sapi/v1/mining/hash-transfer/config", "transfer"),
+];
 
 /// Operations that the list has as ccxt signs them, and that ccxt has among the public ones too:
 /// market data for everybody.
@@ -34,6 +37,27 @@ fn every_known_endpoint_is_there_with_its_class() {
     }
     for name in registry.names() {
         assert!(endpoints.iter().any(|endpoint| endpoint["venue"] == name), "{name}");
+    }
+}
+
+/// Withdrawals take two admins, a listed address and a cap. What hands coins to strangers in another
+/// way must not go round that.
+#[test]
+fn what_gives_coins_to_strangers_is_a_withdrawal() {
+    let registry = registry();
+    for (venue, name) in [
+        ("binance", "POST /sapi/v1/giftcard/createCode"),
+        ("binance", "POST /sapi/v1/giftcard/buyCode"),
+        ("bybit", "POST /v5/p2p/item/create"),
+        ("bybit", "POST /v5/p2p/item/update"),
+        ("bybit", "POST /v5/p2p/order/finish"),
+        ("bybit", "POST /v5/broker/award/distribute-award"),
+        ("coinbase", "POST /v2/accounts/{account_id}/transactions"),
+        ("okx", "POST /api/v5/asset/withdrawal-lightning"),
+    ] {
+        let operations = &registry.venue(venue).expect(venue).catalog.operations;
+        let found = operations.iter().find(|operation| *operation.name == *name).expect(name);
+        assert_eq!(found.class.as_str(), "withdraw", "{name}");
     }
 }
 

@@ -370,7 +370,34 @@ fn transfers_say_what_goes_where() {
             "coinbase",
             "POST /api/v3/brokerage/portfolios/move_funds",
             r#"{"funds":{"value":"5","currency":"USD"},"source_portfolio_uuid":"a","target_portfolio_uuid":"b"}"#,
-            vec![moved(Some("USD"), Some("5"), None)],
+            vec![moved(Some("USD"), Some("5"), Some("b"))],
+        ),
+        (
+            "okx",
+            "POST /api/v5/asset/transfer",
+            r#"{"ccy":"BTC","amt":"0.5","from":"6","to":"6","type":"1","subAcct":"bob"}"#,
+            vec![moved(Some("BTC"), Some("0.5"), Some("bob"))],
+        ),
+        (
+            "kraken",
+            "POST /0/private/AccountTransfer",
+            r#"{"asset":"XBT","amount":"1","from":"ABCD","to":"EF GH"}"#,
+            vec![moved(Some("XBT"), Some("1"), Some("EF GH"))],
+        ),
+        (
+            "binance",
+            "POST /sapi/v1/sub-account/universalTransfer",
+            "asset=BTC&amount=0.5&fromAccountType=SPOT&toAccountType=SPOT&toEmail=a%40b.example",
+            vec![moved(Some("BTC"), Some("0.5"), Some("a@b.example"))],
+        ),
+        (
+            "bybit",
+            "POST /v5/asset/transfer/universal-transfer",
+            concat!(
+                r#"{"transferId":"1","coin":"BTC","amount":"0.5","fromMemberId":"7","#,
+                r#""toMemberId":"8","fromAccountType":"UNIFIED","toAccountType":"FUND"}"#
+            ),
+            vec![moved(Some("BTC"), Some("0.5"), Some("8"))],
         ),
         (
             "binance",
