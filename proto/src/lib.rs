@@ -6,6 +6,7 @@ pub mod approval;
 pub mod command;
 pub mod enroll;
 pub mod sealed;
+pub mod shown;
 pub mod token;
 
 /// Generated from `vault/v1/*.proto`.

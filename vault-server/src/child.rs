@@ -5,6 +5,7 @@
 //! wrote.
 
 use std::fmt;
+use std::fs::File;
 use std::io::Write as _;
 use std::net::TcpListener;
 use std::os::fd::{OwnedFd, RawFd};
@@ -16,7 +17,7 @@ use ipnet::IpNet;
 use prost::Message as _;
 use rustix::process::{Resource, Rlimit, Signal};
 use serde::{Deserialize, Serialize};
-use vault_core::{CoreConfig, DataDir};
+use vault_core::{CoreConfig, DataDir, GeoipFile};
 use vault_egress::{Egress, EgressConfig};
 use vault_front::{FrontConfig, Limits, ListenerConfig};
 use vault_ipc::Listener;
@@ -24,7 +25,8 @@ use vault_ipc::proto::v1::ProcessHardening;
 use vault_sandbox::{Border, ConfineError, Process, Report};
 
 use crate::awake;
-use crate::config::{Config, ConfigError, LogOutput, Ports};
+use crate::config::{ConfigError, LogOutput, Ports};
+use crate::settings::Settings;
 use crate::telemetry;
 
 /// What the front is told.
@@ -41,6 +43,8 @@ pub struct FrontSpec {
     pub up_fd: RawFd,
     /// Listening sockets.
     pub listeners: Vec<ListenerSpec>,
+    /// Descriptor of the socket where figures are asked for, if anywhere.
+    pub metrics_fd: Option<RawFd>,
     /// End rather than run with less than everything that confines it.
     pub require_hardening: bool,
     /// Form of log lines.
@@ -59,7 +63,7 @@ pub struct ListenerSpec {
     pub proxied_from: Vec<IpNet>,
 }
 
-/// What the egress is told. The rest it reads in `config.toml` itself.
+/// What the egress is told. The rest is in the settings.
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct EgressSpec {
@@ -71,13 +75,15 @@ pub struct EgressSpec {
     pub front_fd: RawFd,
     /// Descriptor on which it says that it is up, and how it is confined.
     pub up_fd: RawFd,
+    /// Descriptor of the [`Settings`].
+    pub settings_fd: RawFd,
     /// TCP ports at which venues are.
     pub venue_ports: Vec<u16>,
     /// End rather than run with less than everything that confines it.
     pub require_hardening: bool,
 }
 
-/// What the core is told. The rest it reads in `config.toml` itself.
+/// What the core is told. The rest is in the settings.
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct CoreSpec {
@@ -89,6 +95,10 @@ pub struct CoreSpec {
     pub front_fd: RawFd,
     /// Descriptor of the channel to the supervisor.
     pub supervisor_fd: RawFd,
+    /// Descriptor of the [`Settings`].
+    pub settings_fd: RawFd,
+    /// The database of countries, if there is one.
+    pub geoip: Option<GeoipSpec>,
     /// Ports that the listeners really have.
     pub ports: Ports,
     /// Stay sealed until a person unseals.
@@ -97,10 +107,20 @@ pub struct CoreSpec {
     pub require_hardening: bool,
 }
 
+/// A database of countries that is open.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct GeoipSpec {
+    /// Its descriptor.
+    pub fd: RawFd,
+    /// Where it was, for messages.
+    pub file: String,
+}
+
 /// Why a child ends otherwise than in order.
 #[derive(Debug, thiserror::Error)]
 pub enum ChildError {
-    /// The configuration changed meanwhile and is wrong.
+    /// The configuration is not what the supervisor read.
     #[error("the configuration is not valid")]
     Config(#[from] ConfigError),
     /// The system refuses what every Linux grants.
@@ -174,6 +194,7 @@ pub fn front(spec: &str) -> Result<(), ChildError> {
         egress: stream(spec.egress_fd)?,
         listeners: spec.listeners.into_iter().map(listener).collect::<Result<_, _>>()?,
         limits: Limits::default(),
+        metrics: spec.metrics_fd.map(take_fd_ownership).transpose()?.map(TcpListener::from),
     };
     let report = enter(&Border::Front, spec.require_hardening)?;
     say_up(up, &hardening(&report))?;
@@ -185,20 +206,21 @@ pub fn front(spec: &str) -> Result<(), ChildError> {
 /// # Errors
 ///
 /// [`ChildError`].
-pub fn egress(data: &Path, spec: &str) -> Result<(), ChildError> {
+pub fn egress(spec: &str) -> Result<(), ChildError> {
     let spec: EgressSpec = serde_json::from_str(spec).map_err(|_| ChildError::Spec)?;
     begin(spec.supervisor, c"vault-egress")?;
-    let config = Config::load(data)?;
+    let settings = settings(spec.settings_fd)?;
+    let config = &settings.config;
     telemetry::init(config.log);
     let up = stream(spec.up_fd)?;
-    let overrides = config.egress.overrides(data)?;
+    let overrides = settings.overrides();
     let elsewhere = overrides.iter().map(|instead| instead.connect.port());
     let ports: Vec<u16> = spec.venue_ports.into_iter().chain(elsewhere).chain([DNS]).collect();
     let egress = Egress::new(EgressConfig {
         core: stream(spec.core_fd)?,
         front: stream(spec.front_fd)?,
         limits: config.egress.limits(),
-        roots_pem: config.egress.roots(data)?,
+        roots_pem: settings.roots_pem(),
         sources: config.egress.sources(),
         overrides,
     })?;
@@ -220,8 +242,14 @@ pub fn core(data: &Path, spec: &str) -> Result<(), ChildError> {
     let spec: CoreSpec = serde_json::from_str(spec).map_err(|_| ChildError::Spec)?;
     begin(spec.supervisor, c"vault-core")?;
     let secret_memory = vault_arena::init(ARENA_BYTES);
-    let config = Config::load(data)?;
+    let settings = settings(spec.settings_fd)?;
+    let config = &settings.config;
     telemetry::init(config.log);
+    let geoip = |geoip: GeoipSpec| {
+        let file = File::from(take_fd_ownership(geoip.fd)?);
+        Ok::<_, ChildError>(GeoipFile::new(geoip.file, file))
+    };
+    let geoip = spec.geoip.map(geoip).transpose()?;
     let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
     let mut core_config = CoreConfig {
         data: DataDir::new(data),
@@ -234,8 +262,9 @@ pub fn core(data: &Path, spec: &str) -> Result<(), ChildError> {
         disk_free_min_bytes: config.audit.disk_free_min_bytes,
         egress_timeout_ms: *config.egress.timeout_ms.get_ref(),
         credential_check_every_h: *config.credential_check.every_h.get_ref(),
-        catalog_additions: config.catalog_additions(data)?,
-        geoip: config.geoip(data),
+        requests: config.limits.requests(),
+        catalog_additions: settings.catalog_additions(),
+        geoip,
         unseal_key_file: config.unseal_key_file(credentials.as_deref())?,
         hardening: ProcessHardening::default(),
         stay_sealed: spec.stay_sealed,
@@ -244,8 +273,7 @@ pub fn core(data: &Path, spec: &str) -> Result<(), ChildError> {
     let egress = stream(spec.egress_fd)?;
     let memory_locked = vault_arena::lock_memory();
     let report = {
-        let own = [&core_config.geoip, &core_config.unseal_key_file];
-        let own = own.into_iter().filter_map(Option::as_deref);
+        let own = core_config.unseal_key_file.as_deref().into_iter();
         let readable: Vec<&Path> = own.chain(SYSTEM.map(Path::new)).collect();
         enter(&Border::Core { data, readable: &readable }, spec.require_hardening)?
     };
@@ -292,6 +320,11 @@ pub fn chain(error: &dyn std::error::Error) -> String {
         }
     }
     Chain(error).to_string()
+}
+
+/// What the supervisor read: `config.toml` may be another one by now, and nobody knows whose.
+fn settings(fd: RawFd) -> Result<Settings, ChildError> {
+    Ok(Settings::inherit(&File::from(take_fd_ownership(fd)?))?)
 }
 
 fn stream(fd: RawFd) -> Result<UnixStream, InheritedFdError> {
@@ -380,7 +413,7 @@ mod tests {
         assert!(matches!(front("{}"), Err(ChildError::Spec)));
         let other = r#"{"supervisor":1,"front_fd":3,"supervisor_fd":4}"#;
         assert!(matches!(core("/nowhere".as_ref(), other), Err(ChildError::Spec)));
-        assert!(matches!(egress("/nowhere".as_ref(), other), Err(ChildError::Spec)));
+        assert!(matches!(egress(other), Err(ChildError::Spec)));
     }
 
     #[test]

@@ -14,7 +14,7 @@ mod unseal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use rustix::fs::Mode;
 
@@ -74,11 +74,7 @@ enum Command {
     },
     /// The supervisor's own
     #[command(name = "__egress", hide = true)]
-    Egress {
-        #[command(flatten)]
-        data: Data,
-        spec: String,
-    },
+    Egress { spec: String },
     /// The supervisor's own
     #[command(name = "__front", hide = true)]
     Front { spec: String },
@@ -116,7 +112,7 @@ Secrets are read from a prompt or from stdin, never from arguments or the enviro
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return usage(&error),
+        Err(error) => return usage(&without_stray_word(error)),
     };
     // What the vault writes is its owner's alone, whatever a command writes it.
     rustix::process::umask(Mode::RWXG | Mode::RWXO);
@@ -132,9 +128,7 @@ pub fn main() -> ExitCode {
         Command::Core { data, spec } => return ended("core", &child::core(data.as_ref(), &spec)),
         #[cfg(feature = "demo")]
         Command::Demo(arguments) => demo::run(output, &arguments),
-        Command::Egress { data, spec } => {
-            return ended("egress", &child::egress(data.as_ref(), &spec));
-        }
+        Command::Egress { spec } => return ended("egress", &child::egress(&spec)),
         Command::Awake { spec } => return ended("awake", &child::awake(&spec)),
         Command::Front { spec } => return ended("front", &child::front(&spec)),
         Command::Init(arguments) => init::run(output, arguments),
@@ -178,4 +172,20 @@ fn usage(error: &clap::Error) -> ExitCode {
     let message = text.strip_prefix("error: ").unwrap_or(&text).trim_end();
     output.fault(&Fault::usage(message));
     Exit::Usage.into()
+}
+
+/// What is wrong with a command line. A word too many may be a secret in the wrong place, as in
+/// `unseal PASSPHRASE`: it is not repeated. An option is.
+fn without_stray_word(mut error: clap::Error) -> clap::Error {
+    let kind = match error.kind() {
+        ErrorKind::InvalidSubcommand => ContextKind::InvalidSubcommand,
+        ErrorKind::UnknownArgument => ContextKind::InvalidArg,
+        _ => return error,
+    };
+    if let Some(ContextValue::String(word)) = error.get(kind)
+        && !word.starts_with('-')
+    {
+        error.insert(kind, ContextValue::String("...".to_owned()));
+    }
+    error
 }

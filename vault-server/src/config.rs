@@ -5,6 +5,8 @@
 
 mod address;
 mod egress;
+mod limit;
+mod source;
 mod template;
 
 use std::net::SocketAddr;
@@ -13,10 +15,12 @@ use std::path::{Path, PathBuf};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
-use vault_core::{CatalogAddition, PublicAddresses};
+use vault_core::PublicAddresses;
 
 pub use self::address::{HostPort, ServerName};
 pub use self::egress::Egress;
+pub use self::limit::Limits;
+pub use self::source::Source;
 pub use self::template::NewConfig;
 
 /// The file's name inside the data directory.
@@ -50,10 +54,14 @@ pub struct Config {
     pub hardening: Hardening,
     /// What is given for speed.
     pub latency: Latency,
+    /// How much one client may ask for.
+    pub limits: Limits,
     /// Where calls come in.
     pub listen: Listen,
     /// What is written to stderr.
     pub log: LogOutput,
+    /// Where figures are asked for.
+    pub metrics: Metrics,
     /// How the outside reaches the listeners.
     pub public: Public,
     /// What opens the vault without a person.
@@ -200,6 +208,25 @@ pub enum LogLevel {
     Warn,
 }
 
+/// `[metrics]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Metrics {
+    /// Where `GET /metrics` is answered, over plain HTTP; a loopback address. None: nowhere.
+    pub listen: Option<Spanned<SocketAddr>>,
+}
+
+impl Metrics {
+    fn inconsistency(&self) -> Option<(usize, &'static str)> {
+        let listen = self.listen.as_ref().filter(|at| !at.get_ref().ip().is_loopback())?;
+        Some((
+            listen.span().start,
+            "metrics.listen must be a loopback address, such as 127.0.0.1:9464: whoever reaches it \
+             reads all figures",
+        ))
+    }
+}
+
 /// `[public]`.
 #[derive(Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -254,6 +281,12 @@ pub enum ConfigError {
         /// Why.
         source: std::io::Error,
     },
+    /// What the supervisor hands on does not come through.
+    #[error("the configuration was not handed on: {source}")]
+    Inherit {
+        /// Why.
+        source: std::io::Error,
+    },
     /// The named credential cannot be, because systemd gave none.
     #[error("unseal.systemd_credential is set, but $CREDENTIALS_DIRECTORY is not")]
     NoCredentials,
@@ -272,16 +305,13 @@ pub struct Ports {
 }
 
 impl Config {
-    /// Reads `config.toml` of a data directory.
+    /// Reads `config.toml` of a data directory. Nothing is parsed yet.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] with file, line and column.
-    pub fn load(data: &Path) -> Result<Self, ConfigError> {
-        let path = data.join(FILE_NAME);
-        let text = read(&path, FILE_BYTES_MAX)
-            .map_err(|source| ConfigError::Io { path: path.clone(), source })?;
-        Self::parse(&path, &text)
+    /// [`ConfigError::Io`].
+    pub fn source(data: &Path) -> Result<Source, ConfigError> {
+        Source::read(data.join(FILE_NAME), FILE_BYTES_MAX)
     }
 
     /// Reads a text; `path` is for messages only.
@@ -335,6 +365,12 @@ impl Config {
             let message = "every_h must be at most 720, or 0 for never";
             return Some((self.credential_check.every_h.span().start, message));
         }
+        if let Some(found) = self.limits.inconsistency() {
+            return Some(found);
+        }
+        if let Some(found) = self.metrics.inconsistency() {
+            return Some(found);
+        }
         if self.public.names.get_ref().is_empty() {
             return Some((self.public.names.span().start, "names must not be empty"));
         }
@@ -358,14 +394,8 @@ impl Config {
     /// # Errors
     ///
     /// [`ConfigError::Io`].
-    pub fn catalog_additions(&self, data: &Path) -> Result<Vec<CatalogAddition>, ConfigError> {
-        let addition = |path: &PathBuf| {
-            let path = data.join(path);
-            match read(&path, CATALOG_BYTES_MAX) {
-                Ok(text) => Ok(CatalogAddition { file: path.display().to_string(), text }),
-                Err(source) => Err(ConfigError::Io { path, source }),
-            }
-        };
+    pub fn catalog_additions(&self, data: &Path) -> Result<Vec<Source>, ConfigError> {
+        let addition = |path: &PathBuf| Source::read(data.join(path), CATALOG_BYTES_MAX);
         self.catalog.additions.iter().map(addition).collect()
     }
 
@@ -417,16 +447,6 @@ impl Config {
     pub fn clock_offset_s(&self) -> i64 {
         self.clock.offset_s.as_ref().map_or(0, |offset| *offset.get_ref())
     }
-}
-
-fn read(path: &Path, bytes_max: u64) -> std::io::Result<String> {
-    use std::io::Read as _;
-    let mut text = String::new();
-    std::fs::File::open(path)?.take(bytes_max + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > bytes_max {
-        return Err(std::io::Error::other("longer than such a file can be"));
-    }
-    Ok(text)
 }
 
 fn is_file_name(text: &str) -> bool {
@@ -487,6 +507,8 @@ mod tests {
             ("[listen]\nproxied_from = [\"10.0.0.0/8\"]\n", "2:16: proxied_from needs"),
             ("[listen]\nbot_proxied = \"0.0.0.0:1\"\nproxied_from = []\n", "3:16: "),
             ("[audit]\nsegment_bytes = 1\n", "2:17: "),
+            ("[metrics]\nlisten = \"0.0.0.0:9464\"\n", "2:10: metrics.listen must be a loopback"),
+            ("[metrics]\nlisten = \"[::]:9464\"\n", "2:10: metrics.listen must be a loopback"),
             ("[unseal]\nkey_file = \"a\"\n", "2:12: "),
             ("[unseal]\nsystemd_credential = \"../a\"\n", "2:22: "),
             ("[unseal]\nkey_file = \"/a\"\nsystemd_credential = \"a\"\n", "3:22: "),
@@ -516,7 +538,7 @@ mod tests {
             parse(&text).expect("valid").catalog_additions(data.path())
         };
 
-        assert_eq!(read("[]").expect("none"), []);
+        assert!(read("[]").expect("none").is_empty());
         let both = read(&format!("[\"own.toml\", {:?}]", elsewhere.path())).expect("read");
         let own = data.path().join("own.toml").display().to_string();
         assert_eq!((both[0].file.as_str(), both[0].text.as_str()), (own.as_str(), "format = 1"));

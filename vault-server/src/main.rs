@@ -1,6 +1,7 @@
 //! The vault server: one binary for the supervisor, its children, and what an administrator does on
 //! the machine itself.
 
+mod alarm;
 mod awake;
 mod child;
 mod cli;
@@ -11,10 +12,16 @@ mod fault;
 mod local;
 mod output;
 mod secret;
+mod settings;
 mod supervisor;
 mod telemetry;
 
 use std::process::ExitCode;
+
+/// A fifth less processor time for each order than with the system's (ADR 36). Secrets are not in it:
+/// `vault-arena` has memory of its own.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     cli::main()

@@ -3,6 +3,7 @@
 use std::io::{self, Write as _};
 
 use serde_json::{Value, json};
+use vault_ipc::proto::shown::{printable, printable_json};
 use zeroize::Zeroizing;
 
 use crate::fault::Fault;
@@ -26,7 +27,7 @@ impl Output {
     /// Shows data: exact JSON for machines, `people` for everybody else.
     pub fn show(self, value: &Value, people: impl FnOnce() -> String) -> Result<(), Fault> {
         let mut text = if self.json {
-            serde_json::to_string_pretty(value).unwrap_or_default()
+            printable_json(&serde_json::to_string_pretty(value).unwrap_or_default())
         } else {
             printable(&people())
         };
@@ -72,7 +73,8 @@ impl Output {
                 "reason": fault.reason,
                 "retry_after_ms": fault.retry_after_ms,
             });
-            let _ = writeln!(io::stderr().lock(), "{}", json!({ "error": error }));
+            let text = printable_json(&json!({ "error": error }).to_string());
+            let _ = writeln!(io::stderr().lock(), "{text}");
             return;
         }
         self.talk(&format!("vault-server: error: {}", fault.message));
@@ -92,25 +94,13 @@ pub fn pairs(pairs: &[(&str, String)]) -> String {
         .collect()
 }
 
-/// Text that may come from outside must not steer the terminal.
-fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{pairs, printable};
+    use super::pairs;
 
     #[test]
     fn pairs_line_up_and_empty_ones_are_left_out() {
         let text = pairs(&[("a", "1".into()), ("bb", String::new()), ("ccc", "2".into())]);
         assert_eq!(text, "a    1\nccc  2\n");
-    }
-
-    #[test]
-    fn control_characters_do_not_reach_the_terminal() {
-        assert_eq!(printable("a\u{1b}[2Jb\u{9b}\n"), "a\u{fffd}[2Jb\u{fffd}\n");
     }
 }

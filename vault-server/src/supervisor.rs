@@ -14,7 +14,7 @@ mod relay;
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::net::SocketAddr;
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -38,8 +38,10 @@ use self::children::{Awake, Children, Pids, Plan};
 use self::listener::{BindError, Listeners};
 use self::notify::Notifier;
 use self::relay::Relay;
+use crate::alarm::{Alarm, AlarmError};
 use crate::child;
-use crate::config::{self, Config, ConfigError};
+use crate::config::{self, ConfigError};
+use crate::settings::{Geoip, Settings};
 use crate::telemetry;
 
 /// How long the children may take to end in order.
@@ -52,6 +54,9 @@ const FRAMES_MAX: usize = 1024;
 /// Why the vault does not run, or runs no more.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
+    /// The alarm's program cannot be used.
+    #[error("the alarm's program cannot be used: {0}")]
+    Alarm(#[from] AlarmError),
     /// An address is taken or not ours.
     #[error(transparent)]
     Bind(#[from] BindError),
@@ -131,12 +136,14 @@ enum Phase {
 
 /// What the command line says about a run.
 #[derive(Clone, Copy, Debug)]
-pub struct Wish {
+pub struct Wish<'a> {
     /// Stay sealed until a person unseals.
     pub stay_sealed: bool,
     /// Do not run with less than everything that confines the processes; also if only the
     /// configuration says so.
     pub require_hardening: bool,
+    /// A program that is told what cannot wait.
+    pub alarm: Option<&'a Path>,
 }
 
 /// Runs a vault until it is told to stop by SIGTERM, SIGINT or SIGHUP.
@@ -146,24 +153,31 @@ pub struct Wish {
 /// # Errors
 ///
 /// [`RunError`]; no process of the vault is left then.
-pub fn run(data: &Path, wish: Wish) -> Result<(), RunError> {
+pub fn run(data: &Path, wish: Wish<'_>) -> Result<(), RunError> {
     keep_to_ourselves();
     let data = std::path::absolute(data).map_err(setup("find the data directory"))?;
     let _lock = claim(&data)?;
-    let config = Config::load(&data)?;
-    // The children read them again; here a mistake is said before anything is started.
-    let venue_ports = vault_core::venue_ports(&config.catalog_additions(&data)?)?;
+    let settings = Settings::read(&data)?;
+    let config = &settings.config;
+    // Here a mistake is said before anything is started.
+    let venue_ports = vault_core::venue_ports(&settings.catalog_additions())?;
     let venue_ports: Vec<u16> = venue_ports.into_iter().collect();
-    config.geoip(&data).map_or(Ok(()), |path| vault_core::check_geoip(&path))?;
-    config.egress.roots(&data)?;
-    config.egress.overrides(&data)?;
+    let geoip = settings.geoip(&data)?;
+    if let Some(geoip) = &geoip {
+        let database = geoip.file().map_err(setup("open the database of countries"))?;
+        vault_core::check_geoip(&database)?;
+    }
+    let name = config.server_names().into_iter().next().unwrap_or_default();
+    let alarm = wish.alarm.map(|program| Alarm::new(program, &data, name, Instant::now()));
+    let alarm = alarm.transpose()?;
+    let sealed_settings = settings.sealed().map_err(setup("keep the configuration in memory"))?;
     telemetry::init(config.log);
     let require_hardening = wish.require_hardening || config.hardening.require;
     if require_hardening {
         check_system()?;
     }
 
-    let listeners = Listeners::bind(&config.listen)?;
+    let listeners = Listeners::bind(&config.listen, &config.metrics)?;
     let socket = DataDir::new(&data).socket();
     let local = listener::bind_local(&socket).map_err(setup("make the local socket"))?;
     let _unlink = Unlink(socket.clone());
@@ -182,7 +196,9 @@ pub fn run(data: &Path, wish: Wish) -> Result<(), RunError> {
     let awake = awake.map_err(setup("start what keeps the processors awake"))?;
     let plan = Plan {
         data: &data,
-        config: &config,
+        config,
+        settings: sealed_settings.as_fd(),
+        geoip: geoip.as_ref(),
         listeners: &listeners,
         venue_ports: &venue_ports,
         require_hardening,
@@ -191,9 +207,10 @@ pub fn run(data: &Path, wish: Wish) -> Result<(), RunError> {
     let children = Children::spawn(plan).map_err(setup("start the processes"))?;
     let mut supervisor = Supervisor {
         _awake: awake,
+        alarm,
         children,
-        config,
         data,
+        geoip,
         hardening: child::hardening(&report),
         is_up: false,
         listeners,
@@ -202,19 +219,30 @@ pub fn run(data: &Path, wish: Wish) -> Result<(), RunError> {
         relay,
         require_hardening,
         restarted: false,
+        sealed_settings,
+        settings,
         signals,
         socket,
         up: None,
         venue_ports,
     };
-    supervisor.watch()
+    let watched = supervisor.watch();
+    if let (Err(error), Some(alarm)) = (&watched, &mut supervisor.alarm) {
+        alarm.last_words(&error.to_string());
+    }
+    if watched.is_err() {
+        supervisor.children.kill();
+        supervisor.settings.put_back(&supervisor.data);
+    }
+    watched
 }
 
 struct Supervisor {
     _awake: Option<Awake>,
+    alarm: Option<Alarm>,
     children: Children,
-    config: Config,
     data: PathBuf,
+    geoip: Option<Geoip>,
     /// How the supervisor itself is confined.
     hardening: ProcessHardening,
     /// All children have said so since they were started.
@@ -225,6 +253,9 @@ struct Supervisor {
     relay: Relay,
     require_hardening: bool,
     restarted: bool,
+    /// For the children.
+    sealed_settings: OwnedFd,
+    settings: Settings,
     signals: Signals,
     socket: PathBuf,
     /// The core's first answer to our own question, until it is told on.
@@ -257,6 +288,7 @@ impl Supervisor {
             if self.notifier.is_due(now) {
                 self.beat()?;
             }
+            self.mind_alarm(now)?;
             if let Phase::Running = self.phase {
                 self.relay.serve(&mut self.children.channel, now);
             }
@@ -306,7 +338,8 @@ impl Supervisor {
             }
             Phase::Stopping { until, .. } => Some(until),
         };
-        let deadline = deadline.into_iter().chain(self.notifier.deadline()).min();
+        let alarm = self.alarm.as_ref().map(Alarm::deadline);
+        let deadline = deadline.into_iter().chain(self.notifier.deadline()).chain(alarm).min();
         let timeout = deadline.map(|at| at.saturating_duration_since(Instant::now()));
         let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
         match rustix::event::poll(&mut fds, timeout.as_ref()) {
@@ -332,6 +365,11 @@ impl Supervisor {
                 self.relay.reply(frame);
                 Ok(())
             }
+            Kind::Metrics => {
+                let alarm = self.alarm.as_mut().ok_or(FrameError::Header)?;
+                alarm.take(&frame.message()?);
+                Ok(())
+            }
             Kind::Restart => {
                 let Restart { stay_sealed } = frame.message()?;
                 // Told to stop already: there is nothing to start anew.
@@ -349,6 +387,7 @@ impl Supervisor {
         match &mut self.phase {
             Phase::Running => {
                 tracing::info!("stopping");
+                self.tell_changes();
                 self.notifier.stopping();
                 self.children.channel.send(Kind::Shutdown, 0, &State::default())?;
                 self.phase = Phase::Stopping { until: now + STOP, then: Then::Exit };
@@ -361,9 +400,12 @@ impl Supervisor {
     fn restart(&mut self, stay_sealed: bool) -> Result<(), RunError> {
         self.relay.abandon();
         self.relay.flush();
+        self.tell_changes();
         let plan = Plan {
             data: &self.data,
-            config: &self.config,
+            config: &self.settings.config,
+            settings: self.sealed_settings.as_fd(),
+            geoip: self.geoip.as_ref(),
             listeners: &self.listeners,
             venue_ports: &self.venue_ports,
             require_hardening: self.require_hardening,
@@ -375,6 +417,15 @@ impl Supervisor {
         self.is_up = false;
         self.up = None;
         Ok(())
+    }
+
+    /// Says which files of the configuration are others than those that the vault runs by. People change
+    /// them for the next start; so could code in the core.
+    fn tell_changes(&self) {
+        for source in self.settings.changed() {
+            let file = source.path.display();
+            tracing::warn!(%file, "changed since the vault was started, and obeyed from the next start on");
+        }
     }
 
     /// Tells the core how the others are confined, for its status.
@@ -406,6 +457,21 @@ impl Supervisor {
         Ok(())
     }
 
+    /// Asks for what the alarm looks at, and goes on with its calls.
+    fn mind_alarm(&mut self, now: Instant) -> Result<(), RunError> {
+        let Some(alarm) = &mut self.alarm else { return Ok(()) };
+        alarm.work(now);
+        match self.phase {
+            Phase::Running if self.is_up => {
+                if alarm.is_look_due(now) {
+                    self.children.channel.send(Kind::MetricsCall, OWN, &State::default())?;
+                }
+            }
+            Phase::Running | Phase::Stopping { .. } => alarm.pause(now),
+        }
+        Ok(())
+    }
+
     /// Tells the machine that started us that the vault is up, and where.
     fn announce(&mut self, status: &StatusResponse) {
         self.is_up = true;
@@ -418,6 +484,7 @@ impl Supervisor {
             "operator": text(self.listeners.address(Listener::Operator)),
             "enroll": text(self.listeners.address(Listener::Enroll)),
             "bot_proxied": text(self.listeners.proxied_address()),
+            "metrics": text(self.listeners.metrics.as_ref().map(|(_, address)| *address)),
             "socket": self.socket,
             "pid": std::process::id(),
             "pid_front": pid_front,

@@ -1,8 +1,10 @@
 //! Certificates and tokens: their time is that of the wall clock. A step while one is renewed locks
 //! nobody out once the clock is right again.
 
+use std::time::Duration;
+
 use vault_audit::EntryKind;
-use vault_client::v1;
+use vault_client::{Operator, SecretBytes, v1};
 use vault_tests::{KRAKEN_SCOPE, PASSPHRASE, TestVault, kraken_balance};
 
 use crate::{DAY, HOUR, World};
@@ -30,8 +32,40 @@ async fn a_bot_that_renews_while_the_clock_is_wrong_is_let_in_when_it_is_right()
             assert_eq!(reason, "CREDENTIAL_LEASED", "{name}");
             panic!("{name}: the lease of another is not what is tested here")
         });
-        tokio::time::sleep(std::time::Duration::from_millis(10_200)).await;
+        tokio::time::sleep(Duration::from_millis(10_200)).await;
     }
+    world.verify();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_identity_is_renewed_once_a_minute() {
+    let world = World::start().await;
+    world.vault.import_kraken("kraken-main").await;
+    world.vault.bot_identity("bot", KRAKEN_SCOPE, &[]).await;
+    for who in ["bot", "admin"] {
+        world.step(0);
+        // An enrolment is none.
+        assert_eq!(world.renew(who).await, Ok(()), "{who}");
+        let entries = world.entries(EntryKind::CertIssued).len();
+        for _ in 0..3 {
+            assert_eq!(world.renew(who).await, Err("RENEWED_LATELY".to_owned()), "{who}");
+        }
+        world.step(50);
+        assert_eq!(world.renew(who).await, Err("RENEWED_LATELY".to_owned()), "{who}");
+        assert_eq!(world.entries(EntryKind::CertIssued).len(), entries, "{who}");
+        world.step(61);
+        assert_eq!(world.renew(who).await, Ok(()), "{who}");
+        // One that lies ahead, because the clock was set back, holds nobody up.
+        world.step(-HOUR);
+        assert_eq!(world.renew(who).await, Ok(()), "{who}");
+        world.step(0);
+    }
+    // By the first renewal of each, which the clock of now has behind it.
+    let error = world.vault.identity("bot").renew().await.expect_err("too early");
+    let refusal = error.refusal().expect("a refusal");
+    assert_eq!(refusal.reason, "RENEWED_LATELY");
+    let wait = refusal.retry_after.expect("it says when");
+    assert!(!wait.is_zero() && wait <= Duration::from_secs(60), "{wait:?}");
     world.verify();
 }
 
@@ -131,15 +165,41 @@ async fn the_pause_after_a_wrong_passphrase_is_neither_skipped_nor_prolonged() {
     world.vault.run().await;
     let attempt = |text: &str| world.vault.local().unseal(text).err().map(|it| it.reason);
     assert_eq!(attempt("not this one").as_deref(), Some("WRONG_PASSPHRASE"));
-    tokio::time::sleep(std::time::Duration::from_millis(2_100)).await;
+    tokio::time::sleep(Duration::from_millis(2_100)).await;
     assert_eq!(attempt("nor this").as_deref(), Some("WRONG_PASSPHRASE"));
     // 4 s now, by any clock.
     for offset_s in [DAY, HOUR, -HOUR, -DAY] {
         world.step(offset_s);
         assert_eq!(attempt(PASSPHRASE).as_deref(), Some("UNSEAL_BACKOFF"), "at {offset_s}");
     }
-    tokio::time::sleep(std::time::Duration::from_millis(4_100)).await;
+    tokio::time::sleep(Duration::from_millis(4_100)).await;
     assert_eq!(attempt(PASSPHRASE), None);
     assert_eq!(world.entries(EntryKind::UnsealDenied).len(), 2);
+    world.verify();
+}
+
+/// Who has stolen an operator's identity guesses, or only says something wrong whenever he may: on the
+/// vault's own host nobody waits for him, before a restart or after it.
+#[tokio::test(flavor = "multi_thread")]
+async fn attempts_over_the_network_keep_nobody_waiting_on_the_host() {
+    let mut world = World::start().await;
+    world.vault.stop().await;
+    world.vault.run().await;
+    let guess = async |world: &World| {
+        let operator = Operator::connect(world.vault.identity("admin")).await;
+        let guess = SecretBytes::new(b"not this one".to_vec());
+        vault_tests::reason(operator.expect("connected").unseal(&guess).await)
+    };
+    assert_eq!(guess(&world).await, "WRONG_PASSPHRASE");
+    // Twice as long as others would have to.
+    tokio::time::sleep(Duration::from_millis(4_100)).await;
+    assert_eq!(guess(&world).await, "WRONG_PASSPHRASE");
+    assert_eq!(guess(&world).await, "UNSEAL_BACKOFF");
+    assert_eq!(world.vault.local().status().retry_after_s, 0, "nobody failed here");
+
+    world.vault.stop().await;
+    world.vault.run().await;
+    assert_eq!(guess(&world).await, "UNSEAL_BACKOFF", "a restart is no fresh start");
+    world.vault.local().unseal(PASSPHRASE).expect("opened at once");
     world.verify();
 }

@@ -1,6 +1,6 @@
 //! Files and command lines of whoever runs the vault: what a configuration says may be a secret in the
-//! wrong place, so no value of it is repeated. The words of a command line and the names of keys are:
-//! whoever typed them reads the answer, and nobody else does.
+//! wrong place, so no value of it is repeated, nor is a word too many of a command line, nor an invite
+//! token. The values of options and the names of keys are: whoever typed them reads the answer.
 
 use std::fs;
 use std::process::Stdio;
@@ -83,4 +83,61 @@ async fn no_file_of_additions_is_repeated() {
             assert_eq!(found(refused.stderr.as_bytes()), None, "{content}");
         }
     }
+}
+
+/// Words of a command line that are none of its options, nor a value of one: a passphrase, it may be.
+const STRAY: &[&[&str]] = &[
+    &["vault-server", "{}"],
+    &["vault-server", "unseal", "--data", "/nonexistent", "{}"],
+    &["vault-server", "unseal", "--data", "/nonexistent", "--passphrase={}"],
+    &["vault-server", "unseal", "--data", "/nonexistent", "--passphrase", "{}"],
+    &["vault-server", "init", "--data", "/nonexistent", "-p{}"],
+    &["vault-server", "operator", "{}"],
+    &["vaultctl", "{}"],
+    &["vaultctl", "unseal", "{}"],
+    &["vaultctl", "unseal", "--passphrase={}"],
+    &["vaultctl", "status", "{}", "{}"],
+    &["vaultctl", "credential", "{}"],
+    // A value, and a secret.
+    &["vaultctl", "enroll", "{}"],
+];
+
+/// Values that are none.
+const VALUES: &[&[&str]] = &[
+    &["vault-server", "completion", "{}"],
+    &["vaultctl", "client", "describe", "{}"],
+    &["vaultctl", "halt", "{}", "--level", "{}", "--reason", "r"],
+];
+
+#[test]
+fn no_command_line_repeats_what_may_be_a_secret_or_steers_a_terminal() {
+    for shape in SHAPES {
+        for (lines, is_secret) in [(STRAY, true), (VALUES, false)] {
+            for line in lines {
+                for is_json in [false, true] {
+                    let output = run_line(line, shape.what, is_json);
+                    let said = [output.stdout, output.stderr].concat();
+                    assert!(!output.status.success() && !said.is_empty(), "{line:?}");
+                    if is_secret {
+                        assert_eq!(found(&said), None, "{line:?}, {:.20}", shape.what);
+                    }
+                    let said = String::from_utf8(said).expect("text");
+                    assert!(!said.contains("panicked"), "{said}");
+                    let steers = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
+                    assert!(!said.contains(steers), "{line:?}: {said:?}");
+                }
+            }
+        }
+    }
+}
+
+fn run_line(line: &[&str], text: &str, is_json: bool) -> std::process::Output {
+    let program = match line[0] {
+        "vaultctl" => vault_tests::vaultctl(),
+        _ => vault_tests::vault_server(),
+    };
+    let words = line[1..].iter().map(|word| word.replace("{}", text));
+    let mut command = std::process::Command::new(program);
+    command.args(is_json.then_some("--json")).args(words).env("HOME", "/nonexistent");
+    command.stdin(Stdio::null()).output().expect("it runs")
 }

@@ -9,6 +9,7 @@ mod file;
 mod message;
 mod proxy;
 mod rpc;
+mod socket;
 
 use vault_tests::TestVault;
 

@@ -88,10 +88,15 @@ impl Attacked {
     /// Starts the vault anew: something else can be tried.
     pub async fn renew(&mut self) {
         self.vault.stop().await;
+        self.forget();
+        self.vault.run().await;
+    }
+
+    /// Once the vault has new processes, something else can be tried in them.
+    pub fn forget(&self) {
         for name in ["order", "result"] {
             fs::write(self.files.path().join(name), "").expect("written");
         }
-        self.vault.run().await;
     }
 
     /// A file that everybody may read, outside the data directory.
@@ -178,7 +183,7 @@ fn parse(rest: &str) -> Option<Answer> {
     Some(if result < 0 { Answer::Refused(error.parse().expect("a number")) } else { Answer::Did })
 }
 
-fn set_mode(path: &Path, mode: u32) {
+pub fn set_mode(path: &Path, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("set");
 }
 

@@ -9,6 +9,7 @@
 //! vault: `docs/adr/0031-sandbox.md` says which call gets which.
 
 mod attack;
+mod configuration;
 mod from_core;
 mod from_egress;
 mod from_front;

@@ -1,5 +1,7 @@
 //! `vault-server run`.
 
+use std::path::PathBuf;
+
 use clap::Args;
 
 use super::Data;
@@ -17,15 +19,24 @@ pub struct Arguments {
     /// Do not start unless everything that confines the processes is there
     #[arg(long)]
     require_hardening: bool,
+    /// A program to start with one line of JSON on its standard input when something is wrong, and
+    /// when it is over: absolute, root's or the vault's user's, and not in the data directory
+    #[arg(long, value_name = "PROGRAM", env = "COUNTERSIGN_ALARM")]
+    alarm: Option<PathBuf>,
 }
 
 pub fn run(arguments: &Arguments) -> Result<(), Fault> {
-    let Arguments { data, stay_sealed, require_hardening } = arguments;
-    let wish = Wish { stay_sealed: *stay_sealed, require_hardening: *require_hardening };
+    let Arguments { data, stay_sealed, require_hardening, alarm } = arguments;
+    let wish = Wish {
+        stay_sealed: *stay_sealed,
+        require_hardening: *require_hardening,
+        alarm: alarm.as_deref(),
+    };
     supervisor::run(data.as_ref(), wish).map_err(|error| {
         let exit = match &error {
             RunError::ChildDied(_) | RunError::Channel(_) | RunError::StopTimeout => Exit::Died,
-            RunError::Bind(_)
+            RunError::Alarm(_)
+            | RunError::Bind(_)
             | RunError::Catalog(_)
             | RunError::Config(_)
             | RunError::Confine(_)

@@ -10,7 +10,7 @@ use toml::Spanned;
 use vault_egress::Limits;
 use vault_model::Name;
 
-use super::{ConfigError, read};
+use super::{ConfigError, Source};
 
 /// Longest file of CA certificates read, in bytes.
 const CA_BYTES_MAX: u64 = 4 << 20;
@@ -116,35 +116,45 @@ impl Egress {
     /// # Errors
     ///
     /// [`ConfigError::Io`].
-    pub fn roots(&self, data: &Path) -> Result<Option<Vec<u8>>, ConfigError> {
-        self.ca_file.as_ref().map(|path| read_roots(&data.join(path))).transpose()
+    pub fn roots(&self, data: &Path) -> Result<Option<Source>, ConfigError> {
+        self.ca_file.as_ref().map(|path| read_roots(data.join(path))).transpose()
     }
 
-    /// The other places, with the files that they name read and checked.
+    /// Reads and checks the CAs of the other places, one after the other.
     ///
     /// # Errors
     ///
     /// [`ConfigError::Io`].
-    pub fn overrides(&self, data: &Path) -> Result<Vec<vault_egress::Override>, ConfigError> {
-        let instead = |instead: &Spanned<Override>| {
-            let Override { host, connect, ca_file } = instead.get_ref();
-            let roots = ca_file.as_ref().map(|path| read_roots(&data.join(path)));
-            Ok(vault_egress::Override {
-                host: host.get_ref().clone(),
-                connect: *connect,
-                roots_pem: roots.transpose()?,
-            })
+    pub fn override_roots(&self, data: &Path) -> Result<Vec<Option<Source>>, ConfigError> {
+        let roots = |instead: &Spanned<Override>| {
+            let path = instead.get_ref().ca_file.as_ref();
+            path.map(|path| read_roots(data.join(path))).transpose()
         };
-        self.overrides.iter().map(instead).collect()
+        self.overrides.iter().map(roots).collect()
+    }
+
+    /// The other places, with the CAs of each, PEM.
+    pub fn overrides(
+        &self,
+        roots: impl Iterator<Item = Option<Vec<u8>>>,
+    ) -> Vec<vault_egress::Override> {
+        let instead = |(instead, roots_pem): (&Spanned<Override>, _)| {
+            let Override { host, connect, .. } = instead.get_ref();
+            let host = host.get_ref().clone();
+            vault_egress::Override { host, connect: *connect, roots_pem }
+        };
+        self.overrides.iter().zip(roots).map(instead).collect()
     }
 }
 
-fn read_roots(path: &Path) -> Result<Vec<u8>, ConfigError> {
-    let checked = read(path, CA_BYTES_MAX).and_then(|pem| {
-        vault_egress::check_roots(pem.as_bytes()).map_err(std::io::Error::other)?;
-        Ok(pem.into_bytes())
-    });
-    checked.map_err(|source| ConfigError::Io { path: path.to_owned(), source })
+fn read_roots(path: PathBuf) -> Result<Source, ConfigError> {
+    let source = Source::read(path, CA_BYTES_MAX)?;
+    match vault_egress::check_roots(source.text.as_bytes()) {
+        Ok(()) => Ok(source),
+        Err(error) => {
+            Err(ConfigError::Io { path: source.path, source: std::io::Error::other(error) })
+        }
+    }
 }
 
 fn is_glob(host: &str) -> bool {
@@ -176,8 +186,8 @@ mod tests {
         assert_eq!(egress.limits().connect, Duration::from_secs(5));
         assert_eq!(egress.limits().response_bytes, 64 << 20);
         assert!(egress.sources().is_empty());
-        assert_eq!(egress.roots(Path::new("/data")).expect("none"), None);
-        assert!(egress.overrides(Path::new("/data")).expect("none").is_empty());
+        assert!(egress.roots(Path::new("/data")).expect("none").is_none());
+        assert!(egress.overrides([None].into_iter()).is_empty());
     }
 
     #[test]
@@ -202,7 +212,8 @@ mod tests {
             "{error}"
         );
         let egress = parse(&format!("development = true\n{OVERRIDE}")).expect("valid").egress;
-        let overrides = egress.overrides(Path::new("/data")).expect("no file");
+        assert!(egress.override_roots(Path::new("/data")).expect("no file")[0].is_none());
+        let overrides = egress.overrides([None].into_iter());
         assert_eq!(overrides[0].host, "*.binance.com");
         assert_eq!(overrides[0].connect.to_string(), "127.0.0.1:1");
         assert_eq!(overrides[0].roots_pem, None);
@@ -237,7 +248,7 @@ mod tests {
             let error = egress.roots(data.path()).expect_err(file).to_string();
             assert!(error.contains(&format!("{file}: ")), "{error}");
             let text = format!("development = true\n{OVERRIDE}ca_file = {file:?}\n");
-            let error = parse(&text).expect("valid").egress.overrides(data.path());
+            let error = parse(&text).expect("valid").egress.override_roots(data.path());
             assert!(error.is_err(), "{file}");
         }
     }

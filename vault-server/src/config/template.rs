@@ -42,7 +42,7 @@ impl NewConfig<'_> {
         // A vault for tests must work on a test machine's disk too.
         let disk_free_min_bytes: u64 = if *development { 16 << 20 } else { 512 << 20 };
         format!(
-            r#"# Countersign. Changes take effect at the next start.
+            r#"# Countersign. Changes take effect at the next start of the server; a seal is none.
 
 # true only for a vault that was made with `init --development`.
 development = {development}
@@ -88,6 +88,15 @@ disk_free_min_bytes = {disk_free_min_bytes}
 [latency]
 # true: keep all processors from sleeping, for electricity. docs/reference/speed.md has figures.
 # keep_awake = true
+
+[metrics]
+# Figures for Prometheus, over plain HTTP: a loopback address, since whoever reaches it reads them.
+# listen = "127.0.0.1:9464"
+
+[limits]
+# Requests of one client that are no orders, amendments or cancels: at once, and in a second after that.
+# requests_burst = 10000
+# requests_per_second = 200
 
 [unseal]
 # At most one, for restarts without a person; both need a key-file slot (`init --key-file`).

@@ -2,6 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Read as _};
+use std::os::fd::BorrowedFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::Path;
@@ -16,8 +17,9 @@ use vault_ipc::proto::v1::ProcessHardening;
 
 use super::channel::Channel;
 use super::listener::Listeners;
-use crate::child::{CoreSpec, EgressSpec, FrontSpec, Inheritance, ListenerSpec};
+use crate::child::{CoreSpec, EgressSpec, FrontSpec, GeoipSpec, Inheritance, ListenerSpec};
 use crate::config::Config;
+use crate::settings::Geoip;
 
 /// How long the other children may take to end by themselves when one has died.
 const COLLAPSE: Duration = Duration::from_millis(300);
@@ -61,6 +63,10 @@ pub struct Plan<'a> {
     pub data: &'a Path,
     /// What it is configured to.
     pub config: &'a Config,
+    /// The same, sealed, for the children.
+    pub settings: BorrowedFd<'a>,
+    /// The database of countries, if there is one.
+    pub geoip: Option<&'a Geoip>,
     /// Where calls come in.
     pub listeners: &'a Listeners,
     /// TCP ports at which venues are.
@@ -109,7 +115,8 @@ impl Children {
     ///
     /// The operating system's. Children that were started already are killed.
     pub fn spawn(plan: Plan<'_>) -> io::Result<Self> {
-        let Plan { data, config, listeners, venue_ports, require_hardening, stay_sealed } = plan;
+        let Plan { data, config, listeners, venue_ports, require_hardening, stay_sealed, .. } =
+            plan;
         let (core_to_front, front_to_core) = UnixStream::pair()?;
         let (core_to_supervisor, supervisor_to_core) = UnixStream::pair()?;
         let (core_to_egress, egress_to_core) = UnixStream::pair()?;
@@ -122,11 +129,20 @@ impl Children {
         let supervisor = std::process::id();
 
         let mut inheritance = Inheritance::default();
+        let geoip = match plan.geoip {
+            None => None,
+            Some(Geoip { path, fd }) => {
+                let (fd, file) = (inheritance.add(fd.try_clone()?), path.display().to_string());
+                Some(GeoipSpec { fd, file })
+            }
+        };
         let spec = CoreSpec {
             supervisor,
             egress_fd: inheritance.add(core_to_egress),
             front_fd: inheritance.add(core_to_front),
             supervisor_fd: inheritance.add(core_to_supervisor),
+            settings_fd: inheritance.add(plan.settings.try_clone_to_owned()?),
+            geoip,
             ports: listeners.ports,
             stay_sealed,
             require_hardening,
@@ -148,6 +164,10 @@ impl Children {
                     proxied_from: bound.proxied_from.clone(),
                 });
             }
+            let metrics_fd = match &listeners.metrics {
+                Some((socket, _)) => Some(inheritance.add(socket.try_clone()?)),
+                None => None,
+            };
             let (listeners, log) = (specs, config.log);
             let spec = FrontSpec {
                 supervisor,
@@ -155,6 +175,7 @@ impl Children {
                 egress_fd,
                 up_fd,
                 listeners,
+                metrics_fd,
                 require_hardening,
                 log,
             };
@@ -168,11 +189,11 @@ impl Children {
                 core_fd: inheritance.add(egress_to_core),
                 front_fd: inheritance.add(egress_to_front),
                 up_fd: inheritance.add(egress_up),
+                settings_fd: inheritance.add(plan.settings.try_clone_to_owned()?),
                 venue_ports: venue_ports.to_vec(),
                 require_hardening,
             };
-            let arguments =
-                [OsString::from("__egress"), "--data".into(), data.into(), to_json(&spec)?.into()];
+            let arguments = [OsString::from("__egress"), to_json(&spec)?.into()];
             start("egress", &arguments, inheritance, config.development)
         };
         let (front, egress) = (front()?, egress()?);

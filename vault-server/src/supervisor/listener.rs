@@ -11,7 +11,7 @@ use ipnet::IpNet;
 use rustix::fs::{Mode, OFlags};
 use vault_ipc::Listener;
 
-use crate::config::{Listen, Ports};
+use crate::config::{Listen, Metrics, Ports};
 
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 4096;
@@ -48,6 +48,8 @@ pub struct Bound {
 pub struct Listeners {
     /// Bot, operator, enroll; then, if configured, the proxied one.
     all: Vec<Bound>,
+    /// Where figures are asked for, if anywhere.
+    pub metrics: Option<(TcpListener, SocketAddr)>,
     /// The ports they have.
     pub ports: Ports,
 }
@@ -58,7 +60,7 @@ impl Listeners {
     /// # Errors
     ///
     /// [`BindError`] for the first that cannot be bound.
-    pub fn bind(listen: &Listen) -> Result<Self, BindError> {
+    pub fn bind(listen: &Listen, metrics: &Metrics) -> Result<Self, BindError> {
         let direct = |key, address, kind| bind(key, address, kind, Vec::new());
         let bot = direct("listen.bot", listen.bot, Listener::Bot)?;
         let operator = direct("listen.operator", listen.operator, Listener::Operator)?;
@@ -73,7 +75,15 @@ impl Listeners {
             let networks = networks.get_ref().clone();
             all.push(bind("listen.bot_proxied", *address.get_ref(), Listener::Bot, networks)?);
         }
-        Ok(Self { all, ports })
+        let metrics = match &metrics.listen {
+            Some(address) => {
+                let key = "metrics.listen";
+                let bound = bind(key, *address.get_ref(), Listener::Unspecified, Vec::new())?;
+                Some((bound.socket, bound.address))
+            }
+            None => None,
+        };
+        Ok(Self { all, metrics, ports })
     }
 
     /// All of them.
@@ -155,7 +165,7 @@ mod tests {
     use vault_ipc::Listener;
 
     use super::{Listeners, bind_local, connect_local};
-    use crate::config::Listen;
+    use crate::config::{Listen, Metrics};
 
     fn any_port() -> Listen {
         let any = "127.0.0.1:0".parse().expect("an address");
@@ -164,7 +174,7 @@ mod tests {
 
     #[test]
     fn port_0_becomes_a_port() {
-        let listeners = Listeners::bind(&any_port()).expect("bound");
+        let listeners = Listeners::bind(&any_port(), &Metrics::default()).expect("bound");
 
         assert_ne!(listeners.ports.bot, 0);
         let bot = listeners.address(Listener::Bot).expect("a listener");
@@ -176,7 +186,8 @@ mod tests {
     fn a_taken_address_is_named() {
         let taken = TcpListener::bind("127.0.0.1:0").expect("bound");
         let operator = taken.local_addr().expect("an address");
-        let error = Listeners::bind(&Listen { operator, ..any_port() }).expect_err("taken");
+        let listen = Listen { operator, ..any_port() };
+        let error = Listeners::bind(&listen, &Metrics::default()).expect_err("taken");
 
         assert_eq!(
             error.to_string(),

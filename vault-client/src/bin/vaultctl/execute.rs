@@ -13,6 +13,7 @@ use crate::arguments::Request;
 use crate::context::{Context, wrong_role};
 use crate::fault::{Fault, file};
 use crate::json;
+use crate::output::Foreign;
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -28,6 +29,9 @@ pub struct Arguments {
     /// Write the venue's body to a file instead of stdout
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// Write the venue's body as it is to a terminal, too
+    #[arg(long)]
+    raw: bool,
     #[command(flatten)]
     request: Request,
 }
@@ -67,9 +71,14 @@ pub async fn run(context: &Context, arguments: Arguments) -> Result<(), Fault> {
             }
         }
         None if !context.output.is_json() => {
+            let mut body = match arguments.raw {
+                true => Foreign(None),
+                false => context.output.foreign(),
+            };
             while let Some(piece) = stream.next().await? {
-                context.output.bytes(&piece)?;
+                body.write(context.output, &piece)?;
             }
+            body.end(context.output)?;
         }
         None => {
             while let Some(piece) = stream.next().await? {

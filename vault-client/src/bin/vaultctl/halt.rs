@@ -95,7 +95,14 @@ pub async fn halt(context: &Context, arguments: HaltArguments) -> Result<Exit, F
     let value = json!({
         "change": json::change(answer.change.as_ref()),
         "outstanding": json::outstanding(answer.outstanding.as_ref()),
+        "symbol_unknown": answer.symbol_unknown,
     });
+    if answer.symbol_unknown {
+        context.output.talk(
+            "warning: no approved instrument and no scope names this symbol; if it is mistyped, \
+             nothing is stopped (vaultctl instrument list, or halt the venue)",
+        );
+    }
     let people = || {
         let level = json::halt_level(level);
         let left = outstanding(answer.outstanding.as_ref());
@@ -155,7 +162,7 @@ async fn status(context: &Context) -> Result<(), Fault> {
 fn concern(target: &HaltTarget) -> &'static str {
     match target {
         HaltTarget::Symbol { .. } => {
-            "; it concerns what touches that symbol, written exactly so, or every symbol, and no read"
+            "; it concerns what touches that symbol by a name that is known, or every symbol, and no read"
         }
         HaltTarget::All
         | HaltTarget::Client(_)

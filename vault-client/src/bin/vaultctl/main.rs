@@ -35,7 +35,7 @@ mod whoami;
 
 use std::process::ExitCode;
 
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::context::{Context, Global};
@@ -131,7 +131,7 @@ Secrets are read from a prompt or from stdin, never from arguments or the enviro
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return usage(&error),
+        Err(error) => return usage(&without_stray_word(error)),
     };
     let output = Output::new(cli.global.json);
     let context = Context::new(cli.global, output);
@@ -196,4 +196,20 @@ fn usage(error: &clap::Error) -> ExitCode {
     let message = text.strip_prefix("error: ").unwrap_or(&text).trim_end();
     output.fault(&Fault { exit: Exit::Usage, ..Fault::other(message) });
     Exit::Usage.into()
+}
+
+/// What is wrong with a command line. A word too many may be a secret in the wrong place, as in
+/// `unseal PASSPHRASE`: it is not repeated. An option is.
+fn without_stray_word(mut error: clap::Error) -> clap::Error {
+    let kind = match error.kind() {
+        ErrorKind::InvalidSubcommand => ContextKind::InvalidSubcommand,
+        ErrorKind::UnknownArgument => ContextKind::InvalidArg,
+        _ => return error,
+    };
+    if let Some(ContextValue::String(word)) = error.get(kind)
+        && !word.starts_with('-')
+    {
+        error.insert(kind, ContextValue::String("...".to_owned()));
+    }
+    error
 }

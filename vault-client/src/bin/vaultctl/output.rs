@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal as _, Write as _};
 
 use serde_json::{Value, json};
+use vault_proto::shown::{Pieces, printable, printable_json};
 
 use crate::fault::{Exit, Fault};
 
@@ -26,7 +27,7 @@ impl Output {
     pub fn show(self, value: &Value, people: impl FnOnce() -> String) -> Result<(), Fault> {
         if self.json {
             let text = serde_json::to_string_pretty(value).unwrap_or_default();
-            self.bytes(format!("{text}\n").as_bytes())
+            self.bytes(format!("{}\n", printable_json(&text)).as_bytes())
         } else {
             let mut text = printable(&people());
             if !text.is_empty() && !text.ends_with('\n') {
@@ -54,6 +55,12 @@ impl Output {
         self.bytes(text.as_bytes())
     }
 
+    /// For text of a venue's: what would steer a terminal is struck out, if stdout is one; elsewhere it
+    /// stays as it is.
+    pub fn foreign(self) -> Foreign {
+        Foreign(io::stdout().is_terminal().then(Pieces::default))
+    }
+
     /// Writes data as it is.
     pub fn bytes(self, bytes: &[u8]) -> Result<(), Fault> {
         let mut out = io::stdout().lock();
@@ -77,7 +84,8 @@ impl Output {
             return;
         }
         if self.json {
-            let _ = writeln!(io::stderr().lock(), "{}", json_fault(fault));
+            let text = printable_json(&json_fault(fault).to_string());
+            let _ = writeln!(io::stderr().lock(), "{text}");
             return;
         }
         self.talk(&format!("vaultctl: error: {}", fault.message));
@@ -93,6 +101,25 @@ impl Output {
         if !fault.hint.is_empty() {
             self.talk(&format!("hint: {}", fault.hint));
         }
+    }
+}
+
+/// Text of somebody else's that comes in pieces; `None`: as it is.
+#[derive(Debug)]
+pub struct Foreign(pub Option<Pieces>);
+
+impl Foreign {
+    /// Writes the next piece.
+    pub fn write(&mut self, output: Output, piece: &[u8]) -> Result<(), Fault> {
+        match &mut self.0 {
+            None => output.bytes(piece),
+            Some(pieces) => output.bytes(pieces.next(piece).as_bytes()),
+        }
+    }
+
+    /// Writes what is left.
+    pub fn end(self, output: Output) -> Result<(), Fault> {
+        self.0.map_or(Ok(()), |pieces| output.bytes(pieces.end().as_bytes()))
     }
 }
 
@@ -185,27 +212,9 @@ pub fn pairs(pairs: &[(&str, String)]) -> String {
         .collect()
 }
 
-/// Text that may come from outside must not steer the terminal.
-fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| match c {
-            '\n' | '\t' => c,
-            c if c.is_control() || is_unseen(c) => '\u{fffd}',
-            c => c,
-        })
-        .collect()
-}
-
-/// Whether a character shows nothing itself, but changes what others look like, or their order.
-fn is_unseen(c: char) -> bool {
-    matches!(c,
-        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{pairs, printable, table};
+    use super::{pairs, table};
 
     #[test]
     fn columns_line_up() {
@@ -216,13 +225,5 @@ mod tests {
             pairs(&[("a", "1".to_owned()), ("bb", String::new()), ("ccc", "2".to_owned())]),
             "a    1\nccc  2\n"
         );
-    }
-
-    #[test]
-    fn control_characters_do_not_reach_the_terminal() {
-        assert_eq!(printable("a\u{1b}[2Jb\u{9b}\n"), "a\u{fffd}[2Jb\u{fffd}\n");
-        // Shown as `cold` otherwise.
-        assert_eq!(printable("\u{202e}dloc\u{202c}"), "\u{fffd}dloc\u{fffd}");
-        assert_eq!(printable("co\u{200b}ld"), "co\u{fffd}ld");
     }
 }

@@ -1,9 +1,10 @@
 //! `vaultctl status`.
 
 use serde_json::{Value, json};
-use vault_client::v1::{ProcessHardening, Role, StatusCommand, StatusResponse, VenueHealth};
+use vault_client::v1::{Role, StatusCommand, StatusResponse, VenueHealth};
 use vault_client::{Identity, role_word};
 use vault_model::Timestamp;
+use vault_proto::shown::confined;
 
 use crate::context::{Context, millis};
 use crate::fault::Fault;
@@ -89,36 +90,6 @@ fn people(status: &StatusResponse) -> String {
     ];
     rows.extend(processes.iter().map(|(name, text)| (name.as_str(), text.clone())));
     pairs(&rows) + &venues(&status.venues)
-}
-
-/// How a process is confined, in words.
-fn confined(process: &ProcessHardening) -> String {
-    let landlock = format!("Landlock {}", process.landlock_abi);
-    // The supervisor starts programs and opens files: Landlock is not for it.
-    let has_landlock = process.landlock_abi > 0;
-    let parts = [
-        (process.dumps_off, "dumps off"),
-        (process.no_new_privileges, "no new privileges"),
-        (process.no_capabilities, "no capabilities"),
-        (process.seccomp, "seccomp"),
-        (has_landlock, if has_landlock { landlock.as_str() } else { "Landlock" }),
-    ];
-    let join = |is_on| {
-        let fits = |part: &&(bool, &str)| {
-            part.0 == is_on && (is_on || process.process != "supervisor" || part.1 != "Landlock")
-        };
-        parts.iter().filter(fits).map(|part| part.1).collect::<Vec<_>>().join(", ")
-    };
-    let mut text = join(true);
-    let missing = join(false);
-    if !missing.is_empty() {
-        text += &format!("; MISSING: {missing}");
-    }
-    if !process.secret_memory.is_empty() {
-        let swap = if process.memory_locked { "" } else { ", the rest can be swapped" };
-        text += &format!("; secrets in {} memory{swap}", process.secret_memory);
-    }
-    text
 }
 
 /// How the venues are that were spoken to of late.

@@ -5,12 +5,9 @@ use vault_venue::{Catalog, CatalogError, Part, VENUES};
 
 use crate::registry;
 
-/// Operations that the catalogue takes for more dangerous than the list does. The documents know the
-/// first path only as a `POST`, which deletes a sub-account; the second gives earnings to another user.
-const STRONGER: &[(&str, &str)] = &[
-    ("GET /v5/user/del-submember", "keys"),
-    ("POST /sapi/v1/mining/hash-transfer/config", "transfer"),
-];
+/// Operations that the catalogue takes for more dangerous than the list does: the documents know the
+/// path only as a `POST`, which deletes a sub-account.
+const STRONGER: &[(&str, &str)] = &[("GET /v5/user/del-submember", "keys")];
 
 /// Operations that the list has as ccxt signs them, and that ccxt has among the public ones too:
 /// market data for everybody.

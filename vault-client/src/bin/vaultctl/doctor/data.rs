@@ -1,7 +1,11 @@
 //! The vault's data directory, looked at on its own host. No file of it is read but `config.toml`.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags};
 
 use super::finding::{Code, Finding, listed};
 use super::identity::Node;
@@ -17,8 +21,20 @@ pub struct Data {
     pub file_system: u64,
     pub free_bytes: u64,
     pub total_bytes: u64,
-    /// `[unseal] key_file`.
-    pub key_file: Option<PathBuf>,
+    pub config: Config,
+}
+
+/// What is to be known of `config.toml`.
+#[derive(Clone, Debug)]
+pub enum Config {
+    Read {
+        /// `[unseal] key_file`.
+        key_file: Option<PathBuf>,
+        /// It was touched after the vault that runs had made its socket.
+        is_newer_than_start: bool,
+    },
+    /// It is not what the vault would read.
+    Unreadable(String),
 }
 
 impl Data {
@@ -42,11 +58,45 @@ impl Data {
             file_system: (space.f_type as u64) & 0xffff_ffff,
             free_bytes: space.f_bavail.saturating_mul(block_bytes),
             total_bytes: space.f_blocks.saturating_mul(block_bytes),
-            key_file: std::fs::read_to_string(path.join(CONFIG))
-                .ok()
-                .and_then(|text| key_file(&text)),
+            config: Config::read(&path),
         })
     }
+}
+
+impl Config {
+    /// Whoever runs this may be root, and the file somebody else's: a pipe is not waited for, a device
+    /// not read to its end.
+    fn read(directory: &Path) -> Self {
+        match read_regular(&directory.join(CONFIG)) {
+            Ok(text) => Self::Read {
+                key_file: key_file(&text),
+                is_newer_than_start: is_newer_than_start(directory),
+            },
+            Err(error) => Self::Unreadable(error.to_string()),
+        }
+    }
+}
+
+fn read_regular(path: &Path) -> io::Result<String> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("not a regular file"));
+    }
+    let mut text = String::new();
+    file.take(CONFIG_BYTES_MAX + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > CONFIG_BYTES_MAX {
+        return Err(io::Error::other("longer than 64 KiB"));
+    }
+    Ok(text)
+}
+
+/// Code in the vault's core can write the one and rename both, but the sandbox lets it set no times.
+fn is_newer_than_start(directory: &Path) -> bool {
+    let about = |name| std::fs::symlink_metadata(directory.join(name)).ok();
+    let (Some(socket), Some(config)) = (about(SOCKET), about(CONFIG)) else { return false };
+    let touched = (config.mtime(), config.mtime_nsec()).max((config.ctime(), config.ctime_nsec()));
+    socket.file_type().is_socket() && touched > (socket.mtime(), socket.mtime_nsec())
 }
 
 fn key_file(config: &str) -> Option<PathBuf> {
@@ -119,14 +169,38 @@ pub fn data(data: &Data) -> Vec<Finding> {
     }
     findings.extend(disk(data.file_system));
     findings.push(status::disk(data.free_bytes, data.total_bytes));
-    if data.key_file.as_ref().is_some_and(|file| file.starts_with(root)) {
+    findings.extend(config(&data.config, root));
+    findings.push(keep_elsewhere(root));
+    findings
+}
+
+fn config(config: &Config, root: &Path) -> Vec<Finding> {
+    let (key_file, is_newer_than_start) = match config {
+        Config::Read { key_file, is_newer_than_start } => (key_file, *is_newer_than_start),
+        Config::Unreadable(why) => {
+            let words = format!("{CONFIG} cannot be read: {why}");
+            return vec![
+                Finding::problem(Code::ConfigUnreadable, words)
+                    .remedy("put your own copy of it back, before the next start"),
+            ];
+        }
+    };
+    let mut findings = Vec::new();
+    if is_newer_than_start {
+        let words = "config.toml was touched after the vault was started: the next start obeys what is in it now";
+        findings.push(
+            Finding::warning(Code::ConfigChanged, words)
+                .remedy("if you changed it: start the vault anew when it suits you")
+                .remedy("if not: compare it with your own copy, and see docs/runbooks/first-15-minutes.md"),
+        );
+    }
+    if key_file.as_ref().is_some_and(|file| file.starts_with(root)) {
         let words = "the key file that opens the vault lies in its data directory: a copy of the one is a copy \
             of the other";
         findings.push(Finding::warning(Code::KeyFileBeside, words).remedy(
             "move it to another disk, or use a systemd credential: [unseal] systemd_credential",
         ));
     }
-    findings.push(keep_elsewhere(root));
     findings
 }
 
@@ -171,6 +245,10 @@ fn keep_elsewhere(root: &Path) -> Finding {
 
 const AUDIT: &str = "audit";
 const CONFIG: &str = "config.toml";
+/// Longer ones the vault does not read either.
+const CONFIG_BYTES_MAX: u64 = 64 << 10;
+/// Made by the supervisor when it starts.
+const SOCKET: &str = "vault.sock";
 /// What every vault has.
 const NEEDED: &[&str] = &[AUDIT, CONFIG, "core-identity.key", "vault.db"];
 
@@ -186,14 +264,22 @@ const TMPFS: u64 = 0x0102_1994;
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::net::UnixListener;
     use std::path::{Path, PathBuf};
+    use std::time::Duration;
+
+    use rustix::fs::{CWD, FileType, Mode};
 
     use super::super::finding::testing::{codes, is_helpful};
     use super::super::finding::{Finding, Level};
-    use super::{Data, NEEDED, NFS, Node, OVERLAY, TMPFS, data, key_file, unreadable};
+    use super::{Config, Data, NEEDED, NFS, Node, OVERLAY, TMPFS, data, key_file, unreadable};
 
     fn node(path: &str, mode: u32) -> Node {
         Node { path: PathBuf::from(path), mode, owner: 7 }
+    }
+
+    fn configured(key_file: &str, is_newer_than_start: bool) -> Config {
+        Config::Read { key_file: Some(key_file.into()), is_newer_than_start }
     }
 
     fn good() -> Data {
@@ -203,7 +289,7 @@ mod tests {
             file_system: 0xef53,
             free_bytes: 8 << 30,
             total_bytes: 9 << 30,
-            key_file: Some("/run/keys/vault".into()),
+            config: configured("/run/keys/vault", false),
         }
     }
 
@@ -252,8 +338,31 @@ mod tests {
         }
         let full = found(|data| data.free_bytes = 1 << 20);
         assert_eq!(codes(&full), [("DISK_FULL", Level::Problem)]);
-        let beside = found(|data| data.key_file = Some("/v/unseal.key".into()));
+        let beside = found(|data| data.config = configured("/v/unseal.key", false));
         assert_eq!(codes(&beside), [("KEY_FILE_BESIDE", Level::Warning)]);
+        let changed = found(|data| data.config = configured("/k", true));
+        assert_eq!(codes(&changed), [("CONFIG_CHANGED", Level::Warning)]);
+        let unreadable = found(|data| data.config = Config::Unreadable("why".to_owned()));
+        assert_eq!(codes(&unreadable), [("CONFIG_UNREADABLE", Level::Problem)]);
+    }
+
+    /// A doctor who is root's must not be held up by whoever has the directory.
+    #[test]
+    fn a_pipe_or_a_device_is_said_and_not_read() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("config.toml");
+        let unreadable = || match Data::read(folder.path()).expect("read").config {
+            Config::Unreadable(why) => why,
+            Config::Read { .. } => panic!("it was read"),
+        };
+        rustix::fs::mknodat(CWD, &path, FileType::Fifo, Mode::RUSR, 0).expect("a pipe");
+        assert_eq!(unreadable(), "not a regular file");
+        std::fs::remove_file(&path).expect("removed");
+        std::os::unix::fs::symlink("/dev/zero", &path).expect("made");
+        assert_eq!(unreadable(), "not a regular file");
+        std::fs::remove_file(&path).expect("removed");
+        std::fs::write(&path, " ".repeat((64 << 10) + 1)).expect("written");
+        assert_eq!(unreadable(), "longer than 64 KiB");
     }
 
     #[test]
@@ -268,8 +377,20 @@ mod tests {
         std::fs::write(folder.path().join("config.toml"), config).expect("written");
         let read = Data::read(folder.path()).expect("read");
         assert_eq!(read.nodes.len(), 3);
-        assert_eq!(read.key_file, Some(PathBuf::from("/k")));
+        let config_of = |read: Data| match read.config {
+            Config::Read { key_file, is_newer_than_start } => (key_file, is_newer_than_start),
+            Config::Unreadable(why) => panic!("{why}"),
+        };
+        let (key_file, is_newer_than_start) = config_of(read.clone());
+        assert_eq!((key_file, is_newer_than_start), (Some(PathBuf::from("/k")), false));
         assert!(read.free_bytes <= read.total_bytes && read.total_bytes > 0);
+
+        // The vault starts; somebody touches the file.
+        let _socket = UnixListener::bind(folder.path().join("vault.sock")).expect("bound");
+        assert!(!config_of(Data::read(folder.path()).expect("read")).1);
+        std::thread::sleep(Duration::from_millis(50));
+        std::fs::write(folder.path().join("config.toml"), config).expect("written");
+        assert!(config_of(Data::read(folder.path()).expect("read")).1);
 
         let nowhere = Path::new("/nonexistent");
         let error = Data::read(nowhere).expect_err("not there");

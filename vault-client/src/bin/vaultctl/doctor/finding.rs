@@ -71,6 +71,8 @@ codes! {
     ClockNotSynchronised = "CLOCK_NOT_SYNCHRONISED",
     ClockOff = "CLOCK_OFF",
     ClockSynchronised = "CLOCK_SYNCHRONISED",
+    ConfigChanged = "CONFIG_CHANGED",
+    ConfigUnreadable = "CONFIG_UNREADABLE",
     Confined = "CONFINED",
     CredentialAlarm = "CREDENTIAL_ALARM",
     CredentialCheckFailed = "CREDENTIAL_CHECK_FAILED",
