@@ -70,6 +70,8 @@ pub struct Ready {
     pub enroll: SocketAddr,
     /// Bot listener behind balancers, if it is configured.
     pub bot_proxied: Option<SocketAddr>,
+    /// Where figures are asked for, if it is configured.
+    pub metrics: Option<SocketAddr>,
     /// The local socket.
     pub socket: PathBuf,
     /// Process id of the supervisor.

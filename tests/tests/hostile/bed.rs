@@ -14,6 +14,7 @@ use vault_client::v1;
 use vault_ipc::{
     BODY_BYTES_MAX, CommandCall, Dispatch, EnrollCall, ExecuteCall, Failure, Frame, Kind,
     LocalCall, LocalOperation, Outcome, ProxyCall, PullCall, Reply, SignCall, StreamCall,
+    WhoamiCall,
 };
 use vault_proto::sealed;
 use vault_proto::token::Token;
@@ -281,8 +282,21 @@ impl Bed {
         assert_eq!(reply.failure, None);
     }
 
-    /// Whether an open vault answers an honest person: by then it has taken what was sent before.
+    /// Whether an open vault answers honest people, of each queue one: by then it has taken what was
+    /// sent before.
     pub fn is_serving(&mut self) -> bool {
+        for who in LEAVES.iter().map(|leave| leave.client).chain(["pat"]) {
+            let Some(caller) = self.people.get(who).map(Person::caller) else {
+                continue;
+            };
+            if !self.is_through(Kind::Whoami, &WhoamiCall { caller }) {
+                return false;
+            }
+        }
+        // Of nobody.
+        if !self.is_through(Kind::Pull, &PullCall { grant: 0, from_index: 0 }) {
+            return false;
+        }
         let status = self.signed("guard", "HaltService/Status", &v1::HaltStatusCommand {});
         let call = self.command_call("guard", status);
         let Some(reply) = self.try_call(Kind::Command, &call) else {
@@ -291,6 +305,19 @@ impl Bed {
         // It would be a refusal of an honest person, and nothing that a front may bring about.
         assert_eq!(reply.failure, None, "an honest operator is refused");
         true
+    }
+
+    /// Sends a call until there is room for it, and waits for its answer, whatever that is.
+    fn is_through(&mut self, kind: Kind, call: &impl Message) -> bool {
+        loop {
+            let Some(reply) = self.try_call(kind, call) else {
+                return false;
+            };
+            let is_late = |failure: &Failure| failure.reason == "OVERLOADED";
+            if !reply.failure.as_ref().is_some_and(is_late) {
+                return true;
+            }
+        }
     }
 
     /// Ends the core, in order if it still runs, and starts another on the same data.
@@ -496,7 +523,7 @@ impl Bed {
             credential: credential(by),
             request: Some(request),
         };
-        SignCall { caller: self.person(by).caller(), request, deadline_us: 0 }
+        SignCall { caller: self.person(by).caller(), request, ..SignCall::default() }
     }
 
     pub fn sign(

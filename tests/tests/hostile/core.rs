@@ -52,12 +52,17 @@ impl Core {
         let pair = || UnixStream::pair().expect("a socketpair");
         let [(front, to_front), (egress, to_egress), (supervisor, to_supervisor)] =
             [pair(), pair(), pair()];
-        let theirs = [&to_front, &to_egress, &to_supervisor].map(|stream| stream.as_raw_fd());
+        let settings = settings(data);
+        let [front_fd, egress_fd, supervisor_fd] =
+            [&to_front, &to_egress, &to_supervisor].map(|stream| stream.as_raw_fd());
+        let theirs = [front_fd, egress_fd, supervisor_fd, settings.as_raw_fd()];
         let spec = json!({
             "supervisor": std::process::id(),
-            "front_fd": theirs[0],
-            "egress_fd": theirs[1],
-            "supervisor_fd": theirs[2],
+            "front_fd": front_fd,
+            "egress_fd": egress_fd,
+            "supervisor_fd": supervisor_fd,
+            "settings_fd": settings.as_raw_fd(),
+            "geoip": null,
             "ports": { "bot": 7001, "operator": 7002, "enroll": 7003 },
             "stay_sealed": false,
             "require_hardening": false,
@@ -135,6 +140,30 @@ impl Core {
         // One that has ended already is asked nothing.
         let _ = self.supervisor.send(Kind::Shutdown, 0, &vault_ipc::State::default());
         self.ended_within(SOON).expect("the core ends when it is asked to")
+    }
+
+    /// Stops it where it is, until [`Core::thaw`]: what is sent meanwhile it finds all at once.
+    pub fn freeze(&self) {
+        self.signal(libc::SIGSTOP);
+        let is_stopped = || {
+            let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()));
+            // The state stands behind the name, which is in parentheses.
+            stat.is_ok_and(|stat| stat.rsplit_once(") ").is_some_and(|(_, at)| at.starts_with('T')))
+        };
+        while !is_stopped() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Lets it go on.
+    pub fn thaw(&self) {
+        self.signal(libc::SIGCONT);
+    }
+
+    fn signal(&self, signal: i32) {
+        let pid = libc::pid_t::try_from(self.child.id()).expect("a process id");
+        // SAFETY: touches no memory. The child is ours and not waited for, so the id is still its own.
+        assert_eq!(unsafe { libc::kill(pid, signal) }, 0);
     }
 
     /// Kills it.
@@ -355,6 +384,21 @@ impl Drop for Wire {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What a supervisor hands on of a configuration that names no other files.
+fn settings(data: &Path) -> File {
+    let path = data.join("config.toml");
+    let text = fs::read_to_string(&path).expect("a configuration");
+    let settings = json!({
+        "config": { "file": path.display().to_string(), "text": text },
+        "catalog_additions": [],
+        "roots": null,
+        "override_roots": [],
+    });
+    let mut file = tempfile::tempfile().expect("a file");
+    file.write_all(settings.to_string().as_bytes()).expect("written");
+    file
 }
 
 /// A frame of any bytes.

@@ -445,6 +445,8 @@ fn frames_of_others_do_nothing_for_egress() {
         (Kind::Dispatch, vec![]),
         (Kind::StreamSend, vec![]),
         (Kind::StreamCut, vec![]),
+        (Kind::MetricsCall, vec![]),
+        (Kind::Metrics, vec![]),
         // Its own, with bodies that are none.
         (Kind::Outcome, vec![0xff]),
         (Kind::Health, vec![0x0a, 0x7f]),

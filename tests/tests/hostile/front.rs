@@ -8,8 +8,8 @@ use vault_audit::EntryKind;
 use vault_client::v1;
 use vault_core::command::Method;
 use vault_ipc::{
-    BarrierDone, Caller, CommandCall, EnrollCall, ExecuteCall, Kind, Listener, PullCall, Reply,
-    State, StreamCut, StreamEnd, StreamMessage, WhoamiCall,
+    BarrierDone, Caller, CommandCall, EnrollCall, ExecuteCall, ForgetCall, Kind, Listener,
+    PullCall, Reply, StreamCut, StreamEnd, StreamMessage, WhoamiCall,
 };
 use vault_proto::sealed::{self, TicketKey};
 use vault_proto::token::Token;
@@ -661,8 +661,9 @@ fn numbers_of_calls_are_the_fronts_own_affair() {
         bed.core.front.send(Kind::Execute, 9, &call).expect("taken");
     }
     // Of others that wait, and of nobody.
+    let forget = ForgetCall { caller: Some(bed.person("bob").caller()) };
     for id in [9, 10, 0, u64::MAX] {
-        bed.core.front.send(Kind::Forget, id, &State::default()).expect("taken");
+        bed.core.front.send(Kind::Forget, id, &forget).expect("taken");
         bed.core.front.send(Kind::StreamEnd, id, &StreamEnd::default()).expect("taken");
         let message = StreamMessage { bytes: LOGON.into(), binary: false };
         bed.core.front.send(Kind::StreamMessage, id, &message).expect("taken");
@@ -804,6 +805,7 @@ fn frames_that_are_none_end_the_core_in_order() {
         Kind::StreamSend,
         Kind::StreamCut,
         Kind::StreamRefusal,
+        Kind::Metrics,
     ] {
         attempts.push(encoded(kind, 1, &[]));
     }
@@ -981,4 +983,28 @@ fn a_front_that_pulls_and_does_not_read_fills_no_memory() {
     }
     assert!(bed.is_serving());
     bed.judge();
+}
+
+#[test]
+fn who_asks_for_figures_without_end_is_told_them_a_few_times_and_no_secret() {
+    let mut bed = Bed::new();
+    let before = bed.core.front.frames().len();
+    let asks = encoded(Kind::MetricsCall, 0, &[]).repeat(1_000);
+    for _ in 0..100 {
+        bed.core.front.write(&asks).expect("taken");
+    }
+    assert!(bed.is_serving());
+    let frames = bed.core.front.frames();
+    let told: Vec<_> =
+        frames[before..].iter().filter(|frame| frame.kind == Kind::Metrics).collect();
+    assert!((1..1_000).contains(&told.len()), "{} answers", told.len());
+    for frame in told {
+        let metrics: vault_ipc::metric::Metrics = frame.message().expect("figures");
+        assert!(!metrics.samples.is_empty());
+        for label in metrics.samples.iter().flat_map(|sample| &sample.labels) {
+            for unsaid in ["admin", "auditor", "guard", "okx-sent", "okx-main"] {
+                assert_ne!(label, unsaid, "operators and credentials are not in it");
+            }
+        }
+    }
 }

@@ -74,6 +74,7 @@ fn seeds(bed: &mut Bed) -> (Vec<Seed>, Vec<Seed>) {
     front.push((Kind::Whoami, whoami.encode_to_vec()));
     front.push((Kind::StreamEnd, StreamEnd::default().encode_to_vec()));
     front.push((Kind::Forget, Vec::new()));
+    front.push((Kind::MetricsCall, Vec::new()));
     front.push((Kind::BarrierDone, vec![8, 1]));
     let row = HealthRow {
         venue: "okx".to_owned(),

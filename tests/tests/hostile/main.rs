@@ -17,3 +17,4 @@ mod judge;
 mod mutate;
 mod person;
 mod replay;
+mod turn;

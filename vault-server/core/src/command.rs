@@ -165,6 +165,11 @@ impl Method {
         )
     }
 
+    /// Whether it only forbids, stops, or takes risk away: it is heard before all others.
+    pub fn stops(self) -> bool {
+        self.is_urgent() || matches!(self, Self::HaltCancelAll | Self::SealSeal)
+    }
+
     /// Whether it is heard while the vault is sealed.
     pub fn works_sealed(self) -> bool {
         matches!(self, Self::SealSeal | Self::SealStatus | Self::SealUnseal)

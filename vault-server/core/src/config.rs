@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use vault_ipc::proto::v1;
 use vault_venue::{CatalogError, Part, Registry};
 
+use crate::country::GeoipFile;
+
 /// The data directory and the names of what is in it.
 #[derive(Clone, Debug)]
 pub struct DataDir(PathBuf);
@@ -101,6 +103,22 @@ pub(crate) fn registry(additions: &[CatalogAddition]) -> Result<Registry, Catalo
     Registry::with_additions(&parts)
 }
 
+/// How many requests of one client are signed or sent that are no orders, amendments or cancels.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct RequestLimits {
+    /// At once.
+    pub burst: u32,
+    /// In each second after that; from 1 to 1,000,000.
+    pub per_second: u32,
+}
+
+impl Default for RequestLimits {
+    /// Meant to lie above what venues take from one address: some 100 to 200 a second (unverified).
+    fn default() -> Self {
+        Self { burst: 10_000, per_second: 200 }
+    }
+}
+
 /// What the core is told at start.
 #[derive(Clone, Debug)]
 pub struct CoreConfig {
@@ -124,12 +142,14 @@ pub struct CoreConfig {
     pub egress_timeout_ms: u32,
     /// Hours between two checks of one credential with its venue; 0: never by itself.
     pub credential_check_every_h: u32,
+    /// How much one client may ask for that is no order.
+    pub requests: RequestLimits,
     /// File that opens a key-file slot at start.
     pub unseal_key_file: Option<PathBuf>,
     /// The operator's own additions to the catalogues.
     pub catalog_additions: Vec<CatalogAddition>,
     /// A database in the MaxMind DB format that says in which country an address is.
-    pub geoip: Option<PathBuf>,
+    pub geoip: Option<GeoipFile>,
     /// How this process is confined, for its status.
     pub hardening: v1::ProcessHardening,
     /// Stay sealed even if `unseal_key_file` is there.

@@ -1,9 +1,11 @@
 //! In which country an address is, by a local database in the MaxMind DB format. Nothing is ever
 //! asked of the network: whoever wants new data puts a new file in place and starts the vault anew.
 
-use std::io::Read as _;
+use std::fs::File;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::FileExt as _;
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use maxminddb::{MaxMindDbError, Reader, WithinOptions, path};
 use vault_policy::Country;
@@ -35,18 +37,56 @@ pub enum GeoipError {
     },
 }
 
+/// A database of countries that is open. It stays what it was when it was opened, whatever lies at its
+/// path later.
+#[derive(Clone, Debug)]
+pub struct GeoipFile {
+    path: PathBuf,
+    file: Arc<File>,
+}
+
+impl GeoipFile {
+    /// Takes an open file; `path` is for messages only.
+    pub fn new(path: impl Into<PathBuf>, file: File) -> Self {
+        Self { path: path.into(), file: Arc::new(file) }
+    }
+
+    /// What is in it. The file's own place is left alone: other processes have the same one.
+    ///
+    /// # Errors
+    ///
+    /// [`GeoipError::Io`], also for one of more than 512 MiB.
+    pub fn read(&self) -> Result<Vec<u8>, GeoipError> {
+        let io = |source| GeoipError::Io { path: self.path.clone(), source };
+        let length = self.file.metadata().map_err(io)?.len();
+        if length > FILE_BYTES_MAX {
+            return Err(io(std::io::Error::other("longer than such a file can be")));
+        }
+        let length = usize::try_from(length).map_err(|error| io(std::io::Error::other(error)))?;
+        let mut bytes = vec![0; length];
+        self.file.read_exact_at(&mut bytes, 0).map_err(io)?;
+        Ok(bytes)
+    }
+
+    fn reader(&self) -> Result<Reader<Vec<u8>>, GeoipError> {
+        let damaged = |source| GeoipError::Damaged { path: self.path.clone(), source };
+        Reader::from_source(self.read()?).map_err(damaged)
+    }
+}
+
 /// Reads the whole of a database and looks whether it can say countries.
 ///
 /// # Errors
 ///
 /// [`GeoipError`] names the file.
-pub fn check_geoip(path: &Path) -> Result<(), GeoipError> {
-    let reader = open(path)?;
-    let damaged = |source| GeoipError::Damaged { path: path.to_owned(), source };
+pub fn check_geoip(database: &GeoipFile) -> Result<(), GeoipError> {
+    let reader = database.reader()?;
+    let path = &database.path;
+    let damaged = |source| GeoipError::Damaged { path: path.clone(), source };
     reader.verify().map_err(damaged)?;
     let mut networks = reader.networks(WithinOptions::default()).map_err(damaged)?;
     let says_one = networks.any(|network| network.is_ok_and(|found| iso_code(&found).is_some()));
-    if says_one { Ok(()) } else { Err(GeoipError::NoCountries { path: path.to_owned() }) }
+    if says_one { Ok(()) } else { Err(GeoipError::NoCountries { path: path.clone() }) }
 }
 
 /// Countries of addresses. Without a database all are unknown.
@@ -64,13 +104,13 @@ impl Countries {
         Reader::from_source(database).map(Some).map(Self)
     }
 
-    /// Reads a database into memory; none without a path.
+    /// Reads a database into memory; none without a file.
     ///
     /// # Errors
     ///
     /// [`GeoipError`] names the file.
-    pub fn open(path: Option<&Path>) -> Result<Self, GeoipError> {
-        path.map(open).transpose().map(Self)
+    pub fn open(database: Option<&GeoipFile>) -> Result<Self, GeoipError> {
+        database.map(GeoipFile::reader).transpose().map(Self)
     }
 
     /// The country of an address; `None` if it is not known, as that of a private one never is.
@@ -81,18 +121,6 @@ impl Countries {
         }
         iso_code(&self.0.as_ref()?.lookup(address).ok()?)
     }
-}
-
-fn open(path: &Path) -> Result<Reader<Vec<u8>>, GeoipError> {
-    let io = |source| GeoipError::Io { path: path.to_owned(), source };
-    let mut bytes = Vec::new();
-    let file = std::fs::File::open(path).map_err(io)?;
-    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(io)?;
-    if bytes.len() as u64 > FILE_BYTES_MAX {
-        return Err(io(std::io::Error::other("longer than such a file can be")));
-    }
-    let damaged = |source| GeoipError::Damaged { path: path.to_owned(), source };
-    Reader::from_source(bytes).map_err(damaged)
 }
 
 fn iso_code(found: &maxminddb::LookupResult<'_, Vec<u8>>) -> Option<Country> {
@@ -131,7 +159,7 @@ mod tests {
 
     use ipnet::IpNet;
 
-    use super::{Countries, GeoipError, check_geoip};
+    use super::{Countries, GeoipError, GeoipFile, check_geoip};
 
     /// A database in the MaxMind DB format, version 2.0.
     ///
@@ -238,10 +266,10 @@ mod tests {
         to.extend_from_slice(bytes);
     }
 
-    fn written(bytes: &[u8]) -> tempfile::NamedTempFile {
+    fn written(bytes: &[u8]) -> GeoipFile {
         let file = tempfile::NamedTempFile::new().expect("a file");
         std::fs::write(file.path(), bytes).expect("written");
-        file
+        GeoipFile::new(file.path(), file.reopen().expect("opened"))
     }
 
     fn of(countries: &Countries, address: &str) -> Option<String> {
@@ -262,8 +290,8 @@ mod tests {
                 ("192.0.2.0/24", "??"),
             ],
         ));
-        check_geoip(file.path()).expect("a sound database");
-        let countries = Countries::open(Some(file.path())).expect("opens");
+        check_geoip(&file).expect("a sound database");
+        let countries = Countries::open(Some(&file)).expect("opens");
 
         for (address, country) in [
             ("203.0.113.7", Some("DE")),
@@ -290,19 +318,17 @@ mod tests {
     #[test]
     fn a_file_that_is_no_database_of_countries_is_refused() {
         let sound = database("country", &[("203.0.113.0/24", "DE")]);
-        let missing = tempfile::tempdir().expect("a folder").path().join("not-there.mmdb");
-        assert!(matches!(check_geoip(&missing), Err(GeoipError::Io { .. })));
         for bytes in [&b""[..], b"not a database", &sound[..sound.len() - 40], &sound[20..]] {
-            let error = check_geoip(written(bytes).path()).expect_err("damaged");
+            let error = check_geoip(&written(bytes)).expect_err("damaged");
             assert!(matches!(error, GeoipError::Damaged { .. }), "{error:?}");
         }
         // A record that leads beyond the values.
         let mut astray = sound.clone();
         astray[0..3].copy_from_slice(&[0xff, 0xff, 0xff]);
-        let error = check_geoip(written(&astray).path()).expect_err("damaged");
+        let error = check_geoip(&written(&astray)).expect_err("damaged");
         assert!(matches!(error, GeoipError::Damaged { .. }), "{error:?}");
 
         let other = written(&database("continent", &[("203.0.113.0/24", "EU")]));
-        assert!(matches!(check_geoip(other.path()), Err(GeoipError::NoCountries { .. })));
+        assert!(matches!(check_geoip(&other), Err(GeoipError::NoCountries { .. })));
     }
 }

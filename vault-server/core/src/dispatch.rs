@@ -21,6 +21,7 @@ use crate::execute::VenueCall;
 use crate::grant::{ExportEnd, Read, checkpoint};
 use crate::inbox::InputSender;
 use crate::journal::Channel;
+use crate::seal::Guesser;
 use crate::storage::{CommandNonce, CredentialState, Hex};
 use crate::vault::{Vault, detail};
 
@@ -75,7 +76,11 @@ impl Vault {
                 self.execute(call, id, now)?;
             }
             Kind::Forget => {
-                self.lanes.forget(id);
+                if self.lanes.forget(id) {
+                    // The front holds its client's place until there is an answer.
+                    let error = VaultError::DeadlineExceeded;
+                    self.journal.refuse(Channel::Front, id, &error, None);
+                }
                 self.stream_left(id);
             }
             Kind::Stream => self.open_stream(frame.message().map_err(foreign)?, id, now)?,
@@ -95,6 +100,7 @@ impl Vault {
                 let call: EnrollCall = frame.message().map_err(foreign)?;
                 self.enroll_call(call, id, now)?;
             }
+            Kind::MetricsCall => self.tell_metrics(Channel::Front),
             Kind::Whoami => {
                 let call: WhoamiCall = frame.message().map_err(foreign)?;
                 self.whoami(&call, id, now);
@@ -172,6 +178,10 @@ impl Vault {
                     .message()
                     .map_err(|_| VaultError::Internal("the supervisor sent a broken frame"))?;
                 self.hardening = processes;
+                Ok(Next::Continue)
+            }
+            Kind::MetricsCall => {
+                self.tell_metrics(Channel::Supervisor);
                 Ok(Next::Continue)
             }
             Kind::Shutdown => Ok(Next::Stop),
@@ -467,7 +477,7 @@ impl Vault {
                 answer!(self.start_replay(&body)?)
             }
             Method::SealSeal => Err(VaultError::Internal("sealing is no act")),
-            Method::SealStatus => answer!(self.status(now)?),
+            Method::SealStatus => answer!(self.status(Guesser::Operator(&caller.name), now)?),
             Method::SealUnseal => {
                 let body: v1::UnsealCommand = command::body(command)?;
                 wiping_stack(|| self.begin_unseal(&body, asker, hands.core, now))
@@ -524,7 +534,7 @@ impl Vault {
         };
         let name = call_name(&call);
         let outcome = match call.operation() {
-            LocalOperation::Status => self.status(now).map(|status| {
+            LocalOperation::Status => self.status(Guesser::Local, now).map(|status| {
                 self.journal.answer(Channel::Supervisor, id, &status);
             }),
             LocalOperation::Unseal => v1::UnsealCommand::decode(call.body.as_slice())

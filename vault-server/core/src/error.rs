@@ -72,6 +72,12 @@ pub enum VaultError {
     /// Not there, or not the caller's to know. The text says what: "credential", "scope" ...
     #[error("{0} not found")]
     NotFound(&'static str),
+    /// The client has asked for so much that is no order, or that could not be sent.
+    #[error("the client has made too many requests that are no orders, or that could not be sent")]
+    RequestsExhausted {
+        /// When the next may be made, in milliseconds.
+        retry_after_ms: u64,
+    },
     /// The id was used for another request.
     #[error("the request id was used for another request")]
     RequestIdReused,
@@ -102,6 +108,12 @@ pub enum VaultError {
     /// What was sealed does not open.
     #[error("the sealed secret does not open, or its ticket was used or has run out")]
     SealedSecret,
+    /// The holder has got a new certificate within the last minute.
+    #[error("a certificate is renewed at most once a minute")]
+    RenewedLately {
+        /// When it may be again, in milliseconds.
+        retry_after_ms: u64,
+    },
     /// The same guard has sealed a short while ago.
     #[error("a guard seals once in five minutes")]
     SealedBefore {
@@ -309,11 +321,13 @@ impl VaultError {
             Self::Overloaded => "OVERLOADED",
             Self::Read(error) => error.code(),
             Self::RequestIdReused => "REQUEST_ID_REUSED",
+            Self::RequestsExhausted { .. } => "REQUESTS_EXHAUSTED",
             Self::Role(_) => "ROLE",
             Self::Scope(_) => "SCOPE_INVALID",
             Self::Stream(problem) => problem.code(),
             Self::Sealed => "SEALED",
             Self::SealedSecret => "SEALED_SECRET",
+            Self::RenewedLately { .. } => "RENEWED_LATELY",
             Self::SealedBefore { .. } => "SEALED_BEFORE",
             Self::TooManyActs => "TOO_MANY_ACTS",
             Self::TooManyHalts => "TOO_MANY_HALTS",
@@ -341,7 +355,9 @@ impl VaultError {
             Self::CredentialLeased { .. }
             | Self::DiskFull
             | Self::Overloaded
+            | Self::RequestsExhausted { .. }
             | Self::Stream(StreamProblem::TooMany)
+            | Self::RenewedLately { .. }
             | Self::SealedBefore { .. }
             | Self::TooManyActs
             | Self::TooManyHalts => Code::Exhausted,
@@ -425,6 +441,9 @@ impl VaultError {
             Self::OutcomeUnknown { .. } => {
                 "look the entry up in the log, and ask the venue what became of the request"
             }
+            Self::RequestsExhausted { .. } => {
+                "ask less often; config.toml says how often: limits.requests_per_second"
+            }
             Self::SealedBefore { .. } => "halt meanwhile: vaultctl halt all --level nothing",
             Self::TooManyHalts => "halt the venue, or resume what is not needed any more",
             Self::Sealed => "an admin unseals it: vaultctl unseal",
@@ -448,6 +467,8 @@ impl From<&VaultError> for Failure {
             Self::new(error.code(), error.reason(), error.to_string()).with_hint(error.hint());
         match error {
             VaultError::CredentialLeased { retry_after_ms }
+            | VaultError::RequestsExhausted { retry_after_ms }
+            | VaultError::RenewedLately { retry_after_ms }
             | VaultError::SealedBefore { retry_after_ms }
             | VaultError::UnsealBackoff { retry_after_ms } => {
                 failure.retry_after_ms = *retry_after_ms;

@@ -20,6 +20,7 @@ use crate::error::VaultError;
 use crate::hold::{HANDLE_LIFE, Hold, new_handle};
 use crate::journal::Channel;
 use crate::lane::Waiting;
+use crate::metric::Came;
 use crate::order::{Asked, Order, limits_left, model_request, notional, wire_headers};
 use crate::vault::Vault;
 
@@ -72,6 +73,9 @@ impl Vault {
         correlation: u64,
         now: Timestamp,
     ) -> Result<(), VaultError> {
+        if self.is_late(Mode::Execute, call.deadline_us(), correlation, now) {
+            return Ok(());
+        }
         let Some(caller) = self.admit_bot(call.caller(), correlation, now) else {
             return Ok(());
         };
@@ -195,6 +199,8 @@ impl Vault {
         if !self.executions.has_room(&asked.caller.name, permit.reading().stated.class) {
             return Err(VaultError::Overloaded);
         }
+        let class = permit.reading().stated.class;
+        self.requests.take(&asked.caller.name, class, asked.clock)?;
         let nonce = if in_order {
             // To cancel is worth a nonce that overtakes those of whoever signs with it.
             if permit.reading().stated.class != Class::Cancel {
@@ -256,6 +262,7 @@ impl Vault {
         self.replay.sent(order.key, order.content, place.index, clock);
         let scope = facts.scope.as_ref().map(|(name, _)| name);
         self.histories.add(&caller.name, scope, &cost.spend(clock));
+        self.counts.count(&caller.name, Came::Executed);
         if nonce.is_some() {
             self.lanes.take(&credential.name);
         }
@@ -341,6 +348,7 @@ impl Vault {
                 true => Vec::new(),
                 false => venue.handles_in(request).into_iter().map(str::to_owned).collect(),
             },
+            client: asked.caller.name.to_string(),
         };
         let id = self.executions.begin(execution);
         if let Some((asked, hold)) = hold {

@@ -75,6 +75,13 @@ impl Drop for Place {
     }
 }
 
+impl Grants {
+    /// The certificate that a grant is for.
+    pub fn serial(&self, grant: u64) -> Option<Serial> {
+        self.by_id.get(&grant).map(|grant| grant.serial)
+    }
+}
+
 impl Vault {
     /// Opens a grant. `end` is absent for a tail that never ends.
     pub(crate) fn open_grant(

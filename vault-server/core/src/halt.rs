@@ -3,13 +3,14 @@
 use prost::Message;
 use vault_ipc::proto::v1;
 use vault_model::{HaltLevel, HaltTarget, Name, Timestamp};
+use vault_policy::Grant;
 
 use crate::act::{Asker, Plan};
 use crate::client::parse_reason;
 use crate::command::{self, Method};
 use crate::error::{Conflict, VaultError};
 use crate::storage::{Changes, HaltRow, RowKey};
-use crate::vault::{Vault, detail};
+use crate::vault::{CompiledScope, Open, Vault, detail};
 
 impl Vault {
     /// Stops. The answer comes after the barrier.
@@ -59,11 +60,16 @@ impl Vault {
             ("target", target.to_string()),
         ]);
         let row = HaltRow { at: now, by, level, reason, target: target.clone() };
+        let symbol_unknown = match &target {
+            HaltTarget::Symbol { venue, symbol } => !self.opened()?.knows_symbol(venue, symbol),
+            _ => false,
+        };
         let halted = target.clone();
         let mut plan = Plan::new(Method::HaltHalt.name(), Changes::new(), move |vault, change| {
             v1::HaltResponse {
                 outstanding: Some(vault.outstanding_of(&target)),
                 change: Some(change),
+                symbol_unknown,
             }
             .encode_to_vec()
         });
@@ -154,6 +160,20 @@ impl Vault {
     }
 }
 
+impl Open {
+    /// Whether an approved instrument or a scope names a symbol, be it by another of its names. One
+    /// that nobody knows may be mistyped, and then its halt stops nothing.
+    fn knows_symbol(&self, venue: &Name, symbol: &str) -> bool {
+        let is_named = |compiled: &CompiledScope| match compiled.document.symbols.get(venue) {
+            Some(Grant::Only(symbols)) => symbols
+                .iter()
+                .any(|named| self.market.is_same(venue.as_str(), named.as_str(), symbol)),
+            Some(Grant::Every) | None => false,
+        };
+        self.market.knows(venue.as_str(), symbol) || self.scopes.values().any(is_named)
+    }
+}
+
 /// Whether a halt stops all of a target. `venue_of` is that of a credential.
 pub(crate) fn covers<'t>(
     halt: &HaltTarget,
@@ -180,3 +200,28 @@ pub(crate) fn parse_target(text: &str) -> Result<HaltTarget, VaultError> {
 
 /// How many halts may be in force before none on one more symbol is taken.
 const HALTS_MAX: usize = 1_000;
+
+#[cfg(test)]
+mod tests {
+    use vault_policy::Grant;
+
+    use crate::execute::tests::bench::Bench;
+
+    #[test]
+    fn a_symbol_is_known_under_any_of_its_names() {
+        let mut bench = Bench::new();
+        let knows = |bench: &Bench, venue: &str, symbol: &str| {
+            let open = bench.vault.open.as_ref().expect("open");
+            open.knows_symbol(&venue.parse().expect("a name"), symbol)
+        };
+        assert!(!knows(&bench, "kraken", "XXBTZUSD"));
+        bench.rescope(|scope| {
+            let symbol = "XXBTZUSD".parse().expect("a symbol");
+            scope.symbols.insert("kraken".parse().expect("a name"), Grant::Only([symbol].into()));
+        });
+        for symbol in ["XXBTZUSD", "XBTUSD", "BTC/USD"] {
+            assert!(knows(&bench, "kraken", symbol), "{symbol}");
+        }
+        assert!(!knows(&bench, "kraken", "NOSUCH") && !knows(&bench, "okx", "XXBTZUSD"));
+    }
+}

@@ -9,7 +9,9 @@ use std::collections::HashMap;
 
 use serde::Deserialize;
 use vault_audit::Entry;
-use vault_model::{ClockTime, Leg, MarginMode, Member, Mode, Money, Name, Reading, Timestamp};
+use vault_model::{
+    Class, ClockTime, Leg, MarginMode, Member, Mode, Money, Name, Reading, Timestamp,
+};
 use vault_policy::{Cost, DuplicatesDocument, History, Span, Spend, Withdrawn};
 
 /// What clients have been given, by their names.
@@ -143,6 +145,14 @@ pub fn write(entry: &mut Entry, reading: &Reading, cost: &Cost, clock: ClockTime
         say("withdrawn", list(words));
         let addresses = stated.transfers.iter().filter_map(|out| out.address.clone());
         say("withdrawn_to", list(addresses));
+    }
+    if stated.class == Class::Transfer && !stated.transfers.is_empty() {
+        let word = |said: &Option<String>| said.clone().unwrap_or_default();
+        let moved = stated.transfers.iter();
+        say("moved", list(moved.clone().map(|to| [word(&to.asset), word(&to.amount)].join(":"))));
+        if stated.transfers.iter().any(|to| to.address.is_some()) {
+            say("moved_to", list(moved.map(|to| word(&to.address))));
+        }
     }
 }
 

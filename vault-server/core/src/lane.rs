@@ -72,9 +72,9 @@ impl Lanes {
         }
     }
 
-    /// Takes out a call for which nobody waits any more, if it has not set out.
-    pub fn forget(&mut self, correlation: u64) {
-        self.take_out(|waiting| waiting.correlation == correlation);
+    /// Takes out a call for which nobody waits any more, if it has not set out; whether it was there.
+    pub fn forget(&mut self, correlation: u64) -> bool {
+        !self.take_out(|waiting| waiting.correlation == correlation).is_empty()
     }
 
     /// Takes out the calls for which nobody waits any more; returns their correlations.
@@ -183,8 +183,8 @@ mod tests {
         lanes.take(&main);
         lanes.wait(&main, &one, call(1, false)).expect("room");
         lanes.wait(&main, &other, call(2, false)).expect("room");
-        lanes.forget(1);
-        lanes.forget(77);
+        assert!(lanes.forget(1));
+        assert!(!lanes.forget(77));
         assert_eq!(drain(&mut lanes, &main), [2]);
     }
 

@@ -38,6 +38,8 @@ mod instrument;
 mod invite;
 mod journal;
 mod lane;
+mod lease;
+mod metric;
 mod nonce;
 mod operator;
 mod order;
@@ -47,6 +49,7 @@ mod price;
 mod remedy;
 mod renew;
 mod replay;
+mod request_budget;
 mod run;
 mod scope;
 pub mod scope_replay;
@@ -58,14 +61,17 @@ mod start;
 pub mod storage;
 mod stream;
 mod ticket;
+mod turn;
 mod unseal;
 mod vault;
 mod whoami;
 mod writer;
 
 pub use authorize::VENUE_CHECKS;
-pub use config::{CatalogAddition, CoreConfig, DataDir, PublicAddresses, venue_ports};
-pub use country::{Countries, GeoipError, check_geoip};
+pub use config::{
+    CatalogAddition, CoreConfig, DataDir, PublicAddresses, RequestLimits, venue_ports,
+};
+pub use country::{Countries, GeoipError, GeoipFile, check_geoip};
 pub use error::VaultError;
 pub use init::{InitError, InitOptions, InitReport, init};
 pub use run::{CoreError, run};

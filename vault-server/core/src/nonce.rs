@@ -1,10 +1,9 @@
 //! Nonces belong to the vault: strictly increasing per credential, through restarts and steps of the
-//! clock, and in the hands of one client at a time.
+//! clock, and in the hands of one client at a time ([`crate::lease`]).
 
 use std::collections::HashMap;
-use std::time::Duration;
 
-use vault_model::{ClockTime, Name, Timestamp};
+use vault_model::{Name, Timestamp};
 
 use crate::error::VaultError;
 
@@ -42,67 +41,15 @@ impl NonceCounters {
     }
 }
 
-/// Who holds a credential whose nonces must arrive in order.
-#[derive(Default)]
-pub struct Leases(HashMap<Name, (Name, ClockTime)>);
-
-impl Leases {
-    /// Takes or prolongs the lease of a credential for a client.
-    ///
-    /// # Errors
-    ///
-    /// [`VaultError::CredentialLeased`] while another client's last Sign is not [`LEASE`] ago.
-    pub fn take(
-        &mut self,
-        credential: &Name,
-        client: &Name,
-        now: ClockTime,
-    ) -> Result<(), VaultError> {
-        self.check(credential, client, now)?;
-        self.0.insert(credential.clone(), (client.clone(), now.plus(LEASE)));
-        Ok(())
-    }
-
-    /// Whether a client that signs holds a credential now.
-    pub fn is_held(&self, credential: &Name, now: ClockTime) -> bool {
-        self.0.get(credential).is_some_and(|(_, until)| *until > now)
-    }
-
-    /// Whether a client may use a credential now, without taking it.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Leases::take`].
-    pub fn check(
-        &self,
-        credential: &Name,
-        client: &Name,
-        now: ClockTime,
-    ) -> Result<(), VaultError> {
-        match self.0.get(credential) {
-            Some((holder, until)) if holder != client && *until > now => {
-                let left = u64::try_from(until.since(now).as_millis()).unwrap_or(u64::MAX);
-                Err(VaultError::CredentialLeased { retry_after_ms: left.max(1) })
-            }
-            _ => Ok(()),
-        }
-    }
-}
-
-/// How long a client keeps a credential after its last Sign.
-pub const LEASE: Duration = Duration::from_secs(10);
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
-    use vault_model::{ClockTime, Name, Timestamp};
+    use vault_model::{Name, Timestamp};
 
-    use super::{Leases, NonceCounters};
-    use crate::error::VaultError;
+    use super::NonceCounters;
 
     const NOW: Timestamp = Timestamp(1_800_000_000_000_000);
-    const AT: ClockTime = ClockTime(1_000_000_000);
 
     fn name(text: &str) -> Name {
         text.parse().expect("a name")
@@ -133,25 +80,5 @@ mod tests {
         assert_eq!(nonces.next(&kraken, 0, NOW).expect("a nonce"), 2_000_000_000_000_001);
         assert_eq!(nonces.next(&kraken, u64::MAX - 1, NOW).expect("a nonce"), u64::MAX);
         assert!(nonces.next(&kraken, 0, NOW).is_err());
-    }
-
-    #[test]
-    fn a_lease_keeps_others_out_until_ten_seconds_after_the_last_sign() {
-        let mut leases = Leases::default();
-        let (kraken, a, b) = (name("kraken"), name("a"), name("b"));
-
-        leases.take(&kraken, &a, AT).expect("free");
-        leases.take(&kraken, &a, AT.plus(Duration::from_secs(9))).expect("its own");
-        let at = AT.plus(Duration::from_secs(18));
-        assert!(matches!(
-            leases.take(&kraken, &b, at),
-            Err(VaultError::CredentialLeased { retry_after_ms: 1_000 })
-        ));
-        assert!(leases.check(&kraken, &b, at).is_err());
-        assert!(leases.is_held(&kraken, at) && !leases.is_held(&b, at));
-        let free = AT.plus(Duration::from_secs(19));
-        leases.check(&kraken, &b, free).expect("free again");
-        assert!(!leases.is_held(&kraken, free));
-        leases.take(&kraken, &b, free).expect("looking took nothing");
     }
 }

@@ -138,12 +138,14 @@ impl Vault {
         let caller = match self.identify_bot(facts, now) {
             Ok(caller) => caller,
             Err(error) => {
+                self.counts.count_denied(None, &error);
                 self.journal.refuse(Channel::Front, correlation, &error, None);
                 return None;
             }
         };
         if self.disk_full {
             // Counted, not logged one by one: the space that is left is for operators' acts.
+            self.counts.count_denied(Some(&caller.name), &VaultError::DiskFull);
             self.count_auth_failure(&caller.origin, &VaultError::DiskFull, now);
             self.journal.refuse(Channel::Front, correlation, &VaultError::DiskFull, None);
             return None;
@@ -179,15 +181,44 @@ impl Vault {
         deadline_us: i64,
         now: Timestamp,
     ) -> Asked<'a> {
-        // The front's clock is the machine's; ours may be shifted, in development.
-        let offset_us = self.config.clock_offset_s.saturating_mul(1_000_000);
-        let deadline = (deadline_us != 0).then(|| Timestamp(deadline_us.saturating_add(offset_us)));
+        let deadline = self.deadline(deadline_us);
         let (steady_now, clock) = (self.clock.steady(now), self.clock_time());
         Asked { caller, correlation, mode, deadline, now, steady_now, clock }
     }
 
-    /// Looks at what must be known before a request is read: whether anybody waits, whether the
-    /// client may be where it is, and whether it was asked before. Returns the answer of then.
+    /// Whether nobody waits for a call any more: then it is refused here, before anything else of it is
+    /// looked at. `deadline_us` is 0 for never.
+    pub(crate) fn is_late(
+        &mut self,
+        mode: Mode,
+        deadline_us: i64,
+        correlation: u64,
+        now: Timestamp,
+    ) -> bool {
+        let least = match mode {
+            // A venue needs time to answer: less of it would make an outcome that nobody knows.
+            Mode::Execute => EXECUTE_LEFT_MIN,
+            Mode::Sign => Duration::ZERO,
+        };
+        let deadline = self.deadline(deadline_us);
+        let is_late = deadline.is_some_and(|deadline| deadline <= now.plus(least));
+        if is_late {
+            let error = VaultError::DeadlineExceeded;
+            self.counts.count_denied(None, &error);
+            self.journal.refuse(Channel::Front, correlation, &error, None);
+        }
+        is_late
+    }
+
+    /// A deadline as the front has it, by our clock. 0 is none.
+    fn deadline(&self, deadline_us: i64) -> Option<Timestamp> {
+        // The front's clock is the machine's; ours may be shifted, in development.
+        let offset_us = self.config.clock_offset_s.saturating_mul(1_000_000);
+        (deadline_us != 0).then(|| Timestamp(deadline_us.saturating_add(offset_us)))
+    }
+
+    /// Looks at what must be known before a request is read: whether the client may be where it is,
+    /// and whether it was asked before. Returns the answer of then.
     ///
     /// # Errors
     ///
@@ -197,14 +228,6 @@ impl Vault {
         asked: Asked<'_>,
         order: &Order,
     ) -> Result<Option<Vec<u8>>, VaultError> {
-        let least = match asked.mode {
-            // A venue needs time to answer: less of it would make an outcome that nobody knows.
-            Mode::Execute => EXECUTE_LEFT_MIN,
-            Mode::Sign => Duration::ZERO,
-        };
-        if asked.deadline.is_some_and(|deadline| deadline <= asked.now.plus(least)) {
-            return Err(VaultError::DeadlineExceeded);
-        }
         // Before any answer that is kept: it must not reach an address that the client may not have.
         self.check_networks(asked.caller)?;
         match self.replay.look(&order.key, &order.content, asked.clock) {
@@ -244,6 +267,7 @@ impl Vault {
         facts: &Facts,
         error: &VaultError,
     ) -> Result<Failure, VaultError> {
+        self.counts.count_denied(Some(&asked.caller.name), error);
         let mut failure = Failure::from(error);
         if matches!(error, VaultError::DeadlineExceeded) {
             return Ok(failure);

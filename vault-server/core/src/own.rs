@@ -111,6 +111,8 @@ pub(crate) struct Own {
     jobs: BTreeMap<u64, Job>,
     last_job: u64,
     under_way: HashMap<u64, UnderWay>,
+    /// Checks in a row that were not made since a bot held the credential, by their jobs.
+    put_off: HashMap<Name, Vec<u64>>,
     /// Requests that wait for the lane of their credential.
     waiting: HashMap<Name, VecDeque<Task>>,
     /// Imports that were checked, and wait for the act under way.
@@ -121,6 +123,24 @@ impl Own {
     /// Whether the vault itself has sent a request, by the correlation of its frame.
     pub fn is_under_way(&self, id: u64) -> bool {
         self.under_way.contains_key(&id)
+    }
+
+    /// Whether a check makes way for a bot that holds the credential: [`PUT_OFF_MAX`] in a row do.
+    fn is_put_off(&mut self, credential: &Name, job: u64) -> bool {
+        let jobs = self.put_off.entry(credential.clone()).or_default();
+        if jobs.contains(&job) {
+            return true;
+        }
+        if jobs.len() >= PUT_OFF_MAX {
+            return false;
+        }
+        jobs.push(job);
+        true
+    }
+
+    /// A check was answered.
+    fn checked(&mut self, credential: &Name) {
+        self.put_off.remove(credential);
     }
 }
 
@@ -192,9 +212,13 @@ impl Vault {
             return Ok(());
         }
         // A bot that signs with this credential may have a nonce that it has not sent yet, and would
-        // lose it. To cancel is worth that, to ask is not.
+        // lose it. To cancel is worth that; to ask is not, unless it never gets round to it.
         let may_wait = task.purpose == Purpose::Check && !task.key.is_new;
-        if in_order && may_wait && self.leases.is_held(name, clock) {
+        if in_order
+            && may_wait
+            && self.leases.is_held(name, clock)
+            && self.own.is_put_off(name, task.job)
+        {
             return Err(VaultError::CredentialLeased { retry_after_ms: 0 });
         }
         let nonce = if in_order {
@@ -465,5 +489,7 @@ fn reported(report: &vault_ipc::Report) -> Option<Reported> {
     is_plain.then(|| Reported { at: *at, row: *row, value: value.clone() })
 }
 
+/// How many checks in a row a bot may hold up that signs with a credential.
+const PUT_OFF_MAX: usize = 2;
 /// How many jobs may be under way.
 const JOBS_MAX: usize = 64;

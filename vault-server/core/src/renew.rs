@@ -1,5 +1,7 @@
 //! Renewal: a certificate that is good, or was until lately, becomes a new one with a new key.
 
+use std::time::Duration;
+
 use prost::Message;
 use vault_audit::EntryKind;
 use vault_ipc::proto::v1;
@@ -11,7 +13,7 @@ use crate::caller::Caller;
 use crate::certificate::{Subject, SubjectKey};
 use crate::command::{self, Method};
 use crate::error::{CertificateProblem, VaultError};
-use crate::storage::{CertificateRow, CertificateState, Changes, Holder, RowKey};
+use crate::storage::{CertificateRow, CertificateState, Changes, Holder, RowKey, Tables};
 use crate::vault::{Vault, detail};
 
 impl Vault {
@@ -19,7 +21,7 @@ impl Vault {
     ///
     /// # Errors
     ///
-    /// [`VaultError::Csr`], [`VaultError::Certificate`].
+    /// [`VaultError::Csr`], [`VaultError::Certificate`], [`VaultError::RenewedLately`].
     pub(crate) fn renew(
         &mut self,
         command: &v1::SignedCommand,
@@ -50,6 +52,11 @@ impl Vault {
         }
         if old.public_key.0 == key.spki() {
             return Err(VaultError::Field("a renewal needs a new key"));
+        }
+        // Each renewal is an act, with three entries and two syncs, that others' acts wait for.
+        if let Some(wait) = until_next(open.state.tables(), &old.holder, now) {
+            let retry_after_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1);
+            return Err(VaultError::RenewedLately { retry_after_ms });
         }
         let subject = match &old.holder {
             Holder::Client(name) => Subject::Client(name),
@@ -85,6 +92,21 @@ impl Vault {
         self.begin_act(plan, asker, now)
     }
 }
+
+/// How long a holder has to wait for the next renewal. One that the wall clock has put into the future
+/// holds nobody up: the clock has been set back since.
+fn until_next(tables: &Tables, holder: &Holder, now: Timestamp) -> Option<Duration> {
+    let renewals = tables
+        .certificates
+        .values()
+        .filter(|row| row.holder == *holder && row.parent.is_some() && row.issued_at <= now);
+    let next = renewals.map(|row| row.issued_at).max()?.plus(RENEWAL_INTERVAL);
+    let wait_us = u64::try_from(next.micros().saturating_sub(now.micros())).unwrap_or(0);
+    (wait_us > 0).then(|| Duration::from_micros(wait_us))
+}
+
+/// Between two new certificates of one holder.
+const RENEWAL_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Certificates that one holder may have alive; renewals in time keep it at two.
 const CERTIFICATES_MAX: usize = 32;

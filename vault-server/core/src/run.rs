@@ -1,4 +1,5 @@
-//! The loop: take everything that is there, decide it in order, hand it to the writer.
+//! The loop: take everything that is there, decide a slice of it, hand it to the writer. What the front
+//! sends is decided in turns (`turn.rs`), all else in its order.
 //!
 //! The thread that runs it is the only one that decides. It waits for input and, while there is hardly
 //! any, for the log's disk; not for a transaction, not for key derivation. Once a minute at most it
@@ -24,6 +25,7 @@ use crate::journal::Channel;
 use crate::seal::IdentityError;
 use crate::start::{Started, start};
 use crate::storage::StoreError;
+use crate::turn::{Turns, Whose};
 use crate::unseal::Attempt;
 use crate::vault::{Vault, detail};
 use crate::writer::{Channels, ToWriter, WriterError};
@@ -34,10 +36,10 @@ pub enum Input {
     Attempted(Box<Attempt>),
     /// The database has answered.
     Committed(Result<(), StoreError>),
-    /// From egress; `None` when it closed its channel.
-    Egress(Option<Frame>),
-    /// From the front; `None` when it closed its channel.
-    Front(Option<Frame>),
+    /// From egress.
+    Egress(Frame),
+    /// From the front.
+    Front(Frame),
     /// From the supervisor; `None` when it closed its channel.
     Supervisor(Result<Option<Frame>, FrameError>),
     /// The writer has stopped.
@@ -187,43 +189,61 @@ fn decide(
 ) -> Result<Next, CoreError> {
     let mut bytes = vec![0; READ_BYTES];
     let mut tick_due = Instant::now();
+    let mut turns = Turns::default();
     loop {
         let mut until = vault.journal.due().map_or(tick_due, |due| due.min(tick_due));
         // What the front sends is left where it lies, so that it feels it.
         let is_heard = vault.durable.waiting_bytes() < BACKLOG_BYTES_MAX;
         if !is_heard {
             until = until.min(Instant::now() + DEAF);
+        } else if !turns.is_empty() {
+            // A look, no wait: whoever forbids must not wait for more than a slice.
+            until = Instant::now();
         }
         let Sockets { egress, front } = sockets;
-        let ready = inbox.wait(egress, is_heard.then_some(&*front), until)?;
-        let mut turn = Turn { clock, hands, inputs: 0, vault };
-        while turn.inputs < TURN_INPUTS
+        let reads_front = is_heard && turns.has_room();
+        let ready = inbox.wait(egress, reads_front.then_some(&*front), until)?;
+        let mut round = Round { clock, hands, inputs: 0, vault };
+        while round.inputs < ROUND_INPUTS
             && let Some(input) = inbox.next()
         {
-            match turn.take(input)? {
+            match round.take(input)? {
                 Next::Continue => {}
                 next => return Ok(next),
             }
         }
-        for (is_ready, socket, wrap) in [
-            (ready.egress, egress, Input::Egress as fn(_) -> _),
-            (ready.front, front, Input::Front as fn(_) -> _),
-        ] {
-            if !is_ready {
-                continue;
-            }
-            let has_ended = socket.fill(&mut bytes)?;
-            while let Some(frame) = socket.next_frame()? {
-                match turn.take(wrap(Some(frame)))? {
+        if ready.egress {
+            let has_ended = egress.fill(&mut bytes)?;
+            while let Some(frame) = egress.next_frame()? {
+                match round.take(Input::Egress(frame))? {
                     Next::Continue => {}
                     next => return Ok(next),
                 }
             }
             if has_ended {
-                turn.take(wrap(None))?;
+                return Err(CoreError::EgressClosed);
             }
         }
-        let is_short = turn.inputs <= TURN_SHORT;
+        if ready.front {
+            let has_ended = front.fill(&mut bytes)?;
+            while let Some(frame) = front.next_frame()? {
+                match round.sort(frame, &mut turns)? {
+                    Next::Continue => {}
+                    next => return Ok(next),
+                }
+            }
+            if has_ended {
+                // Nobody waits any more for what it has asked.
+                return Err(CoreError::FrontClosed);
+            }
+        }
+        if is_heard {
+            match round.slice(&mut turns)? {
+                Next::Continue => {}
+                next => return Ok(next),
+            }
+        }
+        let is_short = round.inputs <= ROUND_SHORT && turns.is_empty();
         vault.journal.settle(is_short)?;
         if Instant::now() >= tick_due {
             vault.clock.look(boottime_us());
@@ -235,14 +255,14 @@ fn decide(
 }
 
 /// What is decided between two waits.
-struct Turn<'t> {
+struct Round<'t> {
     clock: &'t mut Clock,
     hands: &'t Hands<'t>,
     inputs: usize,
     vault: &'t mut Vault,
 }
 
-impl Turn<'_> {
+impl Round<'_> {
     fn take(&mut self, input: Input) -> Result<Next, CoreError> {
         self.inputs += 1;
         let now = self.clock.now();
@@ -252,6 +272,69 @@ impl Turn<'_> {
             self.vault.journal.flush();
         }
         Ok(next)
+    }
+
+    /// Puts a frame of the front in line. What costs nothing, and what others wait for, is taken at
+    /// once.
+    fn sort(&mut self, frame: Frame, turns: &mut Turns) -> Result<Next, CoreError> {
+        let id = frame.correlation;
+        let refused = match frame.kind {
+            Kind::Forget => {
+                if turns.forget(self.vault.whose(&frame), id) {
+                    // The front holds its client's place until there is an answer.
+                    self.refuse(id, &VaultError::DeadlineExceeded);
+                    return Ok(Next::Continue);
+                }
+                return self.take(Input::Front(frame));
+            }
+            Kind::StreamEnd | Kind::StreamMessage => match self.vault.whose(&frame) {
+                Whose::Stranger if !turns.is_opening(id) => {
+                    // Of none that there is.
+                    return self.take(Input::Front(frame));
+                }
+                Whose::Stranger => turns.follow(frame),
+                whose => turns.put(whose, frame),
+            },
+            // Of no caller, and they cost next to nothing.
+            Kind::BarrierDone | Kind::MetricsCall => return self.take(Input::Front(frame)),
+            _ => turns.put(self.vault.whose(&frame), frame),
+        };
+        match refused {
+            Ok(()) => {}
+            Err(frame) if frame.kind == Kind::StreamMessage => self.vault.refuse_unread(id),
+            Err(_) => self.refuse(id, &VaultError::Overloaded),
+        }
+        Ok(Next::Continue)
+    }
+
+    fn refuse(&mut self, id: u64, error: &VaultError) {
+        self.vault.counts.count_denied(None, error);
+        self.vault.journal.refuse(Channel::Front, id, error, None);
+        if self.vault.journal.is_full() {
+            self.vault.journal.flush();
+        }
+    }
+
+    /// Decides what is next in line, for about [`SLICE`].
+    fn slice(&mut self, turns: &mut Turns) -> Result<Next, CoreError> {
+        if turns.is_empty() {
+            return Ok(Next::Continue);
+        }
+        let slice_began = Instant::now();
+        let mut began = slice_began;
+        while let Some((frame, served)) = turns.next() {
+            let next = self.take(Input::Front(frame))?;
+            if next != Next::Continue {
+                return Ok(next);
+            }
+            let ended = Instant::now();
+            turns.charge(served, ended - began);
+            if ended - slice_began >= SLICE {
+                break;
+            }
+            began = ended;
+        }
+        Ok(Next::Continue)
     }
 }
 
@@ -270,14 +353,8 @@ fn take(
             vault.act_committed(result, now)?;
             vault.run_waiting(hands, now)?
         }
-        Input::Egress(frame) => {
-            let frame = frame.ok_or(CoreError::EgressClosed)?;
-            vault.egress_frame(&frame, hands, now)?
-        }
-        Input::Front(frame) => {
-            let frame = frame.ok_or(CoreError::FrontClosed)?;
-            vault.front_frame(&frame, hands, now)?
-        }
+        Input::Egress(frame) => vault.egress_frame(&frame, hands, now)?,
+        Input::Front(frame) => vault.front_frame(&frame, hands, now)?,
         // Without a supervisor there is nobody to serve.
         Input::Supervisor(Ok(None)) => Next::Stop,
         Input::Supervisor(frame) => {
@@ -373,9 +450,12 @@ fn spawn_reader(mut stream: UnixStream, core: InputSender) -> std::io::Result<()
 }
 
 /// Inputs of other threads between two looks at what is due: ticks, and the writer's work.
-const TURN_INPUTS: usize = 1_024;
-/// A turn with no more inputs is written at once.
-const TURN_SHORT: usize = 2;
+const ROUND_INPUTS: usize = 1_024;
+/// A round with no more inputs is written at once.
+const ROUND_SHORT: usize = 2;
+/// How long the front's calls are decided before the next look at the sockets; the last of them may
+/// take longer.
+const SLICE: Duration = Duration::from_millis(1);
 /// Bytes taken from a channel at once.
 const READ_BYTES: usize = 256 << 10;
 /// How long the front is not heard before the next look.

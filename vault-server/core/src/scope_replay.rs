@@ -29,7 +29,7 @@ use vault_venue::CatalogError;
 use vault_wire::scope_from_wire;
 
 use crate::config::CatalogAddition;
-use crate::country::GeoipError;
+use crate::country::{GeoipError, GeoipFile};
 use crate::error::VaultError;
 use crate::vault::Vault;
 
@@ -54,7 +54,7 @@ pub struct Plan {
     /// The instruments that are approved.
     pub instruments: Vec<Instrument>,
     /// The database of countries; read only if the candidate asks for countries.
-    pub geoip: Option<PathBuf>,
+    pub geoip: Option<GeoipFile>,
     /// The operator's own additions to the catalogues.
     pub catalog_additions: Vec<CatalogAddition>,
 }

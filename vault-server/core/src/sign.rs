@@ -1,5 +1,7 @@
 //! Sign: judge, open the credential, sign, wipe, log; the reply leaves once the entry is on disk.
 
+use std::time::Instant;
+
 use prost::Message;
 use ring::rand::SecureRandom;
 use vault_audit::EntryKind;
@@ -13,6 +15,7 @@ use crate::credential::open_credential;
 use crate::crypto::stack::wiping_stack;
 use crate::error::VaultError;
 use crate::journal::Channel;
+use crate::metric::Came;
 use crate::order::{Asked, Order, limits_left, model_request, notional, wire_headers};
 use crate::storage::CredentialRow;
 use crate::vault::Vault;
@@ -29,6 +32,21 @@ impl Vault {
         correlation: u64,
         now: Timestamp,
     ) -> Result<(), VaultError> {
+        let began = self.counts.begin_sign(call.queued_us);
+        let answered = self.answer_sign(call, correlation, now);
+        self.counts.end_sign(began);
+        answered
+    }
+
+    fn answer_sign(
+        &mut self,
+        call: &SignCall,
+        correlation: u64,
+        now: Timestamp,
+    ) -> Result<(), VaultError> {
+        if self.is_late(Mode::Sign, call.deadline_us, correlation, now) {
+            return Ok(());
+        }
         let Some(caller) = self.admit_bot(&call.caller, correlation, now) else {
             return Ok(());
         };
@@ -62,10 +80,15 @@ impl Vault {
         facts: &mut Facts,
     ) -> Result<(SignedRequest, Option<u64>), VaultError> {
         let permit = self.permit(asked, order, facts)?;
-        let signed = self.take_nonce(&permit, asked).and_then(|nonce| {
+        let class = permit.reading().stated.class;
+        let may_be = self.requests.take(&asked.caller.name, class, asked.clock);
+        let nonce = may_be.and_then(|()| self.take_nonce(&permit, asked));
+        let signed = nonce.and_then(|nonce| {
             let disclose = permit.credential().disclose_passphrase;
+            let began = Instant::now();
             let signed =
                 self.sign_permitted(&permit, &order.request, nonce, disclose, asked.now)?;
+            self.counts.signed_in(began.elapsed());
             Ok((signed, nonce))
         });
         facts.keep(permit);
@@ -214,6 +237,7 @@ impl Vault {
         self.released.add(&caller.name, &credential.name, usable_for_ms, clock);
         let scope = facts.scope.as_ref().map(|(name, _)| name);
         self.histories.add(&caller.name, scope, &cost.spend(clock));
+        self.counts.count(&caller.name, Came::Signed);
         self.journal.answer_encoded(Channel::Front, correlation, response, true);
         Ok(())
     }

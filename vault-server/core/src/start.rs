@@ -24,12 +24,15 @@ use crate::grant::Librarian;
 use crate::history::{Foreign, Histories, Noted, Signed, keys_asked, number};
 use crate::inbox::InputSender;
 use crate::journal::Journal;
-use crate::nonce::{Leases, NonceCounters};
+use crate::lease::Leases;
+use crate::metric::Counts;
+use crate::nonce::NonceCounters;
 use crate::outstanding::Released;
 use crate::price::{LoggedPrice, LoggedPrices};
 use crate::replay::Replay;
+use crate::request_budget::RequestBudgets;
 use crate::run::{CoreError, Input};
-use crate::seal::{Backoff, CoreIdentity};
+use crate::seal::{CoreIdentity, Guesser, Guesses};
 use crate::storage::{Commit, Head, Hex, NONCE_KEPT, Sqlite, Store, Tables};
 use crate::vault::{Vault, detail};
 use crate::writer::{self, Channels, Durable, ToWriter};
@@ -51,8 +54,7 @@ struct Past {
     replay: Replay,
     state: Option<(u64, Hash)>,
     intent: Option<Intent>,
-    unseal_failures: u32,
-    unseal_failed_at: Timestamp,
+    guesses: Guesses,
     /// The newest signature of each client and credential: its venue and time.
     signed: HashMap<(Name, Name), (String, ClockTime)>,
     /// Who signed last with each credential that has nonces.
@@ -122,8 +124,7 @@ impl Past {
             replay: Replay::default(),
             state: None,
             intent: None,
-            unseal_failures: 0,
-            unseal_failed_at: Timestamp::default(),
+            guesses: Guesses::default(),
             signed: HashMap::new(),
             held: HashMap::new(),
             checks: Checks::default(),
@@ -276,11 +277,10 @@ impl Past {
             EntryKind::UnsealDenied
                 if entry.reason.as_deref() == Some(UnsealProblem::WrongPassphrase.code()) =>
             {
-                self.unseal_failures = self.unseal_failures.saturating_add(1);
-                self.unseal_failed_at = entry.ts;
+                self.guesses.fail(Guesser::of(entry.client.as_ref()), entry.ts);
             }
             EntryKind::Unseal => {
-                self.unseal_failures = 0;
+                self.guesses.succeed(Guesser::of(entry.client.as_ref()));
                 self.sealed_by_hand = false;
             }
             EntryKind::Seal => {
@@ -319,7 +319,7 @@ pub fn start(
             config.catalog_additions.iter().map(|addition| addition.file.as_str()).collect();
         tracing::info!(?files, "operator's own catalogue files added");
     }
-    let countries = Countries::open(config.geoip.as_deref())?;
+    let countries = Countries::open(config.geoip.as_ref())?;
     let store = Sqlite::open(&config.data.database())?;
     let (instance, head) = (store.instance()?, store.head()?);
     if instance.development != config.development {
@@ -387,19 +387,21 @@ pub fn start(
         released.add(client, credential, usable_ms, *at);
     }
     // Refusals say the wall clock alone.
-    let failed_ago_us = now.micros().saturating_sub(past.unseal_failed_at.micros());
-    let failed_ago_us = u64::try_from(failed_ago_us).unwrap_or(0);
-    let failed_at = ClockTime(clock.time().0.saturating_sub(failed_ago_us));
+    let backoff = past.guesses.resume(|failed_at| {
+        let ago_us = now.micros().saturating_sub(failed_at.micros());
+        ClockTime(clock.time().0.saturating_sub(u64::try_from(ago_us).unwrap_or(0)))
+    });
     let mut leases = Leases::default();
     for (credential, (client, at)) in &past.held {
         // Each credential is taken once here: nobody else can hold it.
         let _ = leases.take(credential, client, *at);
     }
     let server = server::load(&config.data.server_identity()).map_err(CoreError::ServerIdentity)?;
+    let requests = RequestBudgets::new(config.requests);
     let mut vault = Vault {
         acts: Default::default(),
         auth_failures: Default::default(),
-        backoff: Backoff::resume(past.unseal_failures, failed_at),
+        backoff,
         change_id: head.change_id.clone(),
         checks: past.checks,
         clock,
@@ -407,6 +409,7 @@ pub fn start(
             nonces.into_iter().map(|nonce| (nonce.nonce, nonce.expires_at)).chain(commands),
         ),
         config,
+        counts: Counts::new(now),
         countries,
         denials: Default::default(),
         divergences: Default::default(),
@@ -436,6 +439,7 @@ pub fn start(
         registry,
         released,
         replay: past.replay,
+        requests,
         rng: SystemRandom::new(),
         sealed_by_hand: past.sealed_by_hand,
         seals: past.seals,

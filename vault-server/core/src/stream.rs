@@ -152,6 +152,11 @@ impl Streams {
         self.open.get_mut(&id).map(|stream| (id, stream))
     }
 
+    /// Whose one is of which the front's end is open, by the front's number.
+    pub(crate) fn client_of(&self, front: u64) -> Option<&Name> {
+        self.open.get(self.of_front.get(&front)?).map(|stream| &stream.client)
+    }
+
     /// Our numbers of those whose both ends are open.
     fn whole(&self) -> Vec<u64> {
         let mut ids: Vec<u64> = self.of_front.values().copied().collect();

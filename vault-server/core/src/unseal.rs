@@ -13,7 +13,7 @@ use crate::crypto::stack::wiping_stack;
 use crate::error::{UnsealProblem, VaultError};
 use crate::inbox::InputSender;
 use crate::run::Input;
-use crate::seal::{Keyring, RootKey, SlotError, SlotRecord, UnsealInput};
+use crate::seal::{Guesser, Keyring, RootKey, SlotError, SlotRecord, UnsealInput};
 use crate::storage::State;
 use crate::vault::{Open, Vault};
 use crate::writer::ToWriter;
@@ -73,7 +73,8 @@ impl Vault {
         if self.refused.is_some() {
             return Err(VaultError::Unseal(UnsealProblem::StateRefused));
         }
-        let wait = self.backoff.wait(self.clock.time());
+        let who = Guesser::of(asker.caller.as_ref().map(|caller| &caller.name));
+        let wait = self.backoff.wait(who, self.clock.time());
         if !wait.is_zero() {
             let retry_after_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1);
             return Err(VaultError::UnsealBackoff { retry_after_ms });
@@ -81,7 +82,7 @@ impl Vault {
         let passphrase =
             self.open_sealed(&command.ticket_id, sealed::UNSEAL, None, &[], &command.sealed, now)?;
         self.backoff
-            .begin(self.clock.time())
+            .begin(who, self.clock.time())
             .map_err(|_| VaultError::UnsealBackoff { retry_after_ms: BUSY_MS })?;
 
         let slots = self.slots.clone();
@@ -122,9 +123,10 @@ impl Vault {
             Err(_) => EntryKind::UnsealDenied,
         };
         let mut entry = self.entry_of(kind, &asker, now);
+        let who = Guesser::of(asker.caller.as_ref().map(|caller| &caller.name));
         match opened {
             Ok(()) => {
-                self.backoff.succeed();
+                self.backoff.succeed(who);
                 entry.state_rev = Some(self.expected_state.0);
                 self.journal.record(entry)?;
                 let state_rev = self.expected_state.0;
@@ -134,7 +136,7 @@ impl Vault {
             Err(error) => {
                 match error {
                     VaultError::Unseal(UnsealProblem::WrongPassphrase) => {
-                        self.backoff.fail(self.clock.time());
+                        self.backoff.fail(who, self.clock.time());
                     }
                     _ => self.backoff.abandon(),
                 }

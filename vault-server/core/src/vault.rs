@@ -29,13 +29,16 @@ use crate::history::Histories;
 use crate::hold::Holds;
 use crate::journal::{Channel, Journal, Place};
 use crate::lane::Lanes;
-use crate::nonce::{Leases, NonceCounters};
+use crate::lease::Leases;
+use crate::metric::Counts;
+use crate::nonce::NonceCounters;
 use crate::outstanding::Released;
 use crate::own::Own;
 use crate::price::{LoggedPrices, Prices};
 use crate::replay::Replay;
+use crate::request_budget::RequestBudgets;
 use crate::scope_replay::Replays;
-use crate::seal::{Backoff, CoreIdentity, Keyring, KeyringRecord, SlotRecord};
+use crate::seal::{Backoff, CoreIdentity, Guesser, Keyring, KeyringRecord, SlotRecord};
 use crate::shadow::Shadows;
 use crate::storage::{Instance, Snapshot, State, Tables};
 use crate::stream::Streams;
@@ -55,6 +58,8 @@ pub struct Vault {
     pub(crate) clock: VaultClock,
     pub(crate) commands: command::Nonces,
     pub(crate) config: CoreConfig,
+    /// What it counts of its own work.
+    pub(crate) counts: Counts,
     pub(crate) countries: Countries,
     pub(crate) denials: DenialBudgets,
     /// The same for what shadows say.
@@ -93,6 +98,8 @@ pub struct Vault {
     pub(crate) registry: Registry,
     pub(crate) released: Released,
     pub(crate) replay: Replay,
+    /// What each client may still ask for that is no order.
+    pub(crate) requests: RequestBudgets,
     pub(crate) rng: SystemRandom,
     /// A person sealed the vault, and nobody has unsealed it since.
     pub(crate) sealed_by_hand: bool,
@@ -152,6 +159,11 @@ impl Open {
         let mut market = Market::default();
         for row in tables.instruments.values() {
             market.approve(row.instrument.clone());
+        }
+        for (venue, _) in vault_venue::VENUES {
+            if let Some(name) = vault_venue::market_name(venue) {
+                market.name_by(venue, name);
+            }
         }
         self.prices.compile(&tables.feeds, &mut market)?;
         self.market = market;
@@ -249,13 +261,17 @@ impl Vault {
     }
 
     /// How the processes are confined, as far as they have said so yet.
-    fn hardening(&self) -> Vec<v1::ProcessHardening> {
+    pub(crate) fn hardening(&self) -> Vec<v1::ProcessHardening> {
         let others = self.hardening.iter().cloned();
         std::iter::once(self.config.hardening.clone()).chain(others).collect()
     }
 
-    /// The state of the vault, with a ticket for an unseal attempt if it is sealed.
-    pub(crate) fn status(&mut self, now: Timestamp) -> Result<v1::StatusResponse, VaultError> {
+    /// The state of the vault for somebody, with a ticket for an unseal attempt if it is sealed.
+    pub(crate) fn status(
+        &mut self,
+        who: Guesser<'_>,
+        now: Timestamp,
+    ) -> Result<v1::StatusResponse, VaultError> {
         let state = match (&self.open, &self.refused) {
             (Some(_), _) => v1::SealState::Unsealed,
             (None, Some(_)) => v1::SealState::Refused,
@@ -286,7 +302,7 @@ impl Vault {
             state_rev: self.open.as_ref().map(|open| open.state.state_rev()).unwrap_or_default(),
             slots,
             retry_after_s: u32::try_from(
-                self.backoff.wait(self.clock.time()).as_secs_f64().ceil() as u64
+                self.backoff.wait(who, self.clock.time()).as_secs_f64().ceil() as u64,
             )
             .unwrap_or(u32::MAX),
             unseal_ticket,

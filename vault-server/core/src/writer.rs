@@ -15,6 +15,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use vault_audit::{AuditError, Log, LogSigner};
+use vault_ipc::metric::Histogram;
 
 use crate::inbox::InputSender;
 use crate::run::Input;
@@ -87,17 +88,38 @@ pub enum ToWriter {
 #[derive(Clone, Default)]
 pub struct Durable(Arc<Progress>);
 
-#[derive(Default)]
 struct Progress {
     size: AtomicU64,
     barrier: AtomicU64,
     waiting_bytes: AtomicU64,
+    /// How long each sync took, with its append, and how many entries it put on disk.
+    sync: Histogram,
+    entries: Histogram,
     /// Batches of the decision thread that were handed over, and the last of them that is written.
     handed_over: AtomicU64,
     written: AtomicU64,
 }
 
+impl Default for Progress {
+    fn default() -> Self {
+        Self {
+            size: AtomicU64::new(0),
+            barrier: AtomicU64::new(0),
+            waiting_bytes: AtomicU64::new(0),
+            sync: Histogram::of_seconds(),
+            entries: Histogram::of_sizes(),
+            handed_over: AtomicU64::new(0),
+            written: AtomicU64::new(0),
+        }
+    }
+}
+
 impl Durable {
+    /// How long syncs took, and how many entries each put on disk.
+    pub fn syncs(&self) -> (&Histogram, &Histogram) {
+        (&self.0.sync, &self.0.entries)
+    }
+
     /// How many entries are on disk.
     pub fn size(&self) -> u64 {
         self.0.size.load(Ordering::Acquire)
@@ -277,7 +299,10 @@ impl Writer {
         let log = self.log.as_mut().ok_or(AuditError::Poisoned)?;
         let (bytes, turn) = (batch.bytes(), batch.turn);
         if !batch.lines.is_empty() {
+            let began = Instant::now();
             let appended = log.append(&batch.lines)?;
+            self.durable.0.sync.observe_since(began);
+            self.durable.0.entries.observe(batch.lines.len() as u64);
             self.durable.0.size.store(appended.size, Ordering::Release);
         }
         // From here on the batch is on disk.

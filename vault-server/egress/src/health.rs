@@ -1,5 +1,5 @@
-//! Whether a venue should be asked now: its own wish to be left alone, and a breaker for when it does
-//! not answer.
+//! Whether a venue should be asked now: its own wish to be left alone, and the breakers for when it
+//! does not answer.
 //!
 //! Limits of venues count by source address, so a venue is a host and the address from which it is
 //! asked. Once it has refused for the sake of a limit, everything but cancels waits; while a budget is
@@ -15,15 +15,10 @@ use http::HeaderMap;
 use http::header::RETRY_AFTER;
 use vault_ipc::{HealthRow, HealthState};
 
+use crate::asker::{Asker, Errand};
+use crate::breaker::Breakers;
 use crate::problem::Problem;
 
-/// Failures in a row that open the breaker.
-const FAILURES_MAX: u32 = 5;
-/// How long it is open first; doubled with each trial that fails.
-const OPEN_MIN: Duration = Duration::from_millis(500);
-const OPEN_MAX: Duration = Duration::from_secs(30);
-/// After so long without an answer, a trial is given up and another may be made.
-const TRIAL_MAX: Duration = Duration::from_secs(10);
 /// Pauses when the venue does not say how long.
 const LIMITED_DEFAULT: Duration = Duration::from_secs(1);
 const BANNED_DEFAULT: Duration = Duration::from_secs(2 * 60);
@@ -69,9 +64,7 @@ pub(crate) struct Health(HashMap<VenueKey, Venue>);
 struct Venue {
     name: String,
     banned_until: Option<Instant>,
-    /// The breaker, once it has opened.
-    breaker: Option<Breaker>,
-    failures: u32,
+    breakers: Breakers,
     in_flight: u32,
     last_problem: Option<Problem>,
     /// The venue has refused for the sake of a limit.
@@ -83,25 +76,23 @@ struct Venue {
     used: Option<(u64, u64)>,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Breaker {
-    open_for: Duration,
-    open_until: Instant,
-    trial_since: Option<Instant>,
-}
-
 /// The venue is not to be asked for so long.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Paused(pub(crate) Duration);
 
 impl Health {
-    /// Whether a request of a class may go to a venue now; whether it is a breaker's trial, of whose
-    /// end [`Health::tried`] must be told.
+    /// Whether a request may go to a venue now; whether it is a breaker's trial, of whose end
+    /// [`Health::tried`] must be told.
     ///
     /// # Errors
     ///
     /// [`Paused`], with the time until it may.
-    pub(crate) fn admit(&mut self, key: &VenueKey, class: &str, now: Now) -> Result<bool, Paused> {
+    pub(crate) fn admit(
+        &mut self,
+        key: &VenueKey,
+        asker: &Asker,
+        now: Now,
+    ) -> Result<bool, Paused> {
         let Some(venue) = self.0.get_mut(key) else { return Ok(false) };
         let now = now.instant;
         let left = |until: Option<Instant>| {
@@ -110,29 +101,17 @@ impl Health {
         if let Some(left) = left(venue.banned_until) {
             return Err(Paused(left));
         }
-        if class != "cancel"
+        if asker.errand != Errand::Cancel
             && let Some(left) = left(venue.limited_until)
         {
             return Err(Paused(left));
         }
-        if matches!(class, "public" | "read")
+        if asker.errand == Errand::Read
             && let Some(left) = left(venue.low_until)
         {
             return Err(Paused(left));
         }
-        let Some(breaker) = &mut venue.breaker else { return Ok(false) };
-        if class == "cancel" {
-            return Ok(false);
-        }
-        if let Some(left) = left(Some(breaker.open_until)) {
-            return Err(Paused(left));
-        }
-        // Half open: one may try.
-        if let Some(left) = left(breaker.trial_since.map(|since| since + TRIAL_MAX)) {
-            return Err(Paused(left.min(OPEN_MIN)));
-        }
-        breaker.trial_since = Some(now);
-        Ok(true)
+        venue.breakers.admit(asker, now)
     }
 
     /// Notes that a request begins, if there is room for a note; [`Health::end`] then takes it away.
@@ -185,30 +164,23 @@ impl Health {
     }
 
     /// Notes that a trial is over. If it told nothing of the venue, the next may be made.
-    pub(crate) fn tried(&mut self, key: &VenueKey) {
-        if let Some(breaker) = self.0.get_mut(key).and_then(|venue| venue.breaker.as_mut()) {
-            breaker.trial_since = None;
+    pub(crate) fn tried(&mut self, key: &VenueKey, asker: &Asker) {
+        if let Some(venue) = self.0.get_mut(key) {
+            venue.breakers.tried(asker);
         }
     }
 
     /// Notes that a venue could not be reached, or did not answer in time.
-    pub(crate) fn failed(&mut self, key: &VenueKey, now: Now) {
+    pub(crate) fn failed(&mut self, key: &VenueKey, asker: &Asker, now: Now) {
         let Some(venue) = self.venue(key, now) else { return };
-        venue.failures = venue.failures.saturating_add(1);
-        let open_for = match venue.breaker {
-            // Failures of requests that had begun before do not lengthen it.
-            Some(breaker) if breaker.open_until > now.instant => return,
-            Some(breaker) => (breaker.open_for * 2).min(OPEN_MAX),
-            None if venue.failures < FAILURES_MAX => return,
-            None => OPEN_MIN,
-        };
-        venue.breaker =
-            Some(Breaker { open_for, open_until: now.instant + open_for, trial_since: None });
-        tracing::warn!(
-            host = key.0,
-            open_ms = open_for.as_millis() as u64,
-            "venue does not answer"
-        );
+        if let Some(open_for) = venue.breakers.failed(asker, now.instant) {
+            tracing::warn!(
+                host = key.0,
+                client = &*asker.client,
+                open_ms = open_for.as_millis() as u64,
+                "venue does not answer"
+            );
+        }
     }
 
     /// Notes a response: the venue is there, and may say how it feels. Tells how long it wants to be
@@ -216,15 +188,15 @@ impl Health {
     pub(crate) fn answered(
         &mut self,
         key: &VenueKey,
+        asker: &Asker,
         status: u16,
         headers: &HeaderMap,
         now: Now,
     ) -> Option<Duration> {
-        if let Some(venue) = self.0.get_mut(key) {
-            venue.failures = 0;
-            if venue.breaker.take().is_some() {
-                tracing::info!(host = key.0, "venue answers again");
-            }
+        if let Some(venue) = self.venue(key, now)
+            && venue.breakers.answered(asker, now.instant)
+        {
+            tracing::info!(host = key.0, "venue answers again");
         }
         match status {
             // Shut out. Source: https://developers.binance.com/docs/binance-spot-api-docs/rest-api/limits,
@@ -318,7 +290,7 @@ impl Venue {
 
     fn row(&self, (host, source): &VenueKey, now: Now) -> HealthRow {
         let ahead = |until: Option<Instant>| until.filter(|at| *at > now.instant);
-        let breaker = self.breaker.map(|breaker| breaker.open_until);
+        let breaker = self.breakers.open_until();
         let (state, until) = if let Some(until) = ahead(self.banned_until) {
             (HealthState::Banned, Some(until))
         } else if let Some(until) = ahead(self.limited_until) {
@@ -351,10 +323,9 @@ impl Venue {
 
     fn is_remarkable(&self, now: Instant) -> bool {
         let is_ahead = |until: Option<Instant>| until.is_some_and(|at| at > now);
-        self.failures > 0
-            || self.in_flight > 0
+        self.in_flight > 0
             || self.streams > 0
-            || self.breaker.is_some()
+            || self.breakers.is_remarkable()
             || is_ahead(self.banned_until)
             || is_ahead(self.limited_until)
             || is_ahead(self.low_until)
@@ -433,7 +404,9 @@ mod tests {
 
     use vault_ipc::{HealthRow, HealthState};
 
-    use super::{FAILURES_MAX, Health, Now, Paused, VenueKey};
+    use super::{Health, Now, Paused, VenueKey};
+    use crate::asker::Asker;
+    use crate::breaker::FAILURES_MAX;
     use crate::problem::Problem;
 
     struct Bed {
@@ -462,17 +435,18 @@ mod tests {
                     (HeaderName::from_static(name), value)
                 })
                 .collect();
-            self.health.answered(&self.key, status, &headers, self.now)
+            let asker = Asker::new("bot", "read");
+            self.health.answered(&self.key, &asker, status, &headers, self.now)
         }
 
         fn failed(&mut self) {
-            self.health.failed(&self.key, self.now);
+            self.health.failed(&self.key, &Asker::new("bot", "read"), self.now);
         }
 
         /// Milliseconds until each of read, trade and cancel may go; 0 for now.
         fn waits(&mut self) -> [u128; 3] {
             ["read", "trade", "cancel"].map(|class| {
-                match self.health.admit(&self.key, class, self.now) {
+                match self.health.admit(&self.key, &Asker::new("bot", class), self.now) {
                     Ok(_) => 0,
                     Err(Paused(left)) => left.as_millis(),
                 }
@@ -639,50 +613,20 @@ mod tests {
     }
 
     #[test]
-    fn the_breaker_opens_lets_one_try_and_grows() {
-        let mut bed = Bed::new("api.example");
-        for _ in 1..FAILURES_MAX {
-            bed.failed();
-        }
-        assert_eq!(bed.waits(), [0; 3]);
-        bed.failed();
-        // Others that were under way fail as well: that lengthens nothing.
-        bed.failed();
-        assert_eq!(bed.waits(), [500, 500, 0]);
-
-        bed.later(500);
-        // The read is the trial; the trade waits for what becomes of it.
-        assert_eq!(bed.waits(), [0, 500, 0]);
-        bed.failed();
-        assert_eq!(bed.waits(), [1_000, 1_000, 0]);
-        bed.later(1_000);
-        bed.failed();
-        assert_eq!(bed.waits(), [2_000, 2_000, 0]);
-        for _ in 0..10 {
-            bed.later(30_000);
-            bed.failed();
-        }
-        assert_eq!(bed.waits(), [30_000, 30_000, 0]);
-
-        bed.later(30_000);
-        bed.answered(500, &[]);
-        assert_eq!(bed.waits(), [0; 3]);
-        bed.failed();
-        assert_eq!(bed.waits(), [0; 3]);
-    }
-
-    #[test]
-    fn a_trial_that_nobody_hears_of_again_is_given_up() {
+    fn a_breaker_pauses_its_kind_until_the_venue_answers() {
         let mut bed = Bed::new("api.example");
         for _ in 0..FAILURES_MAX {
             bed.failed();
         }
+        assert_eq!(bed.waits(), [500, 0, 0]);
         bed.later(500);
-        assert_eq!(bed.waits(), [0, 500, 0]);
-        bed.later(10_000);
-        assert_eq!(bed.waits(), [0, 500, 0]);
-        bed.health.tried(&bed.key);
-        assert_eq!(bed.health.admit(&bed.key, "trade", bed.now), Ok(true));
+        assert_eq!(bed.waits(), [0, 0, 0]);
+        assert_eq!(bed.waits(), [500, 0, 0]);
+        bed.health.tried(&bed.key, &Asker::new("bot", "read"));
+        assert_eq!(bed.waits(), [0, 0, 0]);
+        bed.answered(500, &[]);
+        assert_eq!(bed.waits(), [0, 0, 0]);
+        assert_eq!(bed.waits(), [0, 0, 0]);
     }
 
     #[test]

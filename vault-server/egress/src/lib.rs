@@ -6,11 +6,14 @@
 //! a listen key or a token.
 
 mod address;
+mod asker;
+mod breaker;
 mod dial;
 mod finding;
 mod flight;
 mod health;
 mod hold;
+mod line;
 mod link;
 mod mask;
 mod name;
@@ -57,6 +60,9 @@ pub struct Limits {
     pub connect: Duration,
     /// How long an idle connection is kept.
     pub idle: Duration,
+    /// Connections of HTTP/1.1 to one host for one credential. Of these a share is kept for cancels,
+    /// and another for all that is no read.
+    pub per_host: usize,
     /// Idle connections kept for one host and credential.
     pub idle_per_host: usize,
     /// Longest body passed on, in bytes.
@@ -77,6 +83,7 @@ impl Default for Limits {
             // Below what load balancers in front of venues keep (60 s and more): whoever closes first
             // loses no request.
             idle: Duration::from_secs(45),
+            per_host: 256,
             idle_per_host: 64,
             response_bytes: 64 << 20,
             requests: 4096,

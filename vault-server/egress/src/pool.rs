@@ -1,11 +1,12 @@
 //! Warm connections: one pool for each host and credential.
 //!
 //! Whoever needs a connection takes one that is there or waits for the next that becomes free,
-//! whether it was opened for them or not. Nothing is sent by itself, and nothing twice: what is done
-//! about a connection that breaks is decided by whoever sends.
+//! whether it was opened for them or not: cancels first, then clients in turns. The last connections
+//! of HTTP/1.1 are not for reads, and the very last for cancels alone. Nothing is sent by itself, and
+//! nothing twice: what is done about a connection that breaks is decided by whoever sends.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -16,8 +17,10 @@ use hyper::client::conn::http1;
 use tokio::sync::oneshot;
 
 use crate::Limits;
+use crate::asker::{Asker, Errand};
 use crate::dial::{Destination, Dialer, Opened};
 use crate::health::{Health, Now, VenueKey};
+use crate::line::Line;
 use crate::link::Link;
 use crate::problem::Problem;
 
@@ -30,8 +33,10 @@ const STREAMS_MAX: usize = 64;
 const STREAM_USES_MAX: u32 = 900;
 /// At so many of them the next connection is opened, so that nobody waits for it.
 const STREAM_USES_LATE: u32 = 800;
-/// Connections of HTTP/1.1 of one pool, those being opened included.
-const PLAIN_MAX: usize = 256;
+/// Of the connections of HTTP/1.1 of one pool, one in so many is not for reads.
+const NO_READ_SHARE: usize = 8;
+/// One in so many is for cancels alone.
+const CANCEL_SHARE: usize = 32;
 /// How often idle connections are looked through.
 pub(crate) const SWEEP: Duration = Duration::from_secs(5);
 
@@ -41,6 +46,7 @@ pub(crate) struct Pools {
     health: Rc<RefCell<Health>>,
     idle: Duration,
     idle_per_host: usize,
+    per_host: usize,
     pools: RefCell<HashMap<(String, String), Rc<Pool>>>,
 }
 
@@ -52,7 +58,9 @@ pub(crate) struct Pool {
     idle: Duration,
     idle_max: usize,
     key: VenueKey,
-    /// Connections of HTTP/1.1 that have not ended, in use or not.
+    /// Connections of HTTP/1.1, those being opened included.
+    plain_max: usize,
+    /// Those that have not ended, in use or not.
     plain_open: Cell<usize>,
     state: RefCell<State>,
     used_at: Cell<Instant>,
@@ -68,7 +76,7 @@ struct State {
     plain: Vec<Idle>,
     /// What the host spoke last.
     speaks_http2: Option<bool>,
-    waiting: VecDeque<oneshot::Sender<Result<Lease, Problem>>>,
+    waiting: Line<oneshot::Sender<Result<Lease, Problem>>>,
 }
 
 struct Idle {
@@ -105,6 +113,7 @@ impl Pools {
             health,
             idle: limits.idle,
             idle_per_host: limits.idle_per_host,
+            per_host: limits.per_host,
             pools: RefCell::default(),
         }
     }
@@ -141,6 +150,7 @@ impl Pools {
             idle: self.idle,
             idle_max: self.idle_per_host,
             key: (host.to_owned(), source),
+            plain_max: self.per_host,
             plain_open: Cell::new(0),
             state: RefCell::default(),
             used_at: Cell::new(Instant::now()),
@@ -163,19 +173,38 @@ impl Pool {
     /// # Errors
     ///
     /// Why none could be opened.
-    pub(crate) async fn lease(self: &Rc<Self>) -> Result<Lease, Problem> {
-        if let Some(lease) = self.take() {
+    pub(crate) async fn lease(self: &Rc<Self>, asker: &Asker) -> Result<Lease, Problem> {
+        let in_use = self.in_use(&self.state.borrow());
+        if in_use < self.most_for(asker.errand)
+            && let Some(lease) = self.take(asker)
+        {
             return Ok(lease);
         }
         let (sender, receiver) = oneshot::channel();
-        self.state.borrow_mut().waiting.push_back(sender);
+        self.state.borrow_mut().waiting.push(asker, sender);
         self.dial_if_needed();
         // Whoever holds the other end is never dropped while somebody waits.
         receiver.await.unwrap_or(Err(Problem::ConnectFailed))
     }
 
+    /// Connections of HTTP/1.1 that may be in use before an errand gets one.
+    fn most_for(&self, errand: Errand) -> usize {
+        let kept = |share: usize| (self.plain_max / share).max(1);
+        let most = match errand {
+            Errand::Cancel => self.plain_max,
+            Errand::Read => self.plain_max.saturating_sub(kept(NO_READ_SHARE)),
+            Errand::Order | Errand::Stream => self.plain_max.saturating_sub(kept(CANCEL_SHARE)),
+        };
+        most.max(1)
+    }
+
+    /// Connections of HTTP/1.1 that are in use.
+    fn in_use(&self, state: &State) -> usize {
+        self.plain_open.get().saturating_sub(state.plain.len())
+    }
+
     /// One that is there.
-    fn take(self: &Rc<Self>) -> Option<Lease> {
+    fn take(self: &Rc<Self>, asker: &Asker) -> Option<Lease> {
         let mut state = self.state.borrow_mut();
         while let Some(Idle { link, sender, since }) = state.plain.pop() {
             let is_good = sender.is_ready()
@@ -193,7 +222,7 @@ impl Pool {
         drop(state);
         if is_late && is_last {
             self.state.borrow_mut().connecting += 1;
-            self.dial();
+            self.dial(asker.clone());
         }
         Some(Lease::Framed(Stream::begin(&framed, self)))
     }
@@ -201,35 +230,49 @@ impl Pool {
     fn dial_if_needed(self: &Rc<Self>) {
         loop {
             let mut state = self.state.borrow_mut();
-            let waiting = state.waiting.iter().filter(|waiting| !waiting.is_closed()).count();
+            state.waiting.retain(|waiting| !waiting.is_closed());
+            // Who would get one, if all got one in the order of the line.
+            let mut in_use = self.in_use(&state);
+            let waiting: Vec<Asker> = state
+                .waiting
+                .askers()
+                .filter(|(_, errand)| {
+                    let may = in_use < self.most_for(*errand);
+                    in_use += usize::from(may);
+                    may
+                })
+                .map(|(client, errand)| Asker { client: Rc::clone(client), errand })
+                .collect();
             let wanted = match state.speaks_http2 {
-                Some(false) => waiting,
+                Some(false) => waiting.len(),
                 // One connection may do for many.
-                Some(true) => waiting.div_ceil(STREAMS_MAX),
-                None => waiting.min(1),
+                Some(true) => waiting.len().div_ceil(STREAMS_MAX),
+                None => waiting.len().min(1),
             };
             // Whoever is left over waits for a connection that becomes free or ends.
-            if state.connecting >= wanted.min(PLAIN_MAX.saturating_sub(self.plain_open.get())) {
+            let room = self.plain_max.saturating_sub(self.plain_open.get());
+            if state.connecting >= wanted.min(room) {
                 return;
             }
+            let Some(asker) = waiting.into_iter().nth(state.connecting) else { return };
             if state.connecting == 0 {
                 state.burst_failed = false;
             }
             state.connecting += 1;
             drop(state);
-            self.dial();
+            self.dial(asker);
         }
     }
 
     /// Opens one that is counted as being opened.
-    fn dial(self: &Rc<Self>) {
+    fn dial(self: &Rc<Self>, asker: Asker) {
         let pool = Rc::clone(self);
         tokio::task::spawn_local(async move {
             let opened = pool.dialer.open(&pool.destination).await;
             pool.state.borrow_mut().connecting -= 1;
             match opened {
                 Ok(opened) => pool.add(opened),
-                Err(problem) => pool.fail(problem),
+                Err(problem) => pool.fail(problem, &asker),
             }
         });
     }
@@ -267,21 +310,23 @@ impl Pool {
         });
     }
 
-    fn fail(self: &Rc<Self>, problem: Problem) {
+    /// Notes that the one that was opened for `asker` does not come about.
+    fn fail(self: &Rc<Self>, problem: Problem, asker: &Asker) {
         let mut state = self.state.borrow_mut();
         // What says nothing about the venue is no mark against it; nor do many that fail at a time say
         // more than one.
         if !matches!(problem, Problem::AddressRefused | Problem::DnsFailed)
             && !std::mem::replace(&mut state.burst_failed, true)
         {
-            self.health.borrow_mut().failed(&self.key, Now::read());
+            self.health.borrow_mut().failed(&self.key, asker, Now::read());
         }
         // It was opened for one; but if nothing else is under way, nobody has anything to hope for.
-        let share_it = state.connecting == 0;
-        while let Some(waiting) = state.waiting.pop_front() {
-            if waiting.send(Err(problem)).is_ok() && !share_it {
-                break;
-            }
+        let is_last = state.connecting == 0;
+        if let Some(waiting) = state.waiting.pop_of(asker) {
+            let _ = waiting.send(Err(problem));
+        }
+        while is_last && let Some(waiting) = state.waiting.pop(|_| true) {
+            let _ = waiting.send(Err(problem));
         }
     }
 
@@ -290,17 +335,19 @@ impl Pool {
         loop {
             let mut state = self.state.borrow_mut();
             state.waiting.retain(|waiting| !waiting.is_closed());
-            if state.waiting.is_empty() {
-                return;
-            }
+            let in_use = self.in_use(&state);
+            let may = |errand| in_use < self.most_for(errand);
+            let first = state.waiting.askers().find(|(_, errand)| may(*errand));
+            let first = first.map(|(client, errand)| Asker { client: Rc::clone(client), errand });
             drop(state);
-            let Some(lease) = self.take() else {
+            let Some(first) = first else { return };
+            let Some(lease) = self.take(&first) else {
                 self.dial_if_needed();
                 return;
             };
-            // Nothing ran since the look above: whoever is first still waits. Taken out first, since
-            // a lease that is dropped comes back here.
-            let waiting = self.state.borrow_mut().waiting.pop_front();
+            // Nothing ran since the look above: whoever may go still waits. Taken out first, since a
+            // lease that is dropped comes back here.
+            let waiting = self.state.borrow_mut().waiting.pop(may);
             if let Some(waiting) = waiting {
                 let _ = waiting.send(Ok(lease));
             }

@@ -11,6 +11,7 @@ use tokio::time::{Instant, timeout_at};
 use vault_ipc::proto::v1::Header;
 use vault_ipc::{Dispatch, Kind, Outcome, Report, VenueBody, VenueEnd, VenueHead};
 
+use crate::asker::Asker;
 use crate::finding::Finding;
 use crate::flight::Boarded;
 use crate::health::{Health, Now, Paused, VenueKey};
@@ -165,7 +166,8 @@ impl Sender {
         account: &mut Account,
     ) -> Result<(), Problem> {
         let request = VenueRequest::new(dispatch)?;
-        let admitted = self.health.borrow_mut().admit(key, &dispatch.class, Now::read());
+        let asker = Asker::new(&dispatch.client, &dispatch.class);
+        let admitted = self.health.borrow_mut().admit(key, &asker, Now::read());
         let is_trial = admitted.map_err(|Paused(left)| {
             account.retry_after = left;
             Problem::VenuePaused
@@ -174,13 +176,14 @@ impl Sender {
         let ended = match self.pools.pool(&dispatch.credential, &request.host, key.1) {
             Ok(pool) => {
                 let times = (arrived, deadline);
-                self.exchange(dispatch, revealed, &request, &pool, key, flight, times, account)
+                let venue = (key, &asker);
+                self.exchange(dispatch, revealed, &request, &pool, venue, flight, times, account)
                     .await
             }
             Err(problem) => Err(problem),
         };
         if is_trial {
-            self.health.borrow_mut().tried(key);
+            self.health.borrow_mut().tried(key, &asker);
         }
         ended
     }
@@ -192,7 +195,7 @@ impl Sender {
         revealed: &[Rc<Held>],
         request: &VenueRequest,
         pool: &Rc<Pool>,
-        key: &VenueKey,
+        (key, asker): (&VenueKey, &Asker),
         flight: &Boarded,
         (arrived, deadline): (Instant, Instant),
         account: &mut Account,
@@ -203,7 +206,7 @@ impl Sender {
             let lease = tokio::select! {
                 biased;
                 () = flight.stopped() => Err(Problem::Barrier),
-                lease = timeout_at(deadline, pool.lease()) => lease.unwrap_or(Err(Problem::Timeout)),
+                lease = timeout_at(deadline, pool.lease(asker)) => lease.unwrap_or(Err(Problem::Timeout)),
             };
             let mut lease = lease?;
             let failure = match attempt(&mut lease, request, flight, deadline).await {
@@ -220,7 +223,7 @@ impl Sender {
             lease.link().retire();
             // A venue that got hardly any time has not failed.
             if failure.problem == Problem::Timeout && dispatch.timeout_ms >= PATIENCE_MS {
-                self.health.borrow_mut().failed(key, Now::read());
+                self.health.borrow_mut().failed(key, asker, Now::read());
             }
             let is_lost = failure.problem == Problem::ConnectionLost;
             // Orders never (ADR 28), not even on the venue's word.
@@ -232,8 +235,8 @@ impl Sender {
         };
         account.latency = Some(arrived.elapsed());
         account.status = answer.status.as_u16();
-        let wish =
-            self.health.borrow_mut().answered(key, account.status, &answer.headers, Now::read());
+        let (status, headers) = (account.status, &answer.headers);
+        let wish = self.health.borrow_mut().answered(key, asker, status, headers, Now::read());
         account.retry_after = wish.unwrap_or_default();
         // Takes the answer, and with it what follows the request on its connection.
         let passed = self.pass_on(dispatch, revealed, answer, deadline, account).await;

@@ -17,6 +17,7 @@ use tokio::task::spawn_local;
 use tokio::time::{Instant, timeout_at};
 use vault_ipc::{Kind, Outcome, StreamDial, StreamEnd, StreamReady, StreamSend};
 
+use crate::asker::Asker;
 use crate::flight::{Boarded, Flights};
 use crate::health::{Now, Paused, VenueKey};
 use crate::link::Link;
@@ -274,15 +275,16 @@ impl Streams {
     ) -> End {
         let health = &self.sender.health;
         // It waits for what it has of a budget, and no longer.
-        let is_trial = match health.borrow_mut().admit(key, "stream", Now::read()) {
+        let asker = Asker::new(&dial.client, "stream");
+        let is_trial = match health.borrow_mut().admit(key, &asker, Now::read()) {
             Ok(is_trial) => is_trial,
             Err(Paused(_)) => return Problem::VenuePaused.into(),
         };
         let deadline = arrived + Duration::from_millis(dial.timeout_ms.into());
-        let opened = timeout_at(deadline, self.open(stream, target, key)).await;
+        let opened = timeout_at(deadline, self.open(stream, target, key, &asker)).await;
         let opened = opened.unwrap_or(Err(Problem::Timeout));
         if is_trial {
-            health.borrow_mut().tried(key);
+            health.borrow_mut().tried(key, &asker);
         }
         let (socket, link) = match opened {
             Ok(opened) => opened,
@@ -293,7 +295,7 @@ impl Streams {
                     _ => false,
                 };
                 if counts {
-                    health.borrow_mut().failed(key, Now::read());
+                    health.borrow_mut().failed(key, &asker, Now::read());
                 }
                 return problem.into();
             }

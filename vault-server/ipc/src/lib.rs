@@ -8,6 +8,8 @@ mod frame;
 #[cfg(feature = "tokio")]
 pub mod half;
 mod message;
+pub mod metric;
+mod peek;
 
 pub use failure::{Code, Failure};
 pub use frame::{
@@ -15,10 +17,11 @@ pub use frame::{
     read_count, write,
 };
 pub use message::{
-    Barrier, BarrierDone, Caller, Chunk, CommandCall, Dispatch, EnrollCall, ExecuteCall, Hardening,
-    Health, HealthRow, HealthState, Hold, Kind, Listener, LocalCall, LocalOperation, Outcome,
-    ProxyCall, PullCall, Reply, Report, Restart, ServerIdentity, SignCall, State, StreamCall,
-    StreamCut, StreamDial, StreamEnd, StreamMessage, StreamReady, StreamRefusal, StreamSend,
-    VenueBody, VenueEnd, VenueHead, WhoamiCall,
+    Barrier, BarrierDone, Caller, Chunk, CommandCall, Dispatch, EnrollCall, ExecuteCall,
+    ForgetCall, Hardening, Health, HealthRow, HealthState, Hold, Kind, Listener, LocalCall,
+    LocalOperation, Outcome, ProxyCall, PullCall, Reply, Report, Restart, ServerIdentity, SignCall,
+    State, StreamCall, StreamCut, StreamDial, StreamEnd, StreamMessage, StreamReady, StreamRefusal,
+    StreamSend, VenueBody, VenueEnd, VenueHead, WhoamiCall,
 };
+pub use peek::Peek;
 pub use vault_proto as proto;

@@ -58,8 +58,8 @@ kinds! {
     VenueBody = 12,
     /// Egress to front: [`VenueEnd`].
     VenueEnd = 13,
-    /// Front to core: nobody waits for the call of this correlation any more. Empty body ([`State`]
-    /// with its default).
+    /// Front to core: [`ForgetCall`]. Nobody waits for the call of this correlation any more. The call
+    /// is answered all the same.
     Forget = 14,
     /// Front to core: [`StreamCall`].
     Stream = 15,
@@ -76,6 +76,9 @@ kinds! {
     Whoami = 20,
     /// Supervisor to core, once after every start: [`Hardening`].
     Hardening = 21,
+    /// Front or supervisor to core: asks for [`Metrics`](crate::metric::Metrics). Empty body ([`State`]
+    /// with its default). Who asks again at once is not answered.
+    MetricsCall = 30,
     /// Core to the caller: [`Reply`].
     Reply = 64,
     /// Core to front: [`ServerIdentity`].
@@ -96,6 +99,8 @@ kinds! {
     StreamCut = 72,
     /// Core to front: [`StreamRefusal`].
     StreamRefusal = 73,
+    /// Core to front and to supervisor: [`Metrics`](crate::metric::Metrics).
+    Metrics = 80,
 }
 
 /// Who calls, as the front saw it. The core looks the serial up; nothing else here is trusted to
@@ -145,6 +150,10 @@ pub struct SignCall {
     /// Microseconds since the epoch after which nobody waits for the answer; 0 for never.
     #[prost(int64, tag = "3")]
     pub deadline_us: i64,
+    /// When the front had it ready, in microseconds of the monotonic clock that all processes share; 0:
+    /// not said. Of use for figures alone.
+    #[prost(uint64, tag = "4")]
+    pub queued_us: u64,
 }
 
 /// An Execute. Answered by a [`Reply`] with a [`v1::Execution`] once its entry is on disk; the
@@ -239,6 +248,10 @@ pub struct Dispatch {
     /// any more: nothing is sent, `HANDLE_UNKNOWN`.
     #[prost(string, repeated, tag = "16")]
     pub handles: Vec<String>,
+    /// Name of the client that asks; empty: the vault itself. What one brings about at a venue is not
+    /// held against the others, and they wait for connections in turns.
+    #[prost(string, tag = "17")]
+    pub client: String,
 }
 
 /// A text that authorises, of a venue's response, and what stands for it outside egress.
@@ -430,6 +443,9 @@ pub struct StreamDial {
     /// As in [`Dispatch`], for the url.
     #[prost(string, repeated, tag = "7")]
     pub handles: Vec<String>,
+    /// As in [`Dispatch`].
+    #[prost(string, tag = "8")]
+    pub client: String,
 }
 
 impl std::fmt::Debug for StreamDial {
@@ -617,6 +633,14 @@ pub struct CommandCall {
     /// The command, as it came.
     #[prost(message, required, tag = "3")]
     pub command: v1::SignedCommand,
+}
+
+/// Says that nobody waits any more for the call of this frame's correlation.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct ForgetCall {
+    /// Whose call it was.
+    #[prost(message, optional, tag = "1")]
+    pub caller: Option<Caller>,
 }
 
 /// Asks what the core takes the caller for.

@@ -9,7 +9,8 @@
 //!   HTTP/1.1) against the same orders sent straight to the same venue over TLS;
 //! - `ccxt`: orders of one asynchronous ccxt, all at once, through the proxy and straight to the
 //!   venue; needs a Python with ccxt and aiohttp, named by `COUNTERSIGN_PYTHON`;
-//! - `sign-hmac`: Sign against an empty tonic echo with the same TLS settings.
+//! - `sign-hmac`: Sign against an empty tonic echo with the same TLS settings;
+//! - `batch`, `stream`: 64 Signs in one call, or at a time on one stream, against one a call.
 //!
 //! The server is the workspace's own, built with this program's profile, or the file that
 //! `COUNTERSIGN_VAULT_SERVER` names. Data goes to `TMPDIR`: whose disk that is decides what a sync
@@ -27,6 +28,7 @@ mod cpu;
 mod echo;
 mod execute;
 mod figure;
+mod many;
 mod mock;
 mod sign;
 mod sync;
@@ -72,12 +74,16 @@ struct Arguments {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Scenario {
+    /// Signatures, 64 in one call.
+    Batch,
     /// Orders of one asynchronous ccxt, all at once.
     Ccxt,
     /// Orders through the vault.
     Execute,
     /// Signatures.
     SignHmac,
+    /// Signatures, 64 at a time on one stream.
+    Stream,
 }
 
 fn main() -> Result<(), Error> {
@@ -86,9 +92,11 @@ fn main() -> Result<(), Error> {
         return mock::serve();
     }
     let (report, table) = match arguments.scenario {
+        Scenario::Batch => many::measure(&arguments, many::Together::Batch)?,
         Scenario::Ccxt => ccxt::measure(&arguments)?,
         Scenario::Execute => execute::measure(&arguments)?,
         Scenario::SignHmac => sign::measure(&arguments)?,
+        Scenario::Stream => many::measure(&arguments, many::Together::Stream)?,
     };
     if arguments.json {
         println!("{}", serde_json::to_string_pretty(&report)?);

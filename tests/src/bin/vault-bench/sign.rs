@@ -154,10 +154,19 @@ async fn drive(
 }
 
 async fn sign(client: &mut SignServiceClient<Channel>) -> Result<(), Error> {
+    let response = client.sign(request()).await?.into_inner();
+    if response.receipt.is_none() {
+        return Err("a signature without a receipt".into());
+    }
+    Ok(())
+}
+
+/// An order, with an id of its own.
+pub(crate) fn request() -> v1::SignRequest {
     use std::sync::atomic::{AtomicU64, Ordering};
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    let request = v1::SignRequest {
+    v1::SignRequest {
         request_id: format!("bench-{}-{number}", std::process::id()),
         credential: "okx-main".to_owned(),
         request: Some(v1::VenueRequest {
@@ -169,12 +178,7 @@ async fn sign(client: &mut SignServiceClient<Channel>) -> Result<(), Error> {
             body: ORDER.to_vec(),
             headers: Vec::new(),
         }),
-    };
-    let response = client.sign(request).await?.into_inner();
-    if response.receipt.is_none() {
-        return Err("a signature without a receipt".into());
     }
-    Ok(())
 }
 
 const ORDER: &[u8] = br#"{"instId":"BTC-USDT","tdMode":"cash","side":"buy","ordType":"limit","px":"60000","sz":"0.001"}"#;

@@ -104,6 +104,10 @@ impl Vault {
         self.holds.settle(id, &outcome.held);
         self.message_settled(outcome, id);
         if let Some(intent) = intent {
+            if !outcome.sent {
+                self.requests.unsent(&client, self.clock.time());
+            }
+            self.counts.count_outcome(&intent.venue, outcome);
             self.record_outcome(client, intent, outcome, now)?;
         }
         let Some(credential) = lane else {

@@ -1,6 +1,7 @@
 //! Execute, from the call to the outcome.
 
 pub(crate) mod bench;
+mod budget;
 
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use vault_audit::{EntryKind, Outcome as Ending};
 use vault_ipc::proto::v1;
 use vault_ipc::{ExecuteCall, Kind, Outcome};
 use vault_model::{Class, Mode, Name};
+use vault_policy::{AmountCap, WithdrawalAddress, WithdrawalDocument};
 
 use self::bench::{
     Bench, ONE, OTHER, answered, binance_account, binance_price, caller, execute, kraken_balance,
@@ -334,6 +336,44 @@ fn no_client_takes_all_places() {
 }
 
 #[test]
+fn what_leaves_is_logged_with_where_it_goes() {
+    let mut bench = Bench::new();
+    bench.rescope(|scope| {
+        scope.classes.extend([Class::Transfer, Class::Withdraw]);
+        let (venue, asset): (Name, _) = ("okx".parse().expect("a name"), "BTC".to_owned());
+        let address = "bc1q,ours".to_owned();
+        let address = WithdrawalAddress { venue: venue.clone(), asset: asset.clone(), address };
+        let at_most = "2".parse().expect("an amount");
+        scope.withdrawal = Some(WithdrawalDocument {
+            addresses: [address].into(),
+            per_day: [AmountCap { venue, asset, at_most }].into(),
+        });
+    });
+    let mut logged = |correlation: u64, path: &str, body: &str, word: &str| {
+        let request = v1::VenueRequest {
+            path: path.to_owned(),
+            body: body.as_bytes().to_vec(),
+            ..okx_order("1")
+        };
+        let call = execute(&format!("id-{correlation}"), "okx-main", request);
+        let seen = bench.execute(correlation, call);
+        let [intent] = seen.entries.as_slice() else { panic!("one entry") };
+        assert_eq!(intent.kind, EntryKind::ExecuteIntent, "{:?}", intent.reason);
+        let said = |name: &str| intent.detail.get(name).cloned().unwrap_or_default();
+        (said(word), said(&format!("{word}_to")))
+    };
+    let body = r#"{"ccy":"BTC","amt":"0.5","dest":"4","toAddr":"bc1q,ours"}"#;
+    let withdrawn = logged(1, "/api/v5/asset/withdrawal", body, "withdrawn");
+    assert_eq!(withdrawn, ("okx:BTC:0.5".to_owned(), r"bc1q\,ours".to_owned()));
+    let body = r#"{"ccy":"BTC","amt":"1.5","from":"6","to":"6","type":"1","subAcct":"bob"}"#;
+    let moved = logged(2, "/api/v5/asset/transfer", body, "moved");
+    assert_eq!(moved, ("BTC:1.5".to_owned(), "bob".to_owned()));
+    let body = r#"{"ccy":"BTC","amt":"1.5","from":"6","to":"18"}"#;
+    let moved = logged(3, "/api/v5/asset/transfer", body, "moved");
+    assert_eq!(moved, ("BTC:1.5".to_owned(), String::new()));
+}
+
+#[test]
 fn a_lease_of_sign_keeps_the_executes_of_others_out() {
     let mut bench = Bench::new();
     let signed = bench.sign(1, &sign(ONE, "one", "kraken-main", kraken_balance()));
@@ -343,13 +383,19 @@ fn a_lease_of_sign_keeps_the_executes_of_others_out() {
     assert_eq!(bench.execute(2, other).reason(), "CREDENTIAL_LEASED");
     let (id, _, _) = bench.execute(3, execute("two", "kraken-main", kraken_balance())).sent();
     bench.outcome(id, &answered());
-    // An Execute leaves no lease behind.
+    // Then it is the turn of whoever was refused.
     bench.wait(Duration::from_micros(11_000_000));
-    let (id, _, _) = bench.execute(4, execute("three", "kraken-main", kraken_balance())).sent();
-    bench.outcome(id, &answered());
+    let early = bench.execute(4, execute("three", "kraken-main", kraken_balance()));
+    assert_eq!(early.reason(), "CREDENTIAL_LEASED");
     let mut other = execute("four", "kraken-main", kraken_balance());
     other.caller = caller(OTHER);
-    bench.execute(5, other).sent();
+    let (id, _, _) = bench.execute(5, other.clone()).sent();
+    bench.outcome(id, &answered());
+    // An Execute leaves no lease behind.
+    let (id, _, _) = bench.execute(6, execute("five", "kraken-main", kraken_balance())).sent();
+    bench.outcome(id, &answered());
+    other.request.request_id = "six".to_owned();
+    bench.execute(7, other).sent();
 }
 
 #[test]

@@ -262,6 +262,9 @@ impl Vault {
         let OwnKey { row, version, .. } = key;
         let known = self.checked(row, version).cloned().unwrap_or_default();
         let had_drifted = known.drifted;
+        if said.is_ok() {
+            self.own.checked(&row.name);
+        }
         let venue = self.venue_of(row)?;
         let (checked, findings) = match said {
             Ok(facts) => {

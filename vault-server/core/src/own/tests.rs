@@ -243,7 +243,7 @@ fn drift_halts_sign_until_a_check_finds_none() {
     let sent = bench.execute(4, execute("sent", "kraken-main", kraken_balance()));
     let (id, _, _) = sent.sent();
     bench.outcome(id, &answered());
-    let status = bench.vault.status(bench.now).expect("a status");
+    let status = bench.vault.status(crate::seal::Guesser::Local, bench.now).expect("a status");
     assert_eq!(status.drifted_credentials, ["kraken-main"]);
 
     // A venue that does not answer takes nothing back.
@@ -309,6 +309,25 @@ fn a_bot_that_signs_does_not_lose_its_nonce_to_a_question() {
     bench.halt(HaltTarget::All, HaltLevel::Nothing);
     let seen = bench.cancel_all(3, "credential:kraken-main").expect("begun");
     assert_eq!(seen.own().1.class, "cancel");
+}
+
+#[test]
+fn a_bot_that_signs_on_and_on_keeps_no_key_from_being_checked() {
+    let mut bench = Bench::new();
+    for (number, id) in [(1, "one"), (2, "two"), (3, "three")] {
+        let signed = bench.sign(number, &sign(ONE, id, "kraken-main", kraken_balance()));
+        assert!(signed.replies[0].1.failure.is_none());
+        let seen = bench.check(10 + number, "kraken-main").expect("begun");
+        if number < 3 {
+            let check = seen.reply::<v1::CheckCredentialResponse>(10 + number).check;
+            assert_eq!(check.expect("a check").problem, "CREDENTIAL_LEASED");
+            bench.wait(Duration::from_secs(9));
+            continue;
+        }
+        let (id, dispatch) = seen.own();
+        assert!(dispatch.url.ends_with("/0/private/GetApiKeyInfo"));
+        bench.outcome(id, &says(dispatch, &[]));
+    }
 }
 
 #[test]

@@ -45,7 +45,7 @@ pub(super) fn replay_by(
 ) -> Result<(), ReplayError> {
     let operations = Operations::of(registry);
     let countries = match plan.candidate.network.countries {
-        Some(_) => Countries::open(plan.geoip.as_deref())?,
+        Some(_) => Countries::open(plan.geoip.as_ref())?,
         None => Countries::default(),
     };
     let mut candidate = Candidate::new(plan, countries);

@@ -14,7 +14,7 @@ pub mod keyring;
 pub mod passphrase;
 pub mod slot;
 
-pub use backoff::{Backoff, BackoffError};
+pub use backoff::{Backoff, BackoffError, Guesser, Guesses};
 pub use identity::{CoreIdentity, IdentityError};
 pub use keyring::{Keyring, KeyringError, KeyringRecord};
 pub use passphrase::PassphraseError;

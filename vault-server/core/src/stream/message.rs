@@ -17,6 +17,7 @@ use crate::caller::{Use, identify};
 use crate::error::{StreamProblem, VaultError};
 use crate::execute::{Execution, Intent, problem};
 use crate::journal::Channel;
+use crate::metric::Came;
 use crate::order::{Asked, Order};
 use crate::vault::Vault;
 
@@ -88,6 +89,11 @@ impl Vault {
             self.cut_stream(place.id, &VaultError::Stream(StreamProblem::TooManyRefused));
         }
         Ok(())
+    }
+
+    /// Refuses a message for which there is no room, unread: its id is not known.
+    pub(crate) fn refuse_unread(&mut self, correlation: u64) {
+        self.refuse_as(correlation, Failure::from(&VaultError::Overloaded), None);
     }
 
     /// Reads and judges a message, and sends what comes of it. `order` becomes what is judged.
@@ -216,7 +222,7 @@ impl Vault {
         } else if !self.executions.has_room(&asked.caller.name, permit.reading().stated.class) {
             Err(VaultError::Overloaded)
         } else {
-            Ok(())
+            self.requests.take(&asked.caller.name, permit.reading().stated.class, asked.clock)
         };
         let signed = may_go.and_then(|()| {
             is_signed
@@ -254,6 +260,7 @@ impl Vault {
         self.replay.sent(order.key, order.content, place_in_log.index, clock);
         let scope = facts.scope.as_ref().map(|(name, _)| name);
         self.histories.add(&caller.name, scope, &cost.spend(clock));
+        self.counts.count(&caller.name, Came::Executed);
         let intent = Intent {
             index: place_in_log.index,
             credential: credential.name.clone(),

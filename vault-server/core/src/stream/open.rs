@@ -55,6 +55,7 @@ impl Vault {
             headers: wire_headers(socket.headers.clone()),
             timeout_ms: self.timeout_ms(asked),
             handles: socket.handles.clone(),
+            client: caller.name.to_string(),
         };
         let mut stream = Stream {
             caller: call.caller,

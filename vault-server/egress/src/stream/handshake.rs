@@ -16,6 +16,7 @@ use tokio_tungstenite::tungstenite::{self};
 use vault_ipc::proto::v1::Header;
 
 use super::{SEND_BYTES_MAX, Stream, Streams};
+use crate::asker::Asker;
 use crate::dial;
 use crate::health::{Now, VenueKey};
 use crate::link::Link;
@@ -110,6 +111,7 @@ impl Streams {
         stream: &Stream,
         target: &Target,
         key: &VenueKey,
+        asker: &Asker,
     ) -> Result<(Socket, Rc<Link>), Problem> {
         let dialer = self.sender.pools.dialer();
         let to = dialer.stream_destination(&target.host, target.port, key.1);
@@ -134,7 +136,7 @@ impl Streams {
         match shaken {
             Ok((socket, response)) => {
                 let status = response.status().as_u16();
-                health.borrow_mut().answered(key, status, response.headers(), Now::read());
+                health.borrow_mut().answered(key, asker, status, response.headers(), Now::read());
                 // Nobody asked for either: what then came could not be read.
                 let has = |name| response.headers().contains_key(name);
                 if has(SEC_WEBSOCKET_EXTENSIONS) || has(SEC_WEBSOCKET_PROTOCOL) {
@@ -144,7 +146,7 @@ impl Streams {
             }
             Err(tungstenite::Error::Http(response)) => {
                 let status = response.status().as_u16();
-                health.borrow_mut().answered(key, status, response.headers(), Now::read());
+                health.borrow_mut().answered(key, asker, status, response.headers(), Now::read());
                 tracing::info!(host = target.host, status, "no WebSocket with the venue");
                 Err(Problem::HandshakeRefused)
             }

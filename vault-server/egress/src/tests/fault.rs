@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use vault_ipc::Dispatch;
+
 use super::bed::{Egress, HOST, Identity, Reply, Venue, get, http, ok, post};
 use crate::name::Names;
 
@@ -178,6 +180,21 @@ fn a_venue_that_cannot_be_reached_opens_the_breaker() {
     let told = egress.send(6, &post(6, "/", b"x"));
     told.is("VENUE_PAUSED", false, 0);
     assert!((1..=500).contains(&told.answer.end.expect("an end").retry_after_ms));
+
+    // It is this client's, and of this kind of requests.
+    let other = Dispatch { client: "other".into(), ..post(7, "/", b"x") };
+    egress.send(7, &other).is("CONNECT_FAILED", false, 0);
+    egress.send(8, &get(8, "/")).is("CONNECT_FAILED", false, 0);
+    // Two of the first, one of the other: with two of a third it is everybody's.
+    for at in 9..=10 {
+        let third = Dispatch { client: "third".into(), ..post(at, "/", b"x") };
+        egress.send(at, &third).is("CONNECT_FAILED", false, 0);
+    }
+    let fourth = Dispatch { client: "fourth".into(), ..post(11, "/", b"x") };
+    egress.send(11, &fourth).is("VENUE_PAUSED", false, 0);
+    let cancel = Dispatch { class: "cancel".into(), ..post(12, "/", b"x") };
+    egress.send(12, &cancel).is("CONNECT_FAILED", false, 0);
+    egress.send(13, &get(13, "/")).is("CONNECT_FAILED", false, 0);
 }
 
 #[test]

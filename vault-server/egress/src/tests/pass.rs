@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use vault_ipc::Dispatch;
 use vault_ipc::proto::v1::Header;
 
 use super::bed::{Egress, HOST, Identity, Reply, Venue, get, http, ok, post};
@@ -117,9 +118,10 @@ fn beyond_so_many_connections_requests_wait() {
     });
     let mut egress = Egress::new(&venue, &identity);
     for at in 1..=300 {
-        let mut order = post(at, "/", b"x");
-        order.timeout_ms = 30_000;
-        egress.dispatch(at, &order);
+        let mut cancel = post(at, "/", b"x");
+        cancel.class = "cancel".into();
+        cancel.timeout_ms = 30_000;
+        egress.dispatch(at, &cancel);
     }
     while venue.requests().len() < 256 {
         std::thread::sleep(Duration::from_millis(5));
@@ -193,4 +195,35 @@ fn it_ends_with_the_core() {
     egress.answer(1_001);
     egress.leave_unread();
     assert!(egress.ends_with_the_core());
+}
+
+#[test]
+fn reads_of_one_client_keep_nobody_from_cancelling_and_trading() {
+    let identity = Identity::new(&[HOST]);
+    let venue = Venue::plain(&identity, |_, text| match text.starts_with("GET /slow") {
+        true => Reply::Wait(Duration::from_secs(2), http("200 OK", "", "{}")),
+        false => ok("{}"),
+    });
+    let hosts = [(HOST, venue.address, Some(identity.pem.as_str()))];
+    let mut egress = Egress::with(&hosts, Names::Nobody, |config| config.limits.per_host = 32);
+    for at in 1..=100 {
+        let slow = Dispatch { client: "a".into(), timeout_ms: 30_000, ..get(at, "/slow") };
+        egress.dispatch(at, &slow);
+    }
+    // Four of the 32 are not for reads.
+    while venue.requests().len() < 28 {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    egress.send(101, &Dispatch { client: "b".into(), ..post(101, "/", b"x") }).is("", true, 1);
+    let cancel = Dispatch { client: "b".into(), class: "cancel".into(), ..post(102, "/", b"x") };
+    egress.send(102, &cancel).is("", true, 1);
+    assert!((1..=100).all(|at| !egress.has_outcome(at)));
+    assert_eq!(venue.requests().len(), 30);
+
+    // Its read waits for one turn, not for all that came before.
+    egress.send(103, &Dispatch { client: "b".into(), ..get(103, "/") }).is("", true, 1);
+    assert!((1..=100).filter(|at| egress.has_outcome(*at)).count() <= 28);
+    for at in 1..=100 {
+        egress.told(at).is("", true, 1);
+    }
 }

@@ -16,7 +16,7 @@ use vault_model::{Class, Mode, Name, Role, SecretBytes, Serial, Timestamp};
 use vault_policy::{Grant, ScopeDocument};
 
 use crate::clock::Machine;
-use crate::config::{CoreConfig, DataDir, PublicAddresses};
+use crate::config::{CoreConfig, DataDir, PublicAddresses, RequestLimits};
 use crate::execute::VenueCall;
 use crate::inbox::{Inbox, inbox};
 use crate::init::{InitOptions, init};
@@ -111,6 +111,7 @@ impl Bench {
             disk_free_min_bytes: 0,
             egress_timeout_ms: 10_000,
             credential_check_every_h: 24,
+            requests: RequestLimits::default(),
             unseal_key_file: None,
             catalog_additions: Vec::new(),
             hardening: Default::default(),
@@ -324,11 +325,11 @@ pub fn sign(bot: u8, id: &str, credential: &str, request: v1::VenueRequest) -> S
             credential: credential.to_owned(),
             request: Some(request),
         },
-        deadline_us: 0,
+        ..SignCall::default()
     }
 }
 
-fn request(method: &str, host: &str, path: &str) -> v1::VenueRequest {
+pub fn request(method: &str, host: &str, path: &str) -> v1::VenueRequest {
     v1::VenueRequest {
         method: method.to_owned(),
         host: host.to_owned(),
