@@ -184,6 +184,8 @@ const TABLE: &[Row] = &[
     Row::operators("SealService/Status", Some(OK), Some(OK), Some(OK)).sealed(OK),
     Row::admin("SealService/Unseal", "ALREADY_UNSEALED").sealed("SEALED_SECRET"),
     Row::bots("SignService/Sign"),
+    Row::bots("SignService/SignBatch"),
+    Row::bots("SignService/SignStream"),
 ];
 
 /// RPCs whose request is no signed command.
@@ -193,6 +195,8 @@ const UNSIGNED: &[&str] = &[
     "ExecuteService/Execute",
     "ExecuteService/ExecuteStream",
     "SignService/Sign",
+    "SignService/SignBatch",
+    "SignService/SignStream",
 ];
 
 /// Services of bots alone.
@@ -275,10 +279,35 @@ fn full(rpc: &str) -> String {
     format!("vault.v1.{rpc}")
 }
 
+/// The request of an RPC that takes no signed command: empty, of a batch one of those.
+fn unsigned(rpc: &str) -> Vec<u8> {
+    match rpc.ends_with("/SignBatch") {
+        true => v1::SignBatchRequest { requests: vec![v1::SignRequest::default()] }.encode_to_vec(),
+        false => Vec::new(),
+    }
+}
+
+/// What became of the one Sign of a batch or stream: the call itself goes well.
+fn sign_reason(rpc: &str, answer: &[u8]) -> Option<String> {
+    let result = match rpc {
+        _ if rpc.ends_with("/SignBatch") => {
+            let answer = v1::SignBatchResponse::decode(answer).expect("an answer");
+            let [result] = <[_; 1]>::try_from(answer.results).expect("one result");
+            result
+        }
+        _ if rpc.ends_with("/SignStream") => v1::SignResult::decode(answer).expect("a result"),
+        _ => return None,
+    };
+    match result.result.expect("a result") {
+        v1::sign_result::Result::Failure(failure) => Some(failure.reason),
+        v1::sign_result::Result::Signed(_) => None,
+    }
+}
+
 /// The answer in one word.
-fn word(outcome: Result<Vec<u8>, Refused>) -> String {
+fn word(rpc: &str, outcome: Result<Vec<u8>, Refused>) -> String {
     match outcome {
-        Ok(_) => OK.to_owned(),
+        Ok(answer) => sign_reason(rpc, &answer).unwrap_or_else(|| OK.to_owned()),
         Err(refused) if refused.reason.is_empty() && refused.code == Code::Unimplemented => {
             NOT_SERVED.to_owned()
         }
@@ -333,10 +362,10 @@ impl Cast {
     async fn ask(&self, row: &Row, who: &str) -> String {
         let method = full(row.rpc);
         let request = match UNSIGNED.contains(&row.rpc) {
-            true => Vec::new(),
+            true => unsigned(row.rpc),
             false => wire::request(Some(self.signed(who, &method))),
         };
-        word(wire::call(&self.callers[who].channel, &method, request).await)
+        word(row.rpc, wire::call(&self.callers[who].channel, &method, request).await)
     }
 }
 
@@ -356,7 +385,7 @@ impl Cast {
             let method = full(row.rpc);
             let channel = &cast.callers[who].channel;
             let ask = async |command: Option<v1::SignedCommand>| {
-                word(wire::call(channel, &method, wire::request(command)).await)
+                word(row.rpc, wire::call(channel, &method, wire::request(command)).await)
             };
             let (missing, expected) = match row.of(who) {
                 NOT_SERVED => (NOT_SERVED, NOT_SERVED),
@@ -407,7 +436,7 @@ async fn a_certificate_counts_on_its_own_listener_only() {
         for row in TABLE {
             let method = full(row.rpc);
             let request = match UNSIGNED.contains(&row.rpc) {
-                true => Vec::new(),
+                true => unsigned(row.rpc),
                 false => wire::request(Some(cast.signed(who, &method))),
             };
             let for_clients = row.rpc == "PriceService/Put" || OF_BOTS.contains(&row.service());
@@ -419,7 +448,7 @@ async fn a_certificate_counts_on_its_own_listener_only() {
                 _ if listener == ready.operator => "WRONG_LISTENER",
                 _ => NOT_SERVED,
             };
-            let answer = word(wire::call(&channel, &method, request).await);
+            let answer = word(row.rpc, wire::call(&channel, &method, request).await);
             assert_eq!(answer, expected, "{} as {who} on the other listener", row.rpc);
         }
     }
@@ -515,14 +544,14 @@ async fn nobody_gets_nothing() {
         let method = full(row.rpc);
         // Somebody who got hold of an admin's command has no use for it here.
         let request = match UNSIGNED.contains(&row.rpc) {
-            true => Vec::new(),
+            true => unsigned(row.rpc),
             false => wire::request(Some(cast.signed("admin", &method))),
         };
         let expected = match row.rpc {
             "ClientService/Enroll" => "INVITATION_PROOF",
             _ => NOT_SERVED,
         };
-        let answer = word(wire::call(&channel, &method, request).await);
+        let answer = word(row.rpc, wire::call(&channel, &method, request).await);
         assert_eq!(answer, expected, "{} as nobody", row.rpc);
     }
 }

@@ -53,6 +53,33 @@ pub struct Signed {
     pub limits_left: BTreeMap<String, String>,
 }
 
+impl SignOrder {
+    pub(crate) fn into_request(self) -> Result<SignRequest, ClientError> {
+        let request_id = match self.request_id {
+            Some(request_id) => request_id,
+            None => random_id()?,
+        };
+        Ok(SignRequest { request_id, credential: self.credential, request: Some(self.request) })
+    }
+}
+
+impl Signed {
+    pub(crate) fn of(request_id: String, answer: SignResponse) -> Result<Self, ClientError> {
+        let (Some(request), Some(receipt)) = (answer.request, answer.receipt) else {
+            return Err(ClientError::Protocol("a part is missing"));
+        };
+        Ok(Self {
+            request_id,
+            request,
+            usable_for: answer.usable_for_ms.map(Duration::from_millis),
+            receipt,
+            seq: answer.seq,
+            notional_usd: Some(answer.notional_usd).filter(|notional| !notional.is_empty()),
+            limits_left: by_name(answer.limits_left),
+        })
+    }
+}
+
 /// What is to be sent to a venue by the vault.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ExecuteOrder {
@@ -145,15 +172,8 @@ impl Client {
     /// [`ClientError::Refused`] with the vault's reason; anything else means that the outcome is
     /// not known, and that the same order may be sent again with the same `request_id`.
     pub async fn sign(&self, order: SignOrder) -> Result<Signed, ClientError> {
-        let request_id = match order.request_id {
-            Some(request_id) => request_id,
-            None => random_id()?,
-        };
-        let request = SignRequest {
-            request_id: request_id.clone(),
-            credential: order.credential,
-            request: Some(order.request),
-        };
+        let request = order.into_request()?;
+        let request_id = request.request_id.clone();
         let answer = match self.sign_once(request.clone()).await {
             Err(ClientError::Transport(cause)) => {
                 tracing::debug!(%cause, "connection broke, asking again");
@@ -161,18 +181,7 @@ impl Client {
             }
             other => other?,
         };
-        let (Some(request), Some(receipt)) = (answer.request, answer.receipt) else {
-            return Err(ClientError::Protocol("a part is missing"));
-        };
-        Ok(Signed {
-            request_id,
-            request,
-            usable_for: answer.usable_for_ms.map(Duration::from_millis),
-            receipt,
-            seq: answer.seq,
-            notional_usd: Some(answer.notional_usd).filter(|notional| !notional.is_empty()),
-            limits_left: by_name(answer.limits_left),
-        })
+        Signed::of(request_id, answer)
     }
 
     /// Has one request judged, signed and sent by the vault. Nothing is asked twice: after an error
@@ -215,10 +224,14 @@ impl Client {
             .max_decoding_message_size(EXECUTE_BYTES_MAX)
     }
 
+    pub(crate) fn sign_service(&self) -> SignServiceClient<Channel> {
+        SignServiceClient::new(self.current.connection().channel)
+    }
+
     async fn sign_once(&self, request: SignRequest) -> Result<SignResponse, ClientError> {
         let mut request = Request::new(request);
         request.set_timeout(SIGN_TIMEOUT);
-        let mut service = SignServiceClient::new(self.current.connection().channel);
+        let mut service = self.sign_service();
         Ok(service.sign(request).await.map_err(ClientError::from_status)?.into_inner())
     }
 
@@ -352,7 +365,7 @@ fn random_id() -> Result<String, ClientError> {
 
 const PUT_PRICES: &str = "vault.v1.PriceService/Put";
 /// As long as the vault itself gives a request.
-const SIGN_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const SIGN_TIMEOUT: Duration = Duration::from_secs(5);
 /// As long as the vault itself waits for a venue.
 const EXECUTE_TIMEOUT: Duration = Duration::from_secs(35);
 /// A body of the largest size that the vault answers with at once, and what is around it.

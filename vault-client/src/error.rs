@@ -1,5 +1,6 @@
 //! What can go wrong between a program and the vault.
 
+use std::collections::HashMap;
 use std::error::Error;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -95,6 +96,29 @@ pub struct Refusal {
     pub retry_after: Option<Duration>,
 }
 
+impl Refusal {
+    fn read(
+        code: tonic::Code,
+        reason: String,
+        message: String,
+        metadata: &HashMap<String, String>,
+    ) -> Self {
+        let said = |key: &str| metadata.get(key).cloned().unwrap_or_default();
+        let retry_after = said("retry_after_ms").parse().ok().map(Duration::from_millis);
+        Self {
+            code,
+            reason,
+            message,
+            operation: said("operation"),
+            class: said("class"),
+            remedies: said("remedies").split_whitespace().map(str::to_owned).collect(),
+            hint: said("hint"),
+            entry_index: said("entry_index").parse().ok(),
+            retry_after: retry_after.filter(|delay| !delay.is_zero()),
+        }
+    }
+}
+
 impl std::fmt::Display for Refusal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match (self.message.as_str(), self.reason.as_str()) {
@@ -129,23 +153,18 @@ impl ClientError {
             return Self::Timeout;
         }
         let (reason, metadata) = info.map(|info| (info.reason, info.metadata)).unwrap_or_default();
-        let said = |key: &str| metadata.get(key).cloned().unwrap_or_default();
-        let retry_after = status
-            .get_details_retry_info()
-            .and_then(|info| info.retry_delay)
-            .or_else(|| said("retry_after_ms").parse().ok().map(Duration::from_millis))
-            .filter(|delay| !delay.is_zero());
-        Self::Refused(Box::new(Refusal {
-            code: status.code(),
-            message: status.message().to_owned(),
-            operation: said("operation"),
-            class: said("class"),
-            remedies: said("remedies").split_whitespace().map(str::to_owned).collect(),
-            hint: said("hint"),
-            entry_index: said("entry_index").parse().ok(),
-            retry_after,
-            reason,
-        }))
+        let mut refusal =
+            Refusal::read(status.code(), reason, status.message().to_owned(), &metadata);
+        let delay = status.get_details_retry_info().and_then(|info| info.retry_delay);
+        refusal.retry_after = delay.filter(|delay| !delay.is_zero()).or(refusal.retry_after);
+        Self::Refused(Box::new(refusal))
+    }
+
+    /// Reads the vault's refusal of one Sign among others.
+    pub(crate) fn from_failure(failure: vault_proto::v1::SignFailure) -> Self {
+        let code = tonic::Code::from(failure.code);
+        let refusal = Refusal::read(code, failure.reason, failure.message, &failure.metadata);
+        Self::Refused(Box::new(refusal))
     }
 
     /// Tells a server that is not trusted, and one that does not trust us, from a broken way.

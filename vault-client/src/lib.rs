@@ -10,6 +10,7 @@
 //! in their folder, and secrets are sealed to the core that was pinned at enrolment.
 
 mod approval;
+mod batch;
 mod caller;
 mod certificate;
 mod client;
@@ -26,6 +27,7 @@ mod request;
 mod transport;
 
 pub use approval::approve_scope;
+pub use batch::{SignOutcome, SignSender, SignStream};
 pub use caller::{Caller, Reached};
 pub use client::{Client, ExecuteOrder, Executed, ExecutedStream, SignOrder, Signed};
 pub use command::signed_command;

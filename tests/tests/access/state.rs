@@ -16,11 +16,21 @@ const EXPIRED: &str = "CERTIFICATE_EXPIRED";
 const HOUR: i64 = 3_600;
 
 /// How a request of a bot's reaches a venue, or would.
-const WAYS: [Way; 5] = [Way::Sign, Way::Execute, Way::ExecuteStream, Way::Proxy, Way::WebSocket];
+const WAYS: [Way; 7] = [
+    Way::Sign,
+    Way::SignBatch,
+    Way::SignStream,
+    Way::Execute,
+    Way::ExecuteStream,
+    Way::Proxy,
+    Way::WebSocket,
+];
 
 #[derive(Clone, Copy, Debug)]
 enum Way {
     Sign,
+    SignBatch,
+    SignStream,
     Execute,
     ExecuteStream,
     Proxy,
@@ -31,7 +41,7 @@ impl Way {
     /// What whoever may gets, where the venue cannot be reached: all of the vault has let it pass.
     fn open(self) -> &'static str {
         match self {
-            Self::Sign => OK,
+            Self::Sign | Self::SignBatch | Self::SignStream => OK,
             Self::Execute | Self::ExecuteStream | Self::Proxy => "NOT_SENT",
             Self::WebSocket => "NOT_CONNECTED",
         }
@@ -88,6 +98,15 @@ impl Cast {
                 let sign = v1::SignRequest { request_id, credential, request };
                 ("vault.v1.SignService/Sign", sign.encode_to_vec())
             }
+            Way::SignBatch => {
+                let sign = v1::SignRequest { request_id, credential, request };
+                let batch = v1::SignBatchRequest { requests: vec![sign] };
+                ("vault.v1.SignService/SignBatch", batch.encode_to_vec())
+            }
+            Way::SignStream => {
+                let sign = v1::SignRequest { request_id, credential, request };
+                ("vault.v1.SignService/SignStream", sign.encode_to_vec())
+            }
             Way::Execute => {
                 let execute = v1::ExecuteRequest { request_id, credential, request };
                 ("vault.v1.ExecuteService/Execute", execute.encode_to_vec())
@@ -104,7 +123,7 @@ impl Cast {
             Way::WebSocket => return self.upgrade("bot", at).await,
         };
         let channel = self.channel("bot", at).await;
-        word(wire::call(&channel, method, bytes).await)
+        word(method, wire::call(&channel, method, bytes).await)
     }
 
     /// Signs a body anew for a command that is there already: with its nonce.
@@ -223,14 +242,14 @@ async fn no_way_to_a_venue_begins_at_another_listener() {
         for row in TABLE {
             let method = full(row.rpc);
             let request = match UNSIGNED.contains(&row.rpc) {
-                true => Vec::new(),
+                true => unsigned(row.rpc),
                 false => wire::request(Some(cast.signed(who, &method))),
             };
             let expected = match row.rpc {
                 "ClientService/Enroll" => "INVITATION_PROOF",
                 _ => NOT_SERVED,
             };
-            let answer = word(wire::call(&channel, &method, request).await);
+            let answer = word(row.rpc, wire::call(&channel, &method, request).await);
             assert_eq!(answer, expected, "{} as {who}, where nobody is anybody", row.rpc);
         }
     }
@@ -268,7 +287,7 @@ impl Cast {
             ];
             for (channel, command, expected, what) in tries {
                 let request = wire::request(Some(command.clone()));
-                let answer = word(wire::call(channel, &method, request).await);
+                let answer = word(row.rpc, wire::call(channel, &method, request).await);
                 assert_eq!(answer, expected, "{what}: {} as {who}", row.rpc);
             }
         }

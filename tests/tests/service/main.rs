@@ -1,6 +1,7 @@
 //! The life of the product, through the real binary.
 
 mod approval;
+mod batch;
 mod caps;
 mod life;
 mod log;

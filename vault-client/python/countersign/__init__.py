@@ -30,8 +30,9 @@ from countersign.errors import (
     Unreachable,
 )
 from countersign.identity import Identity
-from countersign.order import Executed, Receipt, Signed, SignedRequest
+from countersign.order import Executed, Receipt, Signed, SignedRequest, SignOrder, SignOutcome
 from countersign.profile import identity_of
+from countersign.stream import SignStream
 
 __all__ = [
     "BadRequest",
@@ -56,6 +57,9 @@ __all__ = [
     "Refusal",
     "Refused",
     "Sealed",
+    "SignOrder",
+    "SignOutcome",
+    "SignStream",
     "Signed",
     "SignedRequest",
     "TimedOut",

@@ -19,7 +19,8 @@ Response = TypeVar("Response", bound=Message)
 
 #: Seconds. As long as the vault itself gives a Sign, waits for a venue, and may take to renew.
 SIGN_TIMEOUT, EXECUTE_TIMEOUT, RENEW_TIMEOUT = 5.0, 35.0, 15.0
-#: A body of the largest size that the vault answers with at once, and what is around it.
+#: A body of the largest size that the vault answers with at once, and what is around it; also more than
+#: the 256 answers of a batch.
 ANSWER_BYTES_MAX = 2 << 20
 DETAILS = "grpc-status-details-bin"
 
@@ -55,6 +56,12 @@ class Method(Generic[Request, Response]):
 
 SIGN: Method[signatures.SignRequest, signatures.SignResponse] = Method(
     "vault.v1.SignService/Sign", signatures.SignResponse
+)
+SIGN_BATCH: Method[signatures.SignBatchRequest, signatures.SignBatchResponse] = Method(
+    "vault.v1.SignService/SignBatch", signatures.SignBatchResponse
+)
+SIGN_STREAM: Method[signatures.SignRequest, signatures.SignResult] = Method(
+    "vault.v1.SignService/SignStream", signatures.SignResult
 )
 EXECUTE: Method[executions.ExecuteRequest, executions.ExecuteResponse] = Method(
     "vault.v1.ExecuteService/Execute", executions.ExecuteResponse

@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from types import TracebackType
 from typing import Any
 
 import grpc
 import grpc.aio
 
-from countersign import _transport, order
+from countersign import _many, _transport, order
 from countersign._keeper import Keeper
 from countersign._proto.vault.v1 import execute_service_pb2 as executions
 from countersign._proto.vault.v1 import sign_service_pb2 as signatures
-from countersign._transport import EXECUTE, EXECUTE_STREAM, SIGN, fail
+from countersign._transport import EXECUTE, EXECUTE_STREAM, SIGN, SIGN_BATCH, fail
+from countersign.aio_stream import EOF, SignStream
 from countersign.client import known_as
 from countersign.errors import CountersignError, ProtocolError, TimedOut, Unreachable
 from countersign.identity import Identity
-from countersign.order import Executed, Headers, Params, Signed
+from countersign.order import Executed, Headers, Params, Signed, SignOrder, SignOutcome
 from countersign.profile import IdentityLike, identity_of
 from countersign.receipt import ReceiptBook
 
-#: What a stream says at its end.
-EOF: Any = grpc.aio.EOF  # type: ignore[attr-defined]
 #: Seconds for which calls under way may go on over a connection with an old certificate.
 GRACE = 60.0
 
@@ -45,6 +44,7 @@ class Client:
         self._used: Identity | None = None
         self._closed = False
         self._closing: set[asyncio.Task[None]] = set()
+        self._streams: set[SignStream] = set()
         self._receipts = ReceiptBook()
 
     @property
@@ -82,6 +82,25 @@ class Client:
             signed = order.signed(request.request_id, answer)
             self._receipts.check(signed)
         return signed
+
+    async def sign_batch(
+        self, orders: Iterable[SignOrder], *, timeout: float | None = None
+    ) -> list[SignOutcome]:
+        """As :meth:`countersign.Client.sign_batch`."""
+        batch = _many.batch_of(orders)
+        timeout = _transport.SIGN_TIMEOUT if timeout is None else timeout
+        with _many.known_as(batch):
+            answer = await self._unary(SIGN_BATCH, batch, timeout)
+            return _many.outcomes(batch, answer, self._receipts)
+
+    def sign_stream(self) -> SignStream:
+        """As :meth:`countersign.Client.sign_stream`; it has a connection of its own, and ends with the
+        client."""
+        if self._closed:
+            raise Unreachable("the client is closed")
+        stream = SignStream(_channel(self._keeper.identity), self._receipts, self._streams.discard)
+        self._streams.add(stream)
+        return stream
 
     async def execute(
         self,
@@ -151,7 +170,9 @@ class Client:
         channel, self._channel, self._closed = self._channel, None, True
         for task in list(self._closing):
             task.cancel()
-        await asyncio.gather(*self._closing, return_exceptions=True)
+        await asyncio.gather(
+            *self._closing, *(stream.close() for stream in self._streams), return_exceptions=True
+        )
         if channel is not None:
             await channel.close(None)
 
@@ -186,11 +207,7 @@ class Client:
         identity = self._keeper.identity
         if self._channel is None or self._used is not identity:
             old, self._used = self._channel, identity
-            self._channel = grpc.aio.secure_channel(
-                identity.address,
-                _transport.credentials(identity),
-                options=_transport.OPTIONS,
-            )
+            self._channel = _channel(identity)
             if old is not None:
                 task = asyncio.get_running_loop().create_task(_close(old))
                 self._closing.add(task)
@@ -255,6 +272,12 @@ class ExecutedStream:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _channel(identity: Identity) -> grpc.aio.Channel:
+    return grpc.aio.secure_channel(
+        identity.address, _transport.credentials(identity), options=_transport.OPTIONS
+    )
 
 
 async def _close(channel: grpc.aio.Channel) -> None:

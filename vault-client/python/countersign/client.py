@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import Any
 
 import grpc
 
-from countersign import _transport, order
+from countersign import _many, _transport, order
 from countersign._keeper import Keeper
 from countersign._proto.vault.v1 import execute_service_pb2 as executions
 from countersign._proto.vault.v1 import sign_service_pb2 as signatures
-from countersign._transport import EXECUTE, EXECUTE_STREAM, SIGN, fail
+from countersign._transport import EXECUTE, EXECUTE_STREAM, SIGN, SIGN_BATCH, fail
 from countersign.errors import CountersignError, ProtocolError, TimedOut, Unreachable
 from countersign.identity import Identity
-from countersign.order import Executed, Headers, Params, Signed
+from countersign.order import Executed, Headers, Params, Signed, SignOrder, SignOutcome
 from countersign.profile import IdentityLike, identity_of
 from countersign.receipt import ReceiptBook
+from countersign.stream import SignStream
 
 
 class Client:
@@ -84,6 +85,35 @@ class Client:
             signed = order.signed(request.request_id, answer)
             self._receipts.check(signed)
         return signed
+
+    def sign_batch(self, orders: Iterable[SignOrder], *, timeout: float | None = None) -> list[SignOutcome]:
+        """Has 1 to 256 requests signed in one call, each judged, counted and logged for itself. The
+        outcomes are in the order of the orders: a :class:`Signed`, or what :meth:`sign` would have raised.
+        Nothing is asked twice. ``timeout`` is in seconds, for all of them.
+
+        Raises :class:`CountersignError` of the call as a whole: unless it is :class:`Refused`, nobody knows
+        which of the orders were signed, and the same orders under the ids of the error's ``request_ids``
+        learn it. Raises ``ValueError`` and ``TypeError`` as :meth:`sign`, and ``ValueError`` for a
+        ``request_id`` that is not well formed; nothing was asked then.
+        """
+        batch = _many.batch_of(orders)
+        timeout = _transport.SIGN_TIMEOUT if timeout is None else timeout
+        with _many.known_as(batch):
+            answer = self._unary(SIGN_BATCH, batch, timeout)
+            return _many.outcomes(batch, answer, self._receipts)
+
+    def sign_stream(self) -> SignStream:
+        """Opens a stream of Signs, which stays open when the certificate is renewed. That it cannot be
+        opened is what iterating raises.
+
+        Raises :class:`Unreachable` if the client is closed.
+        """
+        connection = self._enter()
+        try:
+            return SignStream(connection, self._receipts)
+        except BaseException:
+            connection.leave()
+            raise
 
     def execute(
         self,

@@ -24,6 +24,9 @@ class CountersignError(Exception):
 
     #: Id of the order that the call was about, if it was about one.
     request_id: str | None = None
+    #: Of a batch or a stream as a whole: ids of its orders that have no outcome, as they were given or
+    #: made, in their order. The same orders under the same ids learn it.
+    request_ids: tuple[str, ...] = ()
     #: Whether an Execute that ended so may have reached the venue.
     maybe_sent = True
 
@@ -105,7 +108,8 @@ class Refused(CountersignError):
         self._about = about
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.refusal, self._about), {"request_id": self.request_id}
+        ids = {"request_id": self.request_id, "request_ids": self.request_ids}
+        return type(self), (self.refusal, self._about), ids
 
     @property
     def reason(self) -> str:
@@ -281,6 +285,13 @@ def from_status(code: str, message: str, details: bytes | None) -> CountersignEr
     return Unreachable(f"no answer of the vault: {code}: {message}", code)
 
 
+def from_failure(code: str, message: str, reason: str, metadata: Mapping[str, str]) -> Refused:
+    """Reads the vault's refusal of one among others: what :func:`from_status` finds in a status.
+    ``code`` is the code's name."""
+    refusal = _said(code, message, reason, metadata)
+    return kind_of(refusal)(refusal)
+
+
 def _refusal(code: str, message: str, details: bytes) -> Refusal | None:
     status, info, retry = rpc.Status(), rpc.ErrorInfo(), rpc.RetryInfo()
     try:
@@ -295,10 +306,14 @@ def _refusal(code: str, message: str, details: bytes) -> Refusal | None:
         return None
     if info.domain != DOMAIN:
         return None
-    said = dict(info.metadata)
     wait = retry.retry_delay.seconds * 1000 + retry.retry_delay.nanos // 1_000_000
+    return _said(code, message, info.reason, info.metadata, wait)
+
+
+def _said(code: str, message: str, reason: str, metadata: Mapping[str, str], wait: int = 0) -> Refusal:
+    said = dict(metadata)
     return Refusal(
-        reason=info.reason,
+        reason=reason,
         message=message,
         code=code,
         operation=said.pop("operation", ""),

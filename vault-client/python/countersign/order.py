@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_format
+import re
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,12 +15,28 @@ from countersign._proto.vault.v1 import common_pb2 as v1
 from countersign._proto.vault.v1 import execute_service_pb2 as executions
 from countersign._proto.vault.v1 import scope_service_pb2 as scopes
 from countersign._proto.vault.v1 import sign_service_pb2 as signatures
-from countersign.errors import ProtocolError
+from countersign.errors import ProtocolError, Refused
 
 #: A parameter's value. No float: what ``1e-05`` means to a venue, nobody knows.
 Value = Union[str, int, bool, Decimal]
 Params = Union[Mapping[str, Value], Iterable[tuple[str, Value]]]
 Headers = Union[Mapping[str, str], Iterable[tuple[str, str]]]
+
+
+@dataclass(frozen=True)
+class SignOrder:
+    """One of many requests to be signed, as :meth:`countersign.Client.sign` takes it."""
+
+    #: Name of a credential in the vault.
+    credential: str
+    method: str
+    url: str
+    params: Params | None = None
+    body: bytes | str | None = None
+    json: Any = None
+    headers: Headers | None = None
+    #: 1 to 64 of ``A-Z a-z 0-9 _ -``, unique per client; ``None`` takes a new one whenever it is sent.
+    request_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -70,6 +87,11 @@ class Signed:
     notional_usd: Decimal | None
     #: What is left under each cap after it, by the cap's name: ``orders/1m``, ``notional_usd/24h``.
     limits_left: Mapping[str, Decimal]
+
+
+#: What became of one order among others: signed; refused; or answered with something that is not
+#: believed. Each has its ``request_id``.
+SignOutcome = Union[Signed, Refused, ProtocolError]
 
 
 @dataclass(frozen=True)
@@ -149,6 +171,15 @@ def venue_request(
         body=_body(body, json),
         headers=[v1.Header(name=name, value=value) for name, value in _items(headers)],
     )
+
+
+def sign_request(order: SignOrder) -> signatures.SignRequest:
+    """One of many. Raises as :func:`venue_request`, and for an id that the vault could not say again."""
+    request_id = order.request_id or random_id()
+    if re.fullmatch("[A-Za-z0-9_-]{1,64}", request_id) is None:
+        raise ValueError("a request_id must be 1 to 64 of A-Z a-z 0-9 _ -")
+    request = venue_request(order.method, order.url, order.params, order.body, order.json, order.headers)
+    return signatures.SignRequest(request_id=request_id, credential=order.credential, request=request)
 
 
 def _items(pairs: Any) -> Sequence[tuple[Any, Any]]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from collections.abc import Iterable
 from concurrent import futures
-from typing import Any
+from typing import Any, Callable
 
 import grpc
 from authority import Authority
@@ -38,11 +39,17 @@ class FakeVault:
         self.ca_der = authority.der()
         self.index = 40
         self.receipt: dict[str, Any] = {}
+        #: What becomes of orders among others, by their ids: kind, reason and what else is said.
+        self.failures: dict[str, tuple[str, str, dict[str, str]]] = {}
+        #: What becomes of the results of a batch or a stream.
+        self.results: Callable[[Iterable[Any]], Iterable[Any]] = lambda results: results
         key, certificate = authority.server_pair()
         self.server = grpc.server(futures.ThreadPoolExecutor(max_workers=8))
         self.server.add_generic_rpc_handlers(
             (
                 self._handler("Sign", self.sign, signatures.SignRequest),
+                self._handler("SignBatch", self.sign_batch, signatures.SignBatchRequest),
+                self._sign_stream_handler(),
                 self._handler("Execute", self.execute, executions.ExecuteRequest),
                 self._handler("ExecuteStream", self.stream, executions.ExecuteRequest, True),
                 self._handler("Renew", self.renew, clients.RenewRequest),
@@ -56,7 +63,7 @@ class FakeVault:
         self.server.start()
 
     def _handler(self, name: str, method: Any, request: Any, stream: bool = False) -> Any:
-        service = {"Sign": "Sign", "Renew": "Client"}.get(name, "Execute")
+        service = {"Sign": "Sign", "SignBatch": "Sign", "Renew": "Client"}.get(name, "Execute")
         make = grpc.unary_stream_rpc_method_handler if stream else grpc.unary_unary_rpc_method_handler
         handler = make(
             self._heard_stream(method) if stream else self._heard(method),
@@ -64,6 +71,17 @@ class FakeVault:
             response_serializer=lambda answer: answer.SerializeToString(),
         )
         return grpc.method_handlers_generic_handler(f"vault.v1.{service}Service", {name: handler})
+
+    def _sign_stream_handler(self) -> Any:
+        def heard(requests: Any, context: Any) -> Any:
+            yield from self.results(self.result(each, self._hear(each, context)) for each in requests)
+
+        handler = grpc.stream_stream_rpc_method_handler(
+            heard,
+            request_deserializer=signatures.SignRequest.FromString,
+            response_serializer=lambda answer: answer.SerializeToString(),
+        )
+        return grpc.method_handlers_generic_handler("vault.v1.SignService", {"SignStream": handler})
 
     def _hear(self, request: Any, context: Any) -> Any:
         self.requests.append(request)
@@ -107,6 +125,19 @@ class FakeVault:
         answer.receipt.index = fields["index"]
         answer.receipt.leaf_hash = fields["leaf_hash"]
         return answer
+
+    def sign_batch(self, request: Any, peer: Any) -> Any:
+        results = [self.result(each, peer) for each in request.requests]
+        return signatures.SignBatchResponse(results=self.results(results))
+
+    def result(self, request: Any, peer: Any) -> Any:
+        request_id = request.request_id
+        if request_id not in self.failures:
+            return signatures.SignResult(request_id=request_id, signed=self.sign(request, peer))
+        code, reason, metadata = self.failures[request_id]
+        number = grpc.StatusCode[code].value[0]
+        failure = signatures.SignFailure(code=number, message="words", reason=reason, metadata=metadata)
+        return signatures.SignResult(request_id=request_id, failure=failure)
 
     def execute(self, request: Any, _peer: Any) -> Any:
         answer = executions.ExecuteResponse(status=200, body=b'{"price":0.10}', latency_us=1500)

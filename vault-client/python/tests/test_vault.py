@@ -15,7 +15,7 @@ import pytest
 
 import countersign
 import countersign.ccxt
-from countersign import Client, Identity, aio
+from countersign import Client, Identity, SignOrder, aio
 
 FOLDER = os.environ.get("COUNTERSIGN_VAULT_BOT_FOLDER", "")
 pytestmark = pytest.mark.skipif(not FOLDER, reason="COUNTERSIGN_VAULT_BOT_FOLDER names no bot's identity")
@@ -77,6 +77,34 @@ def test_denials_say_why(identity: Identity) -> None:
         assert caught.value.reason == "MODE_NOT_GRANTED"
         with pytest.raises(countersign.NotFound):
             client.execute("nobodys", "POST", ORDER, **order("BTCUSDT"))
+
+
+def test_many_signs_are_judged_each_for_itself(identity: Identity) -> None:
+    async def day() -> list[Any]:
+        async with aio.Client(identity) as client, client.sign_stream() as stream:
+            for each in orders:
+                await stream.send(each)
+            stream.done()
+            return [*await client.sign_batch(orders), *[outcome async for outcome in stream]]
+
+    # This bot may execute, and sign nothing.
+    orders = [
+        SignOrder("binance-main", "POST", ORDER, **order("BTCUSDT")),
+        SignOrder("nobodys", "POST", ORDER, **order("BTCUSDT"), request_id="nobodys"),
+    ]
+    with Client(identity) as client, client.sign_stream() as stream:
+        for each in orders:
+            stream.send(each)
+        stream.done()
+        outcomes = [*client.sign_batch(orders), *stream]
+    outcomes += asyncio.run(day())
+
+    denied = [outcome for outcome in outcomes if outcome.request_id != "nobodys"]
+    assert [(type(each), each.reason) for each in denied] == [(countersign.Denied, "MODE_NOT_GRANTED")] * 4
+    assert len({each.entry_index for each in denied}) == 4
+    assert sum(isinstance(outcome, countersign.NotFound) for outcome in outcomes) == 4
+    with Client(identity) as client, pytest.raises(countersign.BadRequest, match="BATCH_SIZE"):
+        client.sign_batch([])
 
 
 def test_streams(identity: Identity) -> None:

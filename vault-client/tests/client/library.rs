@@ -378,6 +378,53 @@ async fn a_refusal_is_not_tried_again() {
 }
 
 #[tokio::test]
+async fn outcomes_of_a_batch_are_in_the_order_of_its_orders() {
+    let fake = Fake::start().await;
+    let folder = temporary();
+    let identity = enrolled(&fake, folder.path(), Role::Bot).await;
+    let client = Client::connect(identity).await.expect("connected");
+    let refused =
+        SignOrder { request_id: Some("second".to_owned()), credential: String::new(), ..order() };
+    let outcomes = client.sign_batch(vec![order(), refused]).await.expect("answered");
+
+    let [first, second] = <[_; 2]>::try_from(outcomes).expect("two");
+    let signed = first.result.expect("signed");
+    assert_eq!(signed.request_id, first.request_id);
+    assert_eq!((signed.receipt.index, first.request_id.len()), (4, 32));
+    assert_eq!(second.request_id, "second");
+    let error = second.result.expect_err("refused");
+    let refusal = error.refusal().expect("by the vault");
+    assert_eq!((refusal.code, refusal.reason.as_str()), (Code::NotFound, "NOT_FOUND"));
+    assert_eq!(refusal.entry_index, Some(9));
+    assert_eq!(refusal.retry_after, Some(Duration::from_millis(250)));
+
+    let lossy = SignOrder { credential: "lossy".to_owned(), ..order() };
+    let error = client.sign_batch(vec![lossy, order()]).await.expect_err("one is missing");
+    assert!(matches!(error, ClientError::Protocol(_)), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_stream_ends_after_the_last_outcome() {
+    let fake = Fake::start().await;
+    let folder = temporary();
+    let identity = enrolled(&fake, folder.path(), Role::Bot).await;
+    let client = Client::connect(identity).await.expect("connected");
+    let (sender, mut stream) = client.sign_stream().await.expect("a stream");
+    let mut sent = Vec::new();
+    for _ in 0..3 {
+        sent.push(sender.send(order()).await.expect("sent"));
+    }
+    drop(sender);
+
+    let mut answered = Vec::new();
+    while let Some(outcome) = stream.next().await.expect("goes on") {
+        assert!(outcome.result.is_ok());
+        answered.push(outcome.request_id);
+    }
+    assert_eq!(answered, sent);
+}
+
+#[tokio::test]
 async fn after_a_renewal_the_new_certificate_signs_on() {
     let fake = Fake::start().await;
     let folder = temporary();

@@ -350,7 +350,13 @@ async fn halts_and_lists_halts() {
         let command: v1::HaltCommand =
             fake.state().last("vault.v1.HaltService/Halt").expect("a command");
         assert_eq!(command.target, "symbol:okx/BTC-USDT");
+        assert!(!stderr(&output).contains("warning"), "{}", stderr(&output));
     }
+    let mistyped =
+        ["halt", "--symbol", "okx/btc-usdt", "--level", "nothing", "--reason", "x", "--json"];
+    let output = home.run(&mistyped).await;
+    assert!(code(&output) == 0 && stderr(&output).contains("warning: no approved instrument"));
+    assert_eq!(json(&stdout(&output))["symbol_unknown"], true);
     for wrong in [&["all", "--symbol", "okx/BTC-USDT"][..], &["--symbol", "okx"], &["symbol:okx"]] {
         let halt = [&["halt"], wrong, &["--level", "nothing", "--reason", "drill"]].concat();
         assert_eq!(code(&home.run(&halt).await), 2, "{wrong:?}");

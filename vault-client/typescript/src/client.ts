@@ -14,6 +14,7 @@ import {
 import { SignRequestSchema } from './generated/vault/v1/sign_service_pb.js';
 import type { Identity } from './identity.js';
 import { Keeper } from './keeper.js';
+import { batchOf, idsOf, outcomesOf } from './many.js';
 import {
   executed,
   executedHead,
@@ -24,16 +25,21 @@ import {
   type ExecutedHead,
   type Order,
   type Signed,
+  type SignOrder,
+  type SignOutcome,
 } from './order.js';
 import { identityOf, type IdentityLike } from './profile.js';
 import { ReceiptBook } from './receipt.js';
+import { SignStream } from './stream.js';
 import {
   Connection,
   EXECUTE,
   EXECUTE_STREAM,
   EXECUTE_TIMEOUT_MS,
   SIGN,
+  SIGN_BATCH,
   SIGN_TIMEOUT_MS,
+  type Patience,
 } from './transport.js';
 
 /**
@@ -88,6 +94,39 @@ export class Client {
       this.#receipts.check(read);
       return read;
     });
+  }
+
+  /**
+   * Has 1 to 256 requests signed in one call, each judged, counted and logged for itself. The outcomes are in the
+   * order of the orders: a {@link Signed}, or what {@link sign} would have rejected with. Nothing is asked twice.
+   * `timeoutMs` is for all of them (5,000).
+   *
+   * Rejects with {@link CountersignError} of the call as a whole: unless it is {@link Refused}, nobody knows which
+   * of the orders were signed, and the same orders under the ids of the error's `requestIds` learn it. Rejects
+   * with `RangeError` and `TypeError` for what is no order; nothing was asked then.
+   */
+  async signBatch(
+    orders: Iterable<SignOrder>,
+    { timeoutMs = SIGN_TIMEOUT_MS, signal }: Partial<Patience> = {},
+  ): Promise<SignOutcome[]> {
+    const batch = batchOf(orders);
+    try {
+      const answer = await this.#current().unary(SIGN_BATCH, batch, { timeoutMs, signal });
+      return outcomesOf(batch, answer, this.#receipts);
+    } catch (error) {
+      if (error instanceof CountersignError) error.requestIds = idsOf(batch);
+      throw error;
+    }
+  }
+
+  /**
+   * Opens a stream of Signs, which stays open when the certificate is renewed and until it is closed. That it
+   * cannot be opened is what iterating rejects with.
+   *
+   * Throws {@link Unreachable} if the client is closed.
+   */
+  signStream(): SignStream {
+    return new SignStream(this.#current(), this.#receipts);
   }
 
   /**

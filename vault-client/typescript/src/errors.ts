@@ -21,6 +21,11 @@ export const ALSO: unique symbol = Symbol('countersign');
 export class CountersignError extends Error {
   /** Id of the order that the call was about, if it was about one. */
   requestId: string | undefined = undefined;
+  /**
+   * Of a batch or a stream as a whole: ids of its orders that have no outcome, as they were given or made, in
+   * their order. The same orders under the same ids learn it.
+   */
+  requestIds: readonly string[] = [];
   /** Whether an Execute that ended so may have reached the venue. */
   readonly maybeSent: boolean = true;
 
@@ -270,15 +275,30 @@ export function words(refusal: Refusal): string {
  */
 export function fromStatus(code: string, message: string, details: Uint8Array | undefined): CountersignError {
   const refusal = details && fromDetails(code, message, details);
-  if (refusal) {
-    const kind = BY_REASON.get(refusal.reason) ?? BY_CODE.get(refusal.code) ?? Refused;
-    return new kind(refusal);
-  }
+  if (refusal) return refused(refusal);
   if (code === 'DEADLINE_EXCEEDED') return new TimedOut('the vault did not answer in time', code);
   if (code === 'CANCELLED') return new TimedOut('the call was given up', code);
   if (code === 'UNIMPLEMENTED')
     return new ProtocolError('the vault does not serve this call at this address');
   return new Unreachable(`no answer of the vault: ${code}: ${message}`, code);
+}
+
+/**
+ * Reads the vault's refusal of one among others: what {@link fromStatus} finds in a status. `code` is the code's
+ * name.
+ */
+export function fromFailure(
+  code: string,
+  message: string,
+  reason: string,
+  metadata: Readonly<Record<string, string>>,
+): Refused {
+  return refused(said(code, message, reason, metadata));
+}
+
+function refused(refusal: Refusal): Refused {
+  const kind = BY_REASON.get(refusal.reason) ?? BY_CODE.get(refusal.code) ?? Refused;
+  return new kind(refusal);
 }
 
 function fromDetails(code: string, message: string, details: Uint8Array): Refusal | undefined {
@@ -298,7 +318,16 @@ function fromDetails(code: string, message: string, details: Uint8Array): Refusa
     // What does not decode is not the vault's.
     return undefined;
   }
-  if (info?.domain !== DOMAIN) return undefined;
+  return info?.domain === DOMAIN ? said(code, message, info.reason, info.metadata, wait) : undefined;
+}
+
+function said(
+  code: string,
+  message: string,
+  reason: string,
+  metadata: Readonly<Record<string, string>>,
+  wait = 0,
+): Refusal {
   const {
     operation = '',
     class: operationClass = '',
@@ -307,9 +336,9 @@ function fromDetails(code: string, message: string, details: Uint8Array): Refusa
     entry_index: entryIndex,
     retry_after_ms: retryAfterMs,
     ...more
-  } = info.metadata;
+  } = metadata;
   return {
-    reason: info.reason,
+    reason,
     message,
     code,
     operation,

@@ -41,6 +41,9 @@ export {
   type Order,
   type Params,
   type Signed,
+  type SignOrder,
+  type SignOutcome,
   type Value,
 } from './order.js';
 export { identityOf, type IdentityLike } from './profile.js';
+export { SignStream } from './stream.js';

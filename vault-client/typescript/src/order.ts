@@ -6,7 +6,7 @@
 
 import { create } from '@bufbuild/protobuf';
 import { randomBytes } from 'node:crypto';
-import { ProtocolError } from './errors.js';
+import { ProtocolError, type Refused } from './errors.js';
 import {
   HeaderSchema,
   VenueRequestSchema,
@@ -16,7 +16,11 @@ import {
 } from './generated/vault/v1/common_pb.js';
 import type { ExecuteResponse } from './generated/vault/v1/execute_service_pb.js';
 import type { LimitLeft } from './generated/vault/v1/scope_service_pb.js';
-import type { SignResponse } from './generated/vault/v1/sign_service_pb.js';
+import {
+  SignRequestSchema,
+  type SignRequest,
+  type SignResponse,
+} from './generated/vault/v1/sign_service_pb.js';
 
 /** A parameter's value. Numbers must be integers: what `1e-7` means to a venue, nobody knows. Give text. */
 export type Value = string | number | bigint | boolean;
@@ -48,6 +52,9 @@ export interface Order {
   /** Gives the call up. Of an Execute that is given up the outcome is not known. */
   readonly signal?: AbortSignal;
 }
+
+/** One of many requests to be signed. */
+export type SignOrder = Omit<Order, 'timeoutMs' | 'signal'>;
 
 /** Where in the log a decision stands. The entry is on disk before its receipt exists. */
 export class Receipt {
@@ -109,6 +116,12 @@ export interface Signed extends Decided {
   readonly receipt: Receipt;
 }
 
+/**
+ * What became of one order among others: signed; refused; or answered with something that is not believed. Each has
+ * its `requestId`.
+ */
+export type SignOutcome = Signed | Refused | ProtocolError;
+
 /** What there is of a venue's response before its body, and where the log says that the request was sent. */
 export interface ExecutedHead extends Decided {
   /** The venue's HTTP status. */
@@ -162,6 +175,15 @@ export function venueRequest(order: Order): VenueRequest {
     body: bodyOf(order),
     headers: pairsOf(order.headers).map(([name, value]) => create(HeaderSchema, { name, value })),
   });
+}
+
+/** One of many. Throws as {@link venueRequest}, and `RangeError` for an id that the vault could not say again. */
+export function signRequest(order: SignOrder): SignRequest {
+  const { credential, requestId = randomId() } = order;
+  if (!/^[A-Za-z0-9_-]{1,64}$/.test(requestId)) {
+    throw new RangeError('a requestId must be 1 to 64 of A-Z a-z 0-9 _ -');
+  }
+  return create(SignRequestSchema, { requestId, credential, request: venueRequest(order) });
 }
 
 function pairsOf<T>(

@@ -21,14 +21,23 @@ import {
   ExecuteResponseSchema,
   ExecuteStreamResponseSchema,
 } from './generated/vault/v1/execute_service_pb.js';
-import { SignRequestSchema, SignResponseSchema } from './generated/vault/v1/sign_service_pb.js';
+import {
+  SignBatchRequestSchema,
+  SignBatchResponseSchema,
+  SignRequestSchema,
+  SignResponseSchema,
+  SignResultSchema,
+} from './generated/vault/v1/sign_service_pb.js';
 import type { Identity } from './identity.js';
 
 /** In milliseconds: as long as the vault itself gives a Sign, waits for a venue, and may take to renew. */
 export const SIGN_TIMEOUT_MS = 5_000;
 export const EXECUTE_TIMEOUT_MS = 35_000;
 const RENEW_TIMEOUT_MS = 15_000;
-/** A body of the largest size that the vault answers with at once, and what is around it. */
+/**
+ * A body of the largest size that the vault answers with at once, and what is around it; also more than the 256
+ * answers of a batch.
+ */
 const ANSWER_BYTES_MAX = 2 << 20;
 const DETAILS = 'grpc-status-details-bin';
 
@@ -66,6 +75,12 @@ export class Method<Request extends DescMessage, Response extends DescMessage> {
 }
 
 export const SIGN = new Method('vault.v1.SignService/Sign', SignRequestSchema, SignResponseSchema);
+export const SIGN_BATCH = new Method(
+  'vault.v1.SignService/SignBatch',
+  SignBatchRequestSchema,
+  SignBatchResponseSchema,
+);
+export const SIGN_STREAM = new Method('vault.v1.SignService/SignStream', SignRequestSchema, SignResultSchema);
 export const EXECUTE = new Method(
   'vault.v1.ExecuteService/Execute',
   ExecuteRequestSchema,
@@ -82,6 +97,21 @@ export const RENEW = new Method('vault.v1.ClientService/Renew', RenewRequestSche
 export interface Patience {
   readonly timeoutMs: number;
   readonly signal: AbortSignal | undefined;
+}
+
+/** What is heard of a call with messages both ways. */
+export interface Heard<Response> {
+  message(message: Response): void;
+  /** Once, at the end, after the last message; without an error if the vault ended it as it should. */
+  end(error: CountersignError | undefined): void;
+}
+
+/** The sending side of a call with messages both ways. */
+export interface Duplex<Request> {
+  write(message: Request): void;
+  /** No more messages. */
+  end(): void;
+  cancel(): void;
 }
 
 /** A connection with one identity, closed when it is retired and the last call has left it. */
@@ -159,6 +189,42 @@ export class Connection {
       call.on('error', () => undefined);
       this.#leave();
     }
+  }
+
+  /** A call with messages both ways, without a deadline. Who writes sees to it that not too many wait. */
+  duplex<Request extends DescMessage, Response extends DescMessage>(
+    method: Method<Request, Response>,
+    heard: Heard<MessageShape<Response>>,
+  ): Duplex<MessageShape<Request>> {
+    const call = this.#client.makeBidiStreamRequest(
+      method.path,
+      method.encode,
+      method.decode,
+      new grpc.Metadata(),
+    );
+    this.#users += 1;
+    let status: grpc.StatusObject | undefined;
+    let read = false;
+    // The status may be said while messages wait to be read.
+    const end = (): void => {
+      if (status === undefined || !read) return;
+      this.#leave();
+      heard.end(status.code === grpc.status.OK ? undefined : failure(status));
+    };
+    call.on('data', (message: MessageShape<Response>) => {
+      heard.message(message);
+    });
+    call.once('end', () => {
+      read = true;
+      end();
+    });
+    call.once('status', (said: grpc.StatusObject) => {
+      status = said;
+      end();
+    });
+    // The status says it too.
+    call.on('error', () => undefined);
+    return call;
   }
 
   /** Closes the connection as soon as nobody uses it. */

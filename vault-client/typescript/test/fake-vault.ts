@@ -13,8 +13,23 @@ import {
   ExecuteStreamResponseSchema,
   type ExecuteRequest,
 } from '../src/generated/vault/v1/execute_service_pb.js';
-import { SignResponseSchema, type SignRequest } from '../src/generated/vault/v1/sign_service_pb.js';
-import { EXECUTE, EXECUTE_STREAM, RENEW, SIGN, type Method } from '../src/transport.js';
+import {
+  SignBatchResponseSchema,
+  SignResponseSchema,
+  SignResultSchema,
+  type SignBatchRequest,
+  type SignRequest,
+  type SignResult,
+} from '../src/generated/vault/v1/sign_service_pb.js';
+import {
+  EXECUTE,
+  EXECUTE_STREAM,
+  RENEW,
+  SIGN,
+  SIGN_BATCH,
+  SIGN_STREAM,
+  type Method,
+} from '../src/transport.js';
 import type { Authority } from './authority.js';
 
 const ORIGIN = 'vault.example/audit/node-1/7';
@@ -28,10 +43,15 @@ interface Faked {
 
 export class FakeVault {
   readonly requests: (SignRequest | ExecuteRequest)[] = [];
+  readonly batches: SignBatchRequest[] = [];
   readonly serials: string[] = [];
   readonly refusals: Partial<grpc.StatusObject>[] = [];
   /** Of the next receipts. */
   receipt: Faked = {};
+  /** What becomes of orders among others, by their ids: kind, reason and what else is said. */
+  readonly failures = new Map<string, [keyof typeof grpc.status, string, Record<string, string>?]>();
+  /** What becomes of the results of a batch, and of a stream whose last order has come. */
+  results: ((results: SignResult[]) => SignResult[]) | undefined;
   /** What the vault gives out instead of a certificate for the new key. */
   issued: Uint8Array | undefined;
   caDer: Uint8Array;
@@ -52,11 +72,11 @@ export class FakeVault {
   }
 
   async #start(): Promise<void> {
-    const definition = (method: Method<never, never> | object, stream = false) => {
+    const definition = (method: Method<never, never> | object, stream = false, requests = false) => {
       const { path, request, response } = method as Method<any, any>;
       return {
         path,
-        requestStream: false,
+        requestStream: requests,
         responseStream: stream,
         requestDeserialize: (bytes: Buffer) => fromBinary(request, bytes),
         requestSerialize: (message: any) => Buffer.from(toBinary(request, message)),
@@ -67,12 +87,16 @@ export class FakeVault {
     this.#server.addService(
       {
         sign: definition(SIGN),
+        signBatch: definition(SIGN_BATCH),
+        signStream: definition(SIGN_STREAM, true, true),
         execute: definition(EXECUTE),
         stream: definition(EXECUTE_STREAM, true),
         renew: definition(RENEW),
       },
       {
         sign: this.#unary((request) => this.#sign(request.request)),
+        signBatch: this.#unary((request) => this.#signBatch(request)),
+        signStream: (call: grpc.ServerDuplexStream<any, any>) => void this.#signStream(call),
         execute: this.#unary((request) => this.#execute(request)),
         stream: (call: grpc.ServerWritableStream<any, any>) => void this.#stream(call),
         renew: this.#unary((request, peer) => this.#renew(request, peer)),
@@ -93,9 +117,13 @@ export class FakeVault {
     this.address = `127.0.0.1:${port}`;
   }
 
-  async #hear(call: grpc.ServerUnaryCall<any, any> | grpc.ServerWritableStream<any, any>) {
+  async #hear(
+    call: { request: any } & Pick<grpc.ServerUnaryCall<any, any>, 'getAuthContext'>,
+    request = call.request,
+  ) {
     const peer = new X509Certificate(call.getAuthContext().sslPeerCertificate?.raw as Buffer);
-    this.requests.push(call.request);
+    if ('requests' in request) this.batches.push(request);
+    else this.requests.push(request);
     this.serials.push(peer.serialNumber);
     await this.hold;
     const refusal = this.refusals.shift();
@@ -146,6 +174,39 @@ export class FakeVault {
       notionalUsd: '12.50',
       limitsLeft: [{ limit: 'orders/1m', left: '9' }],
     });
+  }
+
+  #signBatch({ requests }: SignBatchRequest) {
+    const results = requests.map((request) => this.#result(request));
+    return create(SignBatchResponseSchema, { results: this.results?.(results) ?? results });
+  }
+
+  async #signStream(call: grpc.ServerDuplexStream<any, any>): Promise<void> {
+    const kept: SignResult[] = [];
+    try {
+      // Or it would end with the last order.
+      for await (const request of call.iterator({ destroyOnReturn: false })) {
+        await this.#hear(call as never, request);
+        const result = this.#result(request);
+        if (this.results === undefined) call.write(result);
+        else kept.push(result);
+      }
+      for (const result of this.results?.(kept) ?? []) call.write(result);
+      call.end();
+    } catch (error) {
+      call.emit('error', error);
+    }
+  }
+
+  #result({ requestId, request }: SignRequest) {
+    const failure = this.failures.get(requestId);
+    if (failure === undefined) {
+      const value = this.#sign(request as VenueRequest);
+      return create(SignResultSchema, { requestId, result: { case: 'signed', value } });
+    }
+    const [code, reason, metadata = {}] = failure;
+    const value = { code: grpc.status[code], message: 'words', reason, metadata };
+    return create(SignResultSchema, { requestId, result: { case: 'failure', value } });
   }
 
   #execute(request: ExecuteRequest) {

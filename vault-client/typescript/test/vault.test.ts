@@ -78,6 +78,29 @@ describe('a vault', { skip: folder === '' && 'COUNTERSIGN_VAULT_BOT_FOLDER names
     await assert.rejects(client.execute({ ...order('BTCUSDT'), credential: 'nobodys' }), NotFound);
   });
 
+  test('judges each of many Signs for itself', async () => {
+    // This bot may execute, and sign nothing.
+    const orders = [order('BTCUSDT'), { ...order('BTCUSDT'), credential: 'nobodys', requestId: 'nobodys' }];
+    const stream = client.signStream();
+    for (const each of orders) await stream.send(each);
+    stream.done();
+    const outcomes = await client.signBatch(orders);
+    for await (const outcome of stream) outcomes.push(outcome);
+
+    const denied = outcomes.filter((each) => each instanceof Denied);
+    assert.deepEqual(
+      denied.map(({ reason }) => reason),
+      ['MODE_NOT_GRANTED', 'MODE_NOT_GRANTED'],
+    );
+    assert.notEqual(denied[0]?.entryIndex, denied[1]?.entryIndex);
+    const unknown = outcomes.filter((each) => each instanceof NotFound);
+    assert.deepEqual(
+      unknown.map(({ requestId }) => requestId),
+      ['nobodys', 'nobodys'],
+    );
+    await assert.rejects(client.signBatch([]), { name: 'BadRequest', reason: 'BATCH_SIZE' });
+  });
+
   test('streams long answers', async () => {
     const url = 'https://api.binance.com/api/v3/exchangeInfo';
     const stream = await client.executeStream({ credential: '', method: 'GET', url });

@@ -126,17 +126,19 @@ impl Facts {
 
     #[cfg(test)]
     pub(crate) fn for_test(serial: [u8; SERIAL_BYTES]) -> Self {
-        Self::new(
-            [127, 0, 0, 1].into(),
-            "direct".to_owned(),
-            Listener::Bot,
-            Some(Certificate {
-                fingerprint: [0; 32],
-                holder: serial.to_vec(),
-                is_operator: false,
-                serial,
-            }),
-        )
+        Self::of_certificate(Listener::Bot, serial, false)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn for_test_at(listener: Listener, is_operator: bool) -> Self {
+        Self::of_certificate(listener, [1; SERIAL_BYTES], is_operator)
+    }
+
+    #[cfg(test)]
+    fn of_certificate(listener: Listener, serial: [u8; SERIAL_BYTES], is_operator: bool) -> Self {
+        let holder = serial.to_vec();
+        let certificate = Certificate { fingerprint: [0; 32], holder, is_operator, serial };
+        Self::new([127, 0, 0, 1].into(), "direct".to_owned(), listener, Some(certificate))
     }
 }
 

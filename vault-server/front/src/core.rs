@@ -11,13 +11,14 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{Notify, oneshot};
 use vault_ipc::half::{Inlet, Outlet};
 use vault_ipc::{
-    Barrier, BarrierDone, Code, Decoder, Failure, Frame, FrameError, Kind, Listener, Reply,
+    Barrier, BarrierDone, Code, Decoder, Failure, ForgetCall, Frame, FrameError, Kind, Reply,
     ServerIdentity, State, StreamCall, StreamEnd, StreamMessage,
 };
 
 use crate::FrontError;
 use crate::health::Healths;
 use crate::limit::Limits;
+use crate::place::Place;
 use crate::registry::{Connection, Hold, Registry};
 use crate::stream::{Link, Streams};
 use crate::tls::TlsCell;
@@ -57,6 +58,17 @@ struct Outgoing {
     operators: Vec<u8>,
 }
 
+/// What waits for the core.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Waiting {
+    /// Of bots' and strangers' frames.
+    pub(crate) bots_bytes: usize,
+    /// Calls that are not answered.
+    pub(crate) calls: usize,
+    /// Of operators' frames.
+    pub(crate) operators_bytes: usize,
+}
+
 /// Whose frames a frame goes with.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Queue {
@@ -66,10 +78,7 @@ enum Queue {
 
 impl Queue {
     fn of(connection: &Connection) -> Self {
-        match connection.facts().listener() {
-            Listener::Operator => Self::Operators,
-            Listener::Bot | Listener::Enroll | Listener::Unspecified => Self::Bots,
-        }
+        if connection.facts().is_operator() { Self::Operators } else { Self::Bots }
     }
 }
 
@@ -116,23 +125,38 @@ impl Outgoing {
     }
 }
 
-/// A call that waits for its reply.
+/// A call that waits for its reply, whether or not anybody waits for that: as long as the core has it,
+/// it takes a place. Whoever calls and resets at once would otherwise have more with the core than may
+/// be.
 #[derive(Debug)]
 struct Pending {
     connection: Arc<Connection>,
+    place: Option<Place>,
     reply: oneshot::Sender<Answer>,
 }
 
 /// What the core answered.
 #[derive(Debug)]
 pub(crate) struct Answer {
-    result: Result<Vec<u8>, Failure>,
     hold: Option<Hold>,
+    place: Option<Place>,
+    result: Result<Vec<u8>, Failure>,
 }
 
-/// Takes a call off the list when nobody waits for it any more, and tells the core where that would
-/// still send a request for it.
+/// What the core answered well.
+#[derive(Debug)]
+pub(crate) struct Answered {
+    /// Must live as long as the bytes of `response`.
+    pub(crate) hold: Option<Hold>,
+    /// The call's place, for as long as it needs one.
+    pub(crate) place: Option<Place>,
+    pub(crate) response: Vec<u8>,
+}
+
+/// Tells the core when nobody waits for a call any more, where that spares it work or keeps a request
+/// from being sent. The core answers all the same, and the call is on the list until then.
 struct Forget<'a> {
+    connection: &'a Connection,
     correlation: u64,
     kind: Kind,
     shared: &'a Shared,
@@ -140,13 +164,16 @@ struct Forget<'a> {
 
 impl Drop for Forget<'_> {
     fn drop(&mut self) {
-        let was_pending = self.shared.forget(self.correlation).is_some();
-        if was_pending && matches!(self.kind, Kind::Execute | Kind::Proxy) {
+        if !matches!(self.kind, Kind::Execute | Kind::Proxy | Kind::Sign) {
+            return;
+        }
+        if self.shared.pending().contains_key(&self.correlation) {
             // Not bounded by `queue_bytes`, but by the calls that were: each is longer than this.
             // Behind the call itself.
-            let sent =
-                self.shared.send(Queue::Bots, Kind::Forget, self.correlation, &State::default());
-            debug_assert!(sent.is_ok(), "an empty body is short");
+            let queue = Queue::of(self.connection);
+            let call = ForgetCall { caller: self.connection.facts().caller() };
+            let sent = self.shared.send(queue, Kind::Forget, self.correlation, &call);
+            debug_assert!(sent.is_ok(), "a caller is short");
         }
     }
 }
@@ -172,9 +199,9 @@ impl Core {
         }))
     }
 
-    /// Sends one call and waits for its answer: the response, and the hold that must live as long
-    /// as its bytes. Dropping the future forgets the call; the core may still act on it, but if it
-    /// has not answered, it is told of a call that a venue would answer.
+    /// Sends one call and waits for its answer. Dropping the future forgets the call, and its place is
+    /// free once the core has answered; the core may still act on it, but if it has not answered, it
+    /// is told of a call that it need not decide, or that a venue would answer.
     ///
     /// # Errors
     ///
@@ -184,8 +211,9 @@ impl Core {
         connection: &Arc<Connection>,
         kind: Kind,
         message: &impl Message,
-    ) -> Result<(Vec<u8>, Option<Hold>), Failure> {
-        self.ask(self.next_correlation(), connection, kind, message).await
+        place: Place,
+    ) -> Result<Answered, Failure> {
+        self.ask(self.next_correlation(), connection, kind, message, Some(place)).await
     }
 
     /// As [`Core::call`], for a call that a venue will answer too: what comes from there is kept
@@ -199,12 +227,13 @@ impl Core {
         connection: &Arc<Connection>,
         kind: Kind,
         message: &impl Message,
-    ) -> Result<(Vec<u8>, Response), Failure> {
+        place: Place,
+    ) -> Result<(Answered, Response), Failure> {
         let correlation = self.next_correlation();
         let response = self.0.venues.expect(correlation, connection).ok_or_else(gone)?;
         // Nothing is released to the front: the signature goes another way.
-        let (reply, _) = self.ask(correlation, connection, kind, message).await?;
-        Ok((reply, response))
+        let answered = self.ask(correlation, connection, kind, message, Some(place)).await?;
+        Ok((answered, response))
     }
 
     /// Asks for a WebSocket; what core and egress say of it is kept from now on. From its link on, the
@@ -221,7 +250,7 @@ impl Core {
         let correlation = self.next_correlation();
         let entered = self.0.streams.enter(correlation, self, connection);
         let mut link = entered.map_err(|failure| *failure)?;
-        match self.ask(correlation, connection, Kind::Stream, call).await {
+        match self.ask(correlation, connection, Kind::Stream, call, None).await {
             Ok(_) => Ok(link),
             Err(failure) => {
                 // It was never asked for, or the core does not have it.
@@ -247,6 +276,23 @@ impl Core {
         debug_assert!(sent.is_ok(), "ends are short");
     }
 
+    /// Asks the core for its figures, which come to [`Metrics`](crate::metric::Metrics). More often than
+    /// a few times a second it does not answer.
+    pub(crate) fn ask_metrics(&self) {
+        let sent = self.0.send(Queue::Operators, Kind::MetricsCall, 0, &State::default());
+        debug_assert!(sent.is_ok(), "an empty body is short");
+    }
+
+    /// What waits for the core now.
+    pub(crate) fn waiting(&self) -> Waiting {
+        let outgoing = self.0.outgoing();
+        Waiting {
+            bots_bytes: outgoing.waiting_bytes(Queue::Bots),
+            calls: self.0.pending.lock().expect("no panic while locked").len(),
+            operators_bytes: outgoing.waiting_bytes(Queue::Operators),
+        }
+    }
+
     fn next_correlation(&self) -> u64 {
         self.0.next_correlation.fetch_add(1, Ordering::Relaxed)
     }
@@ -257,7 +303,8 @@ impl Core {
         connection: &Arc<Connection>,
         kind: Kind,
         message: &impl Message,
-    ) -> Result<(Vec<u8>, Option<Hold>), Failure> {
+        place: Option<Place>,
+    ) -> Result<Answered, Failure> {
         let shared = &*self.0;
         let (reply, answer) = oneshot::channel();
         {
@@ -275,20 +322,17 @@ impl Core {
                 Failure::new(Code::BadRequest, "MESSAGE_TOO_LONG", "the message is too long")
             })?;
         }
-        shared
-            .pending
-            .lock()
-            .expect("no panic while locked")
-            .insert(correlation, Pending { connection: Arc::clone(connection), reply });
+        let pending = Pending { connection: Arc::clone(connection), place, reply };
+        shared.pending().insert(correlation, pending);
         shared.wake_writer.notify_one();
 
-        let _forget = Forget { correlation, kind, shared };
-        let Answer { result, hold } = answer.await.map_err(|_| match kind {
+        let _forget = Forget { connection, correlation, kind, shared };
+        let Answer { hold, place, result } = answer.await.map_err(|_| match kind {
             // It may be at the venue already: whoever took this for "not sent" would send it again.
             Kind::Execute | Kind::Proxy => lost("SHUTTING_DOWN"),
             _ => gone(),
         })?;
-        result.map(|response| (response, hold))
+        result.map(|response| Answered { hold, place, response })
     }
 
     /// Serves the channel until it ends. A core that closes it with calls in it unread ends it like
@@ -310,7 +354,7 @@ impl Core {
         };
         self.0.ended.store(true, Ordering::Release);
         // Their callers see that no answer will come.
-        self.0.pending.lock().expect("no panic while locked").clear();
+        self.0.pending().clear();
         ended
     }
 
@@ -365,6 +409,7 @@ impl Core {
                 tracing::info!(sealed, "state of the vault");
                 healths.set_sealed(sealed).await;
             }
+            Kind::Metrics => self.0.registry.metrics().told(frame.message()?),
             Kind::StreamCut | Kind::StreamRefusal => self.0.streams.take_of_core(frame)?,
             // No core says it.
             _ => return Err(FrameError::Header.into()),
@@ -373,8 +418,8 @@ impl Core {
     }
 
     fn take_reply(&self, correlation: u64, reply: Reply) {
-        // Nobody waits: the bytes are dropped here.
-        let Some(pending) = self.0.forget(correlation) else {
+        // No core of ours answers twice.
+        let Some(pending) = self.0.pending().remove(&correlation) else {
             return;
         };
         let hold = reply.releases.then(|| self.0.registry.hold(&pending.connection));
@@ -382,8 +427,8 @@ impl Core {
             Some(failure) => Err(failure),
             None => Ok(reply.response),
         };
-        // If the call was dropped meanwhile, bytes and hold are dropped with the answer.
-        let _ = pending.reply.send(Answer { result, hold });
+        // If the call was dropped meanwhile, bytes, hold and place are dropped with the answer.
+        let _ = pending.reply.send(Answer { hold, place: pending.place, result });
     }
 
     fn take_barrier(&self, barrier: &Barrier) -> Result<(), FrameError> {
@@ -427,8 +472,8 @@ impl Core {
 }
 
 impl Shared {
-    fn forget(&self, correlation: u64) -> Option<Pending> {
-        self.pending.lock().expect("no panic while locked").remove(&correlation)
+    fn pending(&self) -> MutexGuard<'_, HashMap<u64, Pending>> {
+        self.pending.lock().expect("no panic while locked")
     }
 
     fn send(
@@ -465,17 +510,19 @@ fn gone() -> Failure {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use std::time::Duration;
 
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::UnixStream;
     use vault_ipc::half::{self, Inlet, Outlet};
-    use vault_ipc::{Decoder, Kind, Reply, SignCall};
+    use vault_ipc::{Decoder, Kind, Listener, Reply, SignCall};
 
     use super::{Core, Outgoing, PIECE_BYTES, Queue};
     use crate::FrontError;
     use crate::caller::Facts;
     use crate::health::Healths;
     use crate::limit::Limits;
+    use crate::place::{Place, Places};
     use crate::registry::{Registered, Registry};
     use crate::stream::Streams;
     use crate::tls::TlsCell;
@@ -488,6 +535,10 @@ mod tests {
         let streams = Streams::new(&limits, Arc::clone(&registry));
         let venues = Venues::new(&limits, streams.clone());
         (Core::new(registry, venues, streams, &limits), open)
+    }
+
+    fn place() -> Place {
+        Places::new(1).take(None).expect("a place")
     }
 
     fn split(ours: UnixStream) -> (Inlet, Outlet) {
@@ -509,7 +560,7 @@ mod tests {
         let (tls, healths) = (TlsCell::default(), Healths::new().await);
         let call = SignCall::default();
         let (answer, ended, ()) = tokio::join!(
-            core.call(open.connection(), Kind::Sign, &call),
+            core.call(open.connection(), Kind::Sign, &call, place()),
             core.run(split(ours), &tls, &healths),
             async {
                 theirs.read_u8().await.expect("the call");
@@ -534,6 +585,67 @@ mod tests {
         let (is_answered, ended) = end_with_unread(&reply()[..20]).await;
         assert!(!is_answered);
         assert!(matches!(ended, Err(FrontError::Channel(_))), "{ended:?}");
+    }
+
+    #[test]
+    fn the_certificate_decides_on_the_queue_and_not_the_listener() {
+        let registry = Arc::new(Registry::default());
+        let queue = |listener, is_operator| {
+            let facts = Facts::for_test_at(listener, is_operator);
+            let open = registry.enter(facts, 1, 8).expect("below the limit");
+            Queue::of(open.connection())
+        };
+        for listener in [Listener::Bot, Listener::Enroll, Listener::Operator] {
+            assert_eq!(queue(listener, true), Queue::Operators);
+            assert_eq!(queue(listener, false), Queue::Bots);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_call_takes_its_place_until_the_core_has_answered() {
+        let (core, open) = core();
+        let (ours, mut theirs) = UnixStream::pair().expect("a pair");
+        let (tls, healths) = (TlsCell::default(), Healths::new().await);
+        let places = Places::with_share(3, 1);
+        let holder = open.connection().facts().holder();
+        let call = SignCall {
+            caller: open.connection().facts().caller().expect("a certificate"),
+            ..SignCall::default()
+        };
+        let served = core.run(split(ours), &tls, &healths);
+        let asked = async {
+            // Called and taken back at once, as often as there are places.
+            let place = places.take(holder).expect("the first");
+            let call = core.call(open.connection(), Kind::Sign, &call, place);
+            assert!(tokio::time::timeout(Duration::from_millis(1), call).await.is_err());
+            assert!(places.take(holder).is_none(), "the core still has it");
+
+            let (mut decoder, mut frames) = (Decoder::default(), Vec::new());
+            while frames.len() < 2 {
+                let mut bytes = vec![0; 1024];
+                let count = theirs.read(&mut bytes).await.expect("frames");
+                decoder.extend(&bytes[..count]);
+                while let Some(frame) = decoder.next_frame().expect("frames") {
+                    frames.push(frame);
+                }
+            }
+            let [sign, forget] = frames.as_slice() else { panic!("{frames:?}") };
+            assert_eq!((sign.kind, sign.correlation), (Kind::Sign, 1));
+            assert_eq!((forget.kind, forget.correlation), (Kind::Forget, 1));
+            assert_eq!(forget.peek().serial, sign.peek().serial);
+            assert_eq!(forget.peek().serial, Some([1; 16]));
+            assert!(places.take(holder).is_none(), "the core still has it");
+
+            theirs.write_all(&reply()).await.expect("written");
+            while places.take(holder).is_none() {
+                tokio::task::yield_now().await;
+            }
+            assert!(core.0.pending().is_empty());
+        };
+        tokio::select! {
+            ended = served => panic!("{ended:?}"),
+            () = asked => {}
+        }
     }
 
     #[test]
@@ -579,11 +691,10 @@ mod tests {
             let (tls, healths) = (TlsCell::default(), Healths::new().await);
             let call = SignCall::default();
             let (answer, ended) = tokio::join!(
-                core.call(open.connection(), Kind::Sign, &call),
+                core.call(open.connection(), Kind::Sign, &call, place()),
                 core.run(split(ours), &tls, &healths),
             );
-            let (response, _) = answer.expect("answered");
-            assert_eq!(response, b"signed");
+            assert_eq!(answer.expect("answered").response, b"signed");
             ended.expect("in order");
         }
     }

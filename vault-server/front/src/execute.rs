@@ -12,8 +12,8 @@ use vault_ipc::proto::v1::execute_service_server::ExecuteService;
 use vault_ipc::{Code, ExecuteCall, Failure, Kind, VenueHead};
 
 use crate::core::lost;
-use crate::gate::{Deadline, busy, late};
-use crate::handler::{Handler, Messages, caller, connection, undecodable};
+use crate::gate::{busy, late};
+use crate::handler::{Handler, Messages, caller, connection, deadline, undecodable};
 use crate::registry::Connection;
 use crate::status::from_failure;
 use crate::venue::{self, Lost};
@@ -54,12 +54,15 @@ impl Handler {
         if Instant::now() >= ends {
             return Err(late());
         }
-        let _place = self.executes().take(connection.facts().holder()).ok_or_else(busy)?;
-        let asked = self.core().execute(connection, kind, message);
+        let place = self.executes().take(connection.facts().holder()).ok_or_else(busy)?;
+        let asked = self.core().execute(connection, kind, message, place);
         // Once the core has the call, it may be at the venue.
-        let (reply, mut response) =
+        let (answered, mut response) =
             timeout_at(ends, asked).await.map_err(|_| lost("TIMEOUT"))??;
-        let execution = v1::Execution::decode(reply.as_slice()).map_err(|_| undecodable())?;
+        // The venue's head takes one too.
+        let _place = answered.place;
+        let execution =
+            v1::Execution::decode(answered.response.as_slice()).map_err(|_| undecodable())?;
         let head = match timeout_at(ends, response.head()).await {
             Ok(Ok(head)) => head,
             Ok(Err(lost)) => return Err(failure(&lost, &execution)),
@@ -76,9 +79,7 @@ impl Handler {
         request: Request<v1::ExecuteRequest>,
     ) -> Result<(Executed, Instant), Status> {
         let connection = connection(&request)?;
-        let deadline: Deadline = request.extensions().get().copied().ok_or_else(|| {
-            from_failure(Failure::new(Code::Internal, "INTERNAL", "a call without its deadline"))
-        })?;
+        let deadline = deadline(&request)?;
         let call = ExecuteCall {
             caller: caller(&connection)?,
             deadline_us: deadline.unix_us,

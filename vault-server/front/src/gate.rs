@@ -21,7 +21,7 @@ use vault_ipc::{Code, Failure};
 
 use crate::handler::is_execute;
 use crate::head::{Framing, HeadError, Heads};
-use crate::registry::{Connection, Hold};
+use crate::registry::{Connection, Hold, Holds};
 use crate::status::from_failure;
 use crate::stream::Upgrades;
 use crate::venue_proxy::{self, VenueProxy};
@@ -49,29 +49,33 @@ pub(crate) struct Gate {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Deadline {
     pub(crate) at: Instant,
+    /// When the call's head had come.
+    pub(crate) began: std::time::Instant,
     /// Microseconds since the epoch.
     pub(crate) unix_us: i64,
 }
 
 impl Deadline {
-    fn after(left: Duration) -> Self {
-        Self { at: Instant::now() + left, unix_us: unix_us(SystemTime::now() + left) }
+    pub(crate) fn after(left: Duration) -> Self {
+        let began = Instant::now();
+        let unix_us = unix_us(SystemTime::now() + left);
+        Self { at: began + left, began: began.into_std(), unix_us }
     }
 }
 
-/// A response body whose bytes own the hold of what they release.
+/// A response body whose bytes own the holds of what they release.
 #[derive(Debug)]
 pub(crate) struct ReplyBody {
     body: Body,
-    hold: Option<Arc<Hold>>,
+    holds: Option<Arc<Holds>>,
     /// The call's place on its connection, until the response has been handed over whole.
     _place: Option<OwnedSemaphorePermit>,
 }
 
-/// Released bytes: the hold goes when the last of them goes.
+/// Released bytes: the holds go when the last of them goes.
 struct HeldBytes {
     bytes: Bytes,
-    _hold: Arc<Hold>,
+    _holds: Vec<Hold>,
 }
 
 impl AsRef<[u8]> for HeldBytes {
@@ -92,13 +96,22 @@ impl hyper::service::Service<Request<Incoming>> for Gate {
         Box::pin(async move {
             Ok(match gate.proxy.clone() {
                 Some(proxy) if !is_rpc(&request) => gate.pass(&proxy, request, head).await,
-                _ => gate.answer(request).await,
+                _ => gate.answer_counted(request).await,
             })
         })
     }
 }
 
 impl Gate {
+    async fn answer_counted(self, request: Request<Incoming>) -> Response<ReplyBody> {
+        let began = std::time::Instant::now();
+        let connection = Arc::clone(&self.connection);
+        let response = self.answer(request).await;
+        let listener = connection.facts().listener();
+        connection.metrics().answered(listener, response.headers(), began);
+        response
+    }
+
     async fn answer(mut self, mut request: Request<Incoming>) -> Response<ReplyBody> {
         let Some(place) = self.connection.begin_call() else {
             return refused(busy());
@@ -126,8 +139,8 @@ impl Gate {
         let Ok(Ok(mut response)) = answered else {
             return refused(late());
         };
-        let hold = response.extensions_mut().remove::<Arc<Hold>>();
-        response.map(|body| ReplyBody { body, hold, _place: Some(place) })
+        let holds = response.extensions_mut().remove::<Arc<Holds>>();
+        response.map(|body| ReplyBody { body, holds, _place: Some(place) })
     }
 
     async fn pass(
@@ -145,11 +158,12 @@ impl Gate {
             }
             None => venue_proxy::refused(busy()),
         };
+        self.connection.metrics().proxied(response.status());
         if matches!(head, Some(Ok(Framing::Chunked) | Err(_))) {
             let close = HeaderValue::from_static("close");
             response.headers_mut().insert(header::CONNECTION, close);
         }
-        response.map(|body| ReplyBody { body, hold: None, _place: place })
+        response.map(|body| ReplyBody { body, holds: None, _place: place })
     }
 }
 
@@ -163,11 +177,12 @@ impl HttpBody for ReplyBody {
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let frame = std::task::ready!(Pin::new(&mut self.body).poll_frame(cx));
         Poll::Ready(frame.map(|frame| {
-            frame.map(|frame| match &self.hold {
-                Some(hold) => frame.map_data(|bytes| {
-                    Bytes::from_owner(HeldBytes { bytes, _hold: Arc::clone(hold) })
-                }),
-                None => frame,
+            // What was encoded into these bytes has put its holds there before.
+            frame.map(|frame| match self.holds.as_deref().map(Holds::take) {
+                Some(holds) if !holds.is_empty() => {
+                    frame.map_data(|bytes| Bytes::from_owner(HeldBytes { bytes, _holds: holds }))
+                }
+                _ => frame,
             })
         }))
     }
@@ -203,7 +218,7 @@ pub(crate) fn busy() -> Failure {
 fn refused(failure: Failure) -> Response<ReplyBody> {
     from_failure(failure).into_http::<Body>().map(|body| ReplyBody {
         body,
-        hold: None,
+        holds: None,
         _place: None,
     })
 }
@@ -244,7 +259,7 @@ mod tests {
 
     use super::{ReplyBody, parse_timeout};
     use crate::caller::Facts;
-    use crate::registry::Registry;
+    use crate::registry::{Holds, Registry};
 
     #[test]
     fn reads_timeouts_and_refuses_others() {
@@ -264,7 +279,7 @@ mod tests {
         let connection = open.connection();
         let body = ReplyBody {
             body: Body::new(Full::new(Bytes::from_static(b"signed"))),
-            hold: Some(Arc::new(registry.hold(connection))),
+            holds: Some(Arc::new(Holds::of(registry.hold(connection)))),
             _place: None,
         };
         let is_settled = || {

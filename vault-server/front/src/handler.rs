@@ -15,12 +15,12 @@ use vault_ipc::{
 };
 
 use crate::convert::{Commanded, FromChunk};
-use crate::core::Core;
+use crate::core::{Answered, Core};
 use crate::gate::{Deadline, busy, late};
 use crate::health::Healths;
 use crate::limit::ListenerLimits;
 use crate::place::Places;
-use crate::registry::{Connection, Hold};
+use crate::registry::{Connection, Holds};
 use crate::status::from_failure;
 
 /// How long to wait before asking again when a tail has nothing new.
@@ -139,7 +139,7 @@ impl Handler {
         let calls = match listener {
             // All who enrol are strangers, and so one client.
             Listener::Enroll => Places::with_share(limits.calls, limits.calls),
-            // The core takes calls in their order: what is under way is what an operator waits for.
+            // In the core they wait behind each other alone; a whole batch fits.
             Listener::Bot => Places::with_share(limits.calls, limits.calls.div_ceil(4)),
             Listener::Operator | Listener::Unspecified => Places::new(limits.calls),
         };
@@ -151,6 +151,17 @@ impl Handler {
             executes: Places::new(limits.executes),
             listener,
         }
+    }
+
+    /// The same for callers who are no operators, where operators are heard: they get places of their
+    /// own, and an eighth as many.
+    pub(crate) fn for_clients(&self) -> Self {
+        Self { calls: self.calls.part(), ..self.clone() }
+    }
+
+    /// How long a call may take.
+    pub(crate) fn call_max(&self) -> Duration {
+        self.call_max
     }
 
     pub(crate) fn core(&self) -> &Core {
@@ -200,12 +211,8 @@ impl Handler {
         request: Request<v1::SignRequest>,
     ) -> Result<Response<v1::SignResponse>, Status> {
         let connection = connection(&request)?;
-        let deadline: Option<&Deadline> = request.extensions().get();
-        let call = SignCall {
-            caller: caller(&connection)?,
-            deadline_us: deadline.map_or(0, |deadline| deadline.unix_us),
-            request: request.into_inner(),
-        };
+        let (caller, deadline) = (caller(&connection)?, deadline(&request)?);
+        let call = sign_call(&connection, caller, deadline, request.into_inner());
         self.call(&connection, Kind::Sign, &call).await
     }
 
@@ -227,9 +234,8 @@ impl Handler {
     ) -> Result<Response<Messages<R>>, Status> {
         let connection = connection(&request)?;
         let call = command_call(&connection, method, request)?;
-        let (response, _) =
-            self.ask(&connection, Kind::Command, &call).await.map_err(from_failure)?;
-        let first: Chunk = decoded(&response)?;
+        let answered = self.ask(&connection, Kind::Command, &call).await.map_err(from_failure)?;
+        let first: Chunk = decoded(&answered.response)?;
         let entries = Entries {
             connection,
             handler: self.clone(),
@@ -251,23 +257,24 @@ impl Handler {
         kind: Kind,
         message: &impl Message,
     ) -> Result<Response<R>, Status> {
-        let (response, hold) = self.ask(connection, kind, message).await.map_err(from_failure)?;
-        let mut response = Response::new(decoded(&response)?);
-        if let Some(hold) = hold {
+        let answered = self.ask(connection, kind, message).await.map_err(from_failure)?;
+        let mut response = Response::new(decoded(&answered.response)?);
+        if let Some(hold) = answered.hold {
             // `gate.rs` ties it to the encoded bytes.
-            response.extensions_mut().insert::<Arc<Hold>>(Arc::new(hold));
+            response.extensions_mut().insert(Arc::new(Holds::of(hold)));
         }
         Ok(response)
     }
 
-    async fn ask(
+    /// Takes a place, and asks the core.
+    pub(crate) async fn ask(
         &self,
         connection: &Arc<Connection>,
         kind: Kind,
         message: &impl Message,
-    ) -> Result<(Vec<u8>, Option<Hold>), Failure> {
-        let _place = self.calls.take(connection.facts().holder()).ok_or_else(busy)?;
-        self.core.call(connection, kind, message).await
+    ) -> Result<Answered, Failure> {
+        let place = self.calls.take(connection.facts().holder()).ok_or_else(busy)?;
+        self.core.call(connection, kind, message, place).await
     }
 }
 
@@ -312,9 +319,9 @@ impl Entries {
     async fn pull(&self) -> Result<Chunk, Failure> {
         let call = PullCall { grant: self.grant, from_index: self.next_index };
         let answer = self.handler.ask(&self.connection, Kind::Pull, &call);
-        let (response, _) =
+        let answered =
             tokio::time::timeout(self.handler.call_max, answer).await.map_err(|_| late())??;
-        Chunk::decode(response.as_slice()).map_err(|_| undecodable())
+        Chunk::decode(answered.response.as_slice()).map_err(|_| undecodable())
     }
 }
 
@@ -338,6 +345,24 @@ pub(crate) fn connection<Q>(request: &Request<Q>) -> Result<Arc<Connection>, Sta
     request.extensions().get().map(Arc::clone).ok_or_else(|| {
         from_failure(Failure::new(Code::Internal, "INTERNAL", "a call without its connection"))
     })
+}
+
+/// The deadline of a call.
+pub(crate) fn deadline<Q>(request: &Request<Q>) -> Result<Deadline, Status> {
+    request.extensions().get().copied().ok_or_else(|| {
+        from_failure(Failure::new(Code::Internal, "INTERNAL", "a call without its deadline"))
+    })
+}
+
+/// One Sign, as the core is asked for it.
+pub(crate) fn sign_call(
+    connection: &Connection,
+    caller: Caller,
+    deadline: Deadline,
+    request: v1::SignRequest,
+) -> SignCall {
+    let queued_us = connection.metrics().decoded(deadline.began);
+    SignCall { caller, deadline_us: deadline.unix_us, queued_us, request }
 }
 
 pub(crate) fn caller(connection: &Connection) -> Result<Caller, Status> {

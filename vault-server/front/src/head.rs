@@ -48,6 +48,9 @@ pub(crate) enum HeadError {
     Framing,
     #[error("the request's target has a fragment")]
     Fragment,
+    /// Source: RFC 9112, section 3.2: a server answers 400.
+    #[error("the request names more than one host")]
+    Hosts,
     #[error("the request's head is not well formed")]
     Malformed,
     #[error("the request follows one that was the last of its connection")]
@@ -61,6 +64,7 @@ impl HeadError {
             Self::BareLineFeed => "HEAD_BARE_LINE_FEED",
             Self::Framing => "HEAD_FRAMING",
             Self::Fragment => "TARGET_FRAGMENT",
+            Self::Hosts => "HEAD_HOSTS",
             Self::Malformed => "HEAD_MALFORMED",
             Self::Unexpected => "HEAD_UNEXPECTED",
         }
@@ -161,6 +165,7 @@ fn judge(head: &[u8]) -> Result<Framing, HeadError> {
 
     let mut length = None;
     let mut is_chunked = false;
+    let mut has_host = false;
     for line in lines {
         let Some(line) = line.filter(|line| !line.is_empty()) else {
             break;
@@ -186,6 +191,8 @@ fn judge(head: &[u8]) -> Result<Framing, HeadError> {
                 return Err(HeadError::Framing);
             }
             is_chunked = true;
+        } else if name.eq_ignore_ascii_case(b"host") && std::mem::replace(&mut has_host, true) {
+            return Err(HeadError::Hosts);
         }
     }
     match (is_chunked, length) {
@@ -256,6 +263,9 @@ mod tests {
             ("\r\nGET / HTTP/1.1\r\n\r\n", Some(HeadError::Malformed)),
             ("\r\n\r\nGET / HTTP/1.1\r\n\r\n", Some(HeadError::Malformed)),
             ("GET /a#b HTTP/1.1\r\n\r\n", Some(HeadError::Fragment)),
+            ("GET / HTTP/1.1\r\nHost: a\r\nX-Host: b\r\n\r\n", None),
+            ("GET / HTTP/1.1\r\nHost: a\r\nhost: b\r\n\r\n", Some(HeadError::Hosts)),
+            ("GET / HTTP/1.1\r\nHost: a\r\nC: d\r\nHOST: a\r\n\r\n", Some(HeadError::Hosts)),
             ("P / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n", framing),
             ("P / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", framing),
             ("P / HTTP/1.1\r\nContent-Length: 1, 1\r\n\r\n", framing),

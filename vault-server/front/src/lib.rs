@@ -9,6 +9,7 @@
 
 mod address;
 mod audit;
+mod batch;
 mod caller;
 mod client;
 mod convert;
@@ -27,6 +28,7 @@ mod io;
 mod limit;
 mod listener;
 mod lobby;
+mod metric;
 mod operator;
 mod place;
 mod price;
@@ -75,6 +77,8 @@ pub struct FrontConfig {
     pub listeners: Vec<ListenerConfig>,
     /// How much of everything.
     pub limits: Limits,
+    /// Where figures are asked for: bound and listening, on a loopback address. None: nowhere.
+    pub metrics: Option<TcpListener>,
 }
 
 /// One listening socket.
@@ -162,6 +166,12 @@ async fn serve_all(config: FrontConfig) -> Result<(), FrontError> {
         let socket =
             tokio::net::TcpListener::from_std(listener.socket).map_err(FrontError::Setup)?;
         tokio::spawn(door.accept(socket, listener.proxied_from.into()));
+    }
+    if let Some(socket) = config.metrics {
+        socket.set_nonblocking(true).map_err(FrontError::Setup)?;
+        let socket = tokio::net::TcpListener::from_std(socket).map_err(FrontError::Setup)?;
+        let figures = Arc::new(metric::Figures::new(&core, Arc::clone(&registry)));
+        tokio::spawn(metric::serve(socket, figures, turns.clone()));
     }
     tokio::spawn(async move { turns.go_round().await });
     let serving = core.run(core_channel, &tls, &healths);

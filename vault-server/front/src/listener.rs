@@ -58,6 +58,8 @@ pub(crate) struct Door {
     proxy: Option<VenueProxy>,
     registry: Arc<Registry>,
     routes: Routes,
+    /// Where operators are heard: for clients who come there all the same, and are refused by the core.
+    routes_of_clients: Option<Routes>,
     tls: Arc<TlsCell>,
     turns: Turns,
 }
@@ -120,6 +122,8 @@ impl Door {
     ) -> Result<Self, FrontError> {
         let of_kind = limits.listener(kind).ok_or(FrontError::ListenerKind)?.clone();
         let handler = Handler::new(kind, core, &of_kind, limits.execute_bytes);
+        let routes_of_clients = (kind == Listener::Operator)
+            .then(|| routes(&handler.for_clients(), healths, limits.bot.message_bytes));
         let proxy = (kind == Listener::Bot)
             .then(|| VenueProxy::new(handler.clone(), of_kind.message_bytes));
         Ok(Self {
@@ -135,6 +139,7 @@ impl Door {
             lobby: Lobby::new(of_kind.silent, of_kind.silent_per_address),
             proxy,
             routes: routes(&handler, healths, of_kind.message_bytes),
+            routes_of_clients,
             of_kind,
             limits,
             registry,
@@ -175,6 +180,7 @@ impl Door {
             tokio::spawn(async move {
                 let kind = door.kind;
                 if let Err(refusal) = door.admit(tcp, address, &proxied_from).await {
+                    door.registry.metrics().refused(kind);
                     tracing::debug!(%refusal, peer = %address, listener = ?kind, "connection refused");
                 }
             });
@@ -210,6 +216,11 @@ impl Door {
         let identified =
             timeout(self.limits.handshake, identify).await.map_err(|_| Refusal::TooSlow)??;
 
+        let lane = Lane::of(&identified.facts);
+        let routes = match &self.routes_of_clients {
+            Some(routes) if !identified.facts.is_operator() => routes,
+            _ => &self.routes,
+        };
         let registered = self
             .registry
             .enter(identified.facts, self.limits.streams, self.of_kind.connections_per_certificate)
@@ -220,11 +231,10 @@ impl Door {
             execute_max: self.of_kind.execute,
             heads: identified.heads,
             proxy: self.proxy.clone(),
-            routes: self.routes.clone(),
+            routes: routes.clone(),
             upgrades: Upgrades::default(),
         };
         let age = self.of_kind.connection_age + spread(address, self.of_kind.connection_age);
-        let lane = Lane::of(self.kind);
         let executor = Executor { lane, turns: self.turns.clone() };
         let serving = serve(identified.stream, registered, gate, &self.limits, age, executor);
         self.turns.within(lane, serving).await;

@@ -33,6 +33,11 @@ impl Places {
         Self { share, taken: Arc::default(), total }
     }
 
+    /// Others, an eighth as many as these.
+    pub(crate) fn part(&self) -> Self {
+        Self::new(self.total.div_ceil(SHARE))
+    }
+
     /// Takes a place, if there is one for this client. All without a certificate are one client.
     pub(crate) fn take(&self, holder: Option<&[u8]>) -> Option<Place> {
         let holder = holder.unwrap_or_default();
@@ -85,6 +90,10 @@ mod tests {
         drop(held);
         assert!(places.taken().is_empty());
         assert!(Places::new(1).take(None).is_some());
+        let part = places.part();
+        let held = [part.take(Some(&[1])), part.take(Some(&[2]))];
+        assert!(held.iter().all(Option::is_some) && part.take(Some(&[3])).is_none());
+        assert!(places.taken().is_empty(), "others");
         assert!(Places::new(0).take(None).is_none());
     }
 }

@@ -25,14 +25,17 @@ use std::time::Duration;
 use futures_util::task::AtomicWaker;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
+use vault_ipc::Listener;
 
 use crate::caller::Facts;
+use crate::metric::Metrics;
 
 /// All connections that have finished their handshake.
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
     barriers: Arc<Barriers>,
     generation: AtomicU64,
+    metrics: Arc<Metrics>,
     next_id: AtomicU64,
     open: Mutex<Open>,
 }
@@ -60,6 +63,7 @@ pub(crate) struct Connection {
     calls: Arc<Semaphore>,
     cut: AtomicBool,
     facts: Facts,
+    metrics: Arc<Metrics>,
     releases: Mutex<Releases>,
     task: AtomicWaker,
     /// Read since its turn began.
@@ -81,7 +85,13 @@ struct Releases {
 pub(crate) struct Hold {
     connection: Arc<Connection>,
     generation: u64,
+    since: std::time::Instant,
 }
+
+/// The holds of replies on their way into one response's bytes: put here before they are encoded,
+/// taken by the bytes.
+#[derive(Debug, Default)]
+pub(crate) struct Holds(Mutex<Vec<Hold>>);
 
 /// A connection's place in the registry; it leaves on drop.
 #[derive(Debug)]
@@ -120,6 +130,7 @@ impl Registry {
             calls: Arc::new(Semaphore::new(calls_max as usize)),
             cut: AtomicBool::new(false),
             facts,
+            metrics: Arc::clone(&self.metrics),
             releases: Mutex::default(),
             task: AtomicWaker::new(),
             turn_bytes: AtomicUsize::new(0),
@@ -137,7 +148,8 @@ impl Registry {
         *releases.held.entry(generation).or_default() += 1;
         releases.unsettled_since.get_or_insert(generation);
         drop(releases);
-        Hold { connection: Arc::clone(connection), generation }
+        let since = std::time::Instant::now();
+        Hold { connection: Arc::clone(connection), generation, since }
     }
 
     /// Cuts the connections of `cut_serials` and ends the generation. `None` if nothing is left to
@@ -163,6 +175,20 @@ impl Registry {
             connection.task.wake();
         }
         Some(Wait { barriers: Arc::clone(&self.barriers), generation, unsettled })
+    }
+
+    /// What is counted of their work.
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// How many connections there are, by their listener.
+    pub(crate) fn count_by_listener(&self) -> HashMap<Listener, usize> {
+        let mut counts = HashMap::new();
+        for connection in self.open().connections.values() {
+            *counts.entry(connection.facts.listener()).or_default() += 1;
+        }
+        counts
     }
 
     fn open(&self) -> MutexGuard<'_, Open> {
@@ -211,6 +237,11 @@ impl Connection {
     /// What is known of the peer.
     pub(crate) fn facts(&self) -> &Facts {
         &self.facts
+    }
+
+    /// What is counted of its work, and of others'.
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// A place for one more call; `None` if the connection has all it may have.
@@ -277,8 +308,27 @@ impl Connection {
     }
 }
 
+impl Holds {
+    pub(crate) fn of(hold: Hold) -> Self {
+        Self(Mutex::new(vec![hold]))
+    }
+
+    pub(crate) fn put(&self, hold: Hold) {
+        self.holds().push(hold);
+    }
+
+    pub(crate) fn take(&self) -> Vec<Hold> {
+        std::mem::take(&mut *self.holds())
+    }
+
+    fn holds(&self) -> MutexGuard<'_, Vec<Hold>> {
+        self.0.lock().expect("no panic while locked")
+    }
+}
+
 impl Drop for Hold {
     fn drop(&mut self) {
+        self.connection.metrics.released(self.since);
         let mut releases = self.connection.releases();
         if let Some(held) = releases.held.get_mut(&self.generation) {
             *held -= 1;

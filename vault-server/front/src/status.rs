@@ -5,23 +5,24 @@ use std::time::Duration;
 
 use tonic::Status;
 use tonic_types::{ErrorDetails, StatusExt};
-use vault_ipc::proto::ERROR_DOMAIN;
+use vault_ipc::proto::{ERROR_DOMAIN, v1};
 use vault_ipc::{Code, Failure};
 
 /// The status of a failure, with its machine-readable parts as `google.rpc` details.
 pub(crate) fn from_failure(failure: Failure) -> Status {
-    let code = match failure.code() {
-        Code::BadRequest => tonic::Code::InvalidArgument,
-        Code::Conflict => tonic::Code::AlreadyExists,
-        Code::DeadlineExceeded => tonic::Code::DeadlineExceeded,
-        Code::Denied => tonic::Code::PermissionDenied,
-        Code::Exhausted => tonic::Code::ResourceExhausted,
-        Code::Internal | Code::Unspecified => tonic::Code::Internal,
-        Code::NotFound => tonic::Code::NotFound,
-        Code::Precondition => tonic::Code::FailedPrecondition,
-        Code::Sealed | Code::Unavailable => tonic::Code::Unavailable,
-        Code::Unauthenticated => tonic::Code::Unauthenticated,
-    };
+    let mut details = ErrorDetails::new();
+    if failure.retry_after_ms > 0 {
+        details.set_retry_info(Some(Duration::from_millis(failure.retry_after_ms)));
+    }
+    let code = code(failure.code());
+    let v1::SignFailure { message, reason, metadata, .. } = sign_failure(failure);
+    details.set_error_info(reason, ERROR_DOMAIN, metadata);
+    Status::with_error_details(code, message, details)
+}
+
+/// The same of one Sign among others.
+pub(crate) fn sign_failure(failure: Failure) -> v1::SignFailure {
+    let code = code(failure.code()).into();
     let mut metadata = HashMap::new();
     if !failure.operation.is_empty() {
         metadata.insert("operation".to_owned(), failure.operation);
@@ -39,13 +40,25 @@ pub(crate) fn from_failure(failure: Failure) -> Status {
     if let Some(index) = failure.entry_index {
         metadata.insert("entry_index".to_owned(), index.to_string());
     }
-    let mut details = ErrorDetails::new();
     if failure.retry_after_ms > 0 {
         metadata.insert("retry_after_ms".to_owned(), failure.retry_after_ms.to_string());
-        details.set_retry_info(Some(Duration::from_millis(failure.retry_after_ms)));
     }
-    details.set_error_info(failure.reason, ERROR_DOMAIN, metadata);
-    Status::with_error_details(code, failure.message, details)
+    v1::SignFailure { code, message: failure.message, reason: failure.reason, metadata }
+}
+
+fn code(code: Code) -> tonic::Code {
+    match code {
+        Code::BadRequest => tonic::Code::InvalidArgument,
+        Code::Conflict => tonic::Code::AlreadyExists,
+        Code::DeadlineExceeded => tonic::Code::DeadlineExceeded,
+        Code::Denied => tonic::Code::PermissionDenied,
+        Code::Exhausted => tonic::Code::ResourceExhausted,
+        Code::Internal | Code::Unspecified => tonic::Code::Internal,
+        Code::NotFound => tonic::Code::NotFound,
+        Code::Precondition => tonic::Code::FailedPrecondition,
+        Code::Sealed | Code::Unavailable => tonic::Code::Unavailable,
+        Code::Unauthenticated => tonic::Code::Unauthenticated,
+    }
 }
 
 /// A call that this listener does not offer.

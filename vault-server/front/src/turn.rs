@@ -27,16 +27,18 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use vault_ipc::Listener;
 
+use crate::caller::Facts;
+
 /// Who shares a slice.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Lane {
-    /// Clients, and whoever enrols: connections that have shown who they are.
+    /// Clients, at whichever listener, and whoever enrols: connections that have shown who they are.
     Bots,
     /// Connections to their listeners that have not.
     BotStrangers,
-    /// Connections on the operators' listener.
+    /// Operators, by their certificates.
     Operators,
-    /// The same, before they have shown who they are.
+    /// Connections on the operators' listener that have not shown who they are.
     OperatorStrangers,
 }
 
@@ -47,11 +49,8 @@ const CALLED_PER_ROUND: usize = 64;
 
 impl Lane {
     /// Of connections that have shown who they are.
-    pub(crate) fn of(listener: Listener) -> Self {
-        match listener {
-            Listener::Operator => Self::Operators,
-            Listener::Bot | Listener::Enroll | Listener::Unspecified => Self::Bots,
-        }
+    pub(crate) fn of(facts: &Facts) -> Self {
+        if facts.is_operator() { Self::Operators } else { Self::Bots }
     }
 
     /// Of those that have not yet.
@@ -237,7 +236,10 @@ mod tests {
     use std::task::Poll;
     use std::time::{Duration, Instant};
 
+    use vault_ipc::Listener;
+
     use super::{Lane, Turns};
+    use crate::caller::Facts;
 
     /// Is always ready again, and takes its time.
     fn greedy(count: Arc<AtomicUsize>, time: Duration) -> impl Future<Output = ()> {
@@ -250,6 +252,16 @@ mod tests {
             cx.waker().wake_by_ref();
             Poll::Pending
         })
+    }
+
+    #[test]
+    fn the_certificate_decides_on_the_lane_and_not_the_listener() {
+        for listener in [Listener::Bot, Listener::Enroll, Listener::Operator] {
+            for is_operator in [false, true] {
+                let lane = if is_operator { Lane::Operators } else { Lane::Bots };
+                assert_eq!(Lane::of(&Facts::for_test_at(listener, is_operator)), lane);
+            }
+        }
     }
 
     #[tokio::test]

@@ -351,9 +351,12 @@ impl HaltService for Fake {
         request: Request<v1::HaltRequest>,
     ) -> Result<Response<v1::HaltResponse>, Status> {
         let peer = peer(&request);
-        let _: v1::HaltCommand =
+        let command: v1::HaltCommand =
             self.command("vault.v1.HaltService/Halt", peer.as_ref(), request.into_inner().command)?;
-        Ok(Response::new(v1::HaltResponse::default()))
+        // It knows one symbol.
+        let target = command.target.as_str();
+        let symbol_unknown = target.starts_with("symbol:") && target != "symbol:okx/BTC-USDT";
+        Ok(Response::new(v1::HaltResponse { symbol_unknown, ..v1::HaltResponse::default() }))
     }
 
     async fn status(
@@ -388,24 +391,67 @@ impl SignService for Fake {
         if let Some(refusal) = self.state().refusal.take() {
             return Err(refusal);
         }
-        Ok(Response::new(v1::SignResponse {
-            request: Some(v1::SignedRequest {
-                method: "GET".to_owned(),
-                url: "https://www.okx.com/api/v5/account/balance".to_owned(),
-                headers: vec![v1::Header { name: "ok-access-sign".into(), value: "sig".into() }],
-                body: Vec::new(),
-            }),
-            usable_for_ms: Some(30_000),
-            receipt: Some(v1::Receipt {
-                log_origin: "v.example/audit/n/0".to_owned(),
-                index: 4,
-                leaf_hash: vec![0xab; 32],
-            }),
-            seq: 5,
-            notional_usd: "30000".to_owned(),
-            limits_left: vec![v1::LimitLeft { limit: "orders/1m".into(), left: "9".into() }],
-        }))
+        Ok(Response::new(signed()))
     }
+
+    /// Signs what names a credential; of a batch for `lossy` one result is lost.
+    async fn sign_batch(
+        &self,
+        request: Request<v1::SignBatchRequest>,
+    ) -> Result<Response<v1::SignBatchResponse>, Status> {
+        let requests = request.into_inner().requests;
+        let is_lossy = requests.iter().any(|request| request.credential == "lossy");
+        let lost = usize::from(is_lossy);
+        let results = requests.into_iter().skip(lost).map(result).collect();
+        Ok(Response::new(v1::SignBatchResponse { results }))
+    }
+
+    type SignStreamStream = Stream<v1::SignResult>;
+
+    /// The same, as they come.
+    async fn sign_stream(
+        &self,
+        request: Request<tonic::Streaming<v1::SignRequest>>,
+    ) -> Result<Response<Self::SignStreamStream>, Status> {
+        use tokio_stream::StreamExt as _;
+        Ok(Response::new(Box::pin(request.into_inner().map(|request| request.map(result)))))
+    }
+}
+
+fn signed() -> v1::SignResponse {
+    v1::SignResponse {
+        request: Some(v1::SignedRequest {
+            method: "GET".to_owned(),
+            url: "https://www.okx.com/api/v5/account/balance".to_owned(),
+            headers: vec![v1::Header { name: "ok-access-sign".into(), value: "sig".into() }],
+            body: Vec::new(),
+        }),
+        usable_for_ms: Some(30_000),
+        receipt: Some(v1::Receipt {
+            log_origin: "v.example/audit/n/0".to_owned(),
+            index: 4,
+            leaf_hash: vec![0xab; 32],
+        }),
+        seq: 5,
+        notional_usd: "30000".to_owned(),
+        limits_left: vec![v1::LimitLeft { limit: "orders/1m".into(), left: "9".into() }],
+    }
+}
+
+fn result(request: v1::SignRequest) -> v1::SignResult {
+    use v1::sign_result::Result as Outcome;
+    let result = match request.credential.is_empty() {
+        false => Outcome::Signed(signed()),
+        true => Outcome::Failure(v1::SignFailure {
+            code: Code::NotFound.into(),
+            message: "no such credential".to_owned(),
+            reason: "NOT_FOUND".to_owned(),
+            metadata: [("entry_index", "9"), ("retry_after_ms", "250")]
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                .into(),
+        }),
+    };
+    v1::SignResult { request_id: request.request_id, result: Some(result) }
 }
 
 type Stream<T> = Pin<Box<dyn tokio_stream::Stream<Item = Result<T, Status>> + Send>>;

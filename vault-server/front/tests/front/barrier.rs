@@ -296,7 +296,10 @@ async fn a_call_that_was_dropped_delays_no_barrier() {
 
     // The reset is on the same connection before this call, so the front has seen it then.
     let play = front.play(move |core| {
-        let (correlation, _) = core.next_sign();
+        let two = [core.next(), core.next()];
+        let of = |kind| two.iter().find(|frame| frame.kind == kind).map(|frame| frame.correlation);
+        assert_eq!(of(Kind::Forget), Some(dropped));
+        let correlation = of(Kind::Sign).expect("the other call");
         core.send(Kind::Reply, dropped, &released(300));
         core.barrier(1, &[]);
         core.expect_barrier_done(1);

@@ -29,6 +29,7 @@ use crate::support::{
 
 const DEADLINE_EXCEEDED: &str = "4";
 const INVALID_ARGUMENT: &str = "3";
+const RESOURCE_EXHAUSTED: &str = "8";
 
 fn command() -> v1::SignedCommand {
     v1::SignedCommand {
@@ -76,7 +77,7 @@ async fn a_sign_goes_to_the_core_with_its_caller_and_back() {
         .await
         .expect("signed")
         .into_inner();
-    let SignCall { caller, request, deadline_us } = play.end(&mut front).await;
+    let SignCall { caller, request, deadline_us, .. } = play.end(&mut front).await;
 
     assert_eq!(response.seq, 7);
     assert_eq!(request, sign_request("order-1"));
@@ -124,9 +125,10 @@ fn every_rpc() -> Vec<(String, bool)> {
         for service in &file.service {
             for method in &service.method {
                 let path = format!("/{}.{}/{}", file.package(), service.name(), method.name());
-                let takes_command = !["/Sign", "/Enroll", "/Execute", "/ExecuteStream", "/Whoami"]
-                    .iter()
-                    .any(|method| path.ends_with(method));
+                let takes_command = !path.contains("SignService")
+                    && !["/Enroll", "/Execute", "/ExecuteStream", "/Whoami"]
+                        .iter()
+                        .any(|method| path.ends_with(method));
                 rpcs.push((path, takes_command));
             }
         }
@@ -154,7 +156,7 @@ async fn every_command_reaches_the_core_under_the_name_of_its_rpc() {
                 continue;
             }
             if !is_served {
-                let is_for_bots = path.ends_with("/Sign") || path.contains("ExecuteService");
+                let is_for_bots = path.contains("SignService") || path.contains("ExecuteService");
                 if !is_for_bots || listener == Listener::Operator {
                     let status = call(channel, &path, Some(command())).await.expect_err("none");
                     assert_eq!(status.code(), Code::Unimplemented, "{path} {listener:?}");
@@ -215,12 +217,17 @@ async fn messages_have_a_largest_size() {
     let mut front = Front::start();
     let client = front.ca.client(1);
     let bot = front.channel(front.bot, Some(&client)).await;
-    let operator = front.channel(front.operator, Some(&client)).await;
+    let astray = front.channel(front.operator, Some(&client)).await;
+    let alice = front.ca.named(2, "operator", "alice");
+    let operator = front.channel(front.operator, Some(&alice)).await;
     let sized = |bytes| v1::SignedCommand { body: vec![0; bytes], ..command() };
 
     let renew = "/vault.v1.ClientService/Renew";
-    let status = call(&bot, renew, Some(sized(65 << 10))).await.expect_err("too long");
-    assert_eq!(status.code(), Code::OutOfRange);
+    // The certificate decides, not the listener.
+    for channel in [&bot, &astray] {
+        let status = call(channel, renew, Some(sized(65 << 10))).await.expect_err("too long");
+        assert_eq!(status.code(), Code::OutOfRange);
+    }
     let status = call(&operator, renew, Some(sized(1 << 20))).await.expect_err("too long");
     assert_eq!(status.code(), Code::OutOfRange);
 
@@ -278,6 +285,60 @@ async fn too_many_calls_are_shed() {
     call(&operator, "/vault.v1.HaltService/Halt", Some(command())).await.expect("taken");
     play.end(&mut front).await;
     first.await.expect("no panic").expect("signed");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clients_who_call_where_operators_do_take_no_place_of_theirs() {
+    let mut limits = Limits::default();
+    limits.operator.calls = 8;
+    let mut front = Front::start_with(limits);
+    let client = front.channel(front.operator, Some(&front.ca.client(1))).await;
+    let alice = front.ca.named(2, "operator", "alice");
+    let alice = front.channel(front.operator, Some(&alice)).await;
+
+    let halt = "/vault.v1.HaltService/Halt";
+    let held = client.clone();
+    let held = tokio::spawn(async move { call(&held, halt, Some(command())).await });
+    let first = front.core().next();
+    let status = call(&client, halt, Some(command())).await.expect_err("one for all clients");
+    assert_eq!(status.code(), Code::ResourceExhausted);
+    let play = front.play(move |core| {
+        let frame = core.next();
+        core.send(Kind::Reply, frame.correlation, &Reply::default());
+        core.send(Kind::Reply, first.correlation, &Reply::default());
+    });
+    call(&alice, halt, Some(command())).await.expect("taken");
+    play.end(&mut front).await;
+    held.await.expect("no panic").expect("answered");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_that_is_taken_back_keeps_its_place_until_the_core_has_answered() {
+    let mut limits = Limits::default();
+    limits.bot.calls = 1;
+    let mut front = Front::start_with(limits);
+    let config = client_config(&front.ca.der(), Some(&front.ca.client(1)));
+    let stream = connect(front.bot, config, &[]).await.expect("a handshake");
+    let (mut send, connection) = h2::client::handshake(stream).await.expect("h2");
+    tokio::spawn(connection);
+
+    let response = send_sign(&mut send, Some("100m")).await;
+    let (correlation, _) = front.core().next_sign();
+    let response = response.await.expect("an answer");
+    assert_eq!(response.headers()["grpc-status"], DEADLINE_EXCEEDED);
+    front.core().expect_forget(correlation);
+    let response = send_sign(&mut send, None).await.await.expect("an answer");
+    assert_eq!(response.headers()["grpc-status"], RESOURCE_EXHAUSTED);
+
+    let late = Failure::new(vault_ipc::Code::DeadlineExceeded, "DEADLINE_EXCEEDED", "too late");
+    front.core().send(Kind::Reply, correlation, &failed(late));
+    // Once the front has read it.
+    front.core().barrier(1, &[]);
+    front.core().expect_barrier_done(1);
+    let response = send_sign(&mut send, None).await;
+    let (correlation, _) = front.core().next_sign();
+    front.core().send(Kind::Reply, correlation, &released(1));
+    assert_eq!(response.await.expect("an answer").status(), 200);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -508,6 +508,8 @@ async fn what_can_be_read_in_two_ways_is_refused_with_its_connection() {
         ("GET PATH HTTP/1.1\r\nX: a\rb\r\n\r\n", 400, ""),
         ("GET PATH HTTP/1.1\r\nX: a\0b\r\n\r\n", 400, ""),
         ("GET PATH SMUGGLED HTTP/1.1\r\n\r\n", 400, ""),
+        ("GET PATH HTTP/1.1\r\nHost: v\r\nHost: v\r\n\r\n", 400, "HEAD_HOSTS"),
+        ("GET PATH HTTP/1.1\r\nHost: v\r\nhost: x.y\r\n\r\n", 400, "HEAD_HOSTS"),
         ("GET PATH#f HTTP/1.1\r\n\r\n", 422, "TARGET_FRAGMENT"),
         ("POST PATH HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\na", 400, framing),
         ("POST PATH HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\na", 400, ""),

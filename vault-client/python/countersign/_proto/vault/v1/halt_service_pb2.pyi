@@ -35,12 +35,14 @@ class HaltCommand(_message.Message):
     def __init__(self, level: _Optional[_Union[HaltLevel, str]] = ..., target: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class HaltResponse(_message.Message):
-    __slots__ = ("change", "outstanding")
+    __slots__ = ("change", "outstanding", "symbol_unknown")
     CHANGE_FIELD_NUMBER: _ClassVar[int]
     OUTSTANDING_FIELD_NUMBER: _ClassVar[int]
+    SYMBOL_UNKNOWN_FIELD_NUMBER: _ClassVar[int]
     change: _common_pb2.Change
     outstanding: _credential_service_pb2.Outstanding
-    def __init__(self, change: _Optional[_Union[_common_pb2.Change, _Mapping]] = ..., outstanding: _Optional[_Union[_credential_service_pb2.Outstanding, _Mapping]] = ...) -> None: ...
+    symbol_unknown: bool
+    def __init__(self, change: _Optional[_Union[_common_pb2.Change, _Mapping]] = ..., outstanding: _Optional[_Union[_credential_service_pb2.Outstanding, _Mapping]] = ..., symbol_unknown: bool = ...) -> None: ...
 
 class ResumeRequest(_message.Message):
     __slots__ = ("command",)

@@ -26,17 +26,29 @@ from countersign._proto.vault.v1 import common_pb2 as vault_dot_v1_dot_common__p
 from countersign._proto.vault.v1 import scope_service_pb2 as vault_dot_v1_dot_scope__service__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bvault/v1/sign_service.proto\x12\x08vault.v1\x1a\x15vault/v1/common.proto\x1a\x1cvault/v1/scope_service.proto\"^\n\x0bSignRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\ncredential\x18\x02 \x01(\t\x12\'\n\x07request\x18\x03 \x01(\x0b\x32\x16.vault.v1.VenueRequest\"\xd7\x01\n\x0cSignResponse\x12(\n\x07request\x18\x01 \x01(\x0b\x32\x17.vault.v1.SignedRequest\x12\x1a\n\rusable_for_ms\x18\x02 \x01(\x04H\x00\x88\x01\x01\x12\"\n\x07receipt\x18\x03 \x01(\x0b\x32\x11.vault.v1.Receipt\x12\x0b\n\x03seq\x18\x04 \x01(\x04\x12\x14\n\x0cnotional_usd\x18\x05 \x01(\t\x12(\n\x0blimits_left\x18\x06 \x03(\x0b\x32\x13.vault.v1.LimitLeftB\x10\n\x0e_usable_for_ms2D\n\x0bSignService\x12\x35\n\x04Sign\x12\x15.vault.v1.SignRequest\x1a\x16.vault.v1.SignResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bvault/v1/sign_service.proto\x12\x08vault.v1\x1a\x15vault/v1/common.proto\x1a\x1cvault/v1/scope_service.proto\"^\n\x0bSignRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\ncredential\x18\x02 \x01(\t\x12\'\n\x07request\x18\x03 \x01(\x0b\x32\x16.vault.v1.VenueRequest\"\xd7\x01\n\x0cSignResponse\x12(\n\x07request\x18\x01 \x01(\x0b\x32\x17.vault.v1.SignedRequest\x12\x1a\n\rusable_for_ms\x18\x02 \x01(\x04H\x00\x88\x01\x01\x12\"\n\x07receipt\x18\x03 \x01(\x0b\x32\x11.vault.v1.Receipt\x12\x0b\n\x03seq\x18\x04 \x01(\x04\x12\x14\n\x0cnotional_usd\x18\x05 \x01(\t\x12(\n\x0blimits_left\x18\x06 \x03(\x0b\x32\x13.vault.v1.LimitLeftB\x10\n\x0e_usable_for_ms\";\n\x10SignBatchRequest\x12\'\n\x08requests\x18\x01 \x03(\x0b\x32\x15.vault.v1.SignRequest\":\n\x11SignBatchResponse\x12%\n\x07results\x18\x01 \x03(\x0b\x32\x14.vault.v1.SignResult\"~\n\nSignResult\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12(\n\x06signed\x18\x02 \x01(\x0b\x32\x16.vault.v1.SignResponseH\x00\x12(\n\x07\x66\x61ilure\x18\x03 \x01(\x0b\x32\x15.vault.v1.SignFailureH\x00\x42\x08\n\x06result\"\xa4\x01\n\x0bSignFailure\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x35\n\x08metadata\x18\x04 \x03(\x0b\x32#.vault.v1.SignFailure.MetadataEntry\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x32\xc9\x01\n\x0bSignService\x12\x35\n\x04Sign\x12\x15.vault.v1.SignRequest\x1a\x16.vault.v1.SignResponse\x12\x44\n\tSignBatch\x12\x1a.vault.v1.SignBatchRequest\x1a\x1b.vault.v1.SignBatchResponse\x12=\n\nSignStream\x12\x15.vault.v1.SignRequest\x1a\x14.vault.v1.SignResult(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'vault.v1.sign_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_SIGNFAILURE_METADATAENTRY']._loaded_options = None
+  _globals['_SIGNFAILURE_METADATAENTRY']._serialized_options = b'8\001'
   _globals['_SIGNREQUEST']._serialized_start=94
   _globals['_SIGNREQUEST']._serialized_end=188
   _globals['_SIGNRESPONSE']._serialized_start=191
   _globals['_SIGNRESPONSE']._serialized_end=406
-  _globals['_SIGNSERVICE']._serialized_start=408
-  _globals['_SIGNSERVICE']._serialized_end=476
+  _globals['_SIGNBATCHREQUEST']._serialized_start=408
+  _globals['_SIGNBATCHREQUEST']._serialized_end=467
+  _globals['_SIGNBATCHRESPONSE']._serialized_start=469
+  _globals['_SIGNBATCHRESPONSE']._serialized_end=527
+  _globals['_SIGNRESULT']._serialized_start=529
+  _globals['_SIGNRESULT']._serialized_end=655
+  _globals['_SIGNFAILURE']._serialized_start=658
+  _globals['_SIGNFAILURE']._serialized_end=822
+  _globals['_SIGNFAILURE_METADATAENTRY']._serialized_start=775
+  _globals['_SIGNFAILURE_METADATAENTRY']._serialized_end=822
+  _globals['_SIGNSERVICE']._serialized_start=825
+  _globals['_SIGNSERVICE']._serialized_end=1026
 # @@protoc_insertion_point(module_scope)

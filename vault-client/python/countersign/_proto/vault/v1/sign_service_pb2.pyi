@@ -33,3 +33,44 @@ class SignResponse(_message.Message):
     notional_usd: str
     limits_left: _containers.RepeatedCompositeFieldContainer[_scope_service_pb2.LimitLeft]
     def __init__(self, request: _Optional[_Union[_common_pb2.SignedRequest, _Mapping]] = ..., usable_for_ms: _Optional[int] = ..., receipt: _Optional[_Union[_common_pb2.Receipt, _Mapping]] = ..., seq: _Optional[int] = ..., notional_usd: _Optional[str] = ..., limits_left: _Optional[_Iterable[_Union[_scope_service_pb2.LimitLeft, _Mapping]]] = ...) -> None: ...
+
+class SignBatchRequest(_message.Message):
+    __slots__ = ("requests",)
+    REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    requests: _containers.RepeatedCompositeFieldContainer[SignRequest]
+    def __init__(self, requests: _Optional[_Iterable[_Union[SignRequest, _Mapping]]] = ...) -> None: ...
+
+class SignBatchResponse(_message.Message):
+    __slots__ = ("results",)
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    results: _containers.RepeatedCompositeFieldContainer[SignResult]
+    def __init__(self, results: _Optional[_Iterable[_Union[SignResult, _Mapping]]] = ...) -> None: ...
+
+class SignResult(_message.Message):
+    __slots__ = ("request_id", "signed", "failure")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    SIGNED_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    signed: SignResponse
+    failure: SignFailure
+    def __init__(self, request_id: _Optional[str] = ..., signed: _Optional[_Union[SignResponse, _Mapping]] = ..., failure: _Optional[_Union[SignFailure, _Mapping]] = ...) -> None: ...
+
+class SignFailure(_message.Message):
+    __slots__ = ("code", "message", "reason", "metadata")
+    class MetadataEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    METADATA_FIELD_NUMBER: _ClassVar[int]
+    code: int
+    message: str
+    reason: str
+    metadata: _containers.ScalarMap[str, str]
+    def __init__(self, code: _Optional[int] = ..., message: _Optional[str] = ..., reason: _Optional[str] = ..., metadata: _Optional[_Mapping[str, str]] = ...) -> None: ...

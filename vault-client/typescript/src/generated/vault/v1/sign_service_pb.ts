@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file vault/v1/sign_service.proto.
  */
 export const file_vault_v1_sign_service: GenFile = /*@__PURE__*/
-  fileDesc("Cht2YXVsdC92MS9zaWduX3NlcnZpY2UucHJvdG8SCHZhdWx0LnYxIl4KC1NpZ25SZXF1ZXN0EhIKCnJlcXVlc3RfaWQYASABKAkSEgoKY3JlZGVudGlhbBgCIAEoCRInCgdyZXF1ZXN0GAMgASgLMhYudmF1bHQudjEuVmVudWVSZXF1ZXN0ItcBCgxTaWduUmVzcG9uc2USKAoHcmVxdWVzdBgBIAEoCzIXLnZhdWx0LnYxLlNpZ25lZFJlcXVlc3QSGgoNdXNhYmxlX2Zvcl9tcxgCIAEoBEgAiAEBEiIKB3JlY2VpcHQYAyABKAsyES52YXVsdC52MS5SZWNlaXB0EgsKA3NlcRgEIAEoBBIUCgxub3Rpb25hbF91c2QYBSABKAkSKAoLbGltaXRzX2xlZnQYBiADKAsyEy52YXVsdC52MS5MaW1pdExlZnRCEAoOX3VzYWJsZV9mb3JfbXMyRAoLU2lnblNlcnZpY2USNQoEU2lnbhIVLnZhdWx0LnYxLlNpZ25SZXF1ZXN0GhYudmF1bHQudjEuU2lnblJlc3BvbnNlYgZwcm90bzM", [file_vault_v1_common, file_vault_v1_scope_service]);
+  fileDesc("Cht2YXVsdC92MS9zaWduX3NlcnZpY2UucHJvdG8SCHZhdWx0LnYxIl4KC1NpZ25SZXF1ZXN0EhIKCnJlcXVlc3RfaWQYASABKAkSEgoKY3JlZGVudGlhbBgCIAEoCRInCgdyZXF1ZXN0GAMgASgLMhYudmF1bHQudjEuVmVudWVSZXF1ZXN0ItcBCgxTaWduUmVzcG9uc2USKAoHcmVxdWVzdBgBIAEoCzIXLnZhdWx0LnYxLlNpZ25lZFJlcXVlc3QSGgoNdXNhYmxlX2Zvcl9tcxgCIAEoBEgAiAEBEiIKB3JlY2VpcHQYAyABKAsyES52YXVsdC52MS5SZWNlaXB0EgsKA3NlcRgEIAEoBBIUCgxub3Rpb25hbF91c2QYBSABKAkSKAoLbGltaXRzX2xlZnQYBiADKAsyEy52YXVsdC52MS5MaW1pdExlZnRCEAoOX3VzYWJsZV9mb3JfbXMiOwoQU2lnbkJhdGNoUmVxdWVzdBInCghyZXF1ZXN0cxgBIAMoCzIVLnZhdWx0LnYxLlNpZ25SZXF1ZXN0IjoKEVNpZ25CYXRjaFJlc3BvbnNlEiUKB3Jlc3VsdHMYASADKAsyFC52YXVsdC52MS5TaWduUmVzdWx0In4KClNpZ25SZXN1bHQSEgoKcmVxdWVzdF9pZBgBIAEoCRIoCgZzaWduZWQYAiABKAsyFi52YXVsdC52MS5TaWduUmVzcG9uc2VIABIoCgdmYWlsdXJlGAMgASgLMhUudmF1bHQudjEuU2lnbkZhaWx1cmVIAEIICgZyZXN1bHQipAEKC1NpZ25GYWlsdXJlEgwKBGNvZGUYASABKAUSDwoHbWVzc2FnZRgCIAEoCRIOCgZyZWFzb24YAyABKAkSNQoIbWV0YWRhdGEYBCADKAsyIy52YXVsdC52MS5TaWduRmFpbHVyZS5NZXRhZGF0YUVudHJ5Gi8KDU1ldGFkYXRhRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ATLJAQoLU2lnblNlcnZpY2USNQoEU2lnbhIVLnZhdWx0LnYxLlNpZ25SZXF1ZXN0GhYudmF1bHQudjEuU2lnblJlc3BvbnNlEkQKCVNpZ25CYXRjaBIaLnZhdWx0LnYxLlNpZ25CYXRjaFJlcXVlc3QaGy52YXVsdC52MS5TaWduQmF0Y2hSZXNwb25zZRI9CgpTaWduU3RyZWFtEhUudmF1bHQudjEuU2lnblJlcXVlc3QaFC52YXVsdC52MS5TaWduUmVzdWx0KAEwAWIGcHJvdG8z", [file_vault_v1_common, file_vault_v1_scope_service]);
 
 /**
  * @generated from message vault.v1.SignRequest
@@ -99,6 +99,123 @@ export const SignResponseSchema: GenMessage<SignResponse> = /*@__PURE__*/
   messageDesc(file_vault_v1_sign_service, 1);
 
 /**
+ * @generated from message vault.v1.SignBatchRequest
+ */
+export type SignBatchRequest = Message<"vault.v1.SignBatchRequest"> & {
+  /**
+   * 1 to 256, each with a request id of its own.
+   *
+   * @generated from field: repeated vault.v1.SignRequest requests = 1;
+   */
+  requests: SignRequest[];
+};
+
+/**
+ * Describes the message vault.v1.SignBatchRequest.
+ * Use `create(SignBatchRequestSchema)` to create a new message.
+ */
+export const SignBatchRequestSchema: GenMessage<SignBatchRequest> = /*@__PURE__*/
+  messageDesc(file_vault_v1_sign_service, 2);
+
+/**
+ * @generated from message vault.v1.SignBatchResponse
+ */
+export type SignBatchResponse = Message<"vault.v1.SignBatchResponse"> & {
+  /**
+   * As many as there were requests, in their order.
+   *
+   * @generated from field: repeated vault.v1.SignResult results = 1;
+   */
+  results: SignResult[];
+};
+
+/**
+ * Describes the message vault.v1.SignBatchResponse.
+ * Use `create(SignBatchResponseSchema)` to create a new message.
+ */
+export const SignBatchResponseSchema: GenMessage<SignBatchResponse> = /*@__PURE__*/
+  messageDesc(file_vault_v1_sign_service, 3);
+
+/**
+ * What became of one request among others.
+ *
+ * @generated from message vault.v1.SignResult
+ */
+export type SignResult = Message<"vault.v1.SignResult"> & {
+  /**
+   * That of the request.
+   *
+   * @generated from field: string request_id = 1;
+   */
+  requestId: string;
+
+  /**
+   * @generated from oneof vault.v1.SignResult.result
+   */
+  result: {
+    /**
+     * @generated from field: vault.v1.SignResponse signed = 2;
+     */
+    value: SignResponse;
+    case: "signed";
+  } | {
+    /**
+     * What Sign would have failed with.
+     *
+     * @generated from field: vault.v1.SignFailure failure = 3;
+     */
+    value: SignFailure;
+    case: "failure";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message vault.v1.SignResult.
+ * Use `create(SignResultSchema)` to create a new message.
+ */
+export const SignResultSchema: GenMessage<SignResult> = /*@__PURE__*/
+  messageDesc(file_vault_v1_sign_service, 4);
+
+/**
+ * @generated from message vault.v1.SignFailure
+ */
+export type SignFailure = Message<"vault.v1.SignFailure"> & {
+  /**
+   * google.rpc.Code: the status that Sign has.
+   *
+   * @generated from field: int32 code = 1;
+   */
+  code: number;
+
+  /**
+   * @generated from field: string message = 2;
+   */
+  message: string;
+
+  /**
+   * As in google.rpc.ErrorInfo: "SYMBOL_NOT_GRANTED" ...
+   *
+   * @generated from field: string reason = 3;
+   */
+  reason: string;
+
+  /**
+   * As in google.rpc.ErrorInfo: "operation", "class", "remedies", "entry_index", "hint",
+   * "retry_after_ms".
+   *
+   * @generated from field: map<string, string> metadata = 4;
+   */
+  metadata: { [key: string]: string };
+};
+
+/**
+ * Describes the message vault.v1.SignFailure.
+ * Use `create(SignFailureSchema)` to create a new message.
+ */
+export const SignFailureSchema: GenMessage<SignFailure> = /*@__PURE__*/
+  messageDesc(file_vault_v1_sign_service, 5);
+
+/**
  * Signs venue requests for bots.
  *
  * @generated from service vault.v1.SignService
@@ -114,6 +231,29 @@ export const SignService: GenService<{
     methodKind: "unary";
     input: typeof SignRequestSchema;
     output: typeof SignResponseSchema;
+  },
+  /**
+   * As many Signs, in one call: each is judged, counted and logged for itself, in the order in which
+   * they stand, and one that is refused does not touch the others. The answer comes when the last of
+   * them has its own.
+   *
+   * @generated from rpc vault.v1.SignService.SignBatch
+   */
+  signBatch: {
+    methodKind: "unary";
+    input: typeof SignBatchRequestSchema;
+    output: typeof SignBatchResponseSchema;
+  },
+  /**
+   * As many Signs as come while the connection lives, each answered as soon as it is decided: who
+   * amends orders all day pays for one call. At most 64 are under way; more are not read meanwhile.
+   *
+   * @generated from rpc vault.v1.SignService.SignStream
+   */
+  signStream: {
+    methodKind: "bidi_streaming";
+    input: typeof SignRequestSchema;
+    output: typeof SignResultSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_vault_v1_sign_service, 0);

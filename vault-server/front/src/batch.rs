@@ -1,0 +1,125 @@
+//! Many Signs in one call: a batch, and a stream. The core knows of neither: to it each is a Sign.
+
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+use futures_util::{StreamExt as _, TryStreamExt as _};
+use prost::Message as _;
+use tokio::time::timeout_at;
+use tonic::{Request, Response, Status, Streaming};
+use vault_ipc::proto::v1;
+use vault_ipc::{Caller, Code, Failure, Kind};
+
+use crate::gate::{Deadline, late};
+use crate::handler::{Handler, Messages, caller, connection, deadline, sign_call, undecodable};
+use crate::registry::{Connection, Hold, Holds};
+use crate::status::{from_failure, sign_failure};
+
+/// Signs in one batch.
+const BATCH_MAX: usize = 256;
+
+/// Signs of one stream that are under way; more are not read.
+const UNDER_WAY_MAX: usize = 64;
+
+/// What became of one, and what its bytes must own.
+type Item = (v1::SignResult, Option<Hold>);
+
+impl Handler {
+    /// Passes each Sign of a batch on, in their order, and waits for all.
+    pub(crate) async fn sign_batch(
+        &self,
+        request: Request<v1::SignBatchRequest>,
+    ) -> Result<Response<v1::SignBatchResponse>, Status> {
+        let connection = connection(&request)?;
+        let (caller, deadline) = (caller(&connection)?, deadline(&request)?);
+        let requests = request.into_inner().requests;
+        if requests.is_empty() || requests.len() > BATCH_MAX {
+            return Err(from_failure(Failure::new(
+                Code::BadRequest,
+                "BATCH_SIZE",
+                "a batch has 1 to 256 requests",
+            )));
+        }
+        let asked = requests
+            .into_iter()
+            .map(|request| self.item(&connection, caller.clone(), deadline, request));
+        let holds = Holds::default();
+        let mut results = Vec::new();
+        for (result, hold) in join_all(asked).await {
+            results.push(result);
+            hold.into_iter().for_each(|hold| holds.put(hold));
+        }
+        let mut response = Response::new(v1::SignBatchResponse { results });
+        response.extensions_mut().insert(Arc::new(holds));
+        Ok(response)
+    }
+
+    /// Passes Signs on as they come, and answers them as the core does.
+    pub(crate) fn sign_stream(
+        &self,
+        request: Request<Streaming<v1::SignRequest>>,
+    ) -> Result<Response<Messages<v1::SignResult>>, Status> {
+        let connection = connection(&request)?;
+        let caller = caller(&connection)?;
+        let holds = Arc::new(Holds::default());
+        let (handler, encoded) = (self.clone(), Arc::clone(&holds));
+        let results = request
+            .into_inner()
+            .map(move |request| {
+                let (handler, connection) = (handler.clone(), Arc::clone(&connection));
+                let caller = caller.clone();
+                async move {
+                    // From here on: how long a bot thinks between two of them is its own affair.
+                    let deadline = Deadline::after(handler.call_max());
+                    Ok(handler.item(&connection, caller, deadline, request?).await)
+                }
+            })
+            .buffer_unordered(UNDER_WAY_MAX)
+            .map_ok(move |(result, hold)| {
+                // Before the result is encoded: the bytes that it ends up in take it along.
+                hold.into_iter().for_each(|hold| encoded.put(hold));
+                result
+            });
+        let mut response: Response<Messages<_>> = Response::new(Box::pin(results));
+        response.extensions_mut().insert(holds);
+        Ok(response)
+    }
+
+    async fn item(
+        &self,
+        connection: &Arc<Connection>,
+        caller: Caller,
+        deadline: Deadline,
+        request: v1::SignRequest,
+    ) -> Item {
+        use v1::sign_result::Result as Outcome;
+
+        let request_id = Some(&request.request_id).filter(|id| is_request_id(id)).cloned();
+        let (outcome, hold) = match self.signed(connection, caller, deadline, request).await {
+            Ok((signed, hold)) => (Outcome::Signed(signed), hold),
+            Err(failure) => (Outcome::Failure(sign_failure(failure)), None),
+        };
+        let request_id = request_id.unwrap_or_default();
+        (v1::SignResult { request_id, result: Some(outcome) }, hold)
+    }
+
+    async fn signed(
+        &self,
+        connection: &Arc<Connection>,
+        caller: Caller,
+        deadline: Deadline,
+        request: v1::SignRequest,
+    ) -> Result<(v1::SignResponse, Option<Hold>), Failure> {
+        let call = sign_call(connection, caller, deadline, request);
+        let answered = self.ask(connection, Kind::Sign, &call);
+        let answered = timeout_at(deadline.at, answered).await.map_err(|_| late())??;
+        let signed = v1::SignResponse::decode(answered.response.as_slice());
+        Ok((signed.map_err(|_| undecodable())?, answered.hold))
+    }
+}
+
+/// Whether a request id is well formed, and may be said again.
+fn is_request_id(id: &str) -> bool {
+    (1..=64).contains(&id.len())
+        && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
+}
