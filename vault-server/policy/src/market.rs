@@ -8,6 +8,8 @@ use vault_model::{Instrument, Money, Pair, Product};
 pub struct Market {
     /// By venue, then symbol.
     instruments: FxHashMap<String, FxHashMap<String, Vec<Instrument>>>,
+    /// By venue: says a name of a market in one way.
+    names: FxHashMap<String, fn(&str) -> String>,
     prices: FxHashMap<Pair, Money>,
 }
 
@@ -27,13 +29,26 @@ impl Market {
         products.iter().find(|instrument| instrument.product == product)
     }
 
-    /// Whether two symbols are names of one market, as far as that is known: equal, or of approved
-    /// spot instruments with the same assets. A venue may have several names for one.
+    /// Takes over how a venue says one market by several names: what comes out alike is one.
+    pub fn name_by(&mut self, venue: &str, name: fn(&str) -> String) {
+        self.names.insert(venue.to_owned(), name);
+    }
+
+    /// Whether two symbols are names of one market, as far as that is known: equal, by the venue's
+    /// way to name markets, or of approved spot instruments with the same assets.
     pub fn is_same(&self, venue: &str, one: &str, other: &str) -> bool {
         let assets = |symbol| {
             self.instrument(venue, symbol, Product::Spot).map(|known| (&known.base, &known.quote))
         };
-        one == other || assets(one).is_some_and(|found| assets(other) == Some(found))
+        one == other
+            || assets(one).is_some_and(|found| assets(other) == Some(found))
+            || self.names.get(venue).is_some_and(|name| name(one) == name(other))
+    }
+
+    /// Whether an instrument of a symbol, or of another name of it, is approved.
+    pub fn knows(&self, venue: &str, symbol: &str) -> bool {
+        let symbols = self.instruments.get(venue).into_iter().flat_map(|symbols| symbols.keys());
+        symbols.into_iter().any(|known| self.is_same(venue, known, symbol))
     }
 
     /// Sets the price of a pair: above 0.

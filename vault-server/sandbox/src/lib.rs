@@ -7,7 +7,7 @@
 //!
 //! | process | files | network | programs, other processes |
 //! | --- | --- | --- | --- |
-//! | core | the data directory; to read, the few files that the configuration names | none | none |
+//! | core | the data directory; to read, the few files that it is told | none | none |
 //! | egress | none | TCP to the ports of venues and of DNS, UDP | none |
 //! | front | none | accepts; opens no socket | none |
 //! | supervisor | as its user | as its user | starts the others |

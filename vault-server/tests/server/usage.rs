@@ -66,11 +66,9 @@ fn a_vault_that_does_not_run_is_6() {
 
 #[test]
 fn children_are_the_supervisors_alone() {
-    for arguments in [
-        &["__front", "{}"][..],
-        &["__core", "--data", "/nowhere", "{}"],
-        &["__egress", "--data", "/nowhere", "{}"],
-    ] {
+    for arguments in
+        [&["__front", "{}"][..], &["__core", "--data", "/nowhere", "{}"], &["__egress", "{}"]]
+    {
         let output = vault_server(arguments, "");
         assert_eq!(output.status.code(), Some(1), "{arguments:?}");
         assert!(stderr(&output).contains("the supervisor's own"), "{}", stderr(&output));

@@ -109,6 +109,15 @@ fn a_market_is_halted_under_all_of_its_names() {
     });
     assert_eq!(other.code(buy(SPOT, Product::Spot)), "HALT_NOTHING");
     assert_eq!(other.code(buy(CROSS, Product::Spot)), "ALLOW");
+    // A venue's own way to name markets tells of names that nobody approved.
+    let name = vault_venue::market_name("kraken").expect("it has several");
+    let halted_there = halted(&format!("symbol:{VENUE}/XXBTZUSD"), HaltLevel::Nothing);
+    assert_eq!(halted_there.code(buy("BTC/USD", Product::Spot)), "ALLOW");
+    let told = halted_there.with(|bed| bed.market.name_by(VENUE, name));
+    assert_eq!(told.code(buy("BTC/USD", Product::Spot)), "HALT_NOTHING");
+    assert_eq!(told.code(buy("XBTUSD", Product::Margin)), "HALT_NOTHING");
+    assert_eq!(told.code(buy("BTC/EUR", Product::Spot)), "ALLOW");
+    assert!(told.market.knows(VENUE, SPOT) && !told.market.knows(VENUE, "NOSUCH"));
     // A future has its assets in common with others that end on other days.
     let future = |symbol: &str| Instrument { product: Product::Linear, ..named(symbol) };
     let futures = halted(&format!("symbol:{VENUE}/A-250627"), HaltLevel::Nothing).with(|bed| {
