@@ -53,7 +53,7 @@ impl Client {
         if results.len() != ids.len() {
             return Err(ClientError::Protocol("not every request was answered"));
         }
-        ids.into_iter().zip(results).map(|(id, result)| outcome(id, result)).collect()
+        Ok(ids.into_iter().zip(results).map(|(id, result)| outcome(id, result)).collect())
     }
 
     /// Opens a stream of Signs.
@@ -78,12 +78,13 @@ impl SignStream {
     /// nobody knows whether it was signed, and the same order with the same id learns it.
     pub async fn next(&mut self) -> Result<Option<SignOutcome>, ClientError> {
         let result = self.0.message().await.map_err(ClientError::from_status)?;
-        result.map(|result| outcome(result.request_id.clone(), result)).transpose()
+        Ok(result.map(|result| outcome(result.request_id.clone(), result)))
     }
 }
 
 impl SignSender {
-    /// Puts an order on the stream and returns its id; waits while too many of them do.
+    /// Puts an order on the stream and returns its id; waits while too many of them do. Outcomes must be
+    /// taken meanwhile, by another task or in between: of those that nobody takes the vault has 64.
     ///
     /// # Errors
     ///
@@ -97,13 +98,13 @@ impl SignSender {
     }
 }
 
-fn outcome(request_id: String, result: SignResult) -> Result<SignOutcome, ClientError> {
+fn outcome(request_id: String, result: SignResult) -> SignOutcome {
     let result = match result.result {
         Some(sign_result::Result::Signed(signed)) => Signed::of(request_id.clone(), signed),
         Some(sign_result::Result::Failure(failure)) => Err(ClientError::from_failure(failure)),
-        None => return Err(ClientError::Protocol("a result without one")),
+        None => Err(ClientError::Protocol("a result without one")),
     };
-    Ok(SignOutcome { request_id, result })
+    SignOutcome { request_id, result }
 }
 
 /// 256 answers of some 2 KiB and more.

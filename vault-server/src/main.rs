@@ -18,7 +18,7 @@ mod telemetry;
 
 use std::process::ExitCode;
 
-/// A fifth less processor time for each order than with the system's (ADR 36). Secrets are not in it:
+/// With whole-program optimisation a fifth less processor time for each order (ADR 36). Secrets are not in it:
 /// `vault-arena` has memory of its own.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -227,12 +227,17 @@ pub fn run(data: &Path, wish: Wish<'_>) -> Result<(), RunError> {
         venue_ports,
     };
     let watched = supervisor.watch();
-    if let (Err(error), Some(alarm)) = (&watched, &mut supervisor.alarm) {
-        alarm.last_words(&error.to_string());
-    }
-    if watched.is_err() {
+    if let Err(error) = &watched {
         supervisor.children.kill();
-        supervisor.settings.put_back(&supervisor.data);
+        // An end that was asked for obeys the file at the next start, however it goes: an edit of the
+        // operator's own may wait for just that.
+        let was_asked = matches!(supervisor.phase, Phase::Stopping { then: Then::Exit, .. });
+        if !was_asked {
+            supervisor.settings.put_back(&supervisor.data);
+        }
+        if let Some(alarm) = &mut supervisor.alarm {
+            alarm.last_words(&error.to_string());
+        }
     }
     watched
 }

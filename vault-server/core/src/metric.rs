@@ -364,7 +364,8 @@ fn is_hardened(process: &ProcessHardening) -> bool {
         && process.no_new_privileges
         && process.no_capabilities
         && process.seccomp
-        && process.landlock_abi > 0
+        // The supervisor starts the others, and has no Landlock.
+        && (process.landlock_abi > 0 || process.process == "supervisor")
 }
 
 fn flag(value: bool) -> f64 {

@@ -168,11 +168,10 @@ impl Breakers {
         was_open || own.is_some_and(|own| own.open.is_some())
     }
 
-    /// Until when the one that is open longest is open.
+    /// Until when the one that is open longest is open, of those that stop everybody: one client's
+    /// own says nothing of the venue.
     pub(crate) fn open_until(&self) -> Option<Instant> {
-        let all = self.all.values().filter_map(|shared| shared.open.as_ref());
-        let own = self.own.values().filter_map(|own| own.open.as_ref());
-        all.chain(own).map(|open| open.until).max()
+        self.all.values().filter_map(|shared| shared.open.as_ref()).map(|open| open.until).max()
     }
 
     /// Whether anything is known that should be kept.

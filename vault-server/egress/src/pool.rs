@@ -320,8 +320,10 @@ impl Pool {
         {
             self.health.borrow_mut().failed(&self.key, asker, Now::read());
         }
-        // It was opened for one; but if nothing else is under way, nobody has anything to hope for.
-        let is_last = state.connecting == 0;
+        // It was opened for one; but if there is none and no other is under way, nobody has anything to
+        // hope for.
+        let is_last =
+            state.connecting == 0 && state.framed.is_empty() && self.plain_open.get() == 0;
         if let Some(waiting) = state.waiting.pop_of(asker) {
             let _ = waiting.send(Err(problem));
         }

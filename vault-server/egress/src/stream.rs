@@ -283,11 +283,13 @@ impl Streams {
         let deadline = arrived + Duration::from_millis(dial.timeout_ms.into());
         let opened = timeout_at(deadline, self.open(stream, target, key, &asker)).await;
         let opened = opened.unwrap_or(Err(Problem::Timeout));
-        if is_trial {
-            health.borrow_mut().tried(key, &asker);
-        }
         let (socket, link) = match opened {
-            Ok(opened) => opened,
+            Ok(opened) => {
+                if is_trial {
+                    health.borrow_mut().tried(key, &asker);
+                }
+                opened
+            }
             Err(problem) => {
                 let counts = match problem {
                     Problem::ConnectFailed | Problem::TlsFailed => true,
@@ -296,6 +298,10 @@ impl Streams {
                 };
                 if counts {
                     health.borrow_mut().failed(key, &asker, Now::read());
+                }
+                // Not before: what has failed as a trial lengthens the pause.
+                if is_trial {
+                    health.borrow_mut().tried(key, &asker);
                 }
                 return problem.into();
             }

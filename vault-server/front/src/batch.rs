@@ -10,8 +10,9 @@ use tonic::{Request, Response, Status, Streaming};
 use vault_ipc::proto::v1;
 use vault_ipc::{Caller, Code, Failure, Kind};
 
-use crate::gate::{Deadline, late};
+use crate::gate::{Deadline, busy, late};
 use crate::handler::{Handler, Messages, caller, connection, deadline, sign_call, undecodable};
+use crate::place::Place;
 use crate::registry::{Connection, Hold, Holds};
 use crate::status::{from_failure, sign_failure};
 
@@ -43,7 +44,7 @@ impl Handler {
         let asked = requests
             .into_iter()
             .map(|request| self.item(&connection, caller.clone(), deadline, request));
-        let holds = Holds::default();
+        let holds = Holds::in_place(self.many(&connection)?);
         let mut results = Vec::new();
         for (result, hold) in join_all(asked).await {
             results.push(result);
@@ -61,7 +62,7 @@ impl Handler {
     ) -> Result<Response<Messages<v1::SignResult>>, Status> {
         let connection = connection(&request)?;
         let caller = caller(&connection)?;
-        let holds = Arc::new(Holds::default());
+        let holds = Arc::new(Holds::in_place(self.many(&connection)?));
         let (handler, encoded) = (self.clone(), Arc::clone(&holds));
         let results = request
             .into_inner()
@@ -83,6 +84,12 @@ impl Handler {
         let mut response: Response<Messages<_>> = Response::new(Box::pin(results));
         response.extensions_mut().insert(holds);
         Ok(response)
+    }
+
+    /// A place for a batch or stream, until the last byte of its response is gone.
+    fn many(&self, connection: &Connection) -> Result<Place, Status> {
+        let place = self.many_places().take(connection.facts().holder());
+        place.ok_or_else(|| from_failure(busy()))
     }
 
     async fn item(

@@ -131,6 +131,7 @@ impl Outgoing {
 #[derive(Debug)]
 struct Pending {
     connection: Arc<Connection>,
+    kind: Kind,
     place: Option<Place>,
     reply: oneshot::Sender<Answer>,
 }
@@ -322,7 +323,7 @@ impl Core {
                 Failure::new(Code::BadRequest, "MESSAGE_TOO_LONG", "the message is too long")
             })?;
         }
-        let pending = Pending { connection: Arc::clone(connection), place, reply };
+        let pending = Pending { connection: Arc::clone(connection), kind, place, reply };
         shared.pending().insert(correlation, pending);
         shared.wake_writer.notify_one();
 
@@ -427,8 +428,12 @@ impl Core {
             Some(failure) => Err(failure),
             None => Ok(reply.response),
         };
+        // What a venue answers too goes on taking its place. All else is done with it, whenever its
+        // caller looks: who does not read must not keep places of others.
+        let asks_venue = matches!(pending.kind, Kind::Execute | Kind::Proxy);
+        let place = pending.place.filter(|_| asks_venue);
         // If the call was dropped meanwhile, bytes, hold and place are dropped with the answer.
-        let _ = pending.reply.send(Answer { hold, place: pending.place, result });
+        let _ = pending.reply.send(Answer { hold, place, result });
     }
 
     fn take_barrier(&self, barrier: &Barrier) -> Result<(), FrameError> {
@@ -509,6 +514,7 @@ fn gone() -> Failure {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
     use std::sync::Arc;
     use std::time::Duration;
 
@@ -641,6 +647,33 @@ mod tests {
                 tokio::task::yield_now().await;
             }
             assert!(core.0.pending().is_empty());
+        };
+        tokio::select! {
+            ended = served => panic!("{ended:?}"),
+            () = asked => {}
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_nobody_looks_at_keeps_no_place() {
+        let (core, open) = core();
+        let (ours, mut theirs) = UnixStream::pair().expect("a pair");
+        let (tls, healths) = (TlsCell::default(), Healths::new().await);
+        let places = Places::with_share(2, 1);
+        let holder = open.connection().facts().holder();
+        let call = SignCall::default();
+        let served = core.run(split(ours), &tls, &healths);
+        let asked = async {
+            let place = places.take(holder).expect("the first");
+            let mut call = pin!(core.call(open.connection(), Kind::Sign, &call, place));
+            // Asked once, and not looked at again: as a stream whose client does not read.
+            assert!(futures_util::poll!(&mut call).is_pending());
+            assert!(places.take(holder).is_none(), "the core has it");
+            theirs.write_all(&reply()).await.expect("written");
+            while places.take(holder).is_none() {
+                tokio::task::yield_now().await;
+            }
+            assert!(call.await.is_ok());
         };
         tokio::select! {
             ended = served => panic!("{ended:?}"),

@@ -21,6 +21,7 @@ use vault_ipc::{Code, Failure};
 
 use crate::handler::is_execute;
 use crate::head::{Framing, HeadError, Heads};
+use crate::place::Place;
 use crate::registry::{Connection, Hold, Holds};
 use crate::status::from_failure;
 use crate::stream::Upgrades;
@@ -76,6 +77,7 @@ pub(crate) struct ReplyBody {
 struct HeldBytes {
     bytes: Bytes,
     _holds: Vec<Hold>,
+    _place: Option<Arc<Place>>,
 }
 
 impl AsRef<[u8]> for HeldBytes {
@@ -117,6 +119,7 @@ impl Gate {
             return refused(busy());
         };
         let is_execute = is_execute(request.uri().path());
+        let is_batch = request.uri().path().ends_with("/SignBatch");
         let mut left = if is_execute { self.execute_max } else { self.call_max };
         if let Some(asked) = request.headers().get("grpc-timeout") {
             let Some(asked) = parse_timeout(asked.as_bytes()) else {
@@ -132,8 +135,10 @@ impl Gate {
         request.extensions_mut().insert(deadline);
         request.extensions_mut().insert(Arc::clone(&self.connection));
 
-        // What may be at a venue ends by itself in time, and says so: it must not be overtaken.
-        let ends = if is_execute { deadline.at + EXECUTE_GRACE } else { deadline.at };
+        // What may be at a venue ends by itself in time, and says so, and so does each Sign of a batch:
+        // it must not be overtaken.
+        let says_late = is_execute || is_batch;
+        let ends = if says_late { deadline.at + EXECUTE_GRACE } else { deadline.at };
         // Routes are always ready.
         let answered = tokio::time::timeout_at(ends, self.routes.call(request)).await;
         let Ok(Ok(mut response)) = answered else {
@@ -178,11 +183,12 @@ impl HttpBody for ReplyBody {
         let frame = std::task::ready!(Pin::new(&mut self.body).poll_frame(cx));
         Poll::Ready(frame.map(|frame| {
             // What was encoded into these bytes has put its holds there before.
-            frame.map(|frame| match self.holds.as_deref().map(Holds::take) {
-                Some(holds) if !holds.is_empty() => {
-                    frame.map_data(|bytes| Bytes::from_owner(HeldBytes { bytes, _holds: holds }))
-                }
-                _ => frame,
+            frame.map(|frame| match &self.holds {
+                Some(holds) => frame.map_data(|bytes| {
+                    let (_holds, _place) = (holds.take(), holds.place());
+                    Bytes::from_owner(HeldBytes { bytes, _holds, _place })
+                }),
+                None => frame,
             })
         }))
     }

@@ -26,6 +26,9 @@ use crate::status::from_failure;
 /// How long to wait before asking again when a tail has nothing new.
 const TAIL_PAUSE: Duration = Duration::from_millis(100);
 
+/// Batches and streams of Signs whose answers are not read yet, of all clients; of one an eighth.
+const MANY_MAX: usize = 128;
+
 /// A stream of messages to a client.
 pub(crate) type Messages<M> = Pin<Box<dyn Stream<Item = Result<M, Status>> + Send>>;
 
@@ -41,6 +44,9 @@ pub(crate) struct Handler {
     /// As `calls`, for those that wait for a venue.
     executes: Places,
     listener: Listener,
+    /// For batches and streams of Signs: what they are answered is long, and lies here until it is
+    /// read.
+    many: Places,
 }
 
 /// The names of the services on a kind of listener.
@@ -150,7 +156,12 @@ impl Handler {
             execute_bytes_max,
             executes: Places::new(limits.executes),
             listener,
+            many: Places::with_share(MANY_MAX, MANY_MAX.div_ceil(8)),
         }
+    }
+
+    pub(crate) fn many_places(&self) -> &Places {
+        &self.many
     }
 
     /// The same for callers who are no operators, where operators are heard: they get places of their

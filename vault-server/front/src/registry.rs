@@ -29,6 +29,7 @@ use vault_ipc::Listener;
 
 use crate::caller::Facts;
 use crate::metric::Metrics;
+use crate::place::Place;
 
 /// All connections that have finished their handshake.
 #[derive(Debug, Default)]
@@ -91,7 +92,11 @@ pub(crate) struct Hold {
 /// The holds of replies on their way into one response's bytes: put here before they are encoded,
 /// taken by the bytes.
 #[derive(Debug, Default)]
-pub(crate) struct Holds(Mutex<Vec<Hold>>);
+pub(crate) struct Holds {
+    held: Mutex<Vec<Hold>>,
+    /// What the response takes until its last byte is gone: of those that carry much.
+    place: Option<Arc<Place>>,
+}
 
 /// A connection's place in the registry; it leaves on drop.
 #[derive(Debug)]
@@ -310,7 +315,11 @@ impl Connection {
 
 impl Holds {
     pub(crate) fn of(hold: Hold) -> Self {
-        Self(Mutex::new(vec![hold]))
+        Self { held: Mutex::new(vec![hold]), place: None }
+    }
+
+    pub(crate) fn in_place(place: Place) -> Self {
+        Self { held: Mutex::default(), place: Some(Arc::new(place)) }
     }
 
     pub(crate) fn put(&self, hold: Hold) {
@@ -321,8 +330,12 @@ impl Holds {
         std::mem::take(&mut *self.holds())
     }
 
+    pub(crate) fn place(&self) -> Option<Arc<Place>> {
+        self.place.clone()
+    }
+
     fn holds(&self) -> MutexGuard<'_, Vec<Hold>> {
-        self.0.lock().expect("no panic while locked")
+        self.held.lock().expect("no panic while locked")
     }
 }
 
