@@ -168,10 +168,17 @@ impl Breakers {
         was_open || own.is_some_and(|own| own.open.is_some())
     }
 
-    /// Until when the one that is open longest is open, of those that stop everybody: one client's
-    /// own says nothing of the venue.
-    pub(crate) fn open_until(&self) -> Option<Instant> {
-        self.all.values().filter_map(|shared| shared.open.as_ref()).map(|open| open.until).max()
+    /// Until when the one that is open longest is open. Of a client's own one that says nothing of the
+    /// venue any more is left out: others were answered since, or it has long not asked again.
+    pub(crate) fn open_until(&self, now: Instant) -> Option<Instant> {
+        let all = self.all.values().filter_map(|shared| shared.open.as_ref());
+        let own = self.own.iter().filter_map(|((side, _), own)| {
+            let open = own.open.as_ref()?;
+            let answered_at = self.all.get(side).and_then(|shared| shared.answered_at);
+            let is_well = answered_at.is_some_and(|at| at > open.since);
+            (!is_well && open.until + OPEN_MAX > now).then_some(open)
+        });
+        all.chain(own).map(|open| open.until).max()
     }
 
     /// Whether anything is known that should be kept.
@@ -298,6 +305,21 @@ mod tests {
             bed.fail("c", "trade", 1);
             bed
         }
+    }
+
+    #[test]
+    fn what_one_client_has_brought_about_is_shown_while_it_says_something() {
+        let mut bed = Bed::new();
+        bed.fail("a", "read", FAILURES_MAX);
+        assert!(bed.breakers.open_until(bed.now).is_some());
+        bed.later(31_000);
+        assert_eq!(bed.breakers.open_until(bed.now), None, "it has long not asked again");
+
+        bed.fail("a", "trade", FAILURES_MAX);
+        assert!(bed.breakers.open_until(bed.now).is_some());
+        bed.later(1);
+        bed.answer("b", "trade");
+        assert_eq!(bed.breakers.open_until(bed.now), None, "others are answered");
     }
 
     #[test]

@@ -290,7 +290,7 @@ impl Venue {
 
     fn row(&self, (host, source): &VenueKey, now: Now) -> HealthRow {
         let ahead = |until: Option<Instant>| until.filter(|at| *at > now.instant);
-        let breaker = self.breakers.open_until();
+        let breaker = self.breakers.open_until(now.instant);
         let (state, until) = if let Some(until) = ahead(self.banned_until) {
             (HealthState::Banned, Some(until))
         } else if let Some(until) = ahead(self.limited_until) {
