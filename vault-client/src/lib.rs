@@ -18,6 +18,7 @@ mod command;
 mod enroll;
 mod error;
 mod folder;
+mod gathered;
 mod identity;
 mod key;
 mod operator;
@@ -33,6 +34,8 @@ pub use client::{Client, ExecuteOrder, Executed, ExecutedStream, SignOrder, Sign
 pub use command::signed_command;
 pub use enroll::EnrollOptions;
 pub use error::{ClientError, IdentityError, Refusal};
+#[doc(hidden)]
+pub use gathered::Gathered;
 pub use identity::{Identity, role_from_word, role_word};
 pub use key::KeyType;
 pub use operator::{EntryStream, ImportOptions, Invited, Operator};

@@ -19,6 +19,7 @@ use tonic::transport::{Channel, Endpoint};
 
 use crate::certificate::fingerprint;
 use crate::error::{ClientError, IdentityError};
+use crate::gathered::Gathered;
 use crate::identity::Identity;
 
 /// What kept a connection from being made.
@@ -94,7 +95,8 @@ pub(crate) fn connect_lazy(identity: &Identity) -> Result<Channel, ClientError> 
 pub(crate) async fn connect_http(identity: &Identity) -> Result<Stream, ClientError> {
     let target = Target::parse(identity.address())?;
     let stream = dial(target, mutual_tls(identity)?).await;
-    Ok(TokioIo::new(stream.map_err(|fault| ClientError::from_transport(Box::new(fault)))?))
+    let stream = stream.map_err(|fault| ClientError::from_transport(Box::new(fault)))?;
+    Ok(TokioIo::new(Gathered(stream)))
 }
 
 /// As [`connect`], for HTTP/1.1 without gRPC. That the vault does not take the certificate is seen
@@ -104,7 +106,8 @@ pub(crate) async fn connect_http1(identity: &Identity) -> Result<Stream, ClientE
     let mut config = ClientConfig::clone(&*mutual_tls(identity)?);
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     let stream = shake_hands(target, Arc::new(config)).await;
-    Ok(TokioIo::new(stream.map_err(|fault| ClientError::from_transport(Box::new(fault)))?))
+    let stream = stream.map_err(|fault| ClientError::from_transport(Box::new(fault)))?;
+    Ok(TokioIo::new(Gathered(stream)))
 }
 
 /// Connects without a certificate of ours to a server whose CA has the given fingerprint.
@@ -180,7 +183,7 @@ impl Target {
 }
 
 pub(crate) type Tls = tokio_rustls::client::TlsStream<TcpStream>;
-pub(crate) type Stream = TokioIo<Tls>;
+pub(crate) type Stream = TokioIo<Gathered<Tls>>;
 
 fn connector(
     target: Target,
@@ -194,7 +197,7 @@ fn connector(
 + 'static {
     tower::service_fn(move |_| {
         let (target, tls) = (target.clone(), config.clone());
-        async move { Ok(TokioIo::new(dial(target, tls).await?)) }
+        async move { Ok(TokioIo::new(Gathered(dial(target, tls).await?))) }
     })
 }
 

@@ -23,6 +23,7 @@ use crate::handler::is_execute;
 use crate::head::{Framing, HeadError, Heads};
 use crate::place::Place;
 use crate::registry::{Connection, Hold, Holds};
+use crate::sign::{SIGN_PATH, Signs};
 use crate::status::from_failure;
 use crate::stream::Upgrades;
 use crate::venue_proxy::{self, VenueProxy};
@@ -30,8 +31,18 @@ use crate::venue_proxy::{self, VenueProxy};
 /// How long after its deadline a call that asks a venue may take to say what became of it.
 const EXECUTE_GRACE: Duration = Duration::from_secs(1);
 
-/// The service of one connection.
+/// The service of one connection, for each of its calls.
 #[derive(Clone, Debug)]
+pub(crate) struct Calls(Arc<Gate>);
+
+impl Calls {
+    pub(crate) fn through(gate: Gate) -> Self {
+        Self(Arc::new(gate))
+    }
+}
+
+/// What the calls of one connection pass.
+#[derive(Debug)]
 pub(crate) struct Gate {
     pub(crate) call_max: Duration,
     pub(crate) connection: Arc<Connection>,
@@ -42,6 +53,8 @@ pub(crate) struct Gate {
     /// Where clients are proxied: for all that is not gRPC.
     pub(crate) proxy: Option<VenueProxy>,
     pub(crate) routes: Routes,
+    /// Where bots sign.
+    pub(crate) signs: Option<Signs>,
     /// Of an HTTP/1.1 connection.
     pub(crate) upgrades: Upgrades,
 }
@@ -62,6 +75,12 @@ impl Deadline {
         let unix_us = unix_us(SystemTime::now() + left);
         Self { at: began + left, began: began.into_std(), unix_us }
     }
+}
+
+/// A call that has a place on its connection.
+struct Begun {
+    deadline: Deadline,
+    place: OwnedSemaphorePermit,
 }
 
 /// A response body whose bytes own the holds of what they release.
@@ -86,18 +105,25 @@ impl AsRef<[u8]> for HeldBytes {
     }
 }
 
-impl hyper::service::Service<Request<Incoming>> for Gate {
+impl hyper::service::Service<Request<Incoming>> for Calls {
     type Response = Response<ReplyBody>;
     type Error = Infallible;
     type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let gate = self.clone();
+        let gate = Arc::clone(&self.0);
+        if let Some(signs) = &gate.signs
+            && is_rpc(&request)
+            && request.uri().path() == SIGN_PATH
+        {
+            let signs = signs.clone();
+            return Box::pin(async move { Ok(gate.sign(&signs, request).await) });
+        }
         // Here, not later: heads come in the order of their requests.
-        let head = self.heads.as_ref().map(|heads| heads.next());
+        let head = gate.heads.as_ref().map(|heads| heads.next());
         Box::pin(async move {
-            Ok(match gate.proxy.clone() {
-                Some(proxy) if !is_rpc(&request) => gate.pass(&proxy, request, head).await,
+            Ok(match &gate.proxy {
+                Some(proxy) if !is_rpc(&request) => gate.pass(proxy, request, head).await,
                 _ => gate.answer_counted(request).await,
             })
         })
@@ -105,22 +131,63 @@ impl hyper::service::Service<Request<Incoming>> for Gate {
 }
 
 impl Gate {
-    async fn answer_counted(self, request: Request<Incoming>) -> Response<ReplyBody> {
+    /// Answers a Sign of a bot.
+    async fn sign(&self, signs: &Signs, mut request: Request<Incoming>) -> Response<ReplyBody> {
         let began = std::time::Instant::now();
-        let connection = Arc::clone(&self.connection);
-        let response = self.answer(request).await;
-        let listener = connection.facts().listener();
-        connection.metrics().answered(listener, response.headers(), began);
+        let response = match self.begin(&mut request, self.call_max) {
+            Ok(Begun { deadline, place }) => {
+                let answered = tokio::time::timeout_at(deadline.at, signs.answer(request)).await;
+                answered.map_or_else(|_| refused(late()), |response| with_holds(response, place))
+            }
+            Err(response) => *response,
+        };
+        self.count(&response, began);
         response
     }
 
-    async fn answer(mut self, mut request: Request<Incoming>) -> Response<ReplyBody> {
+    async fn answer_counted(&self, request: Request<Incoming>) -> Response<ReplyBody> {
+        let began = std::time::Instant::now();
+        let response = self.answer(request).await;
+        self.count(&response, began);
+        response
+    }
+
+    fn count(&self, response: &Response<ReplyBody>, began: std::time::Instant) {
+        let listener = self.connection.facts().listener();
+        self.connection.metrics().answered(listener, response.headers(), began);
+    }
+
+    async fn answer(&self, mut request: Request<Incoming>) -> Response<ReplyBody> {
+        let is_execute = is_execute(request.uri().path());
+        let is_batch = request.uri().path().ends_with("/SignBatch");
+        let most = if is_execute { self.execute_max } else { self.call_max };
+        let Begun { deadline, place } = match self.begin(&mut request, most) {
+            Ok(begun) => begun,
+            Err(response) => return *response,
+        };
+        // What may be at a venue ends by itself in time, and says so, and so does each Sign of a batch:
+        // it must not be overtaken.
+        let says_late = is_execute || is_batch;
+        let ends = if says_late { deadline.at + EXECUTE_GRACE } else { deadline.at };
+        // Routes are always ready.
+        let answered = tokio::time::timeout_at(ends, self.routes.clone().call(request)).await;
+        match answered {
+            Ok(Ok(response)) => with_holds(response, place),
+            Ok(Err(_)) | Err(_) => refused(late()),
+        }
+    }
+
+    /// Gives a call its place and its deadline, which is `most` away or as its client says.
+    fn begin(
+        &self,
+        request: &mut Request<Incoming>,
+        most: Duration,
+    ) -> Result<Begun, Box<Response<ReplyBody>>> {
+        let refused = |failure| Err(Box::new(refused(failure)));
         let Some(place) = self.connection.begin_call() else {
             return refused(busy());
         };
-        let is_execute = is_execute(request.uri().path());
-        let is_batch = request.uri().path().ends_with("/SignBatch");
-        let mut left = if is_execute { self.execute_max } else { self.call_max };
+        let mut left = most;
         if let Some(asked) = request.headers().get("grpc-timeout") {
             let Some(asked) = parse_timeout(asked.as_bytes()) else {
                 return refused(Failure::new(
@@ -134,22 +201,11 @@ impl Gate {
         let deadline = Deadline::after(left);
         request.extensions_mut().insert(deadline);
         request.extensions_mut().insert(Arc::clone(&self.connection));
-
-        // What may be at a venue ends by itself in time, and says so, and so does each Sign of a batch:
-        // it must not be overtaken.
-        let says_late = is_execute || is_batch;
-        let ends = if says_late { deadline.at + EXECUTE_GRACE } else { deadline.at };
-        // Routes are always ready.
-        let answered = tokio::time::timeout_at(ends, self.routes.call(request)).await;
-        let Ok(Ok(mut response)) = answered else {
-            return refused(late());
-        };
-        let holds = response.extensions_mut().remove::<Arc<Holds>>();
-        response.map(|body| ReplyBody { body, holds, _place: Some(place) })
+        Ok(Begun { deadline, place })
     }
 
     async fn pass(
-        self,
+        &self,
         proxy: &VenueProxy,
         request: Request<Incoming>,
         head: Option<Result<Framing, HeadError>>,
@@ -219,6 +275,11 @@ pub(crate) fn late() -> Failure {
 /// The failure of a call for which there is no place.
 pub(crate) fn busy() -> Failure {
     Failure::new(Code::Exhausted, "OVERLOADED", "too many calls are in progress")
+}
+
+fn with_holds(mut response: Response<Body>, place: OwnedSemaphorePermit) -> Response<ReplyBody> {
+    let holds = response.extensions_mut().remove::<Arc<Holds>>();
+    response.map(|body| ReplyBody { body, holds, _place: Some(place) })
 }
 
 fn refused(failure: Failure) -> Response<ReplyBody> {

@@ -20,7 +20,7 @@ use crate::gate::{Deadline, busy, late};
 use crate::health::Healths;
 use crate::limit::ListenerLimits;
 use crate::place::Places;
-use crate::registry::{Connection, Holds};
+use crate::registry::{Connection, Hold, Holds};
 use crate::status::from_failure;
 
 /// How long to wait before asking again when a tail has nothing new.
@@ -216,15 +216,16 @@ impl Handler {
         self.call(&connection, Kind::Enroll, &call).await
     }
 
-    /// Passes a Sign on.
-    pub(crate) async fn sign(
+    /// Passes a Sign on; its answer is an encoded [`v1::SignResponse`].
+    pub(crate) async fn sign_encoded(
         &self,
         request: Request<v1::SignRequest>,
-    ) -> Result<Response<v1::SignResponse>, Status> {
+    ) -> Result<Response<Vec<u8>>, Status> {
         let connection = connection(&request)?;
         let (caller, deadline) = (caller(&connection)?, deadline(&request)?);
         let call = sign_call(&connection, caller, deadline, request.into_inner());
-        self.call(&connection, Kind::Sign, &call).await
+        let answered = self.ask(&connection, Kind::Sign, &call).await.map_err(from_failure)?;
+        Ok(responded(answered.response, answered.hold))
     }
 
     /// Passes on whose call it is, and from where.
@@ -269,12 +270,7 @@ impl Handler {
         message: &impl Message,
     ) -> Result<Response<R>, Status> {
         let answered = self.ask(connection, kind, message).await.map_err(from_failure)?;
-        let mut response = Response::new(decoded(&answered.response)?);
-        if let Some(hold) = answered.hold {
-            // `gate.rs` ties it to the encoded bytes.
-            response.extensions_mut().insert(Arc::new(Holds::of(hold)));
-        }
-        Ok(response)
+        Ok(responded(decoded(&answered.response)?, answered.hold))
     }
 
     /// Takes a place, and asks the core.
@@ -385,7 +381,17 @@ pub(crate) fn no_certificate() -> Failure {
     Failure::new(Code::Unauthenticated, "CERTIFICATE_MISSING", "a client certificate is needed")
 }
 
-fn decoded<R: Message + Default>(response: &[u8]) -> Result<R, Status> {
+/// A response, with the hold of what it releases.
+fn responded<R>(response: R, hold: Option<Hold>) -> Response<R> {
+    let mut response = Response::new(response);
+    if let Some(hold) = hold {
+        // `gate.rs` ties it to the encoded bytes.
+        response.extensions_mut().insert(Arc::new(Holds::of(hold)));
+    }
+    response
+}
+
+pub(crate) fn decoded<R: Message + Default>(response: &[u8]) -> Result<R, Status> {
     R::decode(response).map_err(|_| from_failure(undecodable()))
 }
 

@@ -28,6 +28,7 @@ use crate::lobby::Lobby;
 use crate::proxy;
 use crate::registry::Registry;
 use crate::serve::serve;
+use crate::sign::Signs;
 use crate::stream::Upgrades;
 use crate::tls::{ALPN_H2, ALPN_HTTP1, TlsCell};
 use crate::turn::{Executor, Lane, Turns};
@@ -60,6 +61,8 @@ pub(crate) struct Door {
     routes: Routes,
     /// Where operators are heard: for clients who come there all the same, and are refused by the core.
     routes_of_clients: Option<Routes>,
+    /// Where bots sign.
+    signs: Option<Signs>,
     tls: Arc<TlsCell>,
     turns: Turns,
 }
@@ -124,6 +127,8 @@ impl Door {
         let handler = Handler::new(kind, core, &of_kind, limits.execute_bytes);
         let routes_of_clients = (kind == Listener::Operator)
             .then(|| routes(&handler.for_clients(), healths, limits.bot.message_bytes));
+        let signs =
+            (kind == Listener::Bot).then(|| Signs::new(handler.clone(), of_kind.message_bytes));
         let proxy = (kind == Listener::Bot)
             .then(|| VenueProxy::new(handler.clone(), of_kind.message_bytes));
         Ok(Self {
@@ -140,6 +145,7 @@ impl Door {
             proxy,
             routes: routes(&handler, healths, of_kind.message_bytes),
             routes_of_clients,
+            signs,
             of_kind,
             limits,
             registry,
@@ -232,6 +238,7 @@ impl Door {
             heads: identified.heads,
             proxy: self.proxy.clone(),
             routes: routes.clone(),
+            signs: self.signs.clone(),
             upgrades: Upgrades::default(),
         };
         let age = self.of_kind.connection_age + spread(address, self.of_kind.connection_age);

@@ -10,7 +10,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::frame::Frames;
-use crate::gate::Gate;
+use crate::gate::{Calls, Gate};
 use crate::io::{Io, Watch};
 use crate::limit::Limits;
 use crate::registry::{Connection, Registered};
@@ -49,7 +49,7 @@ pub(crate) async fn serve<T>(
             .max_buf_size(header_list_bytes as usize)
             .max_headers(HEADERS_MAX)
             .pipeline_flush(false)
-            .serve_connection(io, gate)
+            .serve_connection(io, Calls::through(gate))
             .with_upgrades();
         until_end(http, &connection, limits, age).await;
         if let Some(upgrade) = upgrades.take() {
@@ -69,7 +69,7 @@ pub(crate) async fn serve<T>(
         .max_header_list_size(header_list_bytes)
         .max_local_error_reset_streams(limits.local_error_reset_streams)
         .max_pending_accept_reset_streams(limits.pending_accept_reset_streams)
-        .serve_connection(io, gate);
+        .serve_connection(io, Calls::through(gate));
     until_end(http, &connection, limits, age).await;
     // `http` and with it the socket are dropped before `registered`, which is a parameter: a barrier
     // that finds no record finds no socket either.
@@ -86,7 +86,7 @@ trait Served: Future<Output = hyper::Result<()>> {
 
 type Stream<T> = TokioIo<Io<T>>;
 
-impl<T> Served for hyper::server::conn::http1::UpgradeableConnection<Stream<T>, Gate>
+impl<T> Served for hyper::server::conn::http1::UpgradeableConnection<Stream<T>, Calls>
 where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -95,7 +95,7 @@ where
     }
 }
 
-impl<T> Served for hyper::server::conn::http2::Connection<Stream<T>, Gate, Executor>
+impl<T> Served for hyper::server::conn::http2::Connection<Stream<T>, Calls, Executor>
 where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -166,6 +166,7 @@ mod tests {
             heads: None,
             proxy: None,
             routes: Routes::default(),
+            signs: None,
             upgrades: Upgrades::default(),
         };
         let (ours, theirs) = tokio::io::duplex(64 << 10);
