@@ -19,6 +19,10 @@ impl Watched {
         self.0.iter().map(|(name, _)| *name)
     }
 
+    pub(crate) fn processes(&self) -> impl Iterator<Item = (&'static str, i32)> {
+        self.0.iter().copied()
+    }
+
     pub(crate) fn look(&self) -> Spent {
         Spent(self.0.iter().map(|(_, process)| spent_ns(*process)).collect())
     }

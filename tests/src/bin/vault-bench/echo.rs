@@ -9,7 +9,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tonic::codegen::http;
 use tonic::transport::{Channel, Server};
 
-use crate::{Error, tls};
+use crate::Error;
 
 /// Calls it.
 pub(crate) async fn call(grpc: &mut tonic::client::Grpc<Channel>) -> Result<(), Error> {
@@ -21,7 +21,7 @@ pub(crate) async fn call(grpc: &mut tonic::client::Grpc<Channel>) -> Result<(), 
 }
 
 /// One certificate for both ends: the echo trusts its own client.
-fn identity() -> &'static (CertificateDer<'static>, Vec<u8>) {
+pub(crate) fn identity() -> &'static (CertificateDer<'static>, Vec<u8>) {
     static IDENTITY: std::sync::OnceLock<(CertificateDer<'static>, Vec<u8>)> =
         std::sync::OnceLock::new();
     IDENTITY.get_or_init(|| {
@@ -30,13 +30,6 @@ fn identity() -> &'static (CertificateDer<'static>, Vec<u8>) {
         let certificate = params.self_signed(&key).expect("a certificate");
         (certificate.der().clone(), key.serialize_der())
     })
-}
-
-/// TLS for its clients.
-pub(crate) fn client_tls() -> Result<Arc<rustls::ClientConfig>, Error> {
-    let (certificate, key) = identity();
-    let key = PrivateKeyDer::Pkcs8(key.clone().into());
-    tls::client(certificate.clone(), Some((vec![certificate.clone()], key)), b"h2")
 }
 
 /// Starts it, on threads of its own, as the vault is on its own processes.
@@ -89,7 +82,7 @@ pub(crate) fn start() -> Result<SocketAddr, Error> {
 
 /// Answers every call with nothing.
 #[derive(Clone)]
-struct Echo;
+pub(crate) struct Echo;
 
 impl tonic::server::NamedService for Echo {
     const NAME: &'static str = "bench.Echo";

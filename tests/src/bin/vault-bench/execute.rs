@@ -12,7 +12,8 @@ use vault_client::v1::{
 use vault_tests::TestVault;
 
 use crate::cpu::Watched;
-use crate::figure::{Latencies, Rounds, Table, spread};
+use crate::figure::{Rounds, Table, spread};
+use crate::histogram::Latencies;
 use crate::mock::{API_KEY, Mock, SECRET};
 use crate::sync::Disk;
 use crate::way::{CREDENTIAL, Connection, Places, WAYS, Way};
@@ -173,7 +174,7 @@ async fn run(arguments: &Arguments) -> Result<(Value, String), Error> {
             let mut connection = WAYS[index].connect(&places).await?;
             connection.orders(WARM_UP).await?;
             let before = watched.look();
-            let mut latencies = connection.orders(requests).await?;
+            let latencies = connection.orders(requests).await?;
             let cpu = watched.look().per_request(&before, requests);
             answered += through(WAYS[index], WARM_UP + requests);
             let found = &mut found[index];
@@ -186,13 +187,13 @@ async fn run(arguments: &Arguments) -> Result<(Value, String), Error> {
         for (found, median) in found.iter_mut().zip(medians) {
             found.added.push(median - medians[0]);
         }
-        let mut synced = disk.measure(requests)?;
+        let synced = disk.measure(requests)?;
         sync[0].push(synced.at(0.5));
         sync[1].push(synced.at(0.99));
         if arguments.seconds > 0 {
             for index in order {
                 let before = watched.look();
-                let (mut latencies, took) = side_by_side(WAYS[index], &places, arguments).await?;
+                let (latencies, took) = side_by_side(WAYS[index], &places, arguments).await?;
                 let cpu = watched.look().per_request(&before, latencies.len());
                 answered += through(WAYS[index], latencies.len());
                 let found = &mut found[index];
@@ -249,7 +250,7 @@ async fn side_by_side(
     }
     let mut all = Latencies::default();
     while let Some(done) = tasks.join_next().await {
-        all.append(done??);
+        all.append(&done??);
     }
     Ok((all, begun.elapsed()))
 }

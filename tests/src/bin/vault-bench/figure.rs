@@ -1,40 +1,8 @@
-//! Latencies, and what is said of them.
+//! Figures of many rounds, and what is said of them.
 
 use std::fmt::Write as _;
-use std::time::Duration;
 
 use serde_json::{Value, json};
-
-/// The latencies of one way in one round.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Latencies(Vec<u32>);
-
-impl Latencies {
-    pub(crate) fn with_capacity(count: usize) -> Self {
-        Self(Vec::with_capacity(count))
-    }
-
-    pub(crate) fn push(&mut self, latency: Duration) {
-        // In tenths of a microsecond.
-        self.0.push(u32::try_from(latency.as_nanos() / 100).unwrap_or(u32::MAX));
-    }
-
-    pub(crate) fn append(&mut self, mut other: Self) {
-        self.0.append(&mut other.0);
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// The latency below which this share of all lies, in microseconds.
-    pub(crate) fn at(&mut self, share: f64) -> f64 {
-        self.0.sort_unstable();
-        let index = (self.0.len() as f64 * share) as usize;
-        let tenths = self.0.get(index.min(self.0.len().saturating_sub(1)));
-        tenths.map_or(f64::NAN, |tenths| f64::from(*tenths) / 10.0)
-    }
-}
 
 /// One figure of many rounds.
 #[derive(Clone, Debug, Default)]
@@ -43,6 +11,16 @@ pub(crate) struct Rounds(Vec<f64>);
 impl Rounds {
     pub(crate) fn push(&mut self, value: f64) {
         self.0.push(value);
+    }
+
+    /// Each round's figure by another's of the same round.
+    pub(crate) fn over(&self, other: &Self) -> Self {
+        self.with(other, |one, other| one / other)
+    }
+
+    /// What comes of the figures of two in each round.
+    pub(crate) fn with(&self, other: &Self, join: impl Fn(f64, f64) -> f64) -> Self {
+        self.0.iter().zip(&other.0).map(|(one, other)| join(*one, *other)).collect()
     }
 
     fn sorted(&self) -> Vec<f64> {
@@ -106,4 +84,40 @@ impl Table {
 /// A median, and between which rounds it lies.
 pub(crate) fn spread(rounds: &Rounds) -> String {
     format!("{:.0} ({:.0} to {:.0})", rounds.median(), rounds.least(), rounds.most())
+}
+
+/// A ratio, and between which rounds it lies.
+pub(crate) fn ratio(rounds: &Rounds) -> String {
+    format!("{:.2} ({:.2} to {:.2})", rounds.median(), rounds.least(), rounds.most())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Rounds, ratio, spread};
+
+    #[test]
+    fn a_ratio_is_taken_within_each_round() {
+        // The machine was half as fast in the second round: the ratio says nothing of it.
+        let one: Rounds = [50.0, 20.0, 60.0].into_iter().collect();
+        let other: Rounds = [100.0, 50.0, 100.0].into_iter().collect();
+
+        assert_eq!(ratio(&one.over(&other)), "0.50 (0.40 to 0.60)");
+    }
+
+    #[test]
+    fn a_median_stands_with_the_least_and_the_most() {
+        let rounds: Rounds = [3.0, 1_000.0, 1.0, 2.0, 4.0].into_iter().collect();
+
+        assert_eq!(spread(&rounds), "3 (1 to 1000)");
+        assert!(Rounds::default().median().is_nan());
+    }
+
+    #[test]
+    fn what_two_say_in_a_round_may_be_joined() {
+        let echo: Rounds = [80.0, 90.0].into_iter().collect();
+        let sync: Rounds = [100.0, 200.0].into_iter().collect();
+        let joined = echo.with(&sync, |echo, sync| echo + 2.0 * sync);
+
+        assert_eq!((joined.least(), joined.most()), (280.0, 490.0));
+    }
 }

@@ -42,7 +42,7 @@ pub(crate) struct Came {
 impl Mock {
     pub(crate) fn start() -> Result<Self, Error> {
         let mut child = Command::new(std::env::current_exe()?)
-            .arg("--venue")
+            .args(["--be", "venue"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::Error;
-use crate::figure::Latencies;
+use crate::histogram::Latencies;
 
 /// A file on the log's disk, written over and synced record by record.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ impl Disk {
     /// Writes and syncs so many records, with a pause before each as between orders.
     pub(crate) fn measure(&mut self, records: usize) -> Result<Latencies, Error> {
         let record = [b'x'; RECORD_BYTES];
-        let mut latencies = Latencies::with_capacity(records);
+        let mut latencies = Latencies::default();
         for _ in 0..records {
             if self.at + RECORD_BYTES as u64 > FILE_BYTES as u64 {
                 self.at = 0;

@@ -17,7 +17,7 @@ use vault_proto::v1;
 use vault_proto::v1::execute_service_client::ExecuteServiceClient;
 
 use crate::Error;
-use crate::figure::Latencies;
+use crate::histogram::Latencies;
 use crate::mock::{API_KEY, SECRET, now_ms};
 
 /// The venue that is measured, and the credential there.
@@ -98,23 +98,28 @@ impl Connection {
 
     /// Sends orders one after the other; each must be accepted by the venue.
     pub(crate) async fn orders(&mut self, count: usize) -> Result<Latencies, Error> {
-        let mut latencies = Latencies::with_capacity(count);
+        let mut latencies = Latencies::default();
         for _ in 0..count {
-            let begun = Instant::now();
-            self.order().await?;
-            latencies.push(begun.elapsed());
+            self.timed(&mut latencies).await?;
         }
         Ok(latencies)
     }
 
     /// As [`Connection::orders`], for some time.
     pub(crate) async fn orders_for(&mut self, time: Duration) -> Result<Latencies, Error> {
-        let mut latencies = Latencies::with_capacity(4_096);
+        let mut latencies = Latencies::default();
         let end = Instant::now() + time;
         while Instant::now() < end {
-            latencies.append(self.orders(1).await?);
+            self.timed(&mut latencies).await?;
         }
         Ok(latencies)
+    }
+
+    async fn timed(&mut self, latencies: &mut Latencies) -> Result<(), Error> {
+        let begun = Instant::now();
+        self.order().await?;
+        latencies.push(begun.elapsed());
+        Ok(())
     }
 
     async fn order(&mut self) -> Result<(), Error> {
@@ -187,9 +192,11 @@ fn post(target: String, host: &str, api_key: &str) -> Result<Request<Empty<Bytes
     Ok(request.body(Empty::new())?)
 }
 
-type Stream = TokioIo<tokio_rustls::client::TlsStream<tokio::net::TcpStream>>;
+/// As `vault-client` writes: in one piece.
+pub(crate) type Stream =
+    TokioIo<vault_client::Gathered<tokio_rustls::client::TlsStream<tokio::net::TcpStream>>>;
 
-async fn dial(
+pub(crate) async fn dial(
     address: SocketAddr,
     name: ServerName<'static>,
     tls: &Arc<rustls::ClientConfig>,
@@ -197,7 +204,8 @@ async fn dial(
     let stream = tokio::net::TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
     let connector = tokio_rustls::TlsConnector::from(Arc::clone(tls));
-    Ok(TokioIo::new(connector.connect(name, stream).await?))
+    let stream = connector.connect(name, stream).await?;
+    Ok(TokioIo::new(vault_client::Gathered(stream)))
 }
 
 async fn http1(
