@@ -42,12 +42,36 @@ fn is_shown(c: char) -> bool {
     matches!(c, '\n' | '\t') || !(c.is_control() || is_unseen(c))
 }
 
-/// Whether a character shows nothing itself, but changes what others look like, or their order.
+/// Whether a character shows nothing itself, but changes what others look like, or their order: all of
+/// Unicode's `Default_Ignorable_Code_Point`, the separators of lines and paragraphs, the marks of
+/// annotations, and the braille blank. Emoji lose their form by it, and words of scripts that join letters
+/// by such a character are marked: what is shown must be what is compared.
+///
+/// Source: `\p{Default_Ignorable_Code_Point}` of Perl 5.36 (Unicode 14), walked on 2026-11-23.
 fn is_unseen(c: char) -> bool {
-    matches!(c,
-        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+    UNSEEN.iter().any(|(first, last)| (*first..=*last).contains(&c))
 }
+
+const UNSEEN: [(char, char); 18] = [
+    ('\u{ad}', '\u{ad}'),       // soft hyphen
+    ('\u{34f}', '\u{34f}'),     // combining grapheme joiner
+    ('\u{61c}', '\u{61c}'),     // Arabic letter mark
+    ('\u{115f}', '\u{1160}'),   // Hangul fillers
+    ('\u{17b4}', '\u{17b5}'),   // Khmer inherent vowels
+    ('\u{180b}', '\u{180f}'),   // Mongolian variation selectors and vowel separator
+    ('\u{200b}', '\u{200f}'),   // no width, joiners, marks of direction
+    ('\u{2028}', '\u{202e}'),   // separators, embeddings and overrides
+    ('\u{2060}', '\u{206f}'),   // word joiner, invisible operators, isolates
+    ('\u{3164}', '\u{3164}'),   // Hangul filler
+    ('\u{fe00}', '\u{fe0f}'),   // variation selectors
+    ('\u{feff}', '\u{feff}'),   // byte order mark
+    ('\u{ffa0}', '\u{ffa0}'),   // half-width Hangul filler
+    ('\u{fff0}', '\u{fffb}'),   // unassigned, and marks of annotations
+    ('\u{1bca0}', '\u{1bca3}'), // shorthand format controls
+    ('\u{1d173}', '\u{1d17a}'), // musical beams and slurs
+    ('\u{2800}', '\u{2800}'),   // braille blank
+    ('\u{e0000}', '\u{e0fff}'), // tags and more variation selectors
+];
 
 /// As [`printable`], for bytes that come in pieces: what is no UTF-8 becomes U+FFFD too.
 ///
@@ -124,8 +148,79 @@ pub fn confined(process: &ProcessHardening) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::confined;
+    use super::{UNSEEN, confined, printable, printable_json};
     use crate::v1::ProcessHardening;
+
+    #[test]
+    fn what_nobody_sees_is_marked_and_what_everybody_sees_is_not() {
+        let unseen = [
+            '\0',
+            '\u{1b}',
+            '\u{7f}',
+            '\u{9b}',
+            '\u{ad}',
+            '\u{34f}',
+            '\u{61c}',
+            '\u{115f}',
+            '\u{1160}',
+            '\u{17b4}',
+            '\u{180b}',
+            '\u{180e}',
+            '\u{200b}',
+            '\u{200c}',
+            '\u{200d}',
+            '\u{200e}',
+            '\u{200f}',
+            '\u{2028}',
+            '\u{2029}',
+            '\u{202a}',
+            '\u{202b}',
+            '\u{202c}',
+            '\u{202d}',
+            '\u{202e}',
+            '\u{2060}',
+            '\u{2064}',
+            '\u{2065}',
+            '\u{2066}',
+            '\u{2069}',
+            '\u{206f}',
+            '\u{2800}',
+            '\u{3164}',
+            '\u{fe00}',
+            '\u{fe0f}',
+            '\u{feff}',
+            '\u{ffa0}',
+            '\u{fff9}',
+            '\u{fffb}',
+            '\u{1bca0}',
+            '\u{1d173}',
+            '\u{e0001}',
+            '\u{e0020}',
+            '\u{e007f}',
+            '\u{e0100}',
+            '\u{e01ef}',
+        ];
+        for c in unseen {
+            assert_eq!(printable(&format!("a{c}b")), "a\u{fffd}b", "{:x}", u32::from(c));
+            // The same to a machine.
+            let units = c
+                .encode_utf16(&mut [0; 2])
+                .iter()
+                .map(|unit| format!("\\u{unit:04x}"))
+                .collect::<String>();
+            assert_eq!(printable_json(&format!("[\"a{c}b\"]")), format!("[\"a{units}b\"]"));
+        }
+        // The neighbours of each range are seen, and so is what people write.
+        for (first, last) in UNSEEN {
+            for beside in [u32::from(first) - 1, u32::from(last) + 1] {
+                let beside = char::from_u32(beside).expect("a character");
+                assert_eq!(printable(&beside.to_string()), beside.to_string(), "{beside:?}");
+            }
+        }
+        let text = "line\n\ttab äöü éè 株式 \u{5d0}\u{5d1} مرحبا e\u{301} \u{1f600} \u{fffd}";
+        assert_eq!(printable(text), text);
+        assert_eq!(printable_json(text), text);
+    }
 
     #[test]
     fn what_is_missing_is_said_but_not_of_the_supervisor() {

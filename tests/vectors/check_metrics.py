@@ -1,24 +1,28 @@
 #!/usr/bin/env python3
 """Holds docs/reference/metrics.md against the sources, and the alert rules and the dashboard against the page: every
 figure has its row, no row is of a figure that is gone, and every name and label that a rule or panel asks for is one
-of them. Holds docs/reference/alarms.md against the kinds of alarm in the same way. `promtool`, where it is installed,
-checks the rules too, and what they make of the cases in alerts.yml beside this file. Prints what differs and ends with 1 if anything does. Standard library only."""
+of them. Holds docs/reference/alarms.md against the kinds of alarm in the same way, and the days before the end of a
+certificate at which somebody is told against how long it is good for. `promtool`, where it is installed, checks the
+rules too, and what they make of the cases in alerts.yml and alerts_days.yml beside this file. Prints what differs and ends with 1 if anything does. Standard library only."""
 
 import json
+import math
 import pathlib
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs/reference/metrics.md"
 TABLE = ROOT / "vault-server/ipc/src/metric.rs"
 RULES = ROOT / "docs/deploy/prometheus/alerts.yml"
-CASES = ROOT / "tests/vectors/alerts.yml"
+CASES = [ROOT / "tests/vectors/alerts.yml", ROOT / "tests/vectors/alerts_days.yml"]
 DASHBOARD = ROOT / "docs/deploy/grafana/countersign.json"
 ALARMS = ROOT / "docs/reference/alarms.md"
 CONCERNS = ROOT / "vault-server/src/alarm/concern.rs"
+LIFETIMES = ROOT / "vault-server/core/src/certificate.rs"
 # Labels that Prometheus gives, and that of a histogram's buckets.
 COMMON = {"instance", "job", "le"}
 
@@ -107,18 +111,54 @@ def of_alarms(problems):
     return len(known)
 
 
+def of_certificates(problems):
+    """Who is told that a certificate runs out has time left, and is not told of one that is renewed in time."""
+    seconds = re.findall(r"pub const (\w+): Duration = Duration::from_secs\(([\d_ *]+)\);", LIFETIMES.read_text(encoding="utf-8"))
+    days = {name: math.prod(int(factor) for factor in text.split("*")) / 86_400 for name, text in seconds}
+    if not {"SERVER", "OPERATOR", "AUTHORITY"} <= days.keys():
+        sys.exit(f"{LIFETIMES.relative_to(ROOT)}: no lifetimes found; have they moved?")
+    # The server's is renewed when a third of its time is left; people need days for theirs.
+    bounds = {"server": (2, days["SERVER"] / 3), "operator": (7, days["OPERATOR"] / 3), "ca": (90, days["AUTHORITY"] / 10)}
+    rules = re.findall(r'certificate="(\w+)"\} - time\(\) < (\d+) \* 86400', RULES.read_text(encoding="utf-8"))
+    alarms = re.findall(r"^const (SERVER|OPERATOR|CA)_DAYS: f64 = ([\d.]+);", CONCERNS.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    stated = [(RULES, kind, float(left)) for kind, left in rules]
+    stated += [(CONCERNS, kind.lower(), float(left)) for kind, left in alarms]
+    for path in (RULES, CONCERNS):
+        missing = bounds.keys() - {kind for where, kind, _ in stated if where == path}
+        problems += [f"{path.relative_to(ROOT)}: nothing tells that the {kind}'s certificate runs out" for kind in sorted(missing)]
+    for path, kind, left in stated:
+        least, most = bounds[kind]
+        if not least <= left < most:
+            problems.append(f"{path.relative_to(ROOT)}: {left:g} days before the end of the {kind}'s certificate are not between {least} and {most:g}")
+
+
+def as_rules(questions):
+    """The dashboard's questions as rules, which promtool can read."""
+    lines = ["groups:", "- name: panels", "  rules:"]
+    for number, question in enumerate(questions):
+        question = question.replace("$__rate_interval", "1m").replace("$instance", ".*")
+        if not question.startswith("label_values("):
+            lines += [f"  - record: panel{number}", f"    expr: {json.dumps(question)}"]
+    return "\n".join(lines) + "\n"
+
+
 def main():
     problems = []
     known = table()
     of_page(known, problems)
     asked = of_questions(known, problems)
     alarms = of_alarms(problems)
+    of_certificates(problems)
     promtool = shutil.which("promtool")
     if promtool:
-        for words in (["check", "rules", str(RULES)], ["test", "rules", str(CASES)]):
-            checked = subprocess.run([promtool, *words], capture_output=True, text=True)
-            if checked.returncode != 0:
-                problems.append(checked.stdout + checked.stderr)
+        with tempfile.NamedTemporaryFile("w", suffix=".yml") as panels:
+            panels.write(as_rules(expression for path, expression in expressions() if path == DASHBOARD))
+            panels.flush()
+            rules = ["check", "rules", str(RULES), panels.name]
+            for words in (rules, ["test", "rules", *map(str, CASES)]):
+                checked = subprocess.run([promtool, *words], capture_output=True, text=True)
+                if checked.returncode != 0:
+                    problems.append(checked.stdout + checked.stderr)
     for problem in problems:
         print(problem, file=sys.stderr)
     if problems:

@@ -2,12 +2,14 @@
 //!
 //! The supervisor sees processes end, and asks the core for its figures now and then. What stands out in
 //! them ([`concern`]) is told to one program, one call at a time ([`hook`]), again every hour as long as
-//! it lasts. Which program that is stands on the command line: the configuration is in a folder that the
+//! it lasts. What waits for the program is one state for each concern, the newest: a program that hangs
+//! makes nothing pile up, and hears what is so when it is called again. Which program that is stands on the command line: the configuration is in a folder that the
 //! core can write, and a program there would be a way out of its sandbox.
 
 pub mod concern;
 mod hook;
 
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -130,11 +132,17 @@ impl Alarm {
 
     /// When something is to be done next.
     pub fn deadline(&self) -> Instant {
-        let call = match self.hook.deadline() {
-            Some(deadline) => Some(deadline),
-            None => self.next().map(|(due, _)| due),
+        let call = if self.hook.is_calling() {
+            self.hook.deadline()
+        } else {
+            self.next().map(|(due, _)| due)
         };
         call.map_or(self.look_at, |call| call.min(self.look_at))
+    }
+
+    /// What to wait on besides: a call has ended.
+    pub fn woken(&self) -> &UnixStream {
+        self.hook.woken()
     }
 
     /// Whether the core is to be asked for its figures now. If it has not answered the last time, that is
@@ -156,6 +164,15 @@ impl Alarm {
         self.look_at = self.look_at.max(now + PAUSE);
     }
 
+    /// The core is not up yet. After this time that is a concern, until it has answered.
+    pub fn await_core(&mut self, now: Instant, until: Instant) {
+        self.pause(now);
+        if now >= until {
+            let text = "the core was started, and has not come up".to_owned();
+            self.set(Concern::CoreSilent, Some(text));
+        }
+    }
+
     /// The core has answered.
     pub fn take(&mut self, metrics: &Metrics) {
         self.is_asked = false;
@@ -174,25 +191,24 @@ impl Alarm {
             standing.is_told = standing.holds.is_none();
             standing.has_failed = true;
         }
-        if self.hook.deadline().is_some() {
+        if self.hook.is_calling() {
             return;
         }
         if let Some((due, concern)) = self.next()
             && due <= now
         {
-            self.tell(concern, now);
+            self.tell(concern, now, CALL);
         }
     }
 
     /// Tells that the vault has ended, and why, in words of ours. Waits for it.
     pub fn last_words(&mut self, words: &str) {
-        // Whatever it is told now counts less.
-        self.hook.kill();
         let now = Instant::now();
         let text = format!("the vault has ended: {words}; its last lines say more");
         self.set(Concern::Ended, Some(text));
-        self.tell(Concern::Ended, now);
-        self.hook.wait(LAST_CALL);
+        // Whatever it is being told counts less.
+        self.tell(Concern::Ended, now, LAST_CALL);
+        self.hook.wait();
     }
 
     fn set(&mut self, concern: Concern, holds: Option<String>) {
@@ -210,7 +226,7 @@ impl Alarm {
             .min_by_key(|(due, _)| *due)
     }
 
-    fn tell(&mut self, concern: Concern, now: Instant) {
+    fn tell(&mut self, concern: Concern, now: Instant, longest: Duration) {
         let standing = &mut self.standings[concern as usize];
         let (state, text) = match &standing.holds {
             Some(text) => ("raised", text.as_str()),
@@ -227,7 +243,7 @@ impl Alarm {
         };
         let begun = serde_json::to_string(&line)
             .map_err(std::io::Error::other)
-            .and_then(|line| self.hook.call(concern, &format!("{line}\n"), now + CALL));
+            .and_then(|line| self.hook.call(concern, format!("{line}\n"), now + longest));
         standing.called_at = Some(now);
         standing.is_told = standing.holds.is_some();
         standing.has_failed = begun.is_err();
@@ -292,7 +308,7 @@ mod tests {
             let end = Instant::now() + Duration::from_secs(30);
             loop {
                 self.alarm.work(self.now);
-                let is_calling = self.alarm.hook.deadline().is_some();
+                let is_calling = self.alarm.hook.is_calling();
                 let is_due = self.alarm.next().is_some_and(|(due, _)| due <= self.now);
                 if !is_calling && !is_due {
                     break;
@@ -376,6 +392,22 @@ mod tests {
         bed.later(LOOK_EVERY);
         assert!(bed.alarm.is_look_due(bed.now));
         assert_eq!(bed.told(), []);
+    }
+
+    #[test]
+    fn a_core_that_does_not_come_up_is_a_concern_until_it_does() {
+        let mut bed = Bed::new(0);
+        let until = bed.now + LOOK_EVERY;
+        bed.alarm.await_core(bed.now, until);
+        assert_eq!(bed.told(), []);
+        bed.later(LOOK_EVERY);
+        bed.alarm.await_core(bed.now, until);
+        assert_eq!(bed.told(), [pair("CORE_SILENT", "raised")]);
+        bed.later(RETRY);
+        bed.alarm.await_core(bed.now, until);
+        assert_eq!(bed.told(), []);
+        bed.figures(false, false);
+        assert_eq!(bed.told(), [pair("CORE_SILENT", "resolved")]);
     }
 
     #[test]

@@ -104,7 +104,8 @@ Exit codes:
   5   the vault is sealed
   6   the vault cannot be reached
   8   verification failed: an answer or a log is not what it should be
-  70  a process of the vault died, and all were stopped
+  70  a process of the vault died or was silent, and all were stopped
+  78  config.toml is taken away until a person has looked
 
 Secrets are read from a prompt or from stdin, never from arguments or the environment.";
 

@@ -19,6 +19,8 @@ pub enum Exit {
     NotVerified = 8,
     /// A process of the vault died. `EX_SOFTWARE` of `sysexits.h`.
     Died = 70,
+    /// The configuration is not what it was, and a person has to look. `EX_CONFIG`.
+    Held = 78,
 }
 
 impl Exit {
@@ -34,6 +36,7 @@ impl Exit {
             Self::Unreachable => "unreachable",
             Self::NotVerified => "not_verified",
             Self::Died => "died",
+            Self::Held => "held",
         }
     }
 }

@@ -16,7 +16,7 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use vault_core::{CatalogAddition, GeoipError, GeoipFile};
 
-use crate::config::{Config, ConfigError, Source};
+use crate::config::{self, Config, ConfigError, Source};
 
 /// The configuration and the texts of the files that it names.
 #[derive(Debug)]
@@ -135,25 +135,47 @@ impl Settings {
     /// Puts back what has changed in the data directory, where the core can write, and says so. For the
     /// end that nobody asked for: code in the core could have brought it about, and whoever sees to it
     /// that the vault runs starts it again at once.
-    pub fn put_back(&self, data: &Path) {
-        for source in self.changed() {
+    ///
+    /// # Errors
+    ///
+    /// [`NotBack`], if not all of it could be. Then `config.toml` is taken away, so that nothing starts
+    /// until a person has looked.
+    pub fn put_back(&self, data: &Path) -> Result<(), NotBack> {
+        // Without its rights nothing in it can be read, and all would look changed.
+        let readable = data.canonicalize().and_then(|data| config::make_ours(&data, &data));
+        let mut failed = readable.err();
+        for source in self.changed().into_iter().filter(|source| source.is_exposed()) {
             let file = source.path.display();
-            let is_inside = source.path.parent().is_some_and(|folder| is_inside(folder, data));
-            match is_inside.then(|| source.put_back()) {
-                None => {}
-                Some(Ok(())) => tracing::error!(
+            match source.put_back(data) {
+                Ok(()) => tracing::error!(
                     %file,
                     "changed since the vault was started, which ends unasked: what was read is back, the \
                      other is kept beside it as .changed"
                 ),
-                Some(Err(error)) => tracing::error!(
-                    %file, %error,
-                    "changed since the vault was started, which ends unasked, and cannot be put back"
-                ),
+                Err(error) => {
+                    tracing::error!(
+                        %file, %error,
+                        "changed since the vault was started, which ends unasked, and cannot be put back"
+                    );
+                    failed = Some(error);
+                }
             }
         }
+        let Some(error) = failed else { return Ok(()) };
+        if let Err(error) = config::take_away(&data.join(config::FILE_NAME), HELD) {
+            tracing::error!(%error, "config.toml cannot be taken away either: look before the next start");
+        }
+        Err(NotBack(error))
     }
 }
+
+/// What the vault was started with could not be put back.
+#[derive(Debug, thiserror::Error)]
+#[error("what the vault was started with could not be put back")]
+pub struct NotBack(#[source] io::Error);
+
+/// Behind the name of a `config.toml` that was taken away so that nothing starts.
+const HELD: &str = "held";
 
 /// A database of countries that is open.
 #[derive(Debug)]
@@ -265,10 +287,27 @@ mod tests {
         {
             fs::write(file, "other").expect("written");
         }
-        settings.put_back(data.path());
+        settings.put_back(data.path()).expect("all of it");
         assert_eq!(fs::read_to_string(data.path().join("config.toml")).expect("read"), config);
         assert_eq!(fs::read_to_string(data.path().join("own.toml")).expect("read"), "first");
         assert_eq!(fs::read_to_string(elsewhere.path()).expect("read"), "other");
+    }
+
+    /// A start without `config.toml` ends; a person looks.
+    #[test]
+    fn where_something_cannot_be_put_back_nothing_is_left_to_start_with() {
+        let data = folder();
+        // Nothing can be beside it.
+        let long = "c".repeat(250);
+        let config = format!("[catalog]\nadditions = [{long:?}]\n");
+        fs::write(data.path().join("config.toml"), &config).expect("written");
+        fs::write(data.path().join(&long), "first").expect("written");
+        let settings = Settings::read(data.path()).expect("read");
+        fs::write(data.path().join(&long), "other").expect("written");
+        assert!(settings.put_back(data.path()).is_err());
+        assert!(!data.path().join("config.toml").exists());
+        let held = fs::read_to_string(data.path().join("config.toml.held")).expect("kept");
+        assert_eq!(held, config);
     }
 
     #[test]

@@ -2,13 +2,16 @@
 //! live or none does.
 //!
 //! The supervisor parses nothing that strangers send and holds no key. It owns the local socket and
-//! relays its calls. One thread, one loop: processes are started by fork and exec, which is safe
-//! only while there is no other thread. It confines itself before that, and its children with it.
+//! relays its calls. One thread, one loop. Processes are started by fork and exec: between the two only
+//! system calls are made, since a thread of an alarm's call ([`crate::alarm`]) may hold any lock. It
+//! confines itself before that, and its children with it.
 
 mod channel;
 mod children;
+mod error;
 pub mod listener;
 mod notify;
+mod pulse;
 mod relay;
 
 use std::fs::File;
@@ -28,19 +31,23 @@ use rustix::fs::FlockOperation;
 use serde_json::json;
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
 use vault_core::DataDir;
+use vault_ipc::metric::Usage;
 use vault_ipc::proto::v1::{ProcessHardening, SealState, StatusResponse};
 use vault_ipc::{
     Frame, FrameError, Hardening, Kind, Listener, LocalCall, LocalOperation, Reply, Restart, State,
 };
-use vault_sandbox::{Border, ConfineError};
+use vault_sandbox::Border;
 
 use self::children::{Awake, Children, Pids, Plan};
-use self::listener::{BindError, Listeners};
+pub use self::error::RunError;
+use self::error::setup;
+use self::listener::Listeners;
 use self::notify::Notifier;
+use self::pulse::Pulse;
 use self::relay::Relay;
-use crate::alarm::{Alarm, AlarmError};
+use crate::alarm::Alarm;
 use crate::child;
-use crate::config::{self, ConfigError};
+use crate::config;
 use crate::settings::{Geoip, Settings};
 use crate::telemetry;
 
@@ -48,68 +55,10 @@ use crate::telemetry;
 const STOP: Duration = Duration::from_secs(10);
 /// Correlation of the supervisor's own question after a start. The relay's begin above it.
 const OWN: u64 = 1;
-/// Frames taken from the core in one turn.
-const FRAMES_MAX: usize = 1024;
-
-/// Why the vault does not run, or runs no more.
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    /// The alarm's program cannot be used.
-    #[error("the alarm's program cannot be used: {0}")]
-    Alarm(#[from] AlarmError),
-    /// An address is taken or not ours.
-    #[error(transparent)]
-    Bind(#[from] BindError),
-    /// The channel to the core says what no core says.
-    #[error("the channel to the core broke")]
-    Channel(#[from] FrameError),
-    /// A child ended without being asked to; the others were stopped.
-    #[error("{0}; everything is stopped")]
-    ChildDied(String),
-    /// A catalogue file of the operator's own cannot be used.
-    #[error(transparent)]
-    Catalog(#[from] vault_core::CatalogError),
-    /// `config.toml` is wrong.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// Others than the owner may look into the data directory.
-    #[error("{} must not be accessible to group and others", .0.display())]
-    DataMode(PathBuf),
-    /// Nothing of ours is there.
-    #[error("{} is not a vault's data directory", .0.display())]
-    DataMissing(PathBuf),
-    /// It belongs to another user.
-    #[error("{} belongs to another user", .0.display())]
-    DataOwner(PathBuf),
-    /// The system refuses what every Linux grants.
-    #[error("the processes cannot be confined")]
-    Confine(#[from] ConfineError),
-    /// Something that confines the processes is not there, and is required.
-    #[error("hardening is required, and this system has no {}", .0.join(", no "))]
-    Hardening(Vec<&'static str>),
-    /// The database of countries cannot be used.
-    #[error("the database of countries cannot be used")]
-    Geoip(#[from] vault_core::GeoipError),
-    /// Another supervisor has it.
-    #[error("a vault runs on {} already", .0.display())]
-    InUse(PathBuf),
-    /// The operating system's.
-    #[error("cannot {what}")]
-    Setup {
-        /// What was tried.
-        what: &'static str,
-        /// Why not.
-        source: io::Error,
-    },
-    /// The children did not end when asked to, and were killed.
-    #[error("the processes did not end within {} s and were killed", STOP.as_secs())]
-    StopTimeout,
-}
-
-/// Makes a [`RunError::Setup`].
-fn setup<E: Into<io::Error>>(what: &'static str) -> impl FnOnce(E) -> RunError {
-    move |error| RunError::Setup { what, source: error.into() }
-}
+/// Frames taken from the core in one turn: as many of the longest do not exhaust the memory.
+const FRAMES_MAX: usize = 64;
+/// How long a core may take to come up before somebody should hear of it: it reads the log first.
+const START: Duration = Duration::from_secs(120);
 
 /// What comes after the children have ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -184,7 +133,8 @@ pub fn run(data: &Path, wish: Wish<'_>) -> Result<(), RunError> {
     let owner = rustix::process::geteuid().as_raw();
     let relay = Relay::new(local, owner).map_err(setup("listen on the local socket"))?;
     let signals = Signals::register().map_err(setup("take signals"))?;
-    let notifier = Notifier::connect(Instant::now()).map_err(setup("reach the service manager"))?;
+    let notifier = Notifier::connect().map_err(setup("reach the service manager"))?;
+    let pulse = Pulse::new(notifier.watchdog(), Instant::now());
 
     // The listeners may have needed a privilege; nothing after them does.
     vault_sandbox::confine()?;
@@ -216,6 +166,7 @@ pub fn run(data: &Path, wish: Wish<'_>) -> Result<(), RunError> {
         listeners,
         notifier,
         phase: Phase::Running,
+        pulse,
         relay,
         require_hardening,
         restarted: false,
@@ -223,23 +174,12 @@ pub fn run(data: &Path, wish: Wish<'_>) -> Result<(), RunError> {
         settings,
         signals,
         socket,
+        started_at: Instant::now(),
         up: None,
         venue_ports,
     };
     let watched = supervisor.watch();
-    if let Err(error) = &watched {
-        supervisor.children.kill();
-        // An end that was asked for obeys the file at the next start, however it goes: an edit of the
-        // operator's own may wait for just that.
-        let was_asked = matches!(supervisor.phase, Phase::Stopping { then: Then::Exit, .. });
-        if !was_asked {
-            supervisor.settings.put_back(&supervisor.data);
-        }
-        if let Some(alarm) = &mut supervisor.alarm {
-            alarm.last_words(&error.to_string());
-        }
-    }
-    watched
+    watched.map_err(|error| supervisor.end(error))
 }
 
 struct Supervisor {
@@ -255,6 +195,7 @@ struct Supervisor {
     listeners: Listeners,
     notifier: Notifier,
     phase: Phase,
+    pulse: Pulse,
     relay: Relay,
     require_hardening: bool,
     restarted: bool,
@@ -263,6 +204,8 @@ struct Supervisor {
     settings: Settings,
     signals: Signals,
     socket: PathBuf,
+    /// When the children were.
+    started_at: Instant,
     /// The core's first answer to our own question, until it is told on.
     up: Option<StatusResponse>,
     venue_ports: Vec<u16>,
@@ -281,16 +224,18 @@ impl Supervisor {
             }
             if let Some(reports) = self.children.come_up() {
                 self.tell_hardening(reports)?;
+                self.tell_usage()?;
                 self.ask_status()?;
             }
             if let Some(status) = self.up.take() {
                 self.announce(&status);
             }
             let now = Instant::now();
-            if is_told {
+            // Whoever is told that a process has died, and stops the rest for it, stops nothing in order.
+            if is_told && !(self.is_running() && self.children.has_lost_one()) {
                 self.stop(now)?;
             }
-            if self.notifier.is_due(now) {
+            if self.pulse.is_due(now) {
                 self.beat()?;
             }
             self.mind_alarm(now)?;
@@ -330,6 +275,7 @@ impl Supervisor {
         let channel = &self.children.channel;
         let mut fds = vec![PollFd::new(&self.signals.pipe, PollFlags::IN)];
         fds.extend(self.children.up_fds().map(|up| PollFd::new(up, PollFlags::IN)));
+        fds.extend(self.alarm.iter().map(|alarm| PollFd::new(alarm.woken(), PollFlags::IN)));
         // A stream that has ended is readable for ever.
         if !channel.has_ended() {
             let writing = if channel.is_writing() { PollFlags::OUT } else { PollFlags::empty() };
@@ -344,7 +290,7 @@ impl Supervisor {
             Phase::Stopping { until, .. } => Some(until),
         };
         let alarm = self.alarm.as_ref().map(Alarm::deadline);
-        let deadline = deadline.into_iter().chain(self.notifier.deadline()).chain(alarm).min();
+        let deadline = deadline.into_iter().chain([self.pulse.deadline()]).chain(alarm).min();
         let timeout = deadline.map(|at| at.saturating_duration_since(Instant::now()));
         let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
         match rustix::event::poll(&mut fds, timeout.as_ref()) {
@@ -360,6 +306,7 @@ impl Supervisor {
                 let status = StatusResponse::decode(reply.response.as_slice());
                 let status = status.map_err(|_| FrameError::Body)?;
                 if self.is_up {
+                    self.pulse.answered();
                     self.notifier.alive(state_word(status.state()));
                 } else {
                     self.up = Some(status);
@@ -418,7 +365,9 @@ impl Supervisor {
         };
         self.children = Children::spawn(plan).map_err(setup("start the processes"))?;
         self.phase = Phase::Running;
+        self.pulse.answered();
         self.restarted = true;
+        self.started_at = Instant::now();
         self.is_up = false;
         self.up = None;
         Ok(())
@@ -452,10 +401,15 @@ impl Supervisor {
     }
 
     /// Sees to it that the service manager hears that the vault lives: from a core that is up, once
-    /// it has answered. One that starts or ends cannot; an end has a limit of its own.
+    /// it has answered. One that starts or ends cannot; an end has a limit of its own. A core that owes
+    /// too many answers is given up before the service manager gives up the vault.
     fn beat(&mut self) -> Result<(), RunError> {
         match self.phase {
-            Phase::Running if self.is_up => return self.ask_status(),
+            Phase::Running if self.is_up => {
+                self.pulse.ask().map_err(RunError::CoreSilent)?;
+                self.ask_status()?;
+                self.tell_usage()?;
+            }
             Phase::Running => self.notifier.alive("starting"),
             Phase::Stopping { .. } => self.notifier.alive("stopping"),
         }
@@ -465,16 +419,45 @@ impl Supervisor {
     /// Asks for what the alarm looks at, and goes on with its calls.
     fn mind_alarm(&mut self, now: Instant) -> Result<(), RunError> {
         let Some(alarm) = &mut self.alarm else { return Ok(()) };
-        alarm.work(now);
         match self.phase {
             Phase::Running if self.is_up => {
                 if alarm.is_look_due(now) {
                     self.children.channel.send(Kind::MetricsCall, OWN, &State::default())?;
                 }
             }
-            Phase::Running | Phase::Stopping { .. } => alarm.pause(now),
+            Phase::Running => alarm.await_core(now, self.started_at + START),
+            Phase::Stopping { .. } => alarm.pause(now),
         }
+        alarm.work(now);
         Ok(())
+    }
+
+    /// Tells the core what the supervisor has used, for whoever asks for figures.
+    fn tell_usage(&mut self) -> Result<(), RunError> {
+        Ok(self.children.channel.send(Kind::Usage, OWN, &Usage::of_this_process())?)
+    }
+
+    fn is_running(&self) -> bool {
+        matches!(self.phase, Phase::Running)
+    }
+
+    /// Ends what is left of a vault that cannot go on, and says so.
+    fn end(&mut self, error: RunError) -> RunError {
+        // It may take longer than a watchdog waits, and there is another limit for an end.
+        self.notifier.stopping();
+        self.children.kill();
+        // An end that was asked for obeys the file at the next start, however it goes: an edit of the
+        // operator's own may wait for just that.
+        let was_asked = matches!(self.phase, Phase::Stopping { then: Then::Exit, .. });
+        let put_back = if was_asked { Ok(()) } else { self.settings.put_back(&self.data) };
+        let error = match put_back {
+            Ok(()) => error,
+            Err(source) => RunError::Held { cause: Box::new(error), source },
+        };
+        if let Some(alarm) = &mut self.alarm {
+            alarm.last_words(&error.to_string());
+        }
+        error
     }
 
     /// Tells the machine that started us that the vault is up, and where.
@@ -527,8 +510,11 @@ fn claim(data: &Path) -> Result<File, RunError> {
         other => other.map_err(setup("open the data directory"))?,
     };
     let metadata = folder.metadata().map_err(setup("look at the data directory"))?;
-    if !metadata.is_dir() || !data.join(config::FILE_NAME).exists() {
-        return Err(RunError::DataMissing(data.to_owned()));
+    let config = data.join(config::FILE_NAME);
+    match (config.symlink_metadata(), DataDir::new(data).database().exists()) {
+        (Ok(_), _) if metadata.is_dir() => {}
+        (Err(_), true) => return Err(RunError::ConfigMissing(config)),
+        _ => return Err(RunError::DataMissing(data.to_owned())),
     }
     if metadata.uid() != rustix::process::geteuid().as_raw() {
         return Err(RunError::DataOwner(data.to_owned()));

@@ -275,8 +275,8 @@ def as_unit(service, user, writable, program):
     has("/var/lib/countersign", "ReadWritePaths")
     # What no process sees of itself: starting and stopping, and what control groups and keyrings do.
     for name in (
-        "DevicePolicy ExecStart Group KeyringMode KillMode MemorySwapMax NotifyAccess OOMScoreAdjust RemoveIPC Restart RestartSec "
-        "TimeoutStartSec TimeoutStopSec Type User WatchdogSec"
+        "DevicePolicy ExecStart Group KeyringMode KillMode MemorySwapMax NotifyAccess OOMPolicy OOMScoreAdjust RemoveIPC Restart "
+        "RestartPreventExitStatus RestartSec TimeoutStartSec TimeoutStopSec Type User WatchdogSec"
     ).split():
         unit.pop(name)
     loads = list(filters(unit, has))

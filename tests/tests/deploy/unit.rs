@@ -61,6 +61,23 @@ fn its_exposure_is_1_5_at_most() {
     assert!(!output.status.success(), "{}", said(&output));
 }
 
+/// What keeps a core from choosing the configuration of the next start: docs/adr/0038.
+#[test]
+fn an_end_that_the_core_brings_about_is_the_supervisors_to_see() {
+    let text = fs::read_to_string(deployed(UNIT)).expect("the unit");
+    let value = |key: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+        line.unwrap_or_else(|| panic!("{key} is not there")).to_owned()
+    };
+    // Else the service manager stops the vault in order, as if a person had asked for it.
+    assert_eq!(value("OOMPolicy"), "continue");
+    // What could not be put back is started by a person alone.
+    assert_eq!(value("RestartPreventExitStatus"), "78");
+    assert_eq!(value("Restart"), "on-failure");
+    // Half a minute of silence is half of it.
+    assert_eq!(value("WatchdogSec"), "60");
+}
+
 #[test]
 fn systemd_finds_no_fault_with_it() {
     if !has_systemd() {

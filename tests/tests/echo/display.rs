@@ -98,6 +98,7 @@ fn no_error_of_the_reader_of_requests_repeats_one() {
     let registry = Registry::bundled().expect("the catalogues");
     let standing = Standing {
         environment: Environment::Live,
+        sites: None,
         venue_checks: false,
         rights: None,
         key_type: KeyType::Hmac,

@@ -59,7 +59,15 @@ async fn signatures_and_denials_are_counted_where_they_belong() {
     let synced = more("countersign_batch_entries_sum");
     assert_eq!(synced, entries);
     assert!(of(&after, "countersign_log_disk_free_bytes") > 0.0);
-    assert!(of(&after, r#"countersign_process_cpu_seconds_total{process="core"}"#) > 0.0);
+    for process in ["core", "egress", "front", "supervisor"] {
+        for figure in ["cpu_seconds_total", "memory_peak_bytes"] {
+            let name = format!(r#"countersign_process_{figure}{{process="{process}"}}"#);
+            until(&vault, |figures| figures.get(&name).is_some_and(|used| *used > 0.0)).await;
+        }
+    }
+    for queue in ["clients", "operators", "urgent"] {
+        assert_eq!(of(&after, &format!(r#"countersign_turns_waiting{{queue="{queue}"}}"#)), 0.0);
+    }
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     let now = now.expect("after 1970").as_secs_f64();
     for which in ["ca", "operator", "server"] {

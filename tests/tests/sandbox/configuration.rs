@@ -69,6 +69,57 @@ async fn a_core_that_dies_does_not_have_its_configuration_obeyed() {
     }
 }
 
+/// Where the file of before cannot be put back, nothing starts until a person has looked. A name as long as
+/// names can be stands for a disk without room: nothing can be written beside it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_vault_whose_configuration_cannot_be_put_back_does_not_start_again() {
+    let mut vault = TestVault::builder().sealed().start().await;
+    vault.stop().await;
+    let roots = vault.data().join("c".repeat(250));
+    fs::copy(vault.data().join("ca.pem"), &roots).expect("copied");
+    let pem = fs::read(&roots).expect("readable");
+    vault.set_config("egress", "ca_file", roots.to_str().expect("plain"));
+    let ready = vault.run().await;
+    fs::write(&roots, "others' CAs").expect("written");
+    // SAFETY: a process that our own vault started, and has not reaped.
+    assert_eq!(unsafe { libc::kill(ready.pid_core, libc::SIGKILL) }, 0);
+    let (status, said) = vault.ended_saying().await;
+
+    assert_eq!(status.code(), Some(HELD), "{said}");
+    assert!(said.contains("cannot be put back"), "{said}");
+    let config = vault.data().join("config.toml");
+    assert!(!config.exists() && !roots.exists());
+    let data = vault.data();
+    let refused = vault.server_command(&["run", "--data", data.to_str().expect("plain")], None);
+    assert_eq!(refused.status.code(), Some(HELD));
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(said.contains("config.toml is not there"), "{said}");
+
+    // What the runbook says.
+    fs::rename(config.with_file_name("config.toml.held"), &config).expect("put in its place");
+    fs::write(&roots, pem).expect("written");
+    vault.run().await;
+    vault.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_in_the_place_of_the_configuration_is_refused() {
+    let mut vault = TestVault::builder().sealed().start().await;
+    vault.stop().await;
+    let config = vault.data().join("config.toml");
+    let elsewhere = vault.root().join("config.toml");
+    fs::rename(&config, &elsewhere).expect("moved");
+    std::os::unix::fs::symlink(&elsewhere, &config).expect("linked");
+    let data = vault.data();
+    let refused = vault.server_command(&["run", "--data", data.to_str().expect("plain")], None);
+    assert_eq!(refused.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(said.contains("config.toml: a link"), "{said}");
+}
+
+/// The exit code of a vault that a person has to look at.
+const HELD: i32 = 78;
+
 /// Without an attacker: what the planted configuration would do is what a start does with it.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_next_start_of_the_supervisor_obeys_it() {

@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 use tokio::task::spawn_local;
 use tokio::time::Instant;
 use vault_ipc::half;
+use vault_ipc::metric::{USAGE_TOLD, Usage};
 use vault_ipc::{
     Barrier, BarrierDone, Decoder, Dispatch, Frame, FrameError, Kind, StreamCut, StreamDial,
     StreamSend,
@@ -84,6 +85,7 @@ pub(crate) async fn serve(config: EgressConfig, names: Names) -> Result<(), Egre
         Err(error) = sender.core.write(core_write) => Err(error.into()),
         () = sweep(&sender) => Ok(()),
         () = tell_health(&sender) => Ok(()),
+        () = tell_usage(&sender) => Ok(()),
     }
 }
 
@@ -107,6 +109,14 @@ async fn tell_health(sender: &Sender) {
             }
             told = rows;
         }
+    }
+}
+
+async fn tell_usage(sender: &Sender) {
+    loop {
+        // Far shorter than a frame may be.
+        let _ = sender.core.send(Kind::Usage, 0, &Usage::of_this_process());
+        tokio::time::sleep(USAGE_TOLD).await;
     }
 }
 

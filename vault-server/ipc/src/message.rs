@@ -76,6 +76,8 @@ kinds! {
     Whoami = 20,
     /// Supervisor to core, once after every start: [`Hardening`].
     Hardening = 21,
+    /// Egress or supervisor to core, every ten seconds: [`Usage`](crate::metric::Usage) of its own.
+    Usage = 22,
     /// Front or supervisor to core: asks for [`Metrics`](crate::metric::Metrics). Empty body ([`State`]
     /// with its default). Who asks again at once is not answered.
     MetricsCall = 30,

@@ -75,6 +75,8 @@ families! {
         "Halts that are in force";
     Hardened: Gauge "countersign_process_hardened" ["process"]
         "Whether all that can confine the process does";
+    LogDamaged: Gauge "countersign_log_damaged" []
+        "Whether the log was found damaged behind the snapshot that the start went on from";
     LogEntries: Counter "countersign_log_entries_total" []
         "Entries of the log that are on disk";
     LogWaiting: Gauge "countersign_log_waiting_entries" []
@@ -91,6 +93,8 @@ families! {
         "Time that a Sign spends in a stage; of sync, time of a batch";
     StartTime: Gauge "countersign_start_timestamp_seconds" []
         "When the processes were started, or started anew after a Seal";
+    TurnsWaiting: Gauge "countersign_turns_waiting" ["queue"]
+        "Calls in the core that wait for their turn to be decided";
     VenueInFlight: Gauge "countersign_venue_in_flight" ["venue", "host", "source"]
         "Requests to the host that are under way";
     VenueRequests: Counter "countersign_venue_requests_total" ["venue", "outcome"]
@@ -317,11 +321,13 @@ pub struct Metrics {
 }
 
 /// What a process has used.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, PartialEq, prost::Message)]
 pub struct Usage {
     /// Processor time, in seconds.
+    #[prost(double, tag = "1")]
     pub cpu_s: f64,
     /// The most memory at one time, in bytes.
+    #[prost(double, tag = "2")]
     pub memory_peak_bytes: f64,
 }
 
@@ -343,6 +349,8 @@ impl Usage {
     }
 }
 
+/// How often a process says so that nobody asks.
+pub const USAGE_TOLD: Duration = Duration::from_secs(10);
 /// Samples in one snapshot, so that it fits a frame.
 pub const SAMPLES_MAX: usize = 8_192;
 

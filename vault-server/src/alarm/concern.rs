@@ -61,13 +61,16 @@ concerns! {
     Drift "DRIFT" Critical "no key has rights that are not stated";
     Ended "ENDED" Critical "the vault runs";
     Hardening "HARDENING" Warning "all that confines the processes is there";
+    LogDamaged "LOG_DAMAGED" Critical "the log is whole";
     Sealed "SEALED" Critical "the vault is unsealed";
 }
 
 const DAY_S: f64 = 86_400.0;
-/// The server's certificate renews itself ten days before its end, while the vault is unsealed.
+/// Of 30. It renews itself ten days before its end, while the vault is unsealed.
 const SERVER_DAYS: f64 = 5.0;
-const OPERATOR_DAYS: f64 = 7.0;
+/// Of 90. Who is on holiday is back by then.
+const OPERATOR_DAYS: f64 = 14.0;
+/// Of 20 years.
 const CA_DAYS: f64 = 180.0;
 
 impl Concern {
@@ -104,6 +107,9 @@ impl Concern {
                 let words = "run with less than everything that confines them";
                 (!less.is_empty()).then(|| format!("processes that {words}: {}", less.join(", ")))
             }
+            Self::LogDamaged => figures.is_set(Family::LogDamaged, &[]).then(|| {
+                "an entry of the log is not as it was written: the next start will refuse the log".to_owned()
+            }),
             Self::Sealed => {
                 if figures.is_set(Family::SealState, &["refused"]) {
                     Some("the vault refuses to unseal; its status says why".to_owned())
@@ -176,11 +182,12 @@ mod tests {
     #[test]
     fn a_vault_that_is_well_is_no_concern() {
         let late = NOW as f64 + 365.0 * 86_400.0;
-        let well: [(Family, &[&str], f64); 9] = [
+        let well: [(Family, &[&str], f64); 10] = [
             (Family::SealState, &["sealed"], 0.0),
             (Family::SealState, &["unsealed"], 1.0),
             (Family::DiskLow, &[], 0.0),
             (Family::DiskFull, &[], 0.0),
+            (Family::LogDamaged, &[], 0.0),
             (Family::Credentials, &["drifted"], 0.0),
             (Family::Hardened, &["front"], 1.0),
             (Family::CertificateNotAfter, &["ca"], late),
@@ -194,13 +201,14 @@ mod tests {
     #[test]
     fn each_concern_is_found_where_it_shows() {
         let soon = NOW as f64 + 4.5 * 86_400.0;
-        let cases: [(Family, &[&str], f64, &str); 10] = [
+        let cases: [(Family, &[&str], f64, &str); 11] = [
             (Family::SealState, &["sealed"], 1.0, "SEALED"),
             (Family::SealState, &["refused"], 1.0, "SEALED"),
             (Family::DiskLow, &[], 1.0, "DISK_LOW"),
             (Family::DiskFull, &[], 1.0, "DISK_FULL"),
             (Family::Credentials, &["drifted"], 2.0, "DRIFT"),
             (Family::Hardened, &["egress"], 0.0, "HARDENING"),
+            (Family::LogDamaged, &[], 1.0, "LOG_DAMAGED"),
             (Family::CertificateNotAfter, &["ca"], soon, "CERTIFICATE_CA"),
             (Family::CertificateNotAfter, &["operator"], soon, "CERTIFICATE_OPERATOR"),
             (Family::CertificateNotAfter, &["server"], soon, "CERTIFICATE_SERVER"),

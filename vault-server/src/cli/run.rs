@@ -34,7 +34,11 @@ pub fn run(arguments: &Arguments) -> Result<(), Fault> {
     };
     supervisor::run(data.as_ref(), wish).map_err(|error| {
         let exit = match &error {
-            RunError::ChildDied(_) | RunError::Channel(_) | RunError::StopTimeout => Exit::Died,
+            RunError::ChildDied(_)
+            | RunError::Channel(_)
+            | RunError::CoreSilent(_)
+            | RunError::StopTimeout => Exit::Died,
+            RunError::ConfigMissing(_) | RunError::Held { .. } => Exit::Held,
             RunError::Alarm(_)
             | RunError::Bind(_)
             | RunError::Catalog(_)
@@ -49,6 +53,11 @@ pub fn run(arguments: &Arguments) -> Result<(), Fault> {
             | RunError::Setup { .. } => Exit::Other,
         };
         let hint = match &error {
+            RunError::ConfigMissing(_) | RunError::Held { .. } => {
+                "compare config.toml.held and config.toml.changed with your own, and put the right one \
+                 in its place: docs/runbooks/held-start.md"
+                    .to_owned()
+            }
             RunError::DataMissing(_) => "make a vault with vault-server init --data DIR".to_owned(),
             RunError::DataMode(path) => format!("chmod 700 {}", path.display()),
             RunError::DataOwner(_) => "run the vault as the user who owns it".to_owned(),

@@ -24,12 +24,18 @@ use crate::settings::Geoip;
 /// How long the other children may take to end by themselves when one has died.
 const COLLAPSE: Duration = Duration::from_millis(300);
 
+/// How long processes may take to end when they are killed: one that waits for a disk which hangs does
+/// not end, but nothing of its own is carried out any more.
+const KILLED: Duration = Duration::from_secs(2);
+
 /// A process and what became of it.
 #[derive(Debug)]
 struct Process {
     name: &'static str,
     child: Child,
     status: Option<ExitStatus>,
+    /// It was, and is not waited for a second time.
+    is_killed: bool,
 }
 
 /// Front, core and egress, and the channel to the core.
@@ -107,9 +113,6 @@ impl Awake {
 
 impl Children {
     /// Starts all by re-exec.
-    ///
-    /// Must be called while the process has one thread: between fork and exec a child may touch
-    /// nothing that another thread could have locked.
     ///
     /// # Errors
     ///
@@ -271,11 +274,9 @@ impl Children {
         words.unwrap_or_else(|| "the core closed its channel".to_owned())
     }
 
-    /// Kills what still runs and waits for its end.
+    /// Kills what still runs and waits for its end, for a while.
     pub fn kill(&mut self) {
-        for process in self.all_mut() {
-            process.kill();
-        }
+        kill(&mut self.all_mut());
     }
 
     fn all(&self) -> [&Process; 3] {
@@ -319,7 +320,28 @@ impl Drop for Children {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        self.kill();
+        kill(&mut [self]);
+    }
+}
+
+fn kill(processes: &mut [&mut Process]) {
+    let until = Instant::now() + KILLED;
+    let is_awaited = |process: &&mut Process| process.status.is_none() && !process.is_killed;
+    let mut awaited: Vec<&mut &mut Process> =
+        processes.iter_mut().filter(|process| is_awaited(process)).collect();
+    for process in &mut awaited {
+        // Fails only for one that has ended already.
+        let _ = process.child.kill();
+        process.is_killed = true;
+    }
+    loop {
+        for process in &mut awaited {
+            process.reap();
+        }
+        if awaited.iter().all(|process| process.status.is_some()) || Instant::now() >= until {
+            return;
+        }
+        sleep(Duration::from_millis(2));
     }
 }
 
@@ -327,14 +349,6 @@ impl Process {
     fn reap(&mut self) {
         if self.status.is_none() {
             self.status = self.child.try_wait().ok().flatten();
-        }
-    }
-
-    fn kill(&mut self) {
-        if self.status.is_none() {
-            // Fails only for one that has ended already.
-            let _ = self.child.kill();
-            self.status = self.child.wait().ok();
         }
     }
 
@@ -381,10 +395,11 @@ fn start(
         // Stdout is the supervisor's: one line of JSON per event.
         .stdout(Stdio::null());
     command.preserved_fds(inheritance.into_fds());
-    // SAFETY: `ignore_signals` makes system calls only.
+    // SAFETY: `ignore_signals` makes system calls only, and so does what keeps the descriptors open: a
+    // thread of an alarm's call may have locked anything else.
     unsafe { command.pre_exec(ignore_signals) };
     let child = command.spawn()?;
-    Ok(Process { name, child, status: None })
+    Ok(Process { name, child, status: None, is_killed: false })
 }
 
 /// Makes the process deaf to what ends the supervisor, and what it becomes by exec, too.
@@ -423,7 +438,7 @@ mod tests {
     fn ended(status: i32) -> String {
         let child = Command::new("true").stdout(Stdio::null()).spawn().expect("spawned");
         let status = Some(ExitStatus::from_raw(status));
-        Process { name: "core", child, status }.describe()
+        Process { name: "core", child, status, is_killed: false }.describe()
     }
 
     #[test]

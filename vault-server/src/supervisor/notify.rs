@@ -4,27 +4,18 @@
 
 use std::io;
 use std::os::unix::net::UnixDatagram;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sd_notify::NotifyState;
 
 /// How long a full queue of the service manager may hold the supervisor up.
 const SEND: Duration = Duration::from_secs(1);
-/// How often it is told within the time after which it takes the vault for dead.
-const BEATS: u32 = 3;
 
 /// The way to the service manager, if there is one.
 #[derive(Debug)]
 pub struct Notifier {
     socket: Option<UnixDatagram>,
-    beat: Option<Beat>,
-}
-
-/// The watchdog's times.
-#[derive(Clone, Copy, Debug)]
-struct Beat {
-    every: Duration,
-    next: Instant,
+    watchdog: Option<Duration>,
 }
 
 impl Notifier {
@@ -33,28 +24,27 @@ impl Notifier {
     /// # Errors
     ///
     /// The operating system's, if there is a name and no socket behind it.
-    pub fn connect(now: Instant) -> io::Result<Self> {
+    pub fn connect() -> io::Result<Self> {
         let Some(path) = std::env::var_os("NOTIFY_SOCKET") else {
-            return Ok(Self { socket: None, beat: None });
+            return Ok(Self { socket: None, watchdog: None });
         };
         let watchdog = sd_notify::watchdog_enabled();
-        Self::new(UnixDatagram::unbound()?, path.as_ref(), watchdog, now)
+        Self::new(UnixDatagram::unbound()?, path.as_ref(), watchdog)
     }
 
     fn new(
         socket: UnixDatagram,
         path: &std::path::Path,
         watchdog: Option<Duration>,
-        now: Instant,
     ) -> io::Result<Self> {
         socket.connect(path)?;
         socket.set_write_timeout(Some(SEND))?;
-        let beat = watchdog.map(|limit| {
-            // A loop without a pause would do nothing else.
-            let every = (limit / BEATS).max(Duration::from_millis(10));
-            Beat { every, next: now + every }
-        });
-        Ok(Self { socket: Some(socket), beat })
+        Ok(Self { socket: Some(socket), watchdog })
+    }
+
+    /// After how long without a word the service manager takes the vault for dead, if it does.
+    pub fn watchdog(&self) -> Option<Duration> {
+        self.watchdog
     }
 
     /// Says that the vault is up, and its state in a word.
@@ -62,7 +52,8 @@ impl Notifier {
         self.send(&[NotifyState::Ready, NotifyState::Status(state)]);
     }
 
-    /// Says that the vault is about to end.
+    /// Says that the vault is about to end. The service manager has another limit for that, and its
+    /// watchdog rests.
     pub fn stopping(&self) {
         self.send(&[NotifyState::Stopping, NotifyState::Status("stopping")]);
     }
@@ -70,21 +61,6 @@ impl Notifier {
     /// Says that the vault is alive, and its state in a word.
     pub fn alive(&self, state: &str) {
         self.send(&[NotifyState::Watchdog, NotifyState::Status(state)]);
-    }
-
-    /// When the service manager is to hear next that the vault is alive.
-    pub fn deadline(&self) -> Option<Instant> {
-        self.beat.map(|beat| beat.next)
-    }
-
-    /// Whether it is time, which it is once in each interval.
-    pub fn is_due(&mut self, now: Instant) -> bool {
-        let Some(beat) = &mut self.beat else { return false };
-        let due = now >= beat.next;
-        if due {
-            beat.next = now + beat.every;
-        }
-        due
     }
 
     fn send(&self, states: &[NotifyState<'_>]) {
@@ -99,7 +75,6 @@ impl Notifier {
 #[cfg(test)]
 mod tests {
     use std::os::unix::net::UnixDatagram;
-    use std::time::{Duration, Instant};
 
     use super::Notifier;
 
@@ -115,7 +90,7 @@ mod tests {
         let path = folder.path().join("notify");
         let manager = UnixDatagram::bind(&path).expect("bound");
         let ours = UnixDatagram::unbound().expect("a socket");
-        let notifier = Notifier::new(ours, &path, None, Instant::now()).expect("connected");
+        let notifier = Notifier::new(ours, &path, None).expect("connected");
 
         notifier.ready("sealed");
         assert_eq!(heard(&manager), "READY=1\nSTATUS=sealed");
@@ -123,30 +98,13 @@ mod tests {
         assert_eq!(heard(&manager), "WATCHDOG=1\nSTATUS=unsealed");
         notifier.stopping();
         assert_eq!(heard(&manager), "STOPPING=1\nSTATUS=stopping");
-        assert_eq!(notifier.deadline(), None, "no watchdog was asked for");
-    }
-
-    #[test]
-    fn beats_three_times_within_the_limit() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("notify");
-        let _manager = UnixDatagram::bind(&path).expect("bound");
-        let ours = UnixDatagram::unbound().expect("a socket");
-        let start = Instant::now();
-        let limit = Some(Duration::from_secs(30));
-        let mut notifier = Notifier::new(ours, &path, limit, start).expect("connected");
-
-        let at = |seconds| start + Duration::from_secs(seconds);
-        assert!(!notifier.is_due(at(9)));
-        assert!(notifier.is_due(at(10)));
-        assert!(!notifier.is_due(at(10)), "once in each interval");
-        assert_eq!(notifier.deadline(), Some(at(20)));
+        assert_eq!(notifier.watchdog(), None, "none was asked for");
     }
 
     #[test]
     fn a_socket_that_is_not_there_ends_the_start() {
         let ours = UnixDatagram::unbound().expect("a socket");
         let nowhere = std::path::Path::new("/nowhere/notify");
-        assert!(Notifier::new(ours, nowhere, None, Instant::now()).is_err());
+        assert!(Notifier::new(ours, nowhere, None).is_err());
     }
 }

@@ -475,6 +475,7 @@ impl Egress {
             }
             Kind::BarrierDone => self.done.push(frame.message::<BarrierDone>().expect("one").id),
             Kind::Health => self.health = Some(frame.message().expect("health")),
+            Kind::Usage => {}
             Kind::StreamEnd => {
                 let twice = self.ends.insert(frame.correlation, frame.message().expect("an end"));
                 assert!(twice.is_none(), "one end each");
