@@ -3,6 +3,7 @@
 
 mod caps;
 mod market;
+mod snapshot;
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};

@@ -15,10 +15,12 @@ pub mod export;
 mod log;
 mod note;
 mod origin;
+mod place;
 mod reader;
 mod receipt;
 mod recovery;
 mod segment;
+mod snapshot;
 pub mod tree;
 pub mod verify;
 
@@ -30,12 +32,16 @@ pub use error::{AuditError, Visit, VisitError};
 pub use log::{Appended, Log, Opened, SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MIN};
 pub use note::{LogSigner, LogVerifier, NoteError};
 pub use origin::{Origin, OriginError};
+pub use place::Place;
 pub use reader::{Entries, Reader};
 pub use receipt::Receipt;
 pub use recovery::Recovered;
+pub use snapshot::{Snapshot, SnapshotError};
 pub use tree::Hash;
 
 /// Name of the newest checkpoint, in a log's folder and in an export.
 pub const CHECKPOINT_FILE: &str = "checkpoint";
 /// Name of the log's verifier key, in a log's folder and in an export.
 pub const VKEY_FILE: &str = "log.vkey";
+/// Name of the snapshot of what a start needs, in a log's folder.
+pub const SNAPSHOT_FILE: &str = "snapshot";

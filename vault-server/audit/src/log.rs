@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use vault_model::Timestamp;
 
 use crate::entry::ENTRY_BYTES_MAX;
-use crate::recovery::{self, Recovered, Scan, Watch};
+use crate::place::{Place, Watch};
+use crate::recovery::{self, Recovered, Scan};
 use crate::segment::{self, COMMIT_BYTES, HEADER_BYTES};
 use crate::tree::{CompactRange, Hash, leaf_hash};
 use crate::{
@@ -58,10 +59,14 @@ pub struct Opened {
     pub checkpoint: Option<Checkpoint>,
     /// The log, ready to append.
     pub log: Log,
+    /// The end of the log.
+    pub place: Place,
     /// What was cut off the end, for a `log.recovered` entry.
     pub recovered: Option<Recovered>,
     /// The root at the size that was asked for; `None` also if the log is shorter.
     pub root_at: Option<Hash>,
+    /// The key of `log.vkey`, if it is there.
+    pub verifier: Option<LogVerifier>,
 }
 
 /// Where a batch is. It is durable.
@@ -99,6 +104,24 @@ impl Log {
         root_at: Option<u64>,
         visit: &mut Visit<'_>,
     ) -> Result<Opened, AuditError> {
+        Self::open_from(&Place::default(), dir, origin, segment_bytes, now, root_at, visit)
+    }
+
+    /// As [`Log::open`], but reads on from a place that was reached before. Of the segments before it
+    /// only the ends are looked at; one of them is read if a root is asked for that lies in it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Log::open`]; also if the place is not of this log. Nothing is changed then.
+    pub fn open_from(
+        from: &Place,
+        dir: &Path,
+        origin: &Origin,
+        segment_bytes: u64,
+        now: Timestamp,
+        root_at: Option<u64>,
+        visit: &mut Visit<'_>,
+    ) -> Result<Opened, AuditError> {
         disk::create_dir(dir).map_err(AuditError::io("make the log's folder"))?;
         let lock = lock(dir)?;
         let verifier = read_verifier(dir)?;
@@ -110,8 +133,11 @@ impl Log {
 
         let checkpoint_size = checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.size);
         let mut watches = [Watch::new(root_at.unwrap_or(0)), Watch::new(checkpoint_size)];
-        let scanned = recovery::scan(dir, origin, &mut watches, visit)?;
-        let size = scanned.as_ref().map_or(0, |scan| scan.tree.size());
+        for watch in watches.iter_mut().filter(|watch| watch.root.is_none()) {
+            watch.root = from.root_at(dir, origin, watch.size)?;
+        }
+        let scanned = recovery::scan(dir, origin, from, &mut watches, visit)?;
+        let size = scanned.as_ref().map_or(0, |scan| scan.place.tree.size());
         if let Some(checkpoint) = &checkpoint {
             match watches[1].root {
                 None => {
@@ -144,14 +170,15 @@ impl Log {
             None => (None, first_segment(dir, origin, segment_bytes)?),
         };
         let reserve = || -> io::Result<u64> {
-            disk::preallocate(&scan.file, segment_bytes.max(scan.end))?;
+            disk::preallocate(&scan.file, segment_bytes.max(scan.place.end))?;
             recovery::rewrite_last_batch(&scan)?;
             Ok(scan.file.metadata()?.len())
         };
         let capacity = reserve().map_err(AuditError::io("reserve space for the segment"))?;
         make_ballast(dir, segment_bytes / 2)?;
 
-        let Scan { tree, file, end, last_commit, .. } = scan;
+        let Scan { place, file, .. } = scan;
+        let Place { end, last_commit, .. } = place;
         let log = Self {
             dir: dir.to_owned(),
             origin: origin.clone(),
@@ -160,7 +187,7 @@ impl Log {
             offset: end,
             capacity,
             last_commit,
-            tree,
+            tree: place.tree.clone(),
             checkpoint_size,
             verifier,
             next_is_ready: false,
@@ -170,7 +197,8 @@ impl Log {
             _lock: lock,
         };
         let root_at = root_at.and(watches[0].root);
-        Ok(Opened { checkpoint, log, recovered, root_at })
+        let verifier = log.verifier.clone();
+        Ok(Opened { checkpoint, log, place, recovered, root_at, verifier })
     }
 
     /// Appends a batch of lines (each 1 to 8192 bytes of UTF-8 without line feed and NUL): one write of
@@ -477,15 +505,10 @@ fn first_segment(dir: &Path, origin: &Origin, bytes: u64) -> Result<Scan, AuditE
         disk::sync_dir(dir)
     };
     begin().map_err(AuditError::io("begin a segment"))?;
-    Ok(Scan {
-        tree: CompactRange::new(),
-        file,
-        first_index: 0,
-        end: HEADER_BYTES as u64,
-        last_commit: 0,
-        last_batch: None,
-        tail: segment::Tail::default(),
-    })
+    let mut place = Place::default();
+    // Nothing is read of it.
+    let file = place.enter(file).into_file();
+    Ok(Scan { place, file, last_batch: None, tail: segment::Tail::default() })
 }
 
 /// Sets space aside. A disk without that much is no reason not to start.

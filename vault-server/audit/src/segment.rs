@@ -137,7 +137,8 @@ pub(crate) struct Commit {
     pub previous: u64,
 }
 
-fn read_commit(bytes: &[u8]) -> Option<Commit> {
+/// The commit frame at the beginning of these bytes, if one is there and sound.
+pub(crate) fn read_commit(bytes: &[u8]) -> Option<Commit> {
     let bytes: &[u8; COMMIT_BYTES] = bytes.first_chunk()?;
     if u32_at(bytes, 0) != COMMIT_MARK || crc32c::crc32c(&bytes[8..]) != u32_at(bytes, 4) {
         return None;
@@ -159,6 +160,11 @@ pub(crate) struct Batch<'b> {
 }
 
 impl<'b> Batch<'b> {
+    /// Offset behind the batch.
+    pub fn end(&self) -> u64 {
+        self.offset + self.bytes.len() as u64
+    }
+
     /// The lines with their indexes.
     pub fn lines(&self) -> impl Iterator<Item = (u64, &'b [u8])> + use<'b> {
         let (first_index, bytes) = (self.first_index, self.bytes);
@@ -215,19 +221,14 @@ impl Batches {
         }
     }
 
+    /// Goes on behind a batch that was read and checked.
+    pub fn resume(file: File, next_index: u64, end: u64, last_commit: u64) -> Self {
+        Self { end, last_commit, ..Self::new(file, next_index) }
+    }
+
     /// Gives the file back.
     pub fn into_file(self) -> File {
         self.file
-    }
-
-    /// Offset behind the last whole batch.
-    pub fn end(&self) -> u64 {
-        self.end
-    }
-
-    /// Offset of the last commit frame, 0 for none.
-    pub fn last_commit(&self) -> u64 {
-        self.last_commit
     }
 
     /// Index behind the last whole batch.

@@ -56,6 +56,16 @@ impl CompactRange {
         self.size
     }
 
+    /// The roots of its full subtrees, widest first: one for each one bit of the size.
+    pub fn peaks(&self) -> &[Hash] {
+        &self.peaks
+    }
+
+    /// From its size and [`CompactRange::peaks`]; `None` if their number does not fit.
+    pub fn from_peaks(size: u64, peaks: Vec<Hash>) -> Option<Self> {
+        (peaks.len() == size.count_ones() as usize).then_some(Self { size, peaks })
+    }
+
     /// The root at this size.
     pub fn root(&self) -> Hash {
         let mut peaks = self.peaks.iter().rev();

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use crate::entry::{ENTRY_BYTES_MAX, Entry, EntryError, EntryKind};
 use crate::export::ENTRIES_FILE;
-use crate::recovery::Watch;
+use crate::place::Watch;
 use crate::tree::{CompactRange, Hash, leaf_hash};
 use crate::{
     AuditError, CHECKPOINT_FILE, Checkpoint, LogVerifier, NoteError, Receipt, VKEY_FILE, disk,

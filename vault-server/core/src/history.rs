@@ -4,6 +4,8 @@
 //! signature, [`Noted`] reads it there. Keys of orders and client order ids are made anew, never
 //! stored.
 
+mod packed;
+
 use std::borrow::Cow;
 use std::collections::HashMap;
 
@@ -15,6 +17,7 @@ use vault_model::{
 use vault_policy::{Cost, DuplicatesDocument, History, Span, Spend, Withdrawn};
 
 /// What clients have been given, by their names.
+#[derive(Debug, Eq, PartialEq)]
 pub struct Histories {
     clients: HashMap<Name, History>,
     /// What has left, by the scopes under which it did.
@@ -23,6 +26,8 @@ pub struct Histories {
     empty: History,
     /// How long orders and client order ids are remembered.
     keys: Span,
+    /// Since when none of them was forgotten.
+    whole_since: ClockTime,
     /// Spends added since the last time old ones were forgotten, and when that was.
     added: u32,
     tidied_at: ClockTime,
@@ -43,9 +48,15 @@ impl Histories {
             scopes: HashMap::new(),
             empty: History::default(),
             keys,
+            whole_since: ClockTime::default(),
             added: 0,
             tidied_at: ClockTime::default(),
         }
+    }
+
+    /// Whether every order and client order id is remembered that was signed within this span.
+    pub fn remembers(&self, keys: Span, clock: ClockTime) -> bool {
+        self.whole_since.0 <= clock.0.saturating_sub(keys.as_micros())
     }
 
     /// What a client has been given.
@@ -90,6 +101,8 @@ impl Histories {
     /// Forgets what no window reaches back to.
     pub fn tidy(&mut self, clock: ClockTime) {
         (self.added, self.tidied_at) = (0, clock);
+        let forgotten = ClockTime(clock.0.saturating_sub(self.keys.as_micros()));
+        self.whole_since = self.whole_since.max(forgotten);
         for history in self.clients.values_mut().chain(self.scopes.values_mut()) {
             history.tidy(clock, self.keys);
         }

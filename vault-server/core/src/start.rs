@@ -1,39 +1,38 @@
-//! Opens everything at start: the log is read whole, torn ends are cut, half-done acts are resolved,
-//! and the database is held against the log.
+//! Opens everything at start: the log is read, torn ends are cut, half-done acts are resolved, and the
+//! database is held against the log.
 
-use std::borrow::Cow;
-use std::collections::HashMap;
+mod past;
+mod read;
+
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use ring::rand::SystemRandom;
-use serde::Deserialize;
-use vault_audit::tree::{CompactRange, leaf_hash};
-use vault_audit::{EntryKind, Hash, Log, Origin as LogOrigin, Outcome, Recovered, VisitError};
-use vault_model::{ClockTime, Leg, Name, RequestId, Timestamp};
-use vault_policy::{ScopeDocument, Span, Spend};
+use vault_audit::{EntryKind, Hash, Origin as LogOrigin, Outcome, Recovered};
+use vault_model::{ClockTime, Timestamp};
+use vault_policy::ScopeDocument;
 use vault_venue::Venue;
 
+use self::past::Intent;
+pub(crate) use self::past::Past;
+pub(crate) use self::read::{LogFiles, Taken, read_log};
 use crate::caller::Origin;
-use crate::checked::Checks;
-use crate::clock::{FIRST, Machine, PastClock, VaultClock};
+use crate::clock::{Machine, VaultClock};
 use crate::command;
 use crate::config::{CoreConfig, registry};
 use crate::country::Countries;
-use crate::error::{UnsealProblem, VaultError};
+use crate::error::VaultError;
 use crate::grant::Librarian;
-use crate::history::{Foreign, Histories, Noted, Signed, keys_asked, number};
+use crate::history::keys_asked;
 use crate::inbox::InputSender;
 use crate::journal::Journal;
 use crate::lease::Leases;
 use crate::metric::Counts;
-use crate::nonce::NonceCounters;
 use crate::outstanding::Released;
-use crate::price::{LoggedPrice, LoggedPrices};
-use crate::replay::Replay;
 use crate::request_budget::RequestBudgets;
 use crate::run::{CoreError, Input};
-use crate::seal::{CoreIdentity, Guesser, Guesses};
-use crate::storage::{Commit, Head, Hex, NONCE_KEPT, Sqlite, Store, Tables};
+use crate::seal::CoreIdentity;
+use crate::snapshot::{Setup, Snapshots};
+use crate::storage::{Commit, Head, NONCE_KEPT, Sqlite, Store, Tables};
 use crate::vault::{Vault, detail};
 use crate::writer::{self, Channels, Durable, ToWriter};
 use crate::{grant, server};
@@ -44,255 +43,6 @@ pub struct Started {
     pub librarian: Sender<grant::Read>,
     /// To the writer, for the end.
     pub writer: std::thread::JoinHandle<()>,
-}
-
-/// What the log says, read from its beginning.
-struct Past {
-    tree: CompactRange,
-    last_seq: u64,
-    nonces: NonceCounters,
-    replay: Replay,
-    state: Option<(u64, Hash)>,
-    intent: Option<Intent>,
-    guesses: Guesses,
-    /// The newest signature of each client and credential: its venue and time.
-    signed: HashMap<(Name, Name), (String, ClockTime)>,
-    /// Who signed last with each credential that has nonces.
-    held: HashMap<Name, (Name, ClockTime)>,
-    checks: Checks,
-    clock: PastClock,
-    /// Nonces of commands that were no acts, and when those ended.
-    commands: Vec<(Vec<u8>, Timestamp)>,
-    histories: Histories,
-    /// Signed by a vault that had no clock of its own yet: taken as spent when the first one that
-    /// has one begins, the latest that it can have been.
-    undated: Vec<(Name, Option<Name>, Spend)>,
-    /// The newest price of each pair.
-    prices: LoggedPrices,
-    sealed_by_hand: bool,
-    /// When each operator last sealed.
-    seals: HashMap<Name, Timestamp>,
-    /// The first entry of an act that does not follow the act before it.
-    out_of_order: Option<u64>,
-}
-
-struct Intent {
-    change_id: String,
-    hash_before: Option<Hash>,
-    state_rev: u64,
-    state_root: Hash,
-    operation: Option<String>,
-}
-
-/// The fields of an entry that a start needs. Everything else is left unread.
-#[derive(Deserialize)]
-struct Glance<'a> {
-    change_id: Option<String>,
-    client: Option<Name>,
-    #[serde(borrow)]
-    client_order_id: Option<Cow<'a, str>>,
-    credential: Option<Name>,
-    #[serde(borrow, default)]
-    detail: Noted<'a>,
-    hash_after: Option<Hex<32>>,
-    hash_before: Option<Hex<32>>,
-    #[serde(default)]
-    legs: Vec<Leg>,
-    nonce: Option<String>,
-    #[serde(borrow)]
-    notional: Option<Cow<'a, str>>,
-    operation: Option<String>,
-    reason: Option<String>,
-    request_id: Option<RequestId>,
-    scope: Option<Name>,
-    seq: Option<u64>,
-    state_rev: Option<u64>,
-    state_root: Option<Hex<32>>,
-    ts: Timestamp,
-    venue: Option<String>,
-    #[serde(rename = "type")]
-    kind: EntryKind,
-}
-
-impl Past {
-    /// Nothing is read yet. `keys` is for how long orders and client order ids are asked for.
-    fn new(keys: Span) -> Self {
-        Self {
-            tree: CompactRange::new(),
-            last_seq: 0,
-            nonces: NonceCounters::default(),
-            replay: Replay::default(),
-            state: None,
-            intent: None,
-            guesses: Guesses::default(),
-            signed: HashMap::new(),
-            held: HashMap::new(),
-            checks: Checks::default(),
-            clock: PastClock::default(),
-            commands: Vec::new(),
-            histories: Histories::new(keys),
-            undated: Vec::new(),
-            prices: LoggedPrices::new(),
-            sealed_by_hand: false,
-            seals: HashMap::new(),
-            out_of_order: None,
-        }
-    }
-
-    /// Acts follow each other without a gap, each on the root of the one before. What does not was
-    /// not written by this vault: an entry behind the checkpoint is signed by nobody yet.
-    fn check_order(&mut self, index: u64, rev: u64, hash_before: Option<Hash>) {
-        let follows = match self.state {
-            None => rev == 1,
-            Some((last, root)) => rev == last + 1 && hash_before == Some(root),
-        };
-        if !follows {
-            self.out_of_order.get_or_insert(index);
-        }
-    }
-
-    /// Counts a signature, whether it was released or not: nobody knows what became of one that a
-    /// crash overtook.
-    fn count(&mut self, entry: &mut Glance<'_>) -> Result<(), Foreign> {
-        let (Some(client), Some(credential)) = (&entry.client, &entry.credential) else {
-            return Ok(());
-        };
-        let signed = Signed {
-            credential,
-            legs: std::mem::take(&mut entry.legs),
-            client_order_id: entry.client_order_id.as_deref(),
-            notional: entry.notional.as_deref(),
-            noted: &entry.detail,
-        };
-        match entry.detail.clock.as_deref().map(number).transpose()?.map(ClockTime) {
-            Some(at) => {
-                self.clock.seen(at);
-                self.histories.add(client, entry.scope.as_ref(), &signed.spend(at)?);
-            }
-            None => {
-                let spend = signed.spend(FIRST)?;
-                self.undated.push((client.clone(), entry.scope.clone(), spend));
-            }
-        }
-        Ok(())
-    }
-
-    fn started(&mut self, noted: &Noted<'_>) -> Result<(), Foreign> {
-        let (Some(clock), Some(boottime)) = (&noted.clock, &noted.boottime) else {
-            // A vault without a clock ran, for nobody knows how long.
-            self.clock.started = None;
-            return Ok(());
-        };
-        let at = ClockTime(number(clock)?);
-        let boot = noted.boot.as_deref().map(str::to_owned);
-        self.clock.seen(at);
-        self.clock.started = Some((Machine { boot, boottime_us: number(boottime)? }, at));
-        self.date(at);
-        Ok(())
-    }
-
-    /// What has no time yet is taken as spent now.
-    fn date(&mut self, at: ClockTime) {
-        for (client, scope, spend) in self.undated.drain(..) {
-            self.histories.add(&client, scope.as_ref(), &spend.moved_to(at));
-        }
-    }
-
-    fn price(&mut self, noted: &Noted<'_>) -> Result<(), VisitError> {
-        let Noted { pair: Some(pair), price: Some(price), clock: Some(clock), .. } = noted else {
-            return Ok(());
-        };
-        let at = ClockTime(number(clock)?);
-        let revision = noted.revision.as_deref().map_or(Ok(0), number)?;
-        self.clock.seen(at);
-        let window = noted.window.as_deref().map(str::parse).transpose()?;
-        let logged = LoggedPrice { at, jumps: 0, price: price.parse()?, revision, window };
-        self.prices.insert(pair.parse()?, logged);
-        Ok(())
-    }
-
-    fn visit(&mut self, index: u64, line: &[u8]) -> Result<(), VisitError> {
-        let mut entry: Glance<'_> = serde_json::from_slice(line)?;
-        self.tree.append(leaf_hash(line));
-        self.last_seq = self.last_seq.max(entry.seq.unwrap_or(0));
-        // The database does not know it: it must not be carried out again.
-        self.commands.extend(entry.detail.command()?);
-        match entry.kind {
-            // Whether it was sent or not: nobody knows what became of one that a crash overtook.
-            EntryKind::ExecuteIntent | EntryKind::Sign => {
-                let is_released = entry.kind == EntryKind::Sign;
-                let clock = entry.detail.clock.as_deref().map(number).transpose()?;
-                let at = clock.map_or(FIRST, ClockTime);
-                if let (Some(credential), Some(nonce)) = (&entry.credential, &entry.nonce) {
-                    self.nonces.seen(credential, nonce.parse()?);
-                    if let Some(client) = &entry.client
-                        && is_released
-                    {
-                        self.held.insert(credential.clone(), (client.clone(), at));
-                    }
-                }
-                if let (Some(client), Some(credential), Some(venue)) =
-                    (&entry.client, &entry.credential, &entry.venue)
-                    && is_released
-                {
-                    let key = (client.clone(), credential.clone());
-                    self.signed.insert(key, (venue.clone(), at));
-                }
-                if let (Some(client), Some(request_id)) = (&entry.client, &entry.request_id) {
-                    self.replay.signed(Replay::key(client, request_id), index);
-                }
-                self.count(&mut entry)?;
-            }
-            EntryKind::CredentialCheck => {
-                if let Some(credential) = &entry.credential {
-                    self.checks.resume(credential, entry.ts, entry.reason, &entry.detail);
-                }
-            }
-            EntryKind::LogStarted => self.started(&entry.detail)?,
-            EntryKind::PriceAccepted => self.price(&entry.detail)?,
-            EntryKind::AdminIntent => {
-                if let (Some(change_id), Some(rev), Some(root)) =
-                    (entry.change_id, entry.state_rev, entry.hash_after)
-                {
-                    let hash_before = entry.hash_before.map(|hash| hash.0);
-                    self.check_order(index, rev, hash_before);
-                    self.intent = Some(Intent {
-                        change_id,
-                        hash_before,
-                        state_rev: rev,
-                        state_root: root.0,
-                        operation: entry.operation,
-                    });
-                }
-            }
-            EntryKind::AdminApplied => {
-                if let (Some(rev), Some(root)) = (entry.state_rev, entry.state_root) {
-                    self.check_order(index, rev, entry.hash_before.map(|hash| hash.0));
-                    self.state = Some((rev, root.0));
-                }
-                self.intent = None;
-            }
-            EntryKind::AdminAborted => self.intent = None,
-            // Only guesses count: what was refused for another reason was none.
-            EntryKind::UnsealDenied
-                if entry.reason.as_deref() == Some(UnsealProblem::WrongPassphrase.code()) =>
-            {
-                self.guesses.fail(Guesser::of(entry.client.as_ref()), entry.ts);
-            }
-            EntryKind::Unseal => {
-                self.guesses.succeed(Guesser::of(entry.client.as_ref()));
-                self.sealed_by_hand = false;
-            }
-            EntryKind::Seal => {
-                self.sealed_by_hand = true;
-                if let Some(operator) = entry.client.take() {
-                    self.seals.insert(operator, entry.ts);
-                }
-            }
-            _ => {}
-        }
-        Ok(())
-    }
 }
 
 /// Opens the vault's files and starts its threads.
@@ -332,18 +82,18 @@ pub fn start(
     // Not verified yet: who edits scopes here gets a vault that does not unseal.
     let snapshot = store.snapshot()?;
     let sealed_tables = Tables::unverified(&snapshot);
-    let mut past = Past::new(keys_asked(sealed_tables.scopes.values().filter_map(|row| {
+    let keys = keys_asked(sealed_tables.scopes.values().filter_map(|row| {
         let document = ScopeDocument::deserialize(&row.document).ok()?;
         Some(document.duplicates)
-    })));
-    let opened = Log::open(
-        &config.data.audit(),
-        &origin,
-        config.segment_bytes,
-        now,
-        Some(head.audit_size),
-        &mut |index, line| past.visit(index, line),
-    )?;
+    }));
+    let files = LogFiles {
+        audit: config.data.audit(),
+        origin: &origin,
+        segment_bytes: config.segment_bytes,
+        uses_snapshot: config.snapshot_every > 0 && !config.verify_at_start,
+        keys,
+    };
+    let Taken { opened, mut past, read } = read_log(&files, head.audit_size, now)?;
     let clock = VaultClock::resume(&past.clock, machine, now);
     past.date(clock.time());
     past.histories.tidy(clock.time());
@@ -358,7 +108,7 @@ pub fn start(
         )),
         _ => compare_log(&head, opened.root_at),
     };
-    let unsigned = past.tree.size() - signed.unwrap_or(0).min(past.tree.size());
+    let unsigned = opened.place.tree().size().saturating_sub(signed.unwrap_or(0));
     let (slots, keyring) = (store.slots()?, store.keyring()?);
     let nonces = store.nonces()?;
 
@@ -370,12 +120,21 @@ pub fn start(
         writer::spawn(opened.log, channels, to_store, core.clone(), durable.clone())?;
     spawn_store(store, commits, core.clone())?;
     let librarian = spawn_librarian(&config, to_writer.clone(), durable.clone())?;
+    let detail_of_read = read.detail();
+    let snapshots = Snapshots::spawn(Setup {
+        audit: config.data.audit(),
+        origin: origin.clone(),
+        durable: durable.clone(),
+        keys,
+        every: config.snapshot_every,
+        last: read.last,
+    })?;
 
     let mut journal = Journal::new(
         instance.node.to_string(),
         instance.epoch,
         config.build.clone(),
-        past.tree,
+        opened.place.tree().clone(),
         past.last_seq,
         to_writer,
         durable.clone(),
@@ -431,6 +190,7 @@ pub fn start(
         lanes: Default::default(),
         leases,
         log_origin: origin.to_string(),
+        log_verifier: opened.verifier,
         logged_prices: past.prices,
         nonces: past.nonces,
         open: None,
@@ -449,12 +209,21 @@ pub fn start(
         shadows: Default::default(),
         slots,
         snapshot: Some(snapshot),
+        snapshots,
         tickets: Default::default(),
+        uniques: Default::default(),
         used_serials: Default::default(),
         venues: Default::default(),
     };
     vault
-        .record_start(opened.recovered, past.intent, &head, unsigned, now, machine)
+        .record_start(
+            opened.recovered,
+            past.intent,
+            &head,
+            (unsigned, detail_of_read),
+            now,
+            machine,
+        )
         .map_err(CoreError::from)?;
     Ok(Started { vault, librarian, writer })
 }
@@ -488,7 +257,7 @@ impl Vault {
         recovered: Option<Recovered>,
         intent: Option<Intent>,
         head: &Head,
-        unsigned: u64,
+        (unsigned, read): (u64, Option<(&str, String)>),
         now: Timestamp,
         machine: &Machine,
     ) -> Result<(), VaultError> {
@@ -524,6 +293,9 @@ impl Vault {
             ("clock", self.clock_time().0.to_string()),
             ("boottime", machine.boottime_us.to_string()),
         ]);
+        if let Some((name, what)) = read {
+            entry.detail.insert(name.to_owned(), what);
+        }
         if let Some(boot) = &machine.boot {
             entry.detail.insert("boot".to_owned(), boot.clone());
         }

@@ -7,6 +7,7 @@ mod intent;
 mod market;
 mod money;
 mod name;
+mod packed;
 mod request;
 mod said;
 mod secret;
@@ -20,6 +21,7 @@ pub use intent::{
 pub use market::{Asset, ClockTime, Instrument, NotAPair, Pair, SizeUnit};
 pub use money::{Money, NotMoney};
 pub use name::{Name, NameError, RequestId, Serial};
+pub use packed::{NotPacked, Pack, Unpack};
 pub use request::{SignedRequest, VenueRequest};
 pub use said::without_input;
 pub use secret::SecretBytes;

@@ -89,7 +89,7 @@ impl Money {
     }
 
     /// Without zeros at its end: the number times 10^digits, and the digits, 0 to 18.
-    fn reduced(self) -> (i128, u32) {
+    pub(crate) fn reduced(self) -> (i128, u32) {
         let (mut number, mut digits) = (self.0, DIGITS);
         if number == 0 {
             return (0, 0);
@@ -102,6 +102,15 @@ impl Money {
             }
         }
         (number, digits)
+    }
+
+    /// What has these [`Money::reduced`]; `None` if nothing has.
+    pub(crate) fn from_reduced(number: i128, digits: u32) -> Option<Self> {
+        if digits > 0 && number % 10 == 0 {
+            return None;
+        }
+        let power = 10i128.pow(DIGITS.checked_sub(digits)?);
+        number.checked_mul(power).map(Self)
     }
 }
 

@@ -22,7 +22,7 @@ pub enum NameError {
 
 /// The name of a client, operator, credential or scope: `[a-z0-9][a-z0-9._-]{0,62}`.
 #[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
-#[serde(try_from = "String", into = "String")]
+#[serde(try_from = "String")]
 pub struct Name(String);
 
 impl Name {
@@ -77,7 +77,7 @@ impl fmt::Display for Name {
 
 /// The id a client gives a request, by which a retry is recognised: `[A-Za-z0-9_-]{1,64}`.
 #[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
-#[serde(try_from = "String", into = "String")]
+#[serde(try_from = "String")]
 pub struct RequestId(String);
 
 impl RequestId {

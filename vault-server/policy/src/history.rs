@@ -1,5 +1,7 @@
 //! What a client has been given.
 
+mod packed;
+
 use std::collections::{HashMap, VecDeque};
 
 use vault_model::{ClockTime, Money, Name};
@@ -52,7 +54,7 @@ pub struct Withdrawn {
 /// A window of a span that ends at `clock` is open at its beginning: what was spent exactly one span
 /// ago is out of it. It has no end: what stands in the history with a later time counts too, so that
 /// a clock that went back would not widen a cap.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct History {
     orders: Series<u64>,
     notional: Series<Money>,
@@ -207,7 +209,7 @@ impl Amount for Money {
 }
 
 /// Amounts in the order of their times, with their running sum.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 struct Series<T> {
     /// The oldest first: those of more than a day ago by the minute, those of more than an hour ago by
     /// the second, and all later ones. A minute or second is what was spent in it, at its last moment.
@@ -218,7 +220,7 @@ struct Series<T> {
     epoch: u32,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 struct Point<T> {
     at: ClockTime,
     /// The sum of the points of its epoch before it.
@@ -331,7 +333,7 @@ const HOUR_US: u64 = 60 * MINUTE_US;
 const DAY_US: u64 = 24 * HOUR_US;
 
 /// When keys were seen last.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 struct Seen {
     last: HashMap<u64, ClockTime>,
     /// Every sight, the oldest first.

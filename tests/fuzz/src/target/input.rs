@@ -120,6 +120,7 @@ impl Stand {
     pub fn standing(&self) -> Standing<'_> {
         Standing {
             environment: self.environment,
+            sites: None,
             venue_checks: self.venue_checks,
             rights: self.rights.as_deref(),
             key_type: self.key_type,

@@ -91,6 +91,7 @@ pub fn text(data: &[u8]) {
     };
     let standing = Standing {
         environment: Environment::Live,
+        sites: None,
         venue_checks: *choice & 0x80 != 0,
         rights: None,
         key_type: KeyType::Hmac,

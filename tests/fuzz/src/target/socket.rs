@@ -94,6 +94,7 @@ fn is_subscription(venue: &Venue, reading: &Reading) {
 fn standing(socket: &Socket) -> Standing<'static> {
     Standing {
         environment: socket.environments.first().copied().unwrap_or(Environment::Live),
+        sites: None,
         venue_checks: true,
         rights: None,
         key_type: if socket.venue == "binance" { KeyType::Ed25519 } else { KeyType::Hmac },

@@ -1,0 +1,5 @@
+//! Bodies of snapshots.
+
+#![no_main]
+
+vault_fuzz::fuzz!("snapshot");
