@@ -165,7 +165,10 @@ async fn a_halt_goes_before_a_bots_flood_of_renewals() {
         admin.halt(halt).await.expect("a halt is heard");
         let signed = bot.sign(order("okx-main", okx_balance())).await;
         assert_eq!(reason(signed), "HALT_NOTHING");
-        admin.resume(v1::ResumeCommand { target: "all".to_owned() }).await.expect("resumed");
+        admin
+            .resume(v1::ResumeCommand { target: "all".to_owned(), ..Default::default() })
+            .await
+            .expect("resumed");
     }
     for task in flood {
         task.abort();

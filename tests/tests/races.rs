@@ -149,7 +149,7 @@ async fn halts_win_every_race() {
         // A connection that had not drained in time may be cut: nothing else may be seen.
         race.check(round, &[reason]);
         signed += race.seen.iter().map(|(seen, _)| seen.count).sum::<u64>();
-        let resume = v1::ResumeCommand { target: target.to_owned() };
+        let resume = v1::ResumeCommand { target: target.to_owned(), ..Default::default() };
         admin.resume(resume).await.expect("resumed");
     }
     assert!(signed > ROUNDS as u64, "the bots signed {signed} times under the halts");

@@ -6,7 +6,7 @@ Usage: check_catalog.py [CATALOG_DIRECTORY [ENDPOINTS_JSON]]
 A catalogue is VENUE.toml, or several parts in the folder VENUE. For every venue that ENDPOINTS_JSON names: each
 endpoint is in the catalogue with the same class, tag, note and sensitive mark; no operation is there twice; one that
 is not in the list is sourced by something else than ccxt, whose operations the list has (WebSocket log-ons aside);
-every source, right and shape that is named exists; a write with a shape has a sourced shape; parameters use known
+every source, right and shape that is named exists; where hosts are of sites, each that takes a key is of one; a write with a shape has a sourced shape; parameters use known
 types and roles, and nothing that only the vault sets is among them.
 Prints one line per finding and ends with status 1 if there was one.
 """
@@ -60,7 +60,8 @@ SIGNATURE_KEYS = {
     "client_order_id_reuse", "client_order_id_source", "reserved", "caller_headers", "variant",
 }
 VARIANT_KEYS = {"key_types", "binds", "usable_ms", "source"}
-ENVIRONMENT_KEYS = {"hosts", "ws_hosts", "headers", "routes", "ws_routes"}
+ENVIRONMENT_KEYS = {"hosts", "ws_hosts", "headers", "routes", "ws_routes", "sites"}
+SITE_KEYS = {"hosts", "source"}
 OPERATION_KEYS = {
     "method", "path", "class", "source", "right", "product", "margin_mode", "amends", "binds", "domain", "signed", "rpc",
     "params_in", "body", "array", "items_max", "shape", "tag", "note", "sensitive", "ws", "held", "kept", "handle",
@@ -143,6 +144,8 @@ def check_head(catalog, find):
     for name, environment in catalog.get("environments", {}).items():
         for key in set(environment) - ENVIRONMENT_KEYS:
             find(f"environments.{name}: unknown key {key}")
+        if "sites" in environment:
+            check_sites(name, environment, catalog["socket"], lambda words, at=f"environments.{name}": find(f"{at}: {words}"))
     signature = catalog["signature"]
     for key in set(signature) - SIGNATURE_KEYS:
         find(f"signature: unknown key {key}")
@@ -166,6 +169,25 @@ def check_head(catalog, find):
     for pointer in [*response.get("order_id", []), *response.get("error_code", [])]:
         if not re.fullmatch(r"(/[A-Za-z0-9_-]+)+", pointer):
             find(f"response: {pointer} is no JSON pointer")
+
+
+def check_sites(name, environment, sockets, find):
+    """Every host that takes a key is of a site, and no site has a host that is none."""
+    routed = [*environment.get("routes", {}).values(), *environment.get("ws_routes", {}).values()]
+    keyed = {*environment["hosts"], *environment.get("ws_hosts", []), *(host for hosts in routed for host in hosts)}
+    here = [socket for socket in sockets if name in socket["environments"] and socket["kind"] != "public"]
+    keyed |= {host.split(":")[0] for socket in here for host in socket["hosts"]}
+    sites = environment["sites"]
+    for site, said in sites.items():
+        for key in set(said) ^ SITE_KEYS:
+            find(f"site {site}: key {key} is unknown or missing")
+    listed = {host for said in sites.values() for host in said["hosts"]}
+    for host in sorted(keyed - listed):
+        find(f"{host} is of no site")
+    for host in sorted(listed - keyed):
+        find(f"{host} is of a site, and takes no key")
+    if environment["hosts"][0] not in sites.get("main", {}).get("hosts", []):
+        find("the first host is not of the site main")
 
 
 def check_shapes(catalog, find):
@@ -438,6 +460,9 @@ def check_sources(catalog, find):
         cited.append(("response", catalog["response"].get("source")))
     for variant in catalog["signature"].get("variant", []):
         cited.append(("signature.variant", variant.get("source")))
+    for name, environment in catalog.get("environments", {}).items():
+        for site, said in environment.get("sites", {}).items():
+            cited.append((f"environments.{name}.sites.{site}", said.get("source")))
     for table in ("answer", "check"):
         if table in catalog:
             cited.append((table, catalog[table].get("source")))

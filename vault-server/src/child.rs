@@ -259,6 +259,8 @@ pub fn core(data: &Path, spec: &str) -> Result<(), ChildError> {
         server_names: config.server_names(),
         public: config.public_addresses(spec.ports),
         segment_bytes: *config.audit.segment_bytes.get_ref(),
+        snapshot_every: config.audit.snapshot_every,
+        verify_at_start: config.audit.verify_at_start,
         disk_free_min_bytes: config.audit.disk_free_min_bytes,
         egress_timeout_ms: *config.egress.timeout_ms.get_ref(),
         credential_check_every_h: *config.credential_check.every_h.get_ref(),

@@ -20,7 +20,7 @@ use vault_core::PublicAddresses;
 pub use self::address::{HostPort, ServerName};
 pub use self::egress::Egress;
 pub use self::limit::Limits;
-pub use self::source::Source;
+pub use self::source::{Source, make_ours, take_away};
 pub use self::template::NewConfig;
 
 /// The file's name inside the data directory.
@@ -74,6 +74,10 @@ pub struct Config {
 pub struct Audit {
     /// Size of a new segment of the log, in bytes.
     pub segment_bytes: Spanned<u64>,
+    /// Entries between two snapshots of what a start needs of the log; 0: every start reads all of it.
+    pub snapshot_every: u64,
+    /// Every start reads the whole log, whatever snapshot there is.
+    pub verify_at_start: bool,
     /// Below this much free space Sign is refused. Bytes.
     pub disk_free_min_bytes: u64,
 }
@@ -82,6 +86,8 @@ impl Default for Audit {
     fn default() -> Self {
         Self {
             segment_bytes: Spanned::new(0..0, vault_audit::SEGMENT_BYTES_DEFAULT),
+            snapshot_every: 262_144,
+            verify_at_start: false,
             disk_free_min_bytes: 512 << 20,
         }
     }
@@ -311,7 +317,7 @@ impl Config {
     ///
     /// [`ConfigError::Io`].
     pub fn source(data: &Path) -> Result<Source, ConfigError> {
-        Source::read(data.join(FILE_NAME), FILE_BYTES_MAX)
+        Source::read(data, data.join(FILE_NAME), FILE_BYTES_MAX)
     }
 
     /// Reads a text; `path` is for messages only.
@@ -395,7 +401,7 @@ impl Config {
     ///
     /// [`ConfigError::Io`].
     pub fn catalog_additions(&self, data: &Path) -> Result<Vec<Source>, ConfigError> {
-        let addition = |path: &PathBuf| Source::read(data.join(path), CATALOG_BYTES_MAX);
+        let addition = |path: &PathBuf| Source::read(data, data.join(path), CATALOG_BYTES_MAX);
         self.catalog.additions.iter().map(addition).collect()
     }
 

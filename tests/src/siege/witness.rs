@@ -151,7 +151,7 @@ impl Shared {
                 };
                 let halted = timed(operator.halt(halt)).await;
                 self.note("halt", halted, |seen| &mut seen.halt);
-                let resume = v1::ResumeCommand { target: target.clone() };
+                let resume = v1::ResumeCommand { target: target.clone(), ..Default::default() };
                 let resumed = timed(operator.resume(resume)).await;
                 self.note("resume", resumed, |seen| &mut seen.halt);
             }

@@ -222,7 +222,7 @@ async fn a_halt_of_all_stops_every_way_to_a_venue_and_no_operator() {
     cast.walk("halted", |row, who| row.of(who)).await;
     cast.go("halted", |_| "HALT_NOTHING").await;
 
-    let resume = v1::ResumeCommand { target: "all".to_owned() };
+    let resume = v1::ResumeCommand { target: "all".to_owned(), ..Default::default() };
     cast.vault.admin().await.resume(resume).await.expect("resumed");
     cast.go("resumed", Way::open).await;
     cast.vault.verify();

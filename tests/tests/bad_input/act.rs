@@ -188,6 +188,11 @@ async fn credentials() {
             v1::CredentialMetadata { assume: words("luck"), ..okx() },
             okx_secret(),
         ),
+        (
+            "a site that is none",
+            v1::CredentialMetadata { sites: words("moon"), ..okx() },
+            okx_secret(),
+        ),
         ("no api key", okx(), v1::CredentialSecret { api_key: String::new(), ..okx_secret() }),
         (
             "CRLF in the api key",

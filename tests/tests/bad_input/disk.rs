@@ -182,7 +182,7 @@ async fn a_row_that_was_deleted_and_put_back() {
         .expect("put back");
     vault.run_and_unseal().await;
     // Lifted by an admin and put back by hand, it is not.
-    let resume = v1::ResumeCommand { target: "venue:kraken".to_owned() };
+    let resume = v1::ResumeCommand { target: "venue:kraken".to_owned(), ..Default::default() };
     vault.admin().await.resume(resume).await.expect("resumed");
     vault.stop().await;
     database(&vault)

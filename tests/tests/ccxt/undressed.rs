@@ -75,8 +75,13 @@ fn one(registry: &Registry, call: &Call) -> Result<(), String> {
         return Err(format!("credential {:?}", undressed.credential));
     }
     unchanged(&request, &undressed)?;
-    let standing =
-        Standing { environment: Environment::Live, venue_checks: true, rights: None, key_type };
+    let standing = Standing {
+        environment: Environment::Live,
+        sites: None,
+        venue_checks: true,
+        rights: None,
+        key_type,
+    };
     let read = venue.read(&undressed.request, &standing);
     let stated = read.map_err(|error| format!("read: {error}"))?.stated;
     if !expected(&call.step).contains(&stated.class) {

@@ -14,7 +14,7 @@ const ITEMS_MAX: usize = 20;
 
 const HEAD_KEYS: &str = "format venue title sources environments signature rights response defaults \
     order_type tif margin_mode product size shape operation answer check cancel_all socket channel";
-const ENVIRONMENT_KEYS: &str = "hosts ws_hosts headers routes ws_routes";
+const ENVIRONMENT_KEYS: &str = "hosts ws_hosts headers routes ws_routes sites";
 const SIGNATURE_KEYS: &str = "scheme binds joined window usable_ms source needs_passphrase nonce \
     key_types client_order_id_reuse client_order_id_source reserved caller_headers variant";
 const SHAPE_KEYS: &str = "source include params one_of only_one";

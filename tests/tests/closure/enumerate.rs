@@ -384,6 +384,7 @@ fn is_step(a: &Operation, b: &Operation) -> bool {
 pub fn standing<'w>(world: &World<'w>) -> Standing<'w> {
     Standing {
         environment: Environment::Live,
+        sites: None,
         venue_checks: world.checks,
         rights: world.rights,
         key_type: *KeyType::ALL

@@ -40,8 +40,13 @@ fn check(name: &str) -> usize {
         .iter()
         .find(|key_type| key_type.as_str() == catalogue.key_types[0])
         .expect("a key type of the vault");
-    let standing =
-        Standing { environment: Environment::Live, venue_checks: true, rights: None, key_type };
+    let standing = Standing {
+        environment: Environment::Live,
+        sites: None,
+        venue_checks: true,
+        rights: None,
+        key_type,
+    };
     let carriers = catalogue
         .operations
         .iter()

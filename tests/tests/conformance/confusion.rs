@@ -206,6 +206,7 @@ fn answer(
     let rights = rights(venue, case)?;
     let standing = Standing {
         environment: Environment::Live,
+        sites: None,
         key_type,
         venue_checks: venue_checks(case)?,
         rights: rights.as_deref(),

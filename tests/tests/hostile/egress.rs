@@ -357,7 +357,7 @@ fn a_barrier_that_egress_does_not_keep_ends_the_core() {
 fn health_of_thousands_of_hosts_is_a_picture_of_a_few() {
     let mut bed = Bed::new();
     let row = |number: usize| HealthRow {
-        venue: format!("venue-{number}"),
+        venue: "okx".to_owned(),
         host: format!("host-{number}.example"),
         source: String::new(),
         state: HealthState::Banned.into(),
@@ -450,6 +450,7 @@ fn frames_of_others_do_nothing_for_egress() {
         // Its own, with bodies that are none.
         (Kind::Outcome, vec![0xff]),
         (Kind::Health, vec![0x0a, 0x7f]),
+        (Kind::Usage, vec![0x0a, 0x7f]),
         (Kind::BarrierDone, vec![0x08]),
         (Kind::StreamEnd, vec![0x12, 1, 0xff]),
     ];

@@ -355,7 +355,7 @@ fn a_command_is_carried_out_once() {
     let command = bed.signed("admin", "HaltService/Halt", &halt);
     let call = bed.command_call("admin", command.clone());
     let _: v1::HaltResponse = decode(bed.send_call(Kind::Command, &call)).expect("halted");
-    let resume = v1::ResumeCommand { target: "venue:kraken".to_owned() };
+    let resume = v1::ResumeCommand { target: "venue:kraken".to_owned(), ..Default::default() };
     let resumed = bed.signed("admin", "HaltService/Resume", &resume);
     let resume_call = bed.command_call("admin", resumed.clone());
     let _: v1::ResumeResponse =
@@ -795,6 +795,7 @@ fn frames_that_are_none_end_the_core_in_order() {
         Kind::StreamReady,
         Kind::Health,
         Kind::Hardening,
+        Kind::Usage,
         Kind::Reply,
         Kind::ServerIdentity,
         Kind::State,

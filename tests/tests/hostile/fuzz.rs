@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use prost::Message;
 use vault_client::v1;
+use vault_ipc::metric::Usage;
 use vault_ipc::{Health, HealthRow, Kind, PullCall, StreamEnd, StreamMessage, WhoamiCall};
 use vault_tests::{kraken_order, kraken_post, okx_balance, okx_batch, okx_cancel, okx_order};
 
@@ -86,6 +87,7 @@ fn seeds(bed: &mut Bed) -> (Vec<Seed>, Vec<Seed>) {
     let egress = vec![
         (Kind::Outcome, answered().encode_to_vec()),
         (Kind::Health, Health { rows: vec![row] }.encode_to_vec()),
+        (Kind::Usage, Usage { cpu_s: 1.5, memory_peak_bytes: 4096.0 }.encode_to_vec()),
         (Kind::BarrierDone, vec![8, 1]),
     ];
     (front, egress)
@@ -105,7 +107,8 @@ fn decodes(kind: Kind, body: &[u8]) -> bool {
         Sign vault_ipc::SignCall, Execute vault_ipc::ExecuteCall, Proxy vault_ipc::ProxyCall,
         Stream vault_ipc::StreamCall, StreamMessage StreamMessage, StreamEnd StreamEnd,
         Command vault_ipc::CommandCall, Enroll vault_ipc::EnrollCall, Pull PullCall,
-        BarrierDone vault_ipc::BarrierDone, Whoami WhoamiCall, Outcome vault_ipc::Outcome, Health Health
+        BarrierDone vault_ipc::BarrierDone, Whoami WhoamiCall, Outcome vault_ipc::Outcome, Health Health,
+        Usage Usage
     )
 }
 

@@ -189,6 +189,7 @@ impl Desk {
         let venue = REGISTRY.venue(venue).unwrap_or_else(|| panic!("no venue {venue}"));
         let standing = Standing {
             environment: Environment::Live,
+            sites: None,
             key_type: venue.key_types().first().copied().unwrap_or(KeyType::Hmac),
             venue_checks: self.venue_checks,
             rights: None,

@@ -315,7 +315,7 @@ async fn halt_scope_credential_and_revoke_cut_what_stands() {
         level: level.into(),
         reason: "test".to_owned(),
     };
-    let resume = v1::ResumeCommand { target: "venue:okx".to_owned() };
+    let resume = v1::ResumeCommand { target: "venue:okx".to_owned(), ..Default::default() };
 
     let mut socket = Socket::okx(&bed, "bot").await;
     let mut other = Socket::open(&bed, "bot", "wss://ws.kraken.com/v2").await.expect("opened");

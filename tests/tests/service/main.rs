@@ -60,7 +60,7 @@ fn halt_on(target: &str, level: v1::HaltLevel) -> v1::HaltCommand {
 }
 
 fn resume_on(target: &str) -> v1::ResumeCommand {
-    v1::ResumeCommand { target: target.to_owned() }
+    v1::ResumeCommand { target: target.to_owned(), ..Default::default() }
 }
 
 fn of_kind(entries: &[Entry], kind: EntryKind) -> Vec<&Entry> {

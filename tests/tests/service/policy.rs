@@ -54,6 +54,8 @@ async fn a_halt_stops_its_target_and_nothing_else() {
         assert_eq!((halt.by.as_str(), halt.reason.as_str()), ("guard", "a test"));
 
         assert_eq!(reason(guard.resume(resume_on(target)).await), "ROLE");
+        let earlier = v1::ResumeCommand { halted_at_us: halt.at_us - 1, ..resume_on(target) };
+        assert_eq!(reason(admin.resume(earlier).await), "HALT_CHANGED");
         admin.resume(resume_on(target)).await.expect("resumed");
         assert_eq!(reason(admin.resume(resume_on(target)).await), "NOT_FOUND");
     }
@@ -186,6 +188,25 @@ async fn a_credential_is_disabled_enabled_and_replaced() {
     admin.import_unchecked(undisclosed, okx_secret()).await.expect("imported");
     let refused = sign(&bot, "okx-main", okx_balance()).await;
     assert_eq!(reason(refused), "PASSPHRASE_NOT_DISCLOSED");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_signs_for_hosts_of_its_own_site_alone() {
+    let vault = TestVault::start().await;
+    let admin = vault.admin().await;
+    admin.import_unchecked(okx_metadata("okx-main"), okx_secret()).await.expect("imported");
+    let bot = vault.bot("bot", OKX_SCOPE, &[]).await;
+    let at = |host: &str| v1::VenueRequest { host: host.to_owned(), ..okx_balance() };
+    sign(&bot, "okx-main", at("www.okx.com")).await.expect("its own");
+    assert_eq!(reason(sign(&bot, "okx-main", at("eea.okx.com")).await), "HOST_ELSEWHERE");
+
+    let eea = v1::CredentialMetadata { sites: vec!["eea".to_owned()], ..okx_metadata("okx-main") };
+    admin.import_unchecked(eea, okx_secret()).await.expect("imported");
+    sign(&bot, "okx-main", at("eea.okx.com")).await.expect("its own");
+    assert_eq!(reason(sign(&bot, "okx-main", at("www.okx.com")).await), "HOST_ELSEWHERE");
+    let command = v1::DescribeCredentialCommand { name: "okx-main".to_owned() };
+    let described = admin.describe_credential(command).await.expect("there").credential;
+    assert_eq!(described.and_then(|info| info.metadata).expect("there").sites, ["eea"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

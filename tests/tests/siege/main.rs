@@ -51,7 +51,8 @@ impl Siege {
                 reason: "siege".to_owned(),
             };
             admin.halt(halt).await.expect("a halt is heard");
-            let resume = v1::ResumeCommand { target: "client:traitor".to_owned() };
+            let resume =
+                v1::ResumeCommand { target: "client:traitor".to_owned(), ..Default::default() };
             admin.resume(resume).await.expect("resumed");
             answered += 1;
         }

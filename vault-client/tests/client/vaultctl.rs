@@ -227,6 +227,8 @@ async fn secrets_come_from_stdin_and_go_sealed() {
         "trade",
         "--right",
         "read_only",
+        "--site",
+        "eea",
         "--stdin",
         "--json",
     ];
@@ -238,6 +240,7 @@ async fn secrets_come_from_stdin_and_go_sealed() {
     let metadata: v1::CredentialMetadata =
         prost::Message::decode(opened[1].0.as_slice()).expect("metadata");
     assert_eq!(metadata.rights, ["trade", "read_only"]);
+    assert_eq!(metadata.sites, ["eea"]);
     assert!(metadata.rights_stated);
     let secret: v1::CredentialSecret =
         prost::Message::decode(opened[1].1.as_slice()).expect("a secret");

@@ -19,6 +19,7 @@ use crate::approval::Approved;
 use crate::caller::{Caller, Origin};
 use crate::error::VaultError;
 use crate::journal::Channel;
+use crate::stopped::Stops;
 use crate::storage::{Applied, Changes, CommandNonce, Hex, Op, Stamp, State, StoreError};
 use crate::vault::Vault;
 
@@ -120,6 +121,8 @@ pub struct Acts {
     urgent: VecDeque<Waiting>,
     waiting: VecDeque<Waiting>,
     last_barrier: u64,
+    /// What was stopped last, so that nothing older lets it go on.
+    pub(crate) stops: Stops,
     /// A transaction is under way that only remembers where the log is.
     anchoring: bool,
     /// Entries that the database remembers.

@@ -192,6 +192,7 @@ impl<'v> Ground<'v> {
         let credential = self.credential;
         Standing {
             environment: credential.environment,
+            sites: Some(&credential.sites),
             venue_checks: credential.assume.iter().any(|word| word == VENUE_CHECKS),
             rights: credential.rights.as_deref(),
             key_type: self.key_type,

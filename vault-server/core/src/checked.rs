@@ -6,10 +6,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use vault_model::{Name, Timestamp};
+use vault_model::{Name, NotPacked, Pack, Timestamp, Unpack};
 use vault_venue::KeyFacts;
 
 use crate::history::Noted;
+use crate::snapshot;
 use crate::vault::detail;
 
 /// What a venue said of a key.
@@ -91,6 +92,67 @@ impl Checked {
         let drifted = flag(&noted.drifted) == Some(true);
         Some((imported_at, Self { at, facts, drifted, problem }))
     }
+
+    fn pack(&self, pack: &mut Pack<'_>) {
+        let Self { at, facts, drifted, problem } = self;
+        pack.timestamp(*at);
+        pack.option(facts.as_ref(), pack_facts);
+        pack.flag(*drifted);
+        pack.option(problem.as_deref(), Pack::text);
+    }
+
+    fn unpack(unpack: &mut Unpack<'_>) -> Result<Self, NotPacked> {
+        Ok(Self {
+            at: unpack.timestamp()?,
+            facts: unpack.option(unpack_facts)?,
+            drifted: unpack.flag()?,
+            problem: unpack.option(|unpack| unpack.text().map(str::to_owned))?,
+        })
+    }
+}
+
+fn pack_facts(pack: &mut Pack<'_>, facts: &KeyFacts) {
+    let KeyFacts {
+        rights,
+        unsaid,
+        unseen,
+        foreign,
+        withdrawals,
+        transfers,
+        ip_bound,
+        expires_at,
+        expiry_unread,
+        nonce_window,
+    } = facts;
+    for words in [rights, unsaid, unseen, foreign] {
+        pack.len(words.len());
+        words.iter().for_each(|word| pack.text(word));
+    }
+    for said in [withdrawals, transfers, ip_bound] {
+        pack.option(*said, Pack::flag);
+    }
+    pack.option(*expires_at, Pack::timestamp);
+    pack.flag(*expiry_unread);
+    pack.flag(*nonce_window);
+}
+
+fn unpack_facts(unpack: &mut Unpack<'_>) -> Result<KeyFacts, NotPacked> {
+    let words = |unpack: &mut Unpack<'_>| -> Result<Vec<String>, NotPacked> {
+        let length = unpack.len(1)?;
+        (0..length).map(|_| unpack.text().map(str::to_owned)).collect()
+    };
+    Ok(KeyFacts {
+        rights: words(unpack)?,
+        unsaid: words(unpack)?,
+        unseen: words(unpack)?,
+        foreign: words(unpack)?,
+        withdrawals: unpack.option(Unpack::flag)?,
+        transfers: unpack.option(Unpack::flag)?,
+        ip_bound: unpack.option(Unpack::flag)?,
+        expires_at: unpack.option(Unpack::timestamp)?,
+        expiry_unread: unpack.flag()?,
+        nonce_window: unpack.flag()?,
+    })
 }
 
 fn word(is_so: bool) -> String {
@@ -98,7 +160,7 @@ fn word(is_so: bool) -> String {
 }
 
 /// The newest of each key.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Eq, PartialEq)]
 pub struct Checks {
     keys: HashMap<Name, HashMap<Timestamp, Checked>>,
     /// Credentials whose present key has drifted.
@@ -128,6 +190,28 @@ impl Checks {
         if let Some((imported_at, checked)) = Checked::read(at, problem, noted) {
             self.put(credential, imported_at, checked);
         }
+    }
+
+    /// Writes what the log says of it, for a snapshot. Which keys are present only the database says.
+    pub fn pack(&self, pack: &mut Pack<'_>) {
+        let Self { keys, drifted: _ } = self;
+        let name = |pack: &mut Pack<'_>, name: &Name| pack.text(name.as_str());
+        snapshot::pack_map(keys, pack, name, |pack, keys| {
+            let time = |pack: &mut Pack<'_>, at: &Timestamp| pack.timestamp(*at);
+            snapshot::pack_map(keys, pack, time, |pack, checked| checked.pack(pack));
+        });
+    }
+
+    /// Reads what [`Checks::pack`] wrote.
+    ///
+    /// # Errors
+    ///
+    /// [`NotPacked`].
+    pub fn unpack(unpack: &mut Unpack<'_>) -> Result<Self, NotPacked> {
+        let keys = snapshot::unpack_map(unpack, Unpack::name, |unpack| {
+            snapshot::unpack_map(unpack, Unpack::timestamp, Checked::unpack)
+        })?;
+        Ok(Self { keys, drifted: BTreeSet::new() })
     }
 
     /// Which credentials' present keys have drifted.

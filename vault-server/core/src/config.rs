@@ -136,6 +136,10 @@ pub struct CoreConfig {
     pub public: PublicAddresses,
     /// Size of a new log segment, in bytes.
     pub segment_bytes: u64,
+    /// Entries between two snapshots of what a start needs; 0: every start reads the whole log.
+    pub snapshot_every: u64,
+    /// Read the whole log at start, whatever snapshot there is.
+    pub verify_at_start: bool,
     /// Below this much free space for the log, Sign is refused. Bytes.
     pub disk_free_min_bytes: u64,
     /// The longest that a venue may take to answer, in milliseconds.

@@ -1,11 +1,12 @@
 //! Credentials: import, list, disable, enable; and the one door to a secret.
 
 use std::collections::BTreeSet;
+use std::rc::Rc;
 
 use prost::Message;
 use vault_ipc::proto::{sealed, v1};
 use vault_model::{Environment, Name, SecretBytes, Timestamp};
-use vault_venue::{Key, KeyType, Venue, VenueError};
+use vault_venue::{Account, Key, KeyType, MAIN_SITE, Venue, VenueError};
 
 use crate::act::{Asker, Plan};
 use crate::authorize::{Permit, VENUE_CHECKS, version};
@@ -15,6 +16,7 @@ use crate::command::{self, Method};
 use crate::crypto::envelope::{self, Aad, Kek};
 use crate::error::{Conflict, VaultError};
 use crate::own::OwnPermit;
+use crate::stopped::Stopped;
 use crate::storage::{Changes, CredentialRow, CredentialState, CredentialVersionRow, HexBytes};
 use crate::vault::{Open, Vault, detail};
 
@@ -34,6 +36,13 @@ impl OpenSecret {
             passphrase: self.passphrase.as_ref(),
             key_type,
         }
+    }
+
+    /// One like any other.
+    #[cfg(test)]
+    pub(crate) fn for_test() -> Self {
+        let secret = SecretBytes::copy_of(b"secret");
+        Self { api_key: "key".to_owned(), secret, passphrase: None }
     }
 
     /// `u8 version = 1`, then api key, secret and passphrase, each as `u16 BE length | bytes`.
@@ -74,6 +83,13 @@ impl OpenSecret {
     }
 }
 
+impl CredentialRow {
+    /// Where its key is known.
+    pub(crate) fn account(&self) -> Account<'_> {
+        Account { environment: self.environment, sites: &self.sites }
+    }
+}
+
 /// A credential that was found good and is to be stored, if its key may be.
 pub(crate) struct Import {
     pub row: CredentialRow,
@@ -96,9 +112,11 @@ pub fn open_credential(
     open: &Open,
     instance_id: &str,
     permit: &Permit,
-) -> Result<OpenSecret, VaultError> {
+) -> Result<Rc<OpenSecret>, VaultError> {
     let credential = permit.credential();
-    open_version(open, instance_id, credential, version(open, credential)?)
+    open.open_keys.get(&credential.name, credential.version, || {
+        open_version(open, instance_id, credential, version(open, credential)?)
+    })
 }
 
 /// Opens the key for a request of the vault's own.
@@ -240,6 +258,7 @@ impl Vault {
             ("environment", row.environment.to_string()),
             ("key_type", key_type.to_string()),
             ("rights", row.rights.as_ref().map_or("all".to_owned(), |rights| rights.join(","))),
+            ("sites", row.sites.join(",")),
             ("venue", row.venue.clone()),
             ("version", number.to_string()),
         ]);
@@ -262,6 +281,11 @@ impl Vault {
         now: Timestamp,
     ) -> Result<(), VaultError> {
         let mut row = self.credential(name)?.clone();
+        let stopped = Stopped::Credential(row.name.clone());
+        match state {
+            CredentialState::Disabled => self.acts.stops.note(stopped, asker.correlation),
+            CredentialState::Enabled => self.acts.stops.check(&stopped, asker.correlation)?,
+        }
         if row.state == state {
             return Err(VaultError::Conflict(Conflict::AlreadySo));
         }
@@ -342,6 +366,7 @@ impl Vault {
                 assume: row.assume.clone(),
                 disclose_passphrase: row.disclose_passphrase,
                 nonce_floor: row.nonce_floor,
+                sites: row.sites.clone(),
             }),
             version: row.version,
             state: match row.state {
@@ -354,7 +379,7 @@ impl Vault {
         })
     }
 
-    fn credential_row(
+    pub(crate) fn credential_row(
         &self,
         metadata: &v1::CredentialMetadata,
         now: Timestamp,
@@ -380,9 +405,18 @@ impl Vault {
         if metadata.assume.iter().any(|word| word != VENUE_CHECKS) {
             return Err(VaultError::Field("assume knows venue_checks alone"));
         }
+        let sites = venue.catalog.hosts(environment).map(|hosts| &hosts.sites);
+        if !sites.is_some_and(|sites| metadata.sites.iter().all(|name| sites.has(name))) {
+            return Err(VaultError::Field("sites are those of the venue's catalogue"));
+        }
         let once = |words: &[String]| {
             words.iter().cloned().collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>()
         };
+        let mut sites = once(&metadata.sites);
+        if sites == [MAIN_SITE] {
+            // Said or not, it is one document.
+            sites.clear();
+        }
         Ok(CredentialRow {
             assume: once(&metadata.assume),
             created_at: now,
@@ -391,6 +425,7 @@ impl Vault {
             name,
             nonce_floor: metadata.nonce_floor,
             rights: metadata.rights_stated.then(|| once(&metadata.rights)),
+            sites,
             state: CredentialState::Enabled,
             venue: metadata.venue.clone(),
             version: 1,

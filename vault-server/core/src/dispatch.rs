@@ -61,7 +61,7 @@ impl Vault {
         match frame.kind {
             Kind::Sign => {
                 let call: SignCall = frame.message().map_err(foreign)?;
-                self.sign(&call, id, now)?;
+                self.sign(call, id, now)?;
             }
             // The front numbers its calls from 1; to egress 0 says that the core itself asks.
             Kind::Execute | Kind::Proxy | Kind::Stream if id == 0 => {
@@ -154,7 +154,13 @@ impl Vault {
                 self.run_waiting(hands, now)
             }
             Kind::Health => {
-                self.venues = crate::health::venues(frame.message().map_err(foreign)?);
+                let health = frame.message().map_err(foreign)?;
+                self.venues = crate::health::venues(health, &self.registry);
+                Ok(Next::Continue)
+            }
+            Kind::Usage => {
+                let usage = frame.message().map_err(foreign)?;
+                self.counts.take_usage("egress", usage);
                 Ok(Next::Continue)
             }
             _ => Err(VaultError::Internal("egress sent a frame of another process")),
@@ -182,6 +188,13 @@ impl Vault {
             }
             Kind::MetricsCall => {
                 self.tell_metrics(Channel::Supervisor);
+                Ok(Next::Continue)
+            }
+            Kind::Usage => {
+                let usage = frame
+                    .message()
+                    .map_err(|_| VaultError::Internal("the supervisor sent a broken frame"))?;
+                self.counts.take_usage("supervisor", usage);
                 Ok(Next::Continue)
             }
             Kind::Shutdown => Ok(Next::Stop),

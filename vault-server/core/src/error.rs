@@ -206,6 +206,10 @@ problems! {
         LastAdmin = ("LAST_ADMIN", "the last active admin cannot be revoked"),
         /// Another import was faster.
         CredentialChanged = ("CREDENTIAL_CHANGED", "the credential has changed meanwhile"),
+        /// The halt in force is another one.
+        HaltChanged = ("HALT_CHANGED", "another halt is in force than the one that was named"),
+        /// A later call has stopped it, which was heard first.
+        StoppedSince = ("STOPPED_SINCE", "it was stopped again after this was asked"),
         /// Whoever still may trade would place the orders again.
         NotHalted = ("NOT_HALTED", "the target is not halted"),
         /// It is so already.
@@ -406,7 +410,7 @@ impl VaultError {
                 "bots use the bot listener, operators the operator listener"
             }
             Self::CheckNotPossible(_) => {
-                "nothing was stored; try again, or import with --no-check and check it later: vaultctl credential check NAME"
+                "nothing was stored; an account of another site of the venue wants --site (vaultctl catalog show VENUE); else try again, or import with --no-check and check it later: vaultctl credential check NAME"
             }
             Self::CredentialDrifted => {
                 "vaultctl credential check NAME says which; take them away at the venue and check again, or import the key again with the rights that it has; Execute is not concerned"
@@ -421,9 +425,15 @@ impl VaultError {
             Self::Conflict(Conflict::NotHalted) => {
                 "halt it first: vaultctl halt TARGET --level no-new-risk --reason WHY --cancel-all"
             }
+            Self::Conflict(Conflict::HaltChanged | Conflict::StoppedSince) => {
+                "look at what is stopped, by whom and why (vaultctl halt status, vaultctl credential list), and ask again if it shall go on"
+            }
             Self::Conflict(Conflict::ScopeInUse) => "revoke its clients or give them another scope",
             Self::Conflict(Conflict::ScopeIsShadow) => "take it out of that scope's shadow first",
             Self::Deny(denial) => denial.hint(),
+            Self::Read(ReadError::HostElsewhere) => {
+                "vaultctl catalog show VENUE lists its sites, vaultctl credential describe NAME that of the key; a key of another site is imported with --site"
+            }
             Self::Read(ReadError::OperationUnknown) => {
                 "vaultctl explain shows how a request is read; only catalogued operations are known"
             }

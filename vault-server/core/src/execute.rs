@@ -25,7 +25,7 @@ use crate::order::{Asked, Order, limits_left, model_request, notional, wire_head
 use crate::vault::Vault;
 
 pub use self::outcome::Executions;
-pub(crate) use self::outcome::{Execution, Intent, problem, status, write_outcome};
+pub(crate) use self::outcome::{Execution, Intent, is_problem, problem, status, write_outcome};
 
 /// A call whose request the vault is to send.
 #[derive(Clone, Debug)]
@@ -131,12 +131,12 @@ impl Vault {
             VenueCall::Execute(call) => {
                 let v1::ExecuteRequest { request_id, credential, request } = &call.request;
                 let request = request.as_ref().ok_or(VaultError::Field("request is not set"))?;
-                let request = model_request(request);
+                let request = model_request(request.clone());
                 Ok(Order::new(client, Mode::Execute, request_id, credential, request)?)
             }
             VenueCall::Proxy(call) => {
                 let id = &call.request_id;
-                let dressed = model_request(&call.request);
+                let dressed = model_request(call.request.clone());
                 let order = |credential: &str, request: VenueRequest| {
                     Order::new(client, Mode::Execute, id, credential, request)
                 };

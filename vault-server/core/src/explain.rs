@@ -46,7 +46,7 @@ impl Vault {
             .parse()
             .map_err(|_| VaultError::Field("address is an IPv4 or IPv6 address"))?;
         let request = command.request.as_ref().ok_or(VaultError::Field("request is not set"))?;
-        let request = model_request(request);
+        let request = model_request(request.clone());
         let judged = Judged {
             client,
             address: address.to_canonical(),

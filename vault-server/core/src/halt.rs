@@ -9,6 +9,7 @@ use crate::act::{Asker, Plan};
 use crate::client::parse_reason;
 use crate::command::{self, Method};
 use crate::error::{Conflict, VaultError};
+use crate::stopped::Stopped;
 use crate::storage::{Changes, HaltRow, RowKey};
 use crate::vault::{CompiledScope, Open, Vault, detail};
 
@@ -35,6 +36,8 @@ impl Vault {
         let target = parse_target(&command.target)?;
         self.check_target(&target)?;
         let reason = parse_reason(&command.reason)?;
+        // Though it may be halted already: nobody who has asked before is to end that.
+        self.acts.stops.note(Stopped::Halted(target.clone()), asker.correlation);
         let halts = &self.tables().halts;
         // Each request is held against all of them. What is stopped as a whole is always heard.
         let is_one_of_many = matches!(target, HaltTarget::Symbol { .. });
@@ -80,11 +83,12 @@ impl Vault {
         self.begin_act(plan, asker, now)
     }
 
-    /// Ends a halt.
+    /// Ends a halt: the one that it names, if it names one.
     ///
     /// # Errors
     ///
-    /// [`VaultError::NotFound`] if there is none on the target.
+    /// [`VaultError::NotFound`] if there is none on the target; [`Conflict::HaltChanged`],
+    /// [`Conflict::StoppedSince`].
     pub(crate) fn resume(
         &mut self,
         command: &v1::SignedCommand,
@@ -93,9 +97,12 @@ impl Vault {
     ) -> Result<(), VaultError> {
         let command: v1::ResumeCommand = command::body(command)?;
         let target = parse_target(&command.target)?;
-        if !self.opened()?.state.tables().halts.contains_key(&target) {
-            return Err(VaultError::NotFound("halt"));
+        let halts = &self.opened()?.state.tables().halts;
+        let present = halts.get(&target).ok_or(VaultError::NotFound("halt"))?;
+        if command.halted_at_us != 0 && command.halted_at_us != present.at.micros() {
+            return Err(VaultError::Conflict(Conflict::HaltChanged));
         }
+        self.acts.stops.check(&Stopped::Halted(target.clone()), asker.correlation)?;
         let mut plan = Plan::new(Method::HaltResume.name(), Changes::new(), |_, change| {
             v1::ResumeResponse { change: Some(change) }.encode_to_vec()
         });
@@ -126,6 +133,7 @@ impl Vault {
                 reason: row.reason.clone(),
                 by: row.by.clone(),
                 at_ms: row.at.millis(),
+                at_us: row.at.micros(),
             })
             .collect();
         Ok(v1::HaltStatusResponse { halts })
@@ -203,9 +211,135 @@ const HALTS_MAX: usize = 1_000;
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use prost::Message;
+    use vault_ipc::proto::v1;
     use vault_policy::Grant;
 
+    use crate::act::Asker;
+    use crate::caller::Origin;
+    use crate::command::Method;
+    use crate::error::VaultError;
     use crate::execute::tests::bench::Bench;
+    use crate::journal::Channel;
+    use crate::storage::CredentialState;
+
+    fn command(body: &impl Message) -> v1::SignedCommand {
+        v1::SignedCommand { body: body.encode_to_vec(), ..Default::default() }
+    }
+
+    fn asker(correlation: u64) -> Asker {
+        Asker {
+            channel: Channel::Front,
+            correlation,
+            caller: None,
+            origin: Origin::local(),
+            nonce: None,
+            signature_hash: None,
+        }
+    }
+
+    impl Bench {
+        fn halt_at(&mut self, correlation: u64, level: v1::HaltLevel) -> Result<(), &'static str> {
+            let command = command(&v1::HaltCommand {
+                level: level.into(),
+                target: "all".to_owned(),
+                reason: "test".to_owned(),
+            });
+            let begun = self.vault.halt(&command, asker(correlation), self.now);
+            self.applied(begun)
+        }
+
+        fn resume_at(&mut self, correlation: u64, halted_at_us: i64) -> Result<(), &'static str> {
+            let target = "all".to_owned();
+            let command = command(&v1::ResumeCommand { target, halted_at_us });
+            let begun = self.vault.resume(&command, asker(correlation), self.now);
+            self.applied(begun)
+        }
+
+        fn set_state(
+            &mut self,
+            correlation: u64,
+            state: CredentialState,
+        ) -> Result<(), &'static str> {
+            let method = match state {
+                CredentialState::Disabled => Method::CredentialDisable,
+                CredentialState::Enabled => Method::CredentialEnable,
+            };
+            let (asker, now) = (asker(correlation), self.now);
+            let begun = self.vault.set_credential_state(method, "okx-main", state, asker, now);
+            self.applied(begun)
+        }
+
+        /// An act to its end; or why it did not begin.
+        fn applied(&mut self, begun: Result<(), VaultError>) -> Result<(), &'static str> {
+            begun.map_err(|error| error.reason())?;
+            self.vault.act_committed(Ok(()), self.now).expect("applied");
+            for by in [Channel::Egress, Channel::Front] {
+                for id in 1..100 {
+                    self.vault.barrier_done(id, by);
+                }
+            }
+            self.look();
+            Ok(())
+        }
+
+        fn halts(&self) -> Vec<v1::HaltInfo> {
+            self.vault.halt_status().expect("open").halts
+        }
+    }
+
+    use v1::HaltLevel::{NoNewRisk, Nothing};
+
+    #[test]
+    fn a_resume_does_not_end_a_halt_that_came_after_it() {
+        let mut bench = Bench::new();
+        bench.halt_at(1, NoNewRisk).expect("halted");
+        // 2 is a Resume that still waits, when 3 is heard before it.
+        bench.halt_at(3, Nothing).expect("halted further");
+        assert_eq!(bench.resume_at(2, 0), Err("STOPPED_SINCE"));
+        assert_eq!(bench.halts().len(), 1);
+        bench.resume_at(4, 0).expect("who knows of it may");
+        assert!(bench.halts().is_empty());
+    }
+
+    #[test]
+    fn a_halt_that_changes_nothing_holds_an_older_resume_up_all_the_same() {
+        for (present, again) in [(Nothing, Nothing), (Nothing, NoNewRisk), (NoNewRisk, NoNewRisk)] {
+            let mut bench = Bench::new();
+            bench.halt_at(1, present).expect("halted");
+            assert_eq!(bench.halt_at(3, again), Err("ALREADY_SO"));
+            assert_eq!(bench.resume_at(2, 0), Err("STOPPED_SINCE"));
+            assert_eq!(bench.halts().len(), 1);
+            bench.resume_at(4, 0).expect("resumed");
+        }
+    }
+
+    #[test]
+    fn a_resume_ends_the_halt_that_it_names_and_no_other() {
+        let mut bench = Bench::new();
+        bench.halt_at(1, NoNewRisk).expect("halted");
+        let first = bench.halts()[0].at_us;
+        assert_eq!(first, bench.now.micros());
+        bench.wait(Duration::from_micros(1));
+        bench.halt_at(2, Nothing).expect("halted further");
+        // Held back by whoever carries it, and given a late number.
+        assert_eq!(bench.resume_at(9, first), Err("HALT_CHANGED"));
+        let present = bench.halts()[0].at_us;
+        assert_eq!(present, first + 1);
+        bench.resume_at(10, present).expect("resumed");
+        assert_eq!(bench.resume_at(11, present), Err("NOT_FOUND"));
+    }
+
+    #[test]
+    fn what_was_disabled_later_is_not_enabled_by_an_older_call() {
+        let mut bench = Bench::new();
+        bench.set_state(1, CredentialState::Disabled).expect("disabled");
+        assert_eq!(bench.set_state(3, CredentialState::Disabled), Err("ALREADY_SO"));
+        assert_eq!(bench.set_state(2, CredentialState::Enabled), Err("STOPPED_SINCE"));
+        bench.set_state(4, CredentialState::Enabled).expect("enabled");
+    }
 
     #[test]
     fn a_symbol_is_known_under_any_of_its_names() {

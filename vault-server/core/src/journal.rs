@@ -125,15 +125,17 @@ impl Journal {
         self.answer_encoded(to, correlation, response.encode_to_vec(), false);
     }
 
-    /// Answers a call with an encoded response; `releases` if it holds a signature.
+    /// Answers a call with an encoded response, which comes back; `releases` if it holds a signature.
     pub fn answer_encoded(
         &mut self,
         to: Channel,
         correlation: u64,
         response: Vec<u8>,
         releases: bool,
-    ) {
-        self.frame(to, Kind::Reply, correlation, &Reply { response, failure: None, releases });
+    ) -> Vec<u8> {
+        let reply = Reply { response, failure: None, releases };
+        self.frame(to, Kind::Reply, correlation, &reply);
+        reply.response
     }
 
     /// Answers a call with a failure; `index` is that of the entry which records it.

@@ -1,6 +1,9 @@
 //! Lanes: where nonces must arrive in the order of their issue, one request of a credential is on
 //! its way at a time. The others wait, and are judged and signed when it is their turn: cancels
 //! first, then clients in turns, each client's calls in the order in which they came.
+//!
+//! A lane that has become free is in line for its next call like any client (`turn.rs`), one call at a
+//! time: however many of them are refused, nobody else waits for all. Until then it lets nobody past.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -9,13 +12,30 @@ use vault_model::{ClockTime, Name};
 use crate::error::VaultError;
 use crate::execute::VenueCall;
 
-/// The lanes that are in use, by their credentials.
+/// The lanes that are in use.
 #[derive(Default)]
-pub struct Lanes(HashMap<Name, Lane>);
+pub struct Lanes {
+    by_credential: HashMap<Name, Lane>,
+    /// The credentials that calls wait for, by their correlations.
+    calls: HashMap<u64, Name>,
+    /// Lanes that are free for the next of those who wait, and not in line yet.
+    ready: VecDeque<Name>,
+}
+
+#[derive(Clone, Copy, Default, Eq, PartialEq)]
+enum State {
+    /// Nothing is on its way.
+    #[default]
+    Free,
+    /// The same, and it is in line for the next call that waits.
+    InLine,
+    /// A request is on its way.
+    Taken,
+}
 
 #[derive(Default)]
 struct Lane {
-    busy: bool,
+    state: State,
     /// Clients with calls that wait, the one whose turn it is first.
     turns: VecDeque<(Name, VecDeque<Waiting>)>,
 }
@@ -34,14 +54,18 @@ pub struct Waiting {
 }
 
 impl Lanes {
-    /// Whether a request of a credential is on its way.
+    /// Whether a request of a credential is on its way, or another's turn comes before any new one.
     pub fn is_busy(&self, credential: &Name) -> bool {
-        self.0.get(credential).is_some_and(|lane| lane.busy)
+        self.state(credential) != State::Free
+    }
+
+    fn state(&self, credential: &Name) -> State {
+        self.by_credential.get(credential).map_or(State::Free, |lane| lane.state)
     }
 
     /// A request of a credential sets out.
     pub fn take(&mut self, credential: &Name) {
-        self.0.entry(credential.clone()).or_default().busy = true;
+        self.by_credential.entry(credential.clone()).or_default().state = State::Taken;
     }
 
     /// Keeps a client's call until the lane is free.
@@ -55,63 +79,120 @@ impl Lanes {
         client: &Name,
         waiting: Waiting,
     ) -> Result<(), VaultError> {
-        let turns = &mut self.0.entry(credential.clone()).or_default().turns;
+        let turns = &mut self.by_credential.entry(credential.clone()).or_default().turns;
         let known = turns.iter_mut().find(|(name, _)| name == client);
+        self.calls.insert(waiting.correlation, credential.clone());
         match known {
-            Some((_, calls)) if calls.len() >= WAITING_MAX => return Err(VaultError::Overloaded),
+            Some((_, calls)) if calls.len() >= WAITING_MAX => {
+                self.calls.remove(&waiting.correlation);
+                return Err(VaultError::Overloaded);
+            }
             Some((_, calls)) => calls.push_back(waiting),
             None => turns.push_back((client.clone(), VecDeque::from([waiting]))),
         }
         Ok(())
     }
 
-    /// The request that was on its way has its outcome.
+    /// Nothing of a credential is on its way any more, and nobody's turn has come yet.
     pub fn free(&mut self, credential: &Name) {
-        if let Some(lane) = self.0.get_mut(credential) {
-            lane.busy = false;
+        if let Some(lane) = self.by_credential.get_mut(credential) {
+            lane.state = State::Free;
         }
+    }
+
+    /// Puts a lane that is free in line for the next call that waits. One that nobody needs is given
+    /// up.
+    pub fn line_up(&mut self, credential: &Name) {
+        let Some(lane) = self.by_credential.get_mut(credential) else {
+            return;
+        };
+        if lane.state != State::Free {
+            return;
+        }
+        if lane.turns.is_empty() {
+            self.by_credential.remove(credential);
+            return;
+        }
+        lane.state = State::InLine;
+        self.ready.push_back(credential.clone());
+    }
+
+    /// A lane that has come to be in line, and the client whose call is next.
+    pub fn take_ready(&mut self) -> Option<(Name, Name)> {
+        while let Some(credential) = self.ready.pop_front() {
+            let lane = self.by_credential.get(&credential);
+            if let Some((client, _)) = lane.and_then(|lane| lane.turns.get(next_of(lane))) {
+                return Some((credential, client.clone()));
+            }
+            // Who waited does so no longer.
+            self.free(&credential);
+            self.line_up(&credential);
+        }
+        None
     }
 
     /// Takes out a call for which nobody waits any more, if it has not set out; whether it was there.
     pub fn forget(&mut self, correlation: u64) -> bool {
-        !self.take_out(|waiting| waiting.correlation == correlation).is_empty()
+        let Some(lane) =
+            self.calls.remove(&correlation).and_then(|name| self.by_credential.get_mut(&name))
+        else {
+            return false;
+        };
+        !lane.take_out(|waiting| waiting.correlation == correlation).is_empty()
     }
 
     /// Takes out the calls for which nobody waits any more; returns their correlations.
     pub fn take_late(&mut self, now: ClockTime) -> Vec<u64> {
-        self.take_out(|waiting| waiting.until.is_some_and(|until| until <= now))
-    }
-
-    fn take_out(&mut self, goes: impl Fn(&Waiting) -> bool) -> Vec<u64> {
-        let mut out = Vec::new();
-        for lane in self.0.values_mut() {
-            for (_, calls) in &mut lane.turns {
-                out.extend(calls.iter().filter(|call| goes(call)).map(|call| call.correlation));
-                calls.retain(|call| !goes(call));
-            }
-            lane.turns.retain(|(_, calls)| !calls.is_empty());
+        let is_late = |waiting: &Waiting| waiting.is_late(now);
+        let lanes = self.by_credential.values_mut();
+        let late: Vec<u64> = lanes.flat_map(|lane| lane.take_out(is_late)).collect();
+        for correlation in &late {
+            self.calls.remove(correlation);
         }
-        out
+        late
     }
 
-    /// The next call of a lane that is free, with its correlation. A lane that nobody needs is given
-    /// up.
-    pub fn next(&mut self, credential: &Name) -> Option<(VenueCall, u64)> {
-        let lane = self.0.get_mut(credential).filter(|lane| !lane.busy)?;
-        let has_cancel =
-            |(_, calls): &(Name, VecDeque<Waiting>)| calls.iter().any(|waiting| waiting.is_cancel);
-        let at = lane.turns.iter().position(has_cancel).unwrap_or(0);
-        let Some((client, mut calls)) = lane.turns.remove(at) else {
-            self.0.remove(credential);
-            return None;
-        };
+    /// The next call of a lane that is free.
+    pub fn next(&mut self, credential: &Name) -> Option<Waiting> {
+        let lane =
+            self.by_credential.get_mut(credential).filter(|lane| lane.state == State::Free)?;
+        let (client, mut calls) = lane.turns.remove(next_of(lane))?;
         let first = calls.iter().position(|waiting| waiting.is_cancel).unwrap_or(0);
         let next = calls.remove(first);
         if !calls.is_empty() {
             lane.turns.push_back((client, calls));
         }
-        next.map(|waiting| (waiting.call, waiting.correlation))
+        if let Some(waiting) = &next {
+            self.calls.remove(&waiting.correlation);
+        }
+        next
     }
+}
+
+impl Lane {
+    fn take_out(&mut self, goes: impl Fn(&Waiting) -> bool) -> Vec<u64> {
+        let mut out = Vec::new();
+        for (_, calls) in &mut self.turns {
+            out.extend(calls.iter().filter(|call| goes(call)).map(|call| call.correlation));
+            calls.retain(|call| !goes(call));
+        }
+        self.turns.retain(|(_, calls)| !calls.is_empty());
+        out
+    }
+}
+
+impl Waiting {
+    /// Whether nobody waits for it any more.
+    pub fn is_late(&self, now: ClockTime) -> bool {
+        self.until.is_some_and(|until| until <= now)
+    }
+}
+
+/// Which of a lane's clients is next.
+fn next_of(lane: &Lane) -> usize {
+    let has_cancel =
+        |(_, calls): &(Name, VecDeque<Waiting>)| calls.iter().any(|waiting| waiting.is_cancel);
+    lane.turns.iter().position(has_cancel).unwrap_or(0)
 }
 
 /// How many calls of one client may wait for one credential.
@@ -138,12 +219,13 @@ mod tests {
     fn drain(lanes: &mut Lanes, credential: &Name) -> Vec<u64> {
         let mut order = Vec::new();
         lanes.free(credential);
-        while let Some((_, correlation)) = lanes.next(credential) {
+        while let Some(Waiting { correlation, .. }) = lanes.next(credential) {
             order.push(correlation);
             lanes.take(credential);
             assert!(lanes.next(credential).is_none());
             lanes.free(credential);
         }
+        lanes.line_up(credential);
         order
     }
 
@@ -159,7 +241,7 @@ mod tests {
         }
         assert!(lanes.next(&main).is_none(), "one is on its way");
         assert_eq!(drain(&mut lanes, &main), [3, 1, 2]);
-        assert!(lanes.0.is_empty(), "nothing is kept");
+        assert!(lanes.by_credential.is_empty() && lanes.calls.is_empty(), "nothing is kept");
     }
 
     #[test]
@@ -184,7 +266,7 @@ mod tests {
         lanes.wait(&main, &one, call(1, false)).expect("room");
         lanes.wait(&main, &other, call(2, false)).expect("room");
         assert!(lanes.forget(1));
-        assert!(!lanes.forget(77));
+        assert!(!lanes.forget(1) && !lanes.forget(77));
         assert_eq!(drain(&mut lanes, &main), [2]);
     }
 
@@ -198,6 +280,45 @@ mod tests {
         }
         let refused = lanes.wait(&main, &one, call(9_999, true)).map_err(|error| error.reason());
         assert_eq!(refused, Err("OVERLOADED"));
+        assert!(!lanes.forget(9_999), "it does not wait");
         lanes.wait(&main, &other, call(9_999, false)).expect("room for others");
+        assert!(lanes.forget(9_999));
+    }
+
+    #[test]
+    fn a_free_lane_is_in_line_and_lets_nobody_past() {
+        let (main, one, other) = (name("main"), name("one"), name("other"));
+        let mut lanes = Lanes::default();
+        lanes.take(&main);
+        lanes.wait(&main, &one, call(1, false)).expect("room");
+        lanes.line_up(&main);
+        assert!(lanes.take_ready().is_none(), "one is on its way");
+        lanes.free(&main);
+        assert!(!lanes.is_busy(&main));
+        lanes.line_up(&main);
+        lanes.line_up(&main);
+        assert!(lanes.is_busy(&main), "it is another's turn");
+        assert!(lanes.next(&main).is_none(), "whose turn has not come");
+        // A cancel that comes meanwhile is next.
+        lanes.wait(&main, &other, call(2, true)).expect("room");
+        assert_eq!(lanes.take_ready(), Some((main.clone(), other)));
+        assert_eq!(lanes.take_ready(), None, "once");
+        lanes.free(&main);
+        assert_eq!(lanes.next(&main).map(|waiting| waiting.correlation), Some(2));
+        lanes.line_up(&main);
+        assert_eq!(lanes.take_ready(), Some((main, one)));
+    }
+
+    #[test]
+    fn a_lane_in_line_that_nobody_needs_any_more_is_given_up() {
+        let (main, one) = (name("main"), name("one"));
+        let mut lanes = Lanes::default();
+        lanes.take(&main);
+        lanes.wait(&main, &one, call(1, false)).expect("room");
+        lanes.free(&main);
+        lanes.line_up(&main);
+        assert!(lanes.forget(1));
+        assert_eq!(lanes.take_ready(), None);
+        assert!(!lanes.is_busy(&main) && lanes.by_credential.is_empty());
     }
 }

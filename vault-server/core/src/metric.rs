@@ -48,6 +48,10 @@ pub struct Counts {
     started_at: Timestamp,
     /// What the tables hold, at a revision.
     tallied: Option<(Option<u64>, Tally)>,
+    /// What waited for its turn when the front asked last, by queue.
+    turns: [(&'static str, usize); 3],
+    /// What the processes have used that nobody asks for figures.
+    usages: BTreeMap<&'static str, Usage>,
     venues: BTreeMap<String, Venue>,
 }
 
@@ -97,6 +101,8 @@ impl Counts {
             signing: Duration::ZERO,
             started_at: now,
             tallied: None,
+            turns: [("clients", 0), ("operators", 0), ("urgent", 0)],
+            usages: BTreeMap::new(),
             venues: BTreeMap::new(),
         }
     }
@@ -163,6 +169,22 @@ impl Counts {
         if outcome.status != 0 {
             counted.seconds.observe_duration(Duration::from_micros(outcome.latency_us));
         }
+    }
+
+    /// A process has said what it has used.
+    pub(crate) fn take_usage(&mut self, process: &'static str, usage: Usage) {
+        // Egress reads what venues write.
+        if [usage.cpu_s, usage.memory_peak_bytes]
+            .iter()
+            .all(|used| used.is_finite() && *used >= 0.0)
+        {
+            self.usages.insert(process, usage);
+        }
+    }
+
+    /// So much waits for its turn, by queue.
+    pub(crate) fn set_turns(&mut self, turns: [(&'static str, usize); 3]) {
+        self.turns = turns;
     }
 
     /// Whether somebody is answered now: more often than the pause allows nobody is.
@@ -242,6 +264,7 @@ impl Vault {
         }
         put(Family::StartTime, &[], seconds(counts.started_at));
         let durable = self.durable.size();
+        put(Family::LogDamaged, &[], flag(self.snapshots.found_damage()));
         put(Family::LogEntries, &[], durable as f64);
         put(Family::LogWaiting, &[], self.journal.size().saturating_sub(durable) as f64);
         put(Family::QueueBytes, &["log"], self.durable.waiting_bytes() as f64);
@@ -250,9 +273,15 @@ impl Vault {
         put(Family::DiskLow, &[], flag(self.disk_low));
         put(Family::DiskFull, &[], flag(self.disk_full));
         put(Family::ClockSynchronised, &[], flag(host.clock_synchronised));
-        let Usage { cpu_s, memory_peak_bytes } = Usage::of_this_process();
-        put(Family::CpuSeconds, &["core"], cpu_s);
-        put(Family::MemoryPeak, &["core"], memory_peak_bytes);
+        let own = Usage::of_this_process();
+        let usages = counts.usages.iter().map(|(process, usage)| (*process, *usage));
+        for (process, Usage { cpu_s, memory_peak_bytes }) in usages.chain([("core", own)]) {
+            put(Family::CpuSeconds, &[process], cpu_s);
+            put(Family::MemoryPeak, &[process], memory_peak_bytes);
+        }
+        for (queue, waiting) in counts.turns {
+            put(Family::TurnsWaiting, &[queue], waiting as f64);
+        }
         for process in self.hardening() {
             put(Family::Hardened, &[&process.process], flag(is_hardened(&process)));
         }
@@ -396,11 +425,16 @@ const PAUSE: Duration = Duration::from_millis(250);
 
 #[cfg(test)]
 mod tests {
-    use vault_ipc::Outcome;
+    use prost::Message as _;
+    use vault_ipc::metric::{SAMPLES_MAX, Usage};
+    use vault_ipc::proto::v1;
+    use vault_ipc::{BODY_BYTES_MAX, Health, HealthRow, HealthState, Kind, Outcome};
     use vault_model::{Name, Timestamp};
 
     use super::{CLIENTS_MAX, Came, Counts, OTHER, OUTCOMES_MAX};
     use crate::error::VaultError;
+    use crate::execute::tests::bench::Bench;
+    use crate::health::{HOST_BYTES_MAX, ROWS_MAX};
 
     fn name(text: &str) -> Name {
         text.parse().expect("a name")
@@ -434,6 +468,59 @@ mod tests {
         assert_eq!(venue.outcomes.get(OTHER), Some(&(1_000 - OUTCOMES_MAX as u64)));
         counts.count_outcome("okx", &Outcome { status: 200, latency_us: 7, ..Outcome::default() });
         assert_eq!(counts.venues["okx"].seconds.snapshot().sum, 7_000);
+    }
+
+    /// What egress or clients can make of it, at its longest.
+    #[test]
+    fn a_snapshot_fits_into_a_frame_whatever_egress_says() {
+        let mut bench = Bench::new();
+        for number in 0..2 * CLIENTS_MAX {
+            let client = name(&format!("{}{number:07}", "b".repeat(56)));
+            for came in [Came::Denied, Came::Executed, Came::Signed] {
+                bench.vault.counts.count(&client, came);
+            }
+        }
+        for venue in ["binance", "bybit", "coinbase", "kraken", "okx"] {
+            for number in 0..2 * OUTCOMES_MAX {
+                let problem = format!("{}{number:04}", "P".repeat(60));
+                let outcome = Outcome { problem, ..Outcome::default() };
+                bench.vault.counts.count_outcome(venue, &outcome);
+            }
+        }
+        let rows = (0..4 * ROWS_MAX).map(|number| HealthRow {
+            venue: "coinbase".to_owned(),
+            host: format!("{}{number:04}", "h".repeat(HOST_BYTES_MAX - 4)),
+            source: "2001:db8:1111:2222:3333:4444:5555:6666".to_owned(),
+            state: HealthState::Banned.into(),
+            until_us: i64::MAX,
+            used_weight: u64::MAX,
+            weight_limit: u64::MAX,
+            in_flight: u32::MAX,
+            streams: u32::MAX,
+            last_problem: "P".repeat(64),
+        });
+        let health = Health { rows: rows.collect() };
+        bench.vault.venues = crate::health::venues(health, &bench.vault.registry);
+        assert_eq!(bench.vault.venues.len(), ROWS_MAX);
+
+        let metrics = bench.vault.metrics();
+        assert!(metrics.samples.len() < SAMPLES_MAX, "{}", metrics.samples.len());
+        let mut frame = Vec::new();
+        vault_ipc::encode(Kind::Metrics, 0, &metrics, &mut frame).expect("fits");
+        let status = v1::StatusResponse { venues: bench.vault.venues, ..Default::default() };
+        assert!(status.encoded_len() < BODY_BYTES_MAX / 4, "{}", status.encoded_len());
+    }
+
+    #[test]
+    fn what_egress_says_of_itself_is_a_number_or_nothing() {
+        let mut counts = Counts::new(Timestamp::default());
+        let well = Usage { cpu_s: 1.5, memory_peak_bytes: 4096.0 };
+        counts.take_usage("egress", well);
+        for bad in [f64::NAN, f64::INFINITY, -1.0] {
+            counts.take_usage("egress", Usage { cpu_s: bad, ..well });
+            counts.take_usage("egress", Usage { memory_peak_bytes: bad, ..well });
+        }
+        assert_eq!(counts.usages["egress"], well);
     }
 
     #[test]

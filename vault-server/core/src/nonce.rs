@@ -3,12 +3,13 @@
 
 use std::collections::HashMap;
 
-use vault_model::{Name, Timestamp};
+use vault_model::{Name, NotPacked, Pack, Timestamp, Unpack};
 
 use crate::error::VaultError;
+use crate::snapshot;
 
 /// The last nonce of each credential; rebuilt from the log at start.
-#[derive(Default)]
+#[derive(Debug, Default, Eq, PartialEq)]
 pub struct NonceCounters(HashMap<Name, u64>);
 
 impl NonceCounters {
@@ -38,6 +39,27 @@ impl NonceCounters {
         let nonce = after.max(u64::try_from(now.micros()).unwrap_or(0));
         self.0.insert(credential.clone(), nonce);
         Ok(nonce)
+    }
+
+    /// Writes all of it, for a snapshot.
+    pub fn pack(&self, pack: &mut Pack<'_>) {
+        snapshot::pack_map(
+            &self.0,
+            pack,
+            |pack, name| pack.text(name.as_str()),
+            |pack, nonce| {
+                pack.number(*nonce);
+            },
+        );
+    }
+
+    /// Reads what [`NonceCounters::pack`] wrote.
+    ///
+    /// # Errors
+    ///
+    /// [`NotPacked`].
+    pub fn unpack(unpack: &mut Unpack<'_>) -> Result<Self, NotPacked> {
+        snapshot::unpack_map(unpack, Unpack::name, Unpack::number).map(Self)
     }
 }
 

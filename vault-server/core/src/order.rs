@@ -485,20 +485,11 @@ impl Vault {
 }
 
 /// A wire request as the venue's reader takes it. Nothing is checked here.
-pub(crate) fn model_request(request: &v1::VenueRequest) -> VenueRequest {
-    VenueRequest {
-        method: request.method.clone(),
-        scheme: if request.scheme.is_empty() { "https".to_owned() } else { request.scheme.clone() },
-        host: request.host.clone(),
-        path: request.path.clone(),
-        query: request.query.clone(),
-        body: request.body.clone(),
-        headers: request
-            .headers
-            .iter()
-            .map(|header| (header.name.clone(), header.value.clone()))
-            .collect(),
-    }
+pub(crate) fn model_request(request: v1::VenueRequest) -> VenueRequest {
+    let v1::VenueRequest { method, scheme, host, path, query, body, headers } = request;
+    let scheme = if scheme.is_empty() { "https".to_owned() } else { scheme };
+    let headers = headers.into_iter().map(|header| (header.name, header.value)).collect();
+    VenueRequest { method, scheme, host, path, query, body, headers }
 }
 
 /// Headers as the wire has them.

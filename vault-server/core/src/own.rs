@@ -174,6 +174,7 @@ impl Vault {
             .map_err(|_| VaultError::Internal("a credential is of an unknown key type"))?;
         let standing = Standing {
             environment: key.row.environment,
+            sites: Some(&key.row.sites),
             venue_checks: false,
             // What is stated may be wrong: that is for the venue to say.
             rights: None,

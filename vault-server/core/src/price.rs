@@ -22,7 +22,7 @@ use crate::storage::{Changes, FeedRow, RowKey};
 use crate::vault::{Vault, detail};
 
 /// A price that the log has.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct LoggedPrice {
     /// When it was accepted.
     pub at: ClockTime,

@@ -202,6 +202,7 @@ body = "form"
                     name: name("main"),
                     nonce_floor: 0,
                     rights: None,
+                    sites: Vec::new(),
                     state: CredentialState::Enabled,
                     venue: "params".to_owned(),
                     version: 1,

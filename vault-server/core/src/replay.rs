@@ -8,7 +8,7 @@ use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
-use vault_model::{ClockTime, Name, RequestId};
+use vault_model::{ClockTime, Name, NotPacked, Pack, RequestId, Unpack};
 
 /// Names one request of one client: half a SHA-256.
 pub type RequestKey = [u8; 16];
@@ -26,6 +26,7 @@ pub enum Known<'a> {
     Signed(u64),
 }
 
+#[derive(Debug, Eq, PartialEq)]
 struct Answer {
     content: [u8; 32],
     at: ClockTime,
@@ -40,7 +41,7 @@ impl Answer {
 }
 
 /// The two memories.
-#[derive(Default)]
+#[derive(Debug, Default, Eq, PartialEq)]
 pub struct Replay {
     answers: HashMap<RequestKey, Answer>,
     answer_order: VecDeque<(ClockTime, RequestKey)>,
@@ -119,6 +120,38 @@ impl Replay {
         self.answers.clear();
         self.answer_order.clear();
         self.answer_bytes = 0;
+    }
+
+    /// Writes what the log says of it, for a snapshot: what was signed or sent. No answer is in the log.
+    pub fn pack(&self, pack: &mut Pack<'_>) {
+        let Self { signed, signed_order, .. } = self;
+        pack.len(signed_order.len());
+        for key in signed_order {
+            pack.bytes(key);
+            pack.number(signed.get(key).copied().unwrap_or_default());
+        }
+    }
+
+    /// Reads what [`Replay::pack`] wrote.
+    ///
+    /// # Errors
+    ///
+    /// [`NotPacked`].
+    pub fn unpack(unpack: &mut Unpack<'_>) -> Result<Self, NotPacked> {
+        let length = unpack.len(size_of::<RequestKey>() + 1)?;
+        let mut replay = Self {
+            signed: HashMap::with_capacity(length),
+            signed_order: VecDeque::with_capacity(length),
+            ..Self::default()
+        };
+        for _ in 0..length {
+            let key: RequestKey = unpack.bytes()?;
+            if replay.signed.insert(key, unpack.number()?).is_some() {
+                return Err(NotPacked);
+            }
+            replay.signed_order.push_back(key);
+        }
+        if length > SIGNED_MAX { Err(NotPacked) } else { Ok(replay) }
     }
 
     fn forget_old(&mut self, now: ClockTime) {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use vault_audit::{AuditError, EntryKind};
 use vault_ipc::{Frame, FrameError, Kind, Restart};
-use vault_model::{SecretBytes, Timestamp};
+use vault_model::{Name, SecretBytes, Timestamp};
 
 use crate::clock::{Clock, Machine, boottime_us};
 use crate::config::CoreConfig;
@@ -25,7 +25,7 @@ use crate::journal::Channel;
 use crate::seal::IdentityError;
 use crate::start::{Started, start};
 use crate::storage::StoreError;
-use crate::turn::{Turns, Whose};
+use crate::turn::{Turn, Turns, Whose};
 use crate::unseal::Attempt;
 use crate::vault::{Vault, detail};
 use crate::writer::{Channels, ToWriter, WriterError};
@@ -40,6 +40,8 @@ pub enum Input {
     Egress(Frame),
     /// From the front.
     Front(Frame),
+    /// The turn of a credential's lane.
+    Lane(Name),
     /// From the supervisor; `None` when it closed its channel.
     Supervisor(Result<Option<Frame>, FrameError>),
     /// The writer has stopped.
@@ -164,6 +166,11 @@ pub fn run(
             let _ = stopped.recv();
             // It says so before it ends.
             let _ = writer.join();
+            if next == Next::Stop {
+                // A seal does not wait for it.
+                vault.open = None;
+                vault.snapshots.finish();
+            }
             let failed = std::iter::from_fn(|| inbox.next()).find_map(|input| match input {
                 Input::WriterFailed(error) => Some(error),
                 _ => None,
@@ -296,7 +303,10 @@ impl Round<'_> {
                 whose => turns.put(whose, frame),
             },
             // Of no caller, and they cost next to nothing.
-            Kind::BarrierDone | Kind::MetricsCall => return self.take(Input::Front(frame)),
+            Kind::BarrierDone | Kind::MetricsCall => {
+                self.vault.counts.set_turns(turns.waiting());
+                return self.take(Input::Front(frame));
+            }
             _ => turns.put(self.vault.whose(&frame), frame),
         };
         match refused {
@@ -317,18 +327,23 @@ impl Round<'_> {
 
     /// Decides what is next in line, for about [`SLICE`].
     fn slice(&mut self, turns: &mut Turns) -> Result<Next, CoreError> {
+        self.vault.line_up_lanes(turns);
         if turns.is_empty() {
             return Ok(Next::Continue);
         }
         let slice_began = Instant::now();
         let mut began = slice_began;
-        while let Some((frame, served)) = turns.next() {
-            let next = self.take(Input::Front(frame))?;
+        while let Some((turn, served)) = turns.next() {
+            let next = self.take(match turn {
+                Turn::Frame(frame) => Input::Front(frame),
+                Turn::Lane(credential) => Input::Lane(credential),
+            })?;
             if next != Next::Continue {
                 return Ok(next);
             }
             let ended = Instant::now();
             turns.charge(served, ended - began);
+            self.vault.line_up_lanes(turns);
             if ended - slice_began >= SLICE {
                 break;
             }
@@ -355,6 +370,10 @@ fn take(
         }
         Input::Egress(frame) => vault.egress_frame(&frame, hands, now)?,
         Input::Front(frame) => vault.front_frame(&frame, hands, now)?,
+        Input::Lane(credential) => {
+            vault.lane_turn(&credential, now)?;
+            Next::Continue
+        }
         // Without a supervisor there is nobody to serve.
         Input::Supervisor(Ok(None)) => Next::Stop,
         Input::Supervisor(frame) => {
@@ -408,7 +427,10 @@ impl Vault {
         self.look_at_disk();
         if let Some(open) = &self.open {
             let scopes = open.scopes.values().map(|scope| scope.document.duplicates.clone());
-            self.histories.keep(keys_asked(scopes), self.clock.time());
+            let keys = keys_asked(scopes);
+            self.histories.keep(keys, self.clock.time());
+            self.snapshots.set_keys(keys);
+            open.open_keys.tick();
         }
         if self.open.is_some() {
             self.renew_server_certificate(now)?;

@@ -3,7 +3,6 @@
 use std::time::Instant;
 
 use prost::Message;
-use ring::rand::SecureRandom;
 use vault_audit::EntryKind;
 use vault_ipc::SignCall;
 use vault_ipc::proto::v1;
@@ -28,7 +27,7 @@ impl Vault {
     /// None of a caller's making: those are answered. What is returned ends the process.
     pub(crate) fn sign(
         &mut self,
-        call: &SignCall,
+        call: SignCall,
         correlation: u64,
         now: Timestamp,
     ) -> Result<(), VaultError> {
@@ -40,7 +39,7 @@ impl Vault {
 
     fn answer_sign(
         &mut self,
-        call: &SignCall,
+        call: SignCall,
         correlation: u64,
         now: Timestamp,
     ) -> Result<(), VaultError> {
@@ -51,7 +50,7 @@ impl Vault {
             return Ok(());
         };
         let asked = self.asked(&caller, correlation, Mode::Sign, call.deadline_us, now);
-        let order = match read_order(&caller.name, &call.request) {
+        let order = match read_order(&caller.name, call.request) {
             Ok(order) => order,
             Err(error) => return self.deny(asked, None, &Facts::default(), &error),
         };
@@ -185,9 +184,9 @@ impl Vault {
             .registry
             .venue(venue)
             .ok_or(VaultError::Internal("a reading is of an unknown venue"))?;
-        let mut unique = [0; 16];
-        self.rng
-            .fill(&mut unique)
+        let unique = self
+            .uniques
+            .next(&self.rng)
             .map_err(|_| VaultError::Internal("the system has no randomness"))?;
         let moment = Moment {
             at: now,
@@ -233,20 +232,20 @@ impl Vault {
         .encode_to_vec();
         let Asked { caller, correlation, clock, .. } = asked;
         self.replay.signed(order.key, place.index);
-        self.replay.answered(order.key, order.content, response.clone(), clock);
         self.released.add(&caller.name, &credential.name, usable_for_ms, clock);
         let scope = facts.scope.as_ref().map(|(name, _)| name);
         self.histories.add(&caller.name, scope, &cost.spend(clock));
         self.counts.count(&caller.name, Came::Signed);
-        self.journal.answer_encoded(Channel::Front, correlation, response, true);
+        let response = self.journal.answer_encoded(Channel::Front, correlation, response, true);
+        self.replay.answered(order.key, order.content, response, clock);
         Ok(())
     }
 }
 
-fn read_order(client: &Name, request: &v1::SignRequest) -> Result<Order, VaultError> {
-    let venue_request = request.request.as_ref().ok_or(VaultError::Field("request is not set"))?;
-    let venue_request = model_request(venue_request);
-    Order::new(client, Mode::Sign, &request.request_id, &request.credential, venue_request)
+fn read_order(client: &Name, request: v1::SignRequest) -> Result<Order, VaultError> {
+    let v1::SignRequest { request_id, credential, request } = request;
+    let request = model_request(request.ok_or(VaultError::Field("request is not set"))?);
+    Order::new(client, Mode::Sign, &request_id, &credential, request)
 }
 
 fn wire_signed(signed: SignedRequest) -> v1::SignedRequest {

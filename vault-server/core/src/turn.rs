@@ -14,9 +14,13 @@
 //! costly calls makes the others wait for one of them at a time, and pays for it. Within a client, and
 //! within an operator's calls of one kind, the order is kept.
 //!
+//! A lane that is free for the next of the calls that wait for it (`lane.rs`) is in line as a call of the
+//! client whose call that is, before the later ones: what waited is decided one call at a time, too.
+//!
 //! The queues are bounded. What does not fit is handed back, to be refused before it has cost anything.
 //! The front says whose a call is. If it lies, calls wait in the wrong queue, and that is all: nothing
-//! is granted by it, and there are queues only for names that are in the policy tables.
+//! is granted by it, and there are queues only for names that are in the policy tables. Whoever was revoked
+//! is a stranger.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
@@ -26,13 +30,13 @@ use vault_ipc::{Frame, Kind};
 use vault_model::{Name, Serial};
 
 use crate::command::Method;
-use crate::storage::{Holder, Tables};
+use crate::storage::{CertificateRow, CertificateState, Holder, HolderState, Tables};
 use crate::vault::Vault;
 
 /// Calls that wait to be decided.
 #[derive(Default)]
 pub(crate) struct Turns {
-    /// Frames and bytes of all.
+    /// What waits in all.
     all: Load,
     clients: Ring,
     operators: Ring,
@@ -40,6 +44,30 @@ pub(crate) struct Turns {
     operators_ahead: Duration,
     urgent: VecDeque<Frame>,
     urgent_load: Load,
+}
+
+/// What is decided next.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Turn {
+    /// A frame of the front.
+    Frame(Frame),
+    /// The next call of the lane of this credential.
+    Lane(Name),
+}
+
+impl Turn {
+    /// What it takes to keep it.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Frame(frame) => bytes(frame),
+            Self::Lane(_) => size_of::<Self>(),
+        }
+    }
+}
+
+/// What it takes to keep a frame.
+fn bytes(frame: &Frame) -> usize {
+    frame.body.len() + size_of::<Turn>()
 }
 
 /// Whose a frame is.
@@ -67,7 +95,7 @@ pub(crate) enum Served {
 #[derive(Clone, Copy, Debug, Default)]
 struct Load {
     bytes: usize,
-    frames: usize,
+    turns: usize,
 }
 
 /// Queues among which time is shared out.
@@ -101,42 +129,46 @@ struct InLine {
 #[derive(Default)]
 struct Queue {
     clock_ns: u64,
-    frames: VecDeque<Frame>,
+    turns: VecDeque<Turn>,
     is_in_line: bool,
     load: Load,
 }
 
 impl Load {
-    fn add(&mut self, frame: &Frame) {
-        self.bytes += bytes(frame);
-        self.frames += 1;
+    fn add(&mut self, bytes: usize) {
+        self.bytes += bytes;
+        self.turns += 1;
     }
 
-    fn remove(&mut self, frame: &Frame) {
-        self.bytes -= bytes(frame);
-        self.frames -= 1;
+    fn remove(&mut self, bytes: usize) {
+        self.bytes -= bytes;
+        self.turns -= 1;
     }
 
-    fn has_room(self, frame: &Frame, most: Self) -> bool {
-        self.frames < most.frames && self.bytes + bytes(frame) <= most.bytes
+    fn has_room(self, bytes: usize, most: Self) -> bool {
+        self.turns < most.turns && self.bytes + bytes <= most.bytes
     }
-}
-
-/// What it takes to keep a frame.
-fn bytes(frame: &Frame) -> usize {
-    frame.body.len() + size_of::<Frame>()
 }
 
 impl Turns {
     /// Whether nothing waits.
     pub fn is_empty(&self) -> bool {
-        self.all.frames == 0
+        self.all.turns == 0
+    }
+
+    /// How much waits, by queue.
+    pub fn waiting(&self) -> [(&'static str, usize); 3] {
+        [
+            ("clients", self.clients.load.turns),
+            ("operators", self.operators.load.turns),
+            ("urgent", self.urgent_load.turns),
+        ]
     }
 
     /// Whether more may be read from the front. An honest one does not come near: what is beyond a
     /// queue is refused, and only ends of WebSockets are not, of which there are few.
     pub fn has_room(&self) -> bool {
-        self.all.frames < READ_MAX.frames && self.all.bytes < READ_MAX.bytes
+        self.all.turns < READ_MAX.turns && self.all.bytes < READ_MAX.bytes
     }
 
     /// Keeps a frame until its turn.
@@ -146,10 +178,12 @@ impl Turns {
     /// The frame, if there is no room for it.
     pub fn put(&mut self, whose: Whose<'_>, frame: Frame) -> Result<(), Frame> {
         let ring = match whose {
-            Whose::Urgent if !self.urgent_load.has_room(&frame, URGENT_MAX) => return Err(frame),
+            Whose::Urgent if !self.urgent_load.has_room(bytes(&frame), URGENT_MAX) => {
+                return Err(frame);
+            }
             Whose::Urgent => {
-                self.all.add(&frame);
-                self.urgent_load.add(&frame);
+                self.all.add(bytes(&frame));
+                self.urgent_load.add(bytes(&frame));
                 self.urgent.push_back(frame);
                 return Ok(());
             }
@@ -175,44 +209,47 @@ impl Turns {
         }
     }
 
+    /// Puts a lane in line whose next call is this client's: before all else of that client, which came
+    /// later.
+    pub fn put_lane(&mut self, client: &Name, credential: Name) {
+        let queue = self.clients.queue_of(client);
+        self.clients.put_first(queue, Turn::Lane(credential), &mut self.all);
+    }
+
     /// Whether a WebSocket's call waits.
     pub fn is_opening(&self, correlation: u64) -> bool {
         self.clients.openings.contains_key(&correlation)
     }
 
     /// Takes a call for which nobody waits out of its queue; `false` if it is in none, because it has
-    /// had its turn.
+    /// had its turn. It is looked for among the calls of whoever takes it back, and nowhere else.
     pub fn forget(&mut self, whose: Whose<'_>, correlation: u64) -> bool {
-        match whose {
-            Whose::Client(name) => match self.clients.by_name.get(name) {
-                Some(&queue) => self.clients.forget(queue, correlation, &mut self.all),
-                None => false,
-            },
-            // No front of ours says so little.
-            _ => {
-                let mut queues = 0..self.clients.queues.len();
-                queues.any(|queue| self.clients.forget(queue, correlation, &mut self.all))
-            }
-        }
+        let queue = match whose {
+            Whose::Client(name) => self.clients.by_name.get(name).copied(),
+            Whose::Stranger => self.clients.stranger,
+            // Only what is a client's is ever taken back.
+            Whose::Operator(_) | Whose::Urgent => None,
+        };
+        queue.is_some_and(|queue| self.clients.forget(queue, correlation, &mut self.all))
     }
 
-    /// The next frame, and who is to be charged for it.
-    pub fn next(&mut self) -> Option<(Frame, Served)> {
+    /// What is next, and who is to be charged for it.
+    pub fn next(&mut self) -> Option<(Turn, Served)> {
         if let Some(frame) = self.urgent.pop_front() {
-            self.all.remove(&frame);
-            self.urgent_load.remove(&frame);
-            return Some((frame, Served::Urgent));
+            self.all.remove(bytes(&frame));
+            self.urgent_load.remove(bytes(&frame));
+            return Some((Turn::Frame(frame), Served::Urgent));
         }
-        let both = self.operators.load.frames > 0 && self.clients.load.frames > 0;
+        let both = self.operators.load.turns > 0 && self.clients.load.turns > 0;
         if !both {
             self.operators_ahead = Duration::ZERO;
         }
         let clients_first = both && self.operators_ahead > Duration::ZERO;
-        if !clients_first && let Some((frame, queue)) = self.operators.next(&mut self.all) {
-            return Some((frame, Served::Operator(queue)));
+        if !clients_first && let Some((turn, queue)) = self.operators.next(&mut self.all) {
+            return Some((turn, Served::Operator(queue)));
         }
-        let (frame, queue) = self.clients.next(&mut self.all)?;
-        Some((frame, Served::Client(queue)))
+        let (turn, queue) = self.clients.next(&mut self.all)?;
+        Some((turn, Served::Client(queue)))
     }
 
     /// Charges who has had a turn for the time that it took.
@@ -265,7 +302,7 @@ impl Ring {
     fn give_up_idle(&mut self) {
         let Self { by_name, free, queues, .. } = self;
         by_name.retain(|_, queue| {
-            let is_idle = !queues[*queue].is_in_line && queues[*queue].frames.is_empty();
+            let is_idle = !queues[*queue].is_in_line && queues[*queue].turns.is_empty();
             if is_idle {
                 queues[*queue] = Queue::default();
                 free.push(*queue);
@@ -275,28 +312,46 @@ impl Ring {
     }
 
     fn put(&mut self, at: usize, frame: Frame, all: &mut Load) -> Result<(), Frame> {
-        let queue = &mut self.queues[at];
+        let queue = &self.queues[at];
+        let bytes = bytes(&frame);
         // It follows what was let in, one for one; refused, a WebSocket would stay open for nobody.
         let may = frame.kind == Kind::StreamEnd
-            || queue.load.has_room(&frame, ONE_MAX) && self.load.has_room(&frame, ALL_MAX);
+            || queue.load.has_room(bytes, ONE_MAX) && self.load.has_room(bytes, ALL_MAX);
         if !may {
             return Err(frame);
         }
         if frame.kind == Kind::Stream {
             self.openings.insert(frame.correlation, at);
         }
-        for load in [&mut queue.load, &mut self.load, all] {
-            load.add(&frame);
-        }
-        queue.frames.push_back(frame);
+        self.add(at, bytes, all);
+        self.queues[at].turns.push_back(Turn::Frame(frame));
         self.enter(at);
         Ok(())
+    }
+
+    /// Puts what was let in before into its queue again, as the first.
+    fn put_first(&mut self, at: usize, turn: Turn, all: &mut Load) {
+        self.add(at, turn.bytes(), all);
+        self.queues[at].turns.push_front(turn);
+        self.enter(at);
+    }
+
+    fn add(&mut self, at: usize, bytes: usize, all: &mut Load) {
+        for load in [&mut self.queues[at].load, &mut self.load, all] {
+            load.add(bytes);
+        }
+    }
+
+    fn remove(&mut self, at: usize, bytes: usize, all: &mut Load) {
+        for load in [&mut self.queues[at].load, &mut self.load, all] {
+            load.remove(bytes);
+        }
     }
 
     /// Puts a queue that has something in line.
     fn enter(&mut self, at: usize) {
         let queue = &mut self.queues[at];
-        if queue.is_in_line || queue.frames.is_empty() {
+        if queue.is_in_line || queue.turns.is_empty() {
             return;
         }
         queue.is_in_line = true;
@@ -306,22 +361,22 @@ impl Ring {
         self.line.push(Reverse(in_line));
     }
 
-    fn next(&mut self, all: &mut Load) -> Option<(Frame, usize)> {
+    fn next(&mut self, all: &mut Load) -> Option<(Turn, usize)> {
         while let Some(Reverse(InLine { clock_ns, queue: at, .. })) = self.line.pop() {
             let queue = &mut self.queues[at];
             queue.is_in_line = false;
             // What was in it may have been forgotten.
-            let Some(frame) = queue.frames.pop_front() else {
+            let Some(turn) = queue.turns.pop_front() else {
                 continue;
             };
             self.now_ns = clock_ns;
-            for load in [&mut queue.load, &mut self.load, all] {
-                load.remove(&frame);
-            }
-            if frame.kind == Kind::Stream {
+            self.remove(at, turn.bytes(), all);
+            if let Turn::Frame(frame) = &turn
+                && frame.kind == Kind::Stream
+            {
                 self.openings.remove(&frame.correlation);
             }
-            return Some((frame, at));
+            return Some((turn, at));
         }
         None
     }
@@ -339,24 +394,30 @@ impl Ring {
     }
 
     fn forget(&mut self, at: usize, correlation: u64, all: &mut Load) -> bool {
-        let queue = &mut self.queues[at];
-        let is_it = |frame: &Frame| {
-            let is_call = matches!(frame.kind, Kind::Execute | Kind::Proxy | Kind::Sign);
-            is_call && frame.correlation == correlation
+        let turns = &mut self.queues[at].turns;
+        let is_it = |turn: &Turn| match turn {
+            Turn::Frame(frame) => {
+                let is_call = matches!(frame.kind, Kind::Execute | Kind::Proxy | Kind::Sign);
+                is_call && frame.correlation == correlation
+            }
+            Turn::Lane(_) => false,
         };
-        let Some(frame) =
-            queue.frames.iter().rposition(is_it).and_then(|place| queue.frames.remove(place))
-        else {
+        let Some(turn) = turns.iter().rposition(is_it).and_then(|place| turns.remove(place)) else {
             return false;
         };
-        for load in [&mut queue.load, &mut self.load, all] {
-            load.remove(&frame);
-        }
+        self.remove(at, turn.bytes(), all);
         true
     }
 }
 
 impl Vault {
+    /// Puts the lanes in line that have become free since the last time.
+    pub(crate) fn line_up_lanes(&mut self, turns: &mut Turns) {
+        while let Some((credential, client)) = self.lanes.take_ready() {
+            turns.put_lane(&client, credential);
+        }
+    }
+
     /// Whose a frame of the front is, as far as it says so: for its place in line, and for nothing
     /// else.
     pub(crate) fn whose(&self, frame: &Frame) -> Whose<'_> {
@@ -396,22 +457,32 @@ impl Vault {
     }
 }
 
+/// Whose a certificate is, as long as neither was revoked. Whether it has run out is for the decision.
 fn holder<'t>(tables: &'t Tables, serial: &Serial) -> Whose<'t> {
-    match tables.certificates.get(serial).map(|certificate| &certificate.holder) {
-        Some(Holder::Client(name)) => Whose::Client(name),
-        Some(Holder::Operator(name)) => Whose::Operator(name),
-        None => Whose::Stranger,
+    let certificate = tables.certificates.get(serial);
+    match certificate.filter(|certificate| certificate.state != CertificateState::Revoked) {
+        Some(CertificateRow { holder: Holder::Client(name), .. })
+            if tables.clients.get(name).is_some_and(|row| row.state == HolderState::Active) =>
+        {
+            Whose::Client(name)
+        }
+        Some(CertificateRow { holder: Holder::Operator(name), .. })
+            if tables.operators.get(name).is_some_and(|row| row.state == HolderState::Active) =>
+        {
+            Whose::Operator(name)
+        }
+        _ => Whose::Stranger,
     }
 }
 
 /// How much one client or operator may have waiting: more than an honest front lets through.
-const ONE_MAX: Load = Load { bytes: 8 << 20, frames: 1_024 };
+const ONE_MAX: Load = Load { bytes: 8 << 20, turns: 1_024 };
 /// How much all clients together may have waiting; the same for all operators.
-const ALL_MAX: Load = Load { bytes: 32 << 20, frames: 8_192 };
+const ALL_MAX: Load = Load { bytes: 32 << 20, turns: 8_192 };
 /// How much may wait that goes before all else.
-const URGENT_MAX: Load = Load { bytes: 4 << 20, frames: 256 };
+const URGENT_MAX: Load = Load { bytes: 4 << 20, turns: 256 };
 /// With so much waiting, nothing more is read.
-const READ_MAX: Load = Load { bytes: 96 << 20, frames: 32_768 };
+const READ_MAX: Load = Load { bytes: 96 << 20, turns: 32_768 };
 /// So many names are remembered though they have nothing in line.
 const KEPT: usize = 4_096;
 

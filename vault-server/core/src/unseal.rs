@@ -218,17 +218,23 @@ impl Vault {
             &instance.ca_certificate.0,
             keys.ca_key_pkcs8(),
         )?;
-        let signer = self
-            .log_origin
-            .parse::<LogOrigin>()
-            .ok()
-            .and_then(|origin| LogSigner::from_seed(origin, keys.log_seed()).ok())
-            .ok_or(VaultError::Internal("the log key does not read"))?;
+        let signer = || {
+            self.log_origin
+                .parse::<LogOrigin>()
+                .ok()
+                .and_then(|origin| LogSigner::from_seed(origin, keys.log_seed()).ok())
+                .ok_or(VaultError::Internal("the log key does not read"))
+        };
+        let (signer, of_snapshots) = (signer()?, signer()?);
+        if self.log_verifier.as_ref().is_some_and(|known| *known != signer.verifier()) {
+            return refuse(self, "log.vkey is not the vault's own".to_owned());
+        }
         let mut open = Open {
             authority,
             halts: vault_policy::Halts::default(),
             keys,
             market: vault_policy::Market::default(),
+            open_keys: crate::open_key::OpenKeys::default(),
             prices: crate::price::Prices::resume(std::mem::take(&mut self.logged_prices)),
             scopes: std::collections::HashMap::new(),
             state,
@@ -241,6 +247,7 @@ impl Vault {
         self.refresh_drift(now)?;
         self.sealed_by_hand = false;
         self.journal.tell_writer(ToWriter::Signer(Box::new(signer)));
+        self.snapshots.sign_with(of_snapshots);
         if let Err(error) = self.renew_server_certificate(now) {
             tracing::error!(%error, "the server certificate cannot be renewed");
         }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use ring::rand::SystemRandom;
-use vault_audit::{Entry, EntryKind, Hash, Outcome};
+use vault_audit::{Entry, EntryKind, Hash, LogVerifier, Outcome};
 use vault_ipc::proto::v1;
 use vault_ipc::{Kind, ServerIdentity};
 use vault_model::{ClockTime, Name, Serial, Timestamp};
@@ -21,6 +21,7 @@ use crate::command;
 use crate::config::CoreConfig;
 use crate::country::Countries;
 use crate::crypto::mac::StateMac;
+use crate::crypto::unique::Uniques;
 use crate::denial_budget::DenialBudgets;
 use crate::error::VaultError;
 use crate::execute::Executions;
@@ -32,6 +33,7 @@ use crate::lane::Lanes;
 use crate::lease::Leases;
 use crate::metric::Counts;
 use crate::nonce::NonceCounters;
+use crate::open_key::OpenKeys;
 use crate::outstanding::Released;
 use crate::own::Own;
 use crate::price::{LoggedPrices, Prices};
@@ -40,6 +42,7 @@ use crate::request_budget::RequestBudgets;
 use crate::scope_replay::Replays;
 use crate::seal::{Backoff, CoreIdentity, Guesser, Keyring, KeyringRecord, SlotRecord};
 use crate::shadow::Shadows;
+use crate::snapshot::Snapshots;
 use crate::storage::{Instance, Snapshot, State, Tables};
 use crate::stream::Streams;
 use crate::ticket::Tickets;
@@ -87,6 +90,8 @@ pub struct Vault {
     pub(crate) lanes: Lanes,
     pub(crate) leases: Leases,
     pub(crate) log_origin: String,
+    /// The key of `log.vkey`, by which the start has taken the log and its snapshot to be the vault's.
+    pub(crate) log_verifier: Option<LogVerifier>,
     /// What the log has of prices, until the vault is opened.
     pub(crate) logged_prices: LoggedPrices,
     pub(crate) nonces: NonceCounters,
@@ -113,9 +118,13 @@ pub struct Vault {
     pub(crate) slots: Vec<SlotRecord>,
     /// The database as it was read at start, until it is verified at unseal.
     pub(crate) snapshot: Option<Snapshot>,
+    /// Writes down what the next start needs of the log.
+    pub(crate) snapshots: Snapshots,
     /// WebSockets to venues.
     pub(crate) streams: Streams,
     pub(crate) tickets: Tickets,
+    /// For venues that want a text that was never sent before.
+    pub(crate) uniques: Uniques,
     /// Certificates that have made a call since the start.
     pub(crate) used_serials: HashSet<Serial>,
     /// How the venues are.
@@ -128,6 +137,8 @@ pub(crate) struct Open {
     pub(crate) halts: Halts,
     pub(crate) keys: Keyring,
     pub(crate) market: Market,
+    /// Of credentials that were signed with a moment ago.
+    pub(crate) open_keys: OpenKeys,
     pub(crate) prices: Prices,
     pub(crate) scopes: HashMap<Name, CompiledScope>,
     pub(crate) state: State,
@@ -167,6 +178,7 @@ impl Open {
         }
         self.prices.compile(&tables.feeds, &mut market)?;
         self.market = market;
+        self.open_keys.close_all();
         self.scopes = scopes;
         self.halts = tables.halts.values().map(|row| (row.target.clone(), row.level)).collect();
         Ok(())

@@ -180,6 +180,7 @@ fn decisions(bench: &mut Criterion) {
         };
         let standing = Standing {
             environment: Environment::Live,
+            sites: None,
             venue_checks: true,
             rights: None,
             key_type: case.key_type,

@@ -130,6 +130,7 @@ fn answer(registry: &Registry, case: &Value) -> String {
     };
     let standing = Standing {
         environment: Environment::Live,
+        sites: None,
         venue_checks: assumes("venue_checks"),
         rights: None,
         key_type: match case["key_type"].as_str() {

@@ -117,7 +117,7 @@ impl Egress {
     ///
     /// [`ConfigError::Io`].
     pub fn roots(&self, data: &Path) -> Result<Option<Source>, ConfigError> {
-        self.ca_file.as_ref().map(|path| read_roots(data.join(path))).transpose()
+        self.ca_file.as_ref().map(|path| read_roots(data, path)).transpose()
     }
 
     /// Reads and checks the CAs of the other places, one after the other.
@@ -128,7 +128,7 @@ impl Egress {
     pub fn override_roots(&self, data: &Path) -> Result<Vec<Option<Source>>, ConfigError> {
         let roots = |instead: &Spanned<Override>| {
             let path = instead.get_ref().ca_file.as_ref();
-            path.map(|path| read_roots(data.join(path))).transpose()
+            path.map(|path| read_roots(data, path)).transpose()
         };
         self.overrides.iter().map(roots).collect()
     }
@@ -147,8 +147,8 @@ impl Egress {
     }
 }
 
-fn read_roots(path: PathBuf) -> Result<Source, ConfigError> {
-    let source = Source::read(path, CA_BYTES_MAX)?;
+fn read_roots(data: &Path, path: &Path) -> Result<Source, ConfigError> {
+    let source = Source::read(data, data.join(path), CA_BYTES_MAX)?;
     match vault_egress::check_roots(source.text.as_bytes()) {
         Ok(()) => Ok(source),
         Err(error) => {

@@ -66,6 +66,8 @@ names = [{names}]
 [audit]
 segment_bytes = {segment_bytes}
 disk_free_min_bytes = {disk_free_min_bytes}
+# A start reads the log on from the newest snapshot, and checks the rest later. true: all of it, first.
+# verify_at_start = false
 
 [catalog]
 # Files of your own with more operations of a venue; relative ones lie in this directory.

@@ -208,7 +208,7 @@ pub async fn set_up(stage: &mut Stage, report: &mut Report) -> Result<Cast, Stop
         .await?;
     report
         .step("trading is resumed: an order passes again", async {
-            let command = ResumeCommand { target: "all".to_owned() };
+            let command = ResumeCommand { target: "all".to_owned(), ..Default::default() };
             admin.resume(command).await.map_err(instead_of("a resume"))?;
             let signed = signed(&bot, OKX, okx_order("BTC-USDT")?).await?;
             let answer = venues.send(&signed.request).await?;

@@ -113,6 +113,7 @@ fn measure(registry: &Registry, case: &Case, venue_checks: bool) {
     };
     let standing = Standing {
         environment: Environment::Live,
+        sites: None,
         venue_checks,
         rights: None,
         key_type: case.key_type,

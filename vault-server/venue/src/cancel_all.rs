@@ -6,11 +6,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use vault_model::{Class, Environment};
+use vault_model::Class;
 
 use crate::catalog::{Ask, CancelRule, Catalog, LookRule, Parameters};
 use crate::key::KeyType;
-use crate::own::{self, Answer, OwnRequest};
+use crate::own::{self, Account, Answer, OwnRequest};
 use crate::read::{self, Standing};
 
 /// The longest symbol or id that is taken, in bytes.
@@ -40,16 +40,16 @@ pub struct Step {
 pub(crate) fn looks(
     venue: &'static str,
     catalog: &Catalog,
-    environment: Environment,
+    account: Account<'_>,
     rights: Option<&[String]>,
     symbol: Option<&str>,
 ) -> Result<Vec<OwnRequest>, &'static str> {
     if symbol.is_some_and(|symbol| !is_plain(symbol)) {
         return Err("SYMBOL_NOT_PLAIN");
     }
-    let maker = Maker { venue, catalog, environment };
+    let maker = Maker { venue, catalog, account };
     let rules = catalog.own.cancel_all.iter().enumerate();
-    let here = rules.filter(|(_, rule)| rule.environments.contains(&environment));
+    let here = rules.filter(|(_, rule)| rule.environments.contains(&account.environment));
     let (mut any, mut can_narrow) = (false, false);
     let mut requests = Vec::new();
     for (number, rule) in here {
@@ -76,7 +76,7 @@ pub(crate) fn looks(
 pub(crate) fn cancels(
     venue: &'static str,
     catalog: &Catalog,
-    environment: Environment,
+    account: Account<'_>,
     asked: &OwnRequest,
     answer: &Answer,
 ) -> Result<Step, &'static str> {
@@ -95,7 +95,7 @@ pub(crate) fn cancels(
         is_partial: answer.cut || look.page.is_some_and(|page| found >= page),
         ..Step::default()
     };
-    let maker = Maker { venue, catalog, environment };
+    let maker = Maker { venue, catalog, account };
     let named: Vec<&Order<'_>> = orders
         .values()
         .filter(|order| asked.symbol.is_none() || order.symbol == asked.symbol.as_deref())
@@ -151,11 +151,11 @@ fn orders<'a>(look: &LookRule, answer: &'a Answer) -> BTreeMap<u32, Order<'a>> {
     orders
 }
 
-/// Makes requests for one venue and environment.
+/// Makes requests for one venue and account.
 struct Maker<'c> {
     venue: &'static str,
     catalog: &'c Catalog,
-    environment: Environment,
+    account: Account<'c>,
 }
 
 impl Maker<'_> {
@@ -247,9 +247,10 @@ impl Maker<'_> {
         pointers: impl IntoIterator<Item = &'a String>,
     ) -> Option<OwnRequest> {
         let answer = self.catalog.own.answer.as_ref()?;
-        let request = own::request(self.catalog, self.environment, ask, parameters)?;
+        let request = own::request(self.catalog, self.account, ask, parameters)?;
         let standing = Standing {
-            environment: self.environment,
+            environment: self.account.environment,
+            sites: Some(self.account.sites),
             venue_checks: false,
             rights: None,
             key_type: self.catalog.signature.key_types.first().copied().unwrap_or(KeyType::Hmac),

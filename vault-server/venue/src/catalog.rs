@@ -13,6 +13,7 @@ mod param;
 mod raw;
 mod set;
 mod shapes;
+mod site;
 mod socket;
 mod table;
 
@@ -29,6 +30,7 @@ pub(crate) use load::venue_of;
 pub(crate) use own::{AnswerRule, Ask, CancelRule, CheckRule, LookRule, Own, Parameters, TimeForm};
 pub(crate) use param::{Implied, Items, Kind, Param, Role, Shape};
 pub(crate) use set::Set;
+pub use site::{MAIN_SITE, Site, Sites};
 pub use socket::SocketKind;
 pub(crate) use socket::{Address, SocketRule, is_handle, is_stream};
 pub(crate) use table::Table;
@@ -211,6 +213,8 @@ pub struct Hosts {
     pub(crate) routes: Vec<(String, Vec<String>)>,
     /// The same for WebSocket hosts.
     pub(crate) ws_routes: Vec<(String, Vec<String>)>,
+    /// Which of them know which accounts.
+    pub sites: Sites,
 }
 
 impl Hosts {
@@ -226,6 +230,12 @@ impl Hosts {
     /// Whether a header selects the environment.
     pub(crate) fn sets(&self, name: &str) -> bool {
         self.headers.iter().any(|(known, _)| name.eq_ignore_ascii_case(known))
+    }
+
+    /// All of them, some several times; of WebSockets those that operations live on.
+    fn all(&self) -> impl Iterator<Item = &str> {
+        let routed = self.routes.iter().chain(&self.ws_routes).flat_map(|(_, hosts)| hosts);
+        self.rest.iter().chain(&self.ws).chain(routed).map(String::as_str)
     }
 
     /// The hosts on which an operation lives; the first is the default.

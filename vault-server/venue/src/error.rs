@@ -21,6 +21,10 @@ pub enum ReadError {
     /// A header that the catalogue does not let callers send, or one sent twice.
     #[error("a header is not on the venue's list")]
     HeaderNotAllowed,
+    /// A host that knows other accounts than the credential's: of another company, in another region,
+    /// or another test network.
+    #[error("host is of another site of the venue than the credential")]
+    HostElsewhere,
     /// Not a host of the venue in this environment.
     #[error("host is not one of the venue's in this environment")]
     HostUnknown,
@@ -88,6 +92,7 @@ impl ReadError {
             Self::BodyTooLarge => "BODY_TOO_LARGE",
             Self::EnvironmentUnknown => "ENVIRONMENT_UNKNOWN",
             Self::HeaderNotAllowed => "HEADER_NOT_ALLOWED",
+            Self::HostElsewhere => "HOST_ELSEWHERE",
             Self::HostUnknown => "HOST_UNKNOWN",
             Self::KeyNotPlaceholder => "KEY_NOT_PLACEHOLDER",
             Self::MarginModeUnknown => "MARGIN_MODE_UNKNOWN",

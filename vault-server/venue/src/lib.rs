@@ -32,13 +32,13 @@ mod venue;
 
 pub use cancel_all::Step;
 pub use catalog::{
-    Binds, Catalog, CatalogError, Facts, Hosts, Joined, Operation, Part, ResponseFacts, Reuse,
-    Signature, SocketKind, Window,
+    Binds, Catalog, CatalogError, Facts, Hosts, Joined, MAIN_SITE, Operation, Part, ResponseFacts,
+    Reuse, Signature, Site, Sites, SocketKind, Window,
 };
 pub use error::{ReadError, VenueError};
 pub use key::KeyType;
 pub use name::{MarketName, market_name};
-pub use own::{Answer, OwnRequest, Reported};
+pub use own::{Account, Answer, OwnRequest, Reported};
 pub use placeholder::{PLACEHOLDER, Placeholders, Undressed};
 pub use read::{BODY_BYTES_MAX, Standing};
 pub use registry::{Registry, VENUES};

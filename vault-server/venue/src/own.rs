@@ -119,15 +119,34 @@ impl Answer {
     }
 }
 
-/// The request to the default host of an environment.
+/// Where a key is known: an environment of its venue, and sites in it, as
+/// [`Sites::serve`](crate::Sites::serve) takes them.
+#[derive(Clone, Copy, Debug)]
+pub struct Account<'a> {
+    /// Live or demo.
+    pub environment: Environment,
+    /// None: the main one.
+    pub sites: &'a [String],
+}
+
+impl From<Environment> for Account<'static> {
+    /// One of the main site.
+    fn from(environment: Environment) -> Self {
+        Self { environment, sites: &[] }
+    }
+}
+
+/// The request to the first host that knows an account.
 pub(crate) fn request(
     catalog: &Catalog,
-    environment: Environment,
+    account: Account<'_>,
     ask: &Ask,
     parameters: &Parameters,
 ) -> Option<VenueRequest> {
     let operation = catalog.operation(&ask.method, &ask.path)?;
-    let host = catalog.hosts(environment)?.of(operation).first()?;
+    let hosts = catalog.hosts(account.environment)?;
+    let knows_it = |host: &&String| hosts.sites.serve(account.sites, host);
+    let host = hosts.of(operation).iter().find(knows_it)?;
     Some(VenueRequest {
         method: ask.method.clone(),
         scheme: "https".to_owned(),

@@ -30,6 +30,9 @@ const HEADER_BYTES_MAX: usize = 256;
 pub struct Standing<'a> {
     /// Which hosts it is for.
     pub environment: Environment,
+    /// Of these, those of which sites: as [`Sites::serve`](crate::Sites::serve) takes them. Absent: no
+    /// credential is known, and a request to any of them is read.
+    pub sites: Option<&'a [String]>,
     /// Whether its operator has declared that the venue refuses parameters it does not know, and
     /// that operations without a sourced schema do not take the request.
     pub venue_checks: bool,
@@ -126,6 +129,9 @@ fn outer_parts<'c>(
     }
     if !hosts.of(operation).contains(&request.host) {
         return Err(ReadError::HostUnknown);
+    }
+    if standing.sites.is_some_and(|sites| !hosts.sites.serve(sites, &request.host)) {
+        return Err(ReadError::HostElsewhere);
     }
 
     let mut seen = std::collections::HashSet::new();

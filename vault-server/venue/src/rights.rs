@@ -5,14 +5,14 @@
 
 mod finding;
 
-use vault_model::{Environment, Timestamp};
+use vault_model::Timestamp;
 
 pub use finding::{Finding, Findings, Severity};
 pub(crate) use finding::{findings, not_possible};
 
 use crate::catalog::{Catalog, CheckRule, TimeForm};
 use crate::key::KeyType;
-use crate::own::{self, Answer, OwnRequest};
+use crate::own::{self, Account, Answer, OwnRequest};
 
 /// The longest word of a venue that is repeated, in bytes.
 const WORD_BYTES_MAX: usize = 64;
@@ -55,15 +55,15 @@ pub struct KeyFacts {
 /// The request that asks what a key may do; absent where the venue cannot be asked.
 pub(crate) fn check(
     catalog: &Catalog,
-    environment: Environment,
+    account: Account<'_>,
     key_type: KeyType,
 ) -> Option<OwnRequest> {
     let (answer, rule) = (catalog.own.answer.as_ref()?, catalog.own.check.as_ref()?);
     let asks_for = rule.key_types.is_empty() || rule.key_types.contains(&key_type);
-    if !asks_for || !rule.environments.contains(&environment) {
+    if !asks_for || !rule.environments.contains(&account.environment) {
         return None;
     }
-    let request = own::request(catalog, environment, &rule.ask, &rule.ask.all)?;
+    let request = own::request(catalog, account, &rule.ask, &rule.ask.all)?;
     let operation = catalog.operation(&rule.ask.method, &rule.ask.path)?.name.clone();
     let report_at = std::iter::once(&answer.at).chain(rule.pointers()).cloned().collect();
     Some(OwnRequest {

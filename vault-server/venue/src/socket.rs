@@ -57,6 +57,13 @@ pub struct Socket {
     number: usize,
 }
 
+impl Socket {
+    /// The name of its host, without port.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+}
+
 /// What a bot has of a WebSocket that merely stands.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Opening {

@@ -8,7 +8,7 @@ use crate::cancel_all::{self, Step};
 use crate::catalog::{Catalog, CatalogError, Operation, Part, ResponseFacts, Reuse};
 use crate::error::{ReadError, VenueError};
 use crate::key::KeyType;
-use crate::own::{Answer, OwnRequest};
+use crate::own::{Account, Answer, OwnRequest};
 use crate::placeholder::{self, Undressed};
 use crate::read::{self, Standing};
 use crate::rights::{self, Finding, Findings, KeyFacts};
@@ -121,8 +121,8 @@ impl Venue {
 
     /// The requests that ask the venue what a key of this type may do; none where it cannot be
     /// asked.
-    pub fn check(&self, environment: Environment, key_type: KeyType) -> Vec<OwnRequest> {
-        rights::check(&self.catalog, environment, key_type).into_iter().collect()
+    pub fn check<'a>(&self, account: impl Into<Account<'a>>, key_type: KeyType) -> Vec<OwnRequest> {
+        rights::check(&self.catalog, account.into(), key_type).into_iter().collect()
     }
 
     /// What the answers to [`check`](Self::check), in its order, say of the key.
@@ -159,13 +159,13 @@ impl Venue {
     ///
     /// A code: `CANCEL_ALL_NOT_POSSIBLE`, `SYMBOL_ALONE_NOT_POSSIBLE`, `SYMBOL_NOT_PLAIN`,
     /// `SYMBOL_UNKNOWN`.
-    pub fn looks(
+    pub fn looks<'a>(
         &self,
-        environment: Environment,
+        account: impl Into<Account<'a>>,
         rights: Option<&[String]>,
         symbol: Option<&str>,
     ) -> Result<Vec<OwnRequest>, &'static str> {
-        cancel_all::looks(self.name, &self.catalog, environment, rights, symbol)
+        cancel_all::looks(self.name, &self.catalog, account.into(), rights, symbol)
     }
 
     /// What the answer to a look makes necessary. After the cancels the same look is sent again,
@@ -175,13 +175,13 @@ impl Venue {
     ///
     /// A code: `NO_ANSWER`, `NOT_PERMITTED` (a key that may not look there: nothing to cancel with
     /// it), `VENUE_REFUSED`, `NO_LOOK`.
-    pub fn cancels(
+    pub fn cancels<'a>(
         &self,
-        environment: Environment,
+        account: impl Into<Account<'a>>,
         look: &OwnRequest,
         answer: &Answer,
     ) -> Result<Step, &'static str> {
-        cancel_all::cancels(self.name, &self.catalog, environment, look, answer)
+        cancel_all::cancels(self.name, &self.catalog, account.into(), look, answer)
     }
 
     /// What the answer to a cancel says: how many orders it has cancelled, where the venue tells.
@@ -200,6 +200,12 @@ impl Venue {
     /// Whether it has this environment.
     pub fn has_environment(&self, environment: Environment) -> bool {
         self.catalog.hosts(environment).is_some()
+    }
+
+    /// Whether a host of it, of requests or of WebSockets, knows an account.
+    pub fn serves(&self, account: Account<'_>, host: &str) -> bool {
+        let hosts = self.catalog.hosts(account.environment);
+        hosts.is_some_and(|hosts| hosts.sites.serve(account.sites, host))
     }
 
     /// Reads a request: checks all of it, and says what it means and what its signature would

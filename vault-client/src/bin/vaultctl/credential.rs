@@ -10,6 +10,7 @@ use vault_client::v1::{
     EnableCredentialCommand, ListCredentialsCommand,
 };
 use vault_model::{Name, Timestamp};
+use vault_venue::MAIN_SITE;
 
 use crate::context::Context;
 use crate::fault::{Exit, Fault};
@@ -45,6 +46,10 @@ pub struct Import {
     /// Real money, or the venue's test hosts
     #[arg(long, value_enum)]
     environment: Environment,
+    /// The site of the venue on which the account lives, by the catalogue's name (eea, us, tr ...);
+    /// the main one if not stated. Repeat it for a key that several know
+    #[arg(long = "site", value_name = "SITE")]
+    sites: Vec<String>,
     /// A right that the key has at the venue, in the venue's words; repeat for each
     #[arg(long = "right", value_name = "RIGHT", required_unless_present = "rights_unstated")]
     rights: Vec<String>,
@@ -168,6 +173,7 @@ async fn import(context: &Context, arguments: Import) -> Result<(), Fault> {
             .collect(),
         disclose_passphrase: arguments.disclose_passphrase,
         nonce_floor: arguments.nonce_floor,
+        sites: arguments.sites,
     };
     let options = ImportOptions {
         key_type: arguments.key_type.map_or("", KeyType::as_str),
@@ -228,6 +234,7 @@ async fn describe(context: &Context, name: &Name) -> Result<(), Fault> {
             ("name", metadata.name.clone()),
             ("venue", metadata.venue.clone()),
             ("environment", metadata.environment.clone()),
+            ("site", sites(&metadata).join(", ")),
             ("version", info.version.to_string()),
             ("state", info.state.clone()),
             ("key type", info.key_type.clone()),
@@ -258,6 +265,14 @@ fn row(info: &CredentialInfo) -> Vec<String> {
         Timestamp::from_millis(info.created_at_ms).to_string(),
         info.check.as_ref().map_or("never", check::word).to_owned(),
     ]
+}
+
+/// The sites at which a key is known.
+pub fn sites(metadata: &CredentialMetadata) -> Vec<&str> {
+    match metadata.sites.as_slice() {
+        [] => vec![MAIN_SITE],
+        sites => sites.iter().map(String::as_str).collect(),
+    }
 }
 
 fn rights(metadata: &CredentialMetadata) -> String {

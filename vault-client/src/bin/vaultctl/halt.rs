@@ -118,8 +118,12 @@ pub async fn halt(context: &Context, arguments: HaltArguments) -> Result<Exit, F
 pub async fn resume(context: &Context, arguments: ResumeArguments) -> Result<(), Fault> {
     let target = arguments.symbol.or(arguments.target).map(|target| target.to_string());
     let target = target.unwrap_or_default();
-    let command = ResumeCommand { target: target.clone() };
     let operator = context.operator().await?;
+    // The one that there is now, and no later one: somebody may halt again meanwhile.
+    let halts = operator.halt_status(HaltStatusCommand {}).await?.halts;
+    let present = halts.iter().find(|halt| halt.target == target);
+    let halted_at_us = present.map_or(0, |halt| halt.at_us);
+    let command = ResumeCommand { target: target.clone(), halted_at_us };
     let answer = operator
         .resume(command)
         .await

@@ -145,6 +145,7 @@ fn metadata(metadata: &CredentialMetadata) -> Value {
         "assume": metadata.assume,
         "disclose_passphrase": metadata.disclose_passphrase,
         "nonce_floor": metadata.nonce_floor,
+        "sites": crate::credential::sites(metadata),
     })
 }
 
@@ -273,6 +274,7 @@ pub fn halt(info: &HaltInfo) -> Value {
         "reason": info.reason,
         "by": info.by,
         "at_ms": info.at_ms,
+        "at_us": info.at_us,
     })
 }
 

@@ -4,3 +4,4 @@
 pub mod envelope;
 pub mod mac;
 pub mod stack;
+pub(crate) mod unique;

@@ -11,6 +11,7 @@ use vault_ipc::Outcome;
 use vault_model::{Class, Environment, Mode, Name, RequestId, Timestamp};
 
 use crate::error::VaultError;
+use crate::journal::Channel;
 use crate::vault::{Vault, detail};
 
 /// Requests that egress has, by the correlations of their frames.
@@ -116,7 +117,8 @@ impl Vault {
         self.free_lane(&credential, now)
     }
 
-    /// The request that held a lane has its outcome: the next one sets out, the vault's own first.
+    /// The request that held a lane has its outcome: the next one of the vault's own sets out, or the
+    /// lane is in line for the next call of a bot.
     ///
     /// # Errors
     ///
@@ -126,12 +128,35 @@ impl Vault {
         credential: &Name,
         now: Timestamp,
     ) -> Result<(), VaultError> {
-        self.refuse_late();
         self.lanes.free(credential);
         self.own_turn(credential, now)?;
-        while let Some((call, correlation)) = self.lanes.next(credential) {
-            self.execute(call, correlation, now)?;
+        self.lanes.line_up(credential);
+        Ok(())
+    }
+
+    /// The turn of a lane has come: its next call is decided, and no other one. If that is refused,
+    /// the lane is in line again.
+    ///
+    /// # Errors
+    ///
+    /// A defect.
+    pub(crate) fn lane_turn(
+        &mut self,
+        credential: &Name,
+        now: Timestamp,
+    ) -> Result<(), VaultError> {
+        self.lanes.free(credential);
+        // What the vault itself has to ask came while the lane was in line.
+        self.own_turn(credential, now)?;
+        match self.lanes.next(credential) {
+            Some(waiting) if waiting.is_late(self.clock_time()) => {
+                let error = VaultError::DeadlineExceeded;
+                self.journal.refuse(Channel::Front, waiting.correlation, &error, None);
+            }
+            Some(waiting) => self.execute(waiting.call, waiting.correlation, now)?,
+            None => {}
         }
+        self.lanes.line_up(credential);
         Ok(())
     }
 
@@ -203,7 +228,8 @@ fn is_word(text: &str) -> bool {
     (1..=64).contains(&text.len()) && text.bytes().all(allowed)
 }
 
-fn is_problem(text: &str) -> bool {
+/// Whether it is a problem of egress as a frame may have it.
+pub(crate) fn is_problem(text: &str) -> bool {
     let allowed = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_';
     (1..=64).contains(&text.len()) && text.bytes().all(allowed)
 }

@@ -104,6 +104,7 @@ fn read_public(
     for &environment in environments {
         let standing = Standing {
             environment,
+            sites: None,
             venue_checks: false,
             rights: None,
             // It decides what a signature binds, and there is none.

@@ -2,6 +2,8 @@
 
 pub(crate) mod bench;
 mod budget;
+mod lane;
+mod site;
 
 use std::time::Duration;
 

@@ -108,7 +108,7 @@ impl Vault {
         let is_drifted = self.checks.is_drifted(&row.name);
         let rights = row.rights.as_deref().filter(|_| !is_drifted);
         let key = Arc::new(OwnKey { row: row.clone(), version, is_new: false });
-        let looks = venue.looks(row.environment, rights, symbol);
+        let looks = venue.looks(row.account(), rights, symbol);
         Ok(looks.map(|looks| looks.into_iter().map(|look| Step::new(&key, look)).collect()))
     }
 
@@ -206,8 +206,7 @@ pub fn proceed(steps: &mut Vec<Step>, registry: &Registry, now: ClockTime) {
             continue;
         };
         if step.request.is_look() {
-            let environment = step.key.row.environment;
-            let follows = venue.cancels(environment, &step.request, &answer);
+            let follows = venue.cancels(step.key.row.account(), &step.request, &answer);
             take_look(steps, at, &answer, follows, now);
         } else {
             let status = u32::from(answer.status);

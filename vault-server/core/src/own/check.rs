@@ -116,7 +116,7 @@ impl Vault {
             .key_type
             .parse()
             .map_err(|_| VaultError::Internal("a credential is of an unknown key type"))?;
-        let requests = self.venue_of(&key.row)?.check(key.row.environment, key_type);
+        let requests = self.venue_of(&key.row)?.check(key.row.account(), key_type);
         Ok(requests.into_iter().map(|request| Step::new(key, request)).collect())
     }
 

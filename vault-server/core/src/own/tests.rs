@@ -171,6 +171,21 @@ fn codes(check: &v1::CredentialCheck) -> Vec<&str> {
 }
 
 #[test]
+fn what_the_vault_asks_itself_goes_to_the_site_of_the_key() {
+    let mut bench = Bench::with_alice();
+    bench.resite("okx-main", &["eea"]);
+    let seen = bench.check(1, "okx-main").expect("begun");
+    assert!(seen.own().1.url.starts_with("https://eea.okx.com/"), "{}", seen.own().1.url);
+
+    bench.halt(HaltTarget::Credential(name("okx-main")), HaltLevel::Nothing);
+    let seen = bench.cancel_all(2, "credential:okx-main").expect("begun");
+    assert!(!seen.dispatches.is_empty());
+    for (_, dispatch) in &seen.dispatches {
+        assert!(dispatch.url.starts_with("https://eea.okx.com/"), "{}", dispatch.url);
+    }
+}
+
+#[test]
 fn a_check_is_signed_logged_and_sent_like_any_request_and_nobody_but_the_core_hears_of_it() {
     let mut bench = Bench::new();
     bench.state_rights("okx-main", &["read_only", "trade"]);

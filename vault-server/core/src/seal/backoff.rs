@@ -10,7 +10,9 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use vault_model::{ClockTime, Name, Timestamp};
+use vault_model::{ClockTime, Name, NotPacked, Pack, Timestamp, Unpack};
+
+use crate::snapshot;
 
 /// The longest pause after a failure, in seconds; for the operator who failed, twice as long.
 pub const PAUSE_SECONDS_MAX: u64 = 300;
@@ -141,7 +143,7 @@ impl Pause {
 }
 
 /// The attempts that the log tells of: a restart is no fresh start.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Eq, PartialEq)]
 pub struct Guesses {
     local: Failures,
     remote: Failures,
@@ -149,7 +151,7 @@ pub struct Guesses {
 }
 
 /// Failures since the last success, and when the last one was, by the wall clock.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 struct Failures {
     count: u32,
     last_at: Timestamp,
@@ -158,6 +160,17 @@ struct Failures {
 impl Failures {
     fn add(&mut self, at: Timestamp) {
         *self = Self { count: self.count.saturating_add(1), last_at: at };
+    }
+
+    fn pack(self, pack: &mut Pack<'_>) {
+        let Self { count, last_at } = self;
+        pack.number(u64::from(count));
+        pack.timestamp(last_at);
+    }
+
+    fn unpack(unpack: &mut Unpack<'_>) -> Result<Self, NotPacked> {
+        let count = u32::try_from(unpack.number()?).map_err(|_| NotPacked)?;
+        Ok(Self { count, last_at: unpack.timestamp()? })
     }
 
     fn pause(self, clock: &impl Fn(Timestamp) -> ClockTime, times: u64) -> Pause {
@@ -191,6 +204,26 @@ impl Guesses {
                 self.operators.remove(name);
             }
         }
+    }
+
+    /// Writes all of it, for a snapshot.
+    pub fn pack(&self, pack: &mut Pack<'_>) {
+        let Self { local, remote, operators } = self;
+        local.pack(pack);
+        remote.pack(pack);
+        let name = |pack: &mut Pack<'_>, name: &Name| pack.text(name.as_str());
+        snapshot::pack_map(operators, pack, name, |pack, own| own.pack(pack));
+    }
+
+    /// Reads what [`Guesses::pack`] wrote.
+    ///
+    /// # Errors
+    ///
+    /// [`NotPacked`].
+    pub fn unpack(unpack: &mut Unpack<'_>) -> Result<Self, NotPacked> {
+        let (local, remote) = (Failures::unpack(unpack)?, Failures::unpack(unpack)?);
+        let operators = snapshot::unpack_map(unpack, Unpack::name, Failures::unpack)?;
+        Ok(Self { local, remote, operators })
     }
 
     /// Goes on where the last process stopped. `clock` says when a time of the wall clock was on the

@@ -1,8 +1,7 @@
 //! Rows of the policy tables: what each noun is, at rest and in memory.
 //!
-//! A row's document has exactly the fields below; an absent value is `null` (in an instrument: left
-//! out), times are microseconds
-//! since the epoch, bytes are lower-case hex.
+//! A row's document has exactly the fields below; an absent value is `null` (in an instrument, and
+//! sites of a credential: left out), times are microseconds since the epoch, bytes are lower-case hex.
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -148,6 +147,10 @@ pub struct CredentialRow {
     pub nonce_floor: u64,
     /// What the venue lets it do, as the operator stated.
     pub rights: Option<Vec<String>>,
+    /// Sites of the venue at which it is known; none: the main one. Left out then, so that documents
+    /// from before there were sites stay what they are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sites: Vec<String>,
     /// Whether it may be used.
     pub state: CredentialState,
     /// Its venue.

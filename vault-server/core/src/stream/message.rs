@@ -219,6 +219,8 @@ impl Vault {
             && place.socket.environments.contains(&permit.credential().environment);
         let may_go = if !is_of_socket {
             Err(VaultError::Read(ReadError::HostUnknown))
+        } else if !self.serves(&place.socket, permit.credential()) {
+            Err(VaultError::Read(ReadError::HostElsewhere))
         } else if !self.executions.has_room(&asked.caller.name, permit.reading().stated.class) {
             Err(VaultError::Overloaded)
         } else {

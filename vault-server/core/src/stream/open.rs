@@ -17,7 +17,7 @@ use crate::authorize::{Facts, Judged};
 use crate::error::VaultError;
 use crate::journal::Channel;
 use crate::order::{Asked, EXECUTE_LEFT_MIN, Order, model_request, wire_headers};
-use crate::storage::CredentialState;
+use crate::storage::{CredentialRow, CredentialState};
 use crate::vault::Vault;
 
 impl Vault {
@@ -36,7 +36,7 @@ impl Vault {
             return Ok(());
         };
         let asked = self.asked(&caller, correlation, Mode::Execute, call.deadline_us, now);
-        let order = self.stream_order(&caller.name, "", model_request(&call.request))?;
+        let order = self.stream_order(&caller.name, "", model_request(call.request.clone()))?;
         let mut facts = Facts::default();
         let admitted = self.admit_stream(asked, &order.request, &mut facts).and_then(|admitted| {
             self.streams.take_opening(&caller.name, asked.clock)?;
@@ -194,23 +194,36 @@ impl Vault {
         if !scope.document.modes.contains(&Mode::Execute) {
             return Err(VaultError::Deny(Denial::ModeNotGranted));
         }
-        let usable = scope.document.credentials.iter().any(|name| {
-            tables.credentials.get(name).is_some_and(|row| {
+        let own: Vec<&CredentialRow> = scope
+            .document
+            .credentials
+            .iter()
+            .filter_map(|name| tables.credentials.get(name))
+            .filter(|row| {
                 row.venue == socket.venue
                     && row.state == CredentialState::Enabled
                     && socket.environments.contains(&row.environment)
             })
-        });
-        if usable {
+            .collect();
+        if own.iter().any(|row| self.serves(socket, row)) {
             return Ok(());
         }
         // Some have channels that are open to everybody beside what takes a log-on.
         match self.judge_channel(asked, socket, request, facts) {
+            Err(VaultError::Deny(Denial::ClassNotGranted(_))) if !own.is_empty() => {
+                Err(VaultError::Read(ReadError::HostElsewhere))
+            }
             Err(VaultError::Deny(Denial::ClassNotGranted(_))) => {
                 Err(VaultError::NotFound("credential"))
             }
             judged => judged,
         }
+    }
+
+    /// Whether the host of a socket knows a credential.
+    pub(super) fn serves(&self, socket: &Socket, credential: &CredentialRow) -> bool {
+        let venue = self.registry.venue(socket.venue);
+        venue.is_some_and(|venue| venue.serves(credential.account(), socket.host()))
     }
 
     /// Judges what is public on a socket: the socket itself, or a channel of it.
@@ -303,6 +316,9 @@ impl Vault {
             || !socket.environments.contains(&ground.credential.environment)
         {
             return Err(VaultError::Read(ReadError::HostUnknown));
+        }
+        if !self.serves(socket, ground.credential) {
+            return Err(VaultError::Read(ReadError::HostElsewhere));
         }
         match vault_policy::judge(&ground.question(judged, reading)) {
             Decision::Allow(_) => Ok(()),

@@ -180,6 +180,33 @@ fn a_public_socket_is_opened_for_whom_may_and_at_its_address() {
 }
 
 #[test]
+fn a_credential_is_known_on_websockets_of_its_own_site_alone() {
+    let mut bench = Bench::new();
+    bench.rescope(|document| {
+        document.classes.remove(&Class::Public);
+    });
+    let elsewhere = ("wseea.okx.com", "/ws/v5/private", "");
+    assert_eq!(bench.dial(1, elsewhere).reason(), "HOST_ELSEWHERE");
+    // With market data the socket may be had, and the key all the same not.
+    bench.rescope(|document| {
+        document.classes.insert(Class::Public);
+    });
+    bench.open(2, elsewhere);
+    assert_eq!(bench.say(2, LOGON).refusal(), "HOST_ELSEWHERE");
+    assert_eq!(bench.say(2, ORDERS).refusal(), "STREAM_NOT_LOGGED_ON");
+
+    bench.resite("okx-main", &["eea"]);
+    assert!(bench.say(2, LOGON).egress.contains(&Kind::StreamSend));
+    assert!(bench.say(2, ORDER).egress.contains(&Kind::StreamSend));
+    bench.open(3, PRIVATE);
+    assert_eq!(bench.say(3, LOGON).refusal(), "HOST_ELSEWHERE");
+    // What was logged on before is not believed for ever.
+    bench.resite("okx-main", &[]);
+    assert_eq!(bench.say(2, ORDERS).refusal(), "HOST_ELSEWHERE");
+    assert_eq!(bench.say(2, ORDER).refusal(), "HOST_ELSEWHERE");
+}
+
+#[test]
 fn a_private_socket_wants_a_credential_that_could_be_used_there() {
     let mut bench = Bench::new();
     let id = bench.open(1, PRIVATE);

@@ -2,13 +2,14 @@ use std::time::Duration;
 
 use prost::Message as _;
 use vault_ipc::{Caller, CommandCall, EnrollCall, ForgetCall, Frame, Kind, SignCall, WhoamiCall};
-use vault_model::{Name, Role, Serial};
+use vault_model::{Name, Role, Serial, Timestamp};
 
-use super::{ALL_MAX, KEPT, ONE_MAX, READ_MAX, Served, Turns, URGENT_MAX, Whose};
+use super::{ALL_MAX, KEPT, ONE_MAX, READ_MAX, Served, Turn, Turns, URGENT_MAX, Whose};
 use crate::command::Method;
 use crate::execute::tests::bench::{Bench, ONE, OTHER, caller};
 use crate::storage::{
-    CertificateRow, CertificateState, Changes, Hex, HexBytes, Holder, HolderState, OperatorRow,
+    CertificateRow, CertificateState, Changes, ClientRow, Hex, HexBytes, Holder, HolderState,
+    OperatorRow,
 };
 
 const CHEAP: Duration = Duration::from_micros(20);
@@ -29,7 +30,8 @@ fn sign(correlation: u64) -> Frame {
 /// The order in which what waits is decided, if each call costs what `cost` says.
 fn drain(turns: &mut Turns, cost: impl Fn(u64) -> Duration) -> Vec<u64> {
     let mut order = Vec::new();
-    while let Some((frame, served)) = turns.next() {
+    while let Some((turn, served)) = turns.next() {
+        let Turn::Frame(frame) = turn else { panic!("a lane") };
         order.push(frame.correlation);
         turns.charge(served, cost(frame.correlation));
     }
@@ -39,6 +41,20 @@ fn drain(turns: &mut Turns, cost: impl Fn(u64) -> Duration) -> Vec<u64> {
 
 fn place(order: &[u64], correlation: u64) -> usize {
     order.iter().position(|at| *at == correlation).expect("decided")
+}
+
+#[test]
+fn what_waits_is_counted_in_its_queue() {
+    let mut turns = Turns::default();
+    for correlation in 0..3 {
+        turns.put(Whose::Client(&name("loud")), sign(correlation)).expect("room");
+    }
+    turns.put(Whose::Stranger, sign(3)).expect("room");
+    turns.put(Whose::Operator(&name("alice")), frame(Kind::Command, 4)).expect("room");
+    turns.put(Whose::Urgent, frame(Kind::Command, 5)).expect("room");
+    assert_eq!(turns.waiting(), [("clients", 4), ("operators", 1), ("urgent", 1)]);
+    drain(&mut turns, |_| CHEAP);
+    assert_eq!(turns.waiting(), [("clients", 0), ("operators", 0), ("urgent", 0)]);
 }
 
 #[test]
@@ -140,7 +156,7 @@ fn no_more_waits_than_may_and_others_have_room() {
     while turns.put(Whose::Client(&loud), sign(taken)).is_ok() {
         taken += 1;
     }
-    assert_eq!(taken, ONE_MAX.frames as u64);
+    assert_eq!(taken, ONE_MAX.turns as u64);
     turns.put(Whose::Client(&quiet), sign(5_000)).expect("room for others");
     // The end of what was let in is never refused.
     turns.put(Whose::Client(&loud), frame(Kind::StreamEnd, 7)).expect("room");
@@ -158,20 +174,20 @@ fn no_more_waits_than_may_and_others_have_room() {
             taken += 1;
         }
     }
-    assert_eq!(taken, ALL_MAX.frames as u64);
+    assert_eq!(taken, ALL_MAX.turns as u64);
     assert!(turns.has_room(), "operators are heard");
     turns.put(Whose::Operator(&loud), sign(1)).expect("room for operators");
     turns.put(Whose::Urgent, sign(2)).expect("room for what stops");
     let urgent = (0..).take_while(|_| turns.put(Whose::Urgent, sign(3)).is_ok()).count();
-    assert_eq!(urgent, URGENT_MAX.frames - 1);
+    assert_eq!(urgent, URGENT_MAX.turns - 1);
     // Ends without end: no front of ours sends them.
     while turns.has_room() {
         turns.put(Whose::Client(&loud), frame(Kind::StreamEnd, 7)).expect("never refused");
     }
-    assert_eq!(turns.all.frames, READ_MAX.frames);
+    assert_eq!(turns.all.turns, READ_MAX.turns);
     drain(&mut turns, |_| CHEAP);
     let left = [turns.all, turns.clients.load, turns.operators.load, turns.urgent_load];
-    assert!(left.iter().all(|load| load.frames == 0 && load.bytes == 0), "{left:?}");
+    assert!(left.iter().all(|load| load.turns == 0 && load.bytes == 0), "{left:?}");
 }
 
 #[test]
@@ -197,8 +213,74 @@ fn what_is_forgotten_is_not_decided() {
     assert!(!turns.forget(Whose::Client(&one), 1));
     assert!(!turns.forget(Whose::Client(&one), 4), "another's");
     assert!(!turns.forget(Whose::Client(&name("nobody")), 4));
-    assert!(turns.forget(Whose::Stranger, 4), "a front that does not say whose");
-    assert_eq!(drain(&mut turns, |_| CHEAP), [0, 2, 3]);
+    // Nobody's calls but one's own are looked through.
+    turns.put(Whose::Stranger, sign(5)).expect("room");
+    turns.put(Whose::Operator(&one), sign(6)).expect("room");
+    for whose in [Whose::Stranger, Whose::Operator(&one), Whose::Urgent] {
+        assert!(!turns.forget(whose, 4), "{whose:?}");
+    }
+    assert!(turns.forget(Whose::Stranger, 5));
+    assert!(turns.forget(Whose::Client(&other), 4));
+    let mut order = drain(&mut turns, |_| CHEAP);
+    order.sort_unstable();
+    assert_eq!(order, [0, 2, 3, 6]);
+    let left = [turns.all, turns.clients.load, turns.operators.load];
+    assert!(left.iter().all(|load| load.turns == 0 && load.bytes == 0), "{left:?}");
+}
+
+#[test]
+fn a_lane_has_the_turn_of_the_client_whose_call_is_next() {
+    let (one, other, main) = (name("one"), name("other"), name("main"));
+    let mut turns = Turns::default();
+    for correlation in 0..3 {
+        turns.put(Whose::Client(&one), sign(correlation)).expect("room");
+    }
+    for correlation in 10..13 {
+        turns.put(Whose::Client(&other), sign(correlation)).expect("room");
+    }
+    // A lane with many calls that are all refused, each at some cost: it is in line again each time.
+    turns.put_lane(&one, main.clone());
+    let (mut order, mut left) = (Vec::new(), 20);
+    while let Some((turn, served)) = turns.next() {
+        turns.charge(served, COSTLY);
+        match turn {
+            Turn::Frame(frame) => order.push(frame.correlation),
+            Turn::Lane(credential) => {
+                assert_eq!(credential, main);
+                order.push(100);
+                left -= 1;
+                if left > 0 {
+                    turns.put_lane(&one, credential);
+                }
+            }
+        }
+    }
+    assert!(turns.is_empty());
+    // Before the later calls of its own client, and in turn with those of others.
+    assert!(place(&order, 12) <= 6, "{order:?}");
+    let of_one: Vec<u64> = order.into_iter().filter(|at| !(10..13).contains(at)).collect();
+    assert!(of_one[..20].iter().all(|at| *at == 100), "{of_one:?}");
+    assert_eq!(of_one[20..], [0, 1, 2]);
+}
+
+#[test]
+fn a_lane_keeps_nobody_waiting_who_stops_something() {
+    let (one, main) = (name("one"), name("main"));
+    let mut turns = Turns::default();
+    turns.put_lane(&one, main.clone());
+    let (_, served) = turns.next().expect("the lane");
+    turns.charge(served, CHEAP);
+    turns.put_lane(&one, main);
+    turns.put(Whose::Urgent, sign(1)).expect("room");
+    turns.put(Whose::Operator(&one), sign(2)).expect("room");
+    let next = |turns: &mut Turns| match turns.next() {
+        Some((Turn::Frame(frame), served)) => {
+            turns.charge(served, CHEAP);
+            frame.correlation
+        }
+        turn => panic!("{turn:?}"),
+    };
+    assert_eq!([next(&mut turns), next(&mut turns)], [1, 2]);
 }
 
 #[test]
@@ -298,6 +380,55 @@ fn only_who_may_stop_something_goes_before_all() {
     }
     assert!(is_urgent(guard, Method::HaltHalt.name()));
     assert!(!is_urgent(guard, "vault.v1.HaltService/None"));
+}
+
+#[test]
+fn who_was_revoked_is_a_stranger() {
+    let mut bench = Bench::new();
+    let guard = 3;
+    let row = |state| OperatorRow {
+        created_at: Timestamp::default(),
+        name: name("guard"),
+        revoked_at: None,
+        role: Role::Guard,
+        state,
+    };
+    let certificate = |state| CertificateRow {
+        fingerprint: Hex([guard; 32]),
+        holder: Holder::Operator(name("guard")),
+        issued_at: Timestamp::default(),
+        not_after: Timestamp::default(),
+        parent: None,
+        public_key: HexBytes(Vec::new()),
+        serial: Serial([guard; 16]),
+        state,
+    };
+    let halt = CommandCall {
+        caller: caller(guard),
+        method: Method::HaltHalt.name().to_owned(),
+        ..CommandCall::default()
+    };
+    let halt = Frame { body: halt.encode_to_vec(), ..frame(Kind::Command, 1) };
+    use CertificateState::{Active, Revoked, Superseded};
+    for (operator, of_certificate, whose) in [
+        (HolderState::Active, Active, Whose::Urgent),
+        (HolderState::Active, Superseded, Whose::Urgent),
+        (HolderState::Active, Revoked, Whose::Stranger),
+        (HolderState::Revoked, Active, Whose::Stranger),
+    ] {
+        let mut changes = Changes::new();
+        changes.put(row(operator)).put(certificate(of_certificate));
+        bench.change(&changes);
+        assert_eq!(bench.vault.whose(&halt), whose, "{operator:?} {of_certificate:?}");
+    }
+    let client = bench.vault.tables().clients[&name("one")].clone();
+    let call = SignCall { caller: caller(ONE), ..SignCall::default() }.encode_to_vec();
+    let call = Frame { body: call, ..sign(1) };
+    assert_eq!(bench.vault.whose(&call), Whose::Client(&name("one")));
+    let mut changes = Changes::new();
+    changes.put(ClientRow { state: HolderState::Revoked, ..client });
+    bench.change(&changes);
+    assert_eq!(bench.vault.whose(&call), Whose::Stranger);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use super::compile::cited;
 use super::raw::{self, Bound, OneOrMany};
 use super::{
     Binds, Facts, Hosts, MarginModeWord, OrderTypeWord, ProductRule, ResponseFacts, Signature,
-    SizeRule, TifWord, When, Window,
+    Sites, SizeRule, TifWord, When, Window,
 };
 use crate::glob::Glob;
 use crate::key::KeyType;
@@ -62,7 +62,7 @@ pub(super) fn head(raw: RawHead, sources: &BTreeMap<String, String>) -> Result<H
     }
     Ok(Head {
         title: raw.title,
-        environments: environments(raw.environments)?,
+        environments: environments(raw.environments, sources)?,
         signature: signature(&raw.signature)?,
         response: raw.response.map(response).transpose()?.unwrap_or_default(),
         rights: raw.rights.map(|rights| rights.names).unwrap_or_default(),
@@ -159,6 +159,7 @@ pub(super) fn binds(parts: &[Bound]) -> Binds {
 
 fn environments(
     raw: BTreeMap<String, raw::Environment>,
+    sources: &BTreeMap<String, String>,
 ) -> Result<FxHashMap<Environment, Hosts>, String> {
     let mut environments = FxHashMap::default();
     for (word, hosts) in raw {
@@ -184,12 +185,15 @@ fn environments(
             routes.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
             routes
         };
+        let sites = Sites::new(hosts.sites, sources)
+            .map_err(|what| format!("environment {word}: {what}"))?;
         let hosts = Hosts {
             rest: hosts.hosts,
             ws: hosts.ws_hosts,
             headers: hosts.headers.into_iter().collect(),
             routes: by_length(hosts.routes),
             ws_routes: by_length(hosts.ws_routes),
+            sites,
         };
         environments.insert(environment, hosts);
     }

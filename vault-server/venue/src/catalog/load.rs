@@ -11,7 +11,7 @@ use super::compile;
 use super::head::{self, Head, RawHead};
 use super::own::{self, RawOwn};
 use super::shapes::Shapes;
-use super::{Catalog, CatalogError, raw};
+use super::{Catalog, CatalogError, raw, site};
 
 /// A part of a catalogue.
 #[derive(Clone, Copy, Debug)]
@@ -139,6 +139,7 @@ pub(super) fn load(name: &str, parts: &[Part<'_>]) -> Result<Catalog, CatalogErr
     let mut catalog =
         compile::catalog(name, hash(parts), sources, head, shapes, operations, sockets)
             .map_err(broken)?;
+    site::check(&catalog).map_err(broken)?;
     catalog.own = own::own(raw_own, &catalog).map_err(broken)?;
     Ok(catalog)
 }

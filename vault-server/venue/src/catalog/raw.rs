@@ -88,6 +88,16 @@ pub(super) struct Environment {
     pub routes: BTreeMap<String, Vec<String>>,
     #[serde(default)]
     pub ws_routes: BTreeMap<String, Vec<String>>,
+    /// Hosts by the accounts that they know, if not all know the same.
+    #[serde(default)]
+    pub sites: BTreeMap<String, Site>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Site {
+    pub hosts: Vec<String>,
+    pub source: String,
 }
 
 /// What holds for operations that are no `GET` and do not say.

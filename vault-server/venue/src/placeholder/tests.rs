@@ -240,6 +240,7 @@ fn a_header_that_selects_the_environment_stays_for_the_reader() {
     let read = |request: &VenueRequest, environment| {
         let standing = crate::Standing {
             environment,
+            sites: None,
             venue_checks: false,
             rights: None,
             key_type: crate::KeyType::Hmac,

@@ -117,6 +117,7 @@ fn open(
     let environment = frame.socket.environments.first().ok_or(ReadError::EnvironmentUnknown)?;
     let standing = Standing {
         environment: *environment,
+        sites: None,
         venue_checks: true,
         rights: None,
         key_type: KeyType::Hmac,

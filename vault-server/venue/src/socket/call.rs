@@ -47,13 +47,14 @@ fn write(value: &Value<'_>, out: &mut String) {
 }
 
 /// The request over REST that says what a message says, to the first of the venue's hosts in the
-/// socket's environment.
+/// socket's environment that is of its site.
 pub(super) fn rest(frame: &Frame<'_>, path: &str, body: String) -> Result<VenueRequest, ReadError> {
     let catalog = &frame.venue.catalog;
     let operation = catalog.operation("POST", path).ok_or(ReadError::OperationUnknown)?;
     let environment = frame.socket.environments.first().ok_or(ReadError::EnvironmentUnknown)?;
     let hosts = catalog.hosts(*environment).ok_or(ReadError::EnvironmentUnknown)?;
-    let host = hosts.of(operation).first().ok_or(ReadError::HostUnknown)?;
+    let is_near = |host: &&String| hosts.sites.meet(host, &frame.socket.host);
+    let host = hosts.of(operation).iter().find(is_near).ok_or(ReadError::HostUnknown)?;
     Ok(VenueRequest {
         method: "POST".to_owned(),
         scheme: "https".to_owned(),

@@ -7,6 +7,7 @@ use super::registry;
 
 const CHECKED: Standing<'static> = Standing {
     environment: Environment::Live,
+    sites: None,
     venue_checks: true,
     rights: None,
     key_type: KeyType::Hmac,

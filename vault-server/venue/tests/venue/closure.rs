@@ -153,6 +153,7 @@ fn request(method: &str, path: &str, query: &str) -> VenueRequest {
 
 const CAUTIOUS: Standing<'static> = Standing {
     environment: Environment::Live,
+    sites: None,
     venue_checks: false,
     rights: None,
     key_type: KeyType::Hmac,

@@ -199,6 +199,7 @@ fn body(path: &str, body: &str) -> VenueRequest {
 
 const CHECKED: Standing<'static> = Standing {
     environment: Environment::Live,
+    sites: None,
     venue_checks: true,
     rights: None,
     key_type: KeyType::Hmac,

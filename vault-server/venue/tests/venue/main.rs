@@ -13,6 +13,7 @@ mod neighbour;
 mod place;
 mod read;
 mod rights;
+mod site;
 mod socket;
 mod splits;
 mod text;
@@ -70,6 +71,7 @@ fn bare(method: &str, path: &str) -> VenueRequest {
 
 const CAUTIOUS: Standing<'static> = Standing {
     environment: Environment::Live,
+    sites: None,
     venue_checks: false,
     rights: None,
     key_type: KeyType::Hmac,

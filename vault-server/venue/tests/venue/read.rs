@@ -10,6 +10,7 @@ use crate::registry;
 
 const LIVE: Standing<'static> = Standing {
     environment: Environment::Live,
+    sites: None,
     venue_checks: false,
     rights: None,
     key_type: KeyType::Hmac,

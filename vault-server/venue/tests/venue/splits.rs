@@ -9,6 +9,7 @@ use crate::registry;
 
 const CAUTIOUS: Standing<'static> = Standing {
     environment: Environment::Live,
+    sites: None,
     venue_checks: false,
     rights: None,
     key_type: KeyType::Hmac,

@@ -96,6 +96,7 @@ impl Arguments {
         }
         Ok(Standing {
             environment: self.environment,
+            sites: None,
             venue_checks: self.assume.contains(&Assumption::VenueChecks),
             rights: self.rights.as_deref(),
             key_type,
@@ -182,6 +183,7 @@ fn hint(
                 near => format!("did you mean {}?", near.join(", or ")),
             }
         }
+        ReadError::HostElsewhere => format!("vaultctl catalog show {}", catalog.venue),
         ReadError::HostUnknown => {
             let hosts = catalog.hosts(standing.environment).zip(operation);
             let known = hosts.map_or(String::new(), |(hosts, of)| hosts.of(of).join(", "));

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 use vault_model::{Class, Environment};
-use vault_venue::{Catalog, Hosts, Operation};
+use vault_venue::{Catalog, Hosts, Operation, Site};
 
 use super::{Additions, nearest, venue, words};
 use crate::fault::{Exit, Fault};
@@ -87,6 +87,13 @@ fn people(catalog: &Catalog, shown: &[&Operation]) -> String {
     text += "\n";
     text += &hosts(catalog);
     text += "\n";
+    let sites = sites(catalog);
+    if !sites.is_empty() {
+        text += &format!(
+            "{}A key is of one site, and for no host of another: vaultctl credential import --site\n\n",
+            table(&["ENVIRONMENT", "SITE", "HOSTS", "SOURCE"], &sites)
+        );
+    }
     text += &counts(catalog);
     text += "\n";
     if shown.is_empty() {
@@ -171,6 +178,21 @@ fn hosts(catalog: &Catalog) -> String {
         }
     }
     table(&["ENVIRONMENT", "OVER", "PATHS", "HOSTS"], &rows)
+}
+
+fn sites(catalog: &Catalog) -> Vec<Vec<String>> {
+    let of = |(environment, hosts): (Environment, &Hosts)| -> Vec<Vec<String>> {
+        let row = |site: &Site| {
+            vec![
+                environment.to_string(),
+                site.name.clone(),
+                words::listed(&site.hosts),
+                site.source.clone(),
+            ]
+        };
+        hosts.sites.iter().map(row).collect()
+    };
+    environments(catalog).flat_map(of).collect()
 }
 
 fn environments(catalog: &Catalog) -> impl Iterator<Item = (Environment, &Hosts)> {
@@ -296,7 +318,11 @@ fn marks(catalog: &Catalog, operation: &Operation) -> Vec<String> {
 fn sources<'c>(catalog: &'c Catalog, shown: &[&'c Operation]) -> BTreeMap<&'c str, &'c str> {
     let of_facts = words::facts(&catalog.signature).into_iter().map(|(_, f)| f.source.as_str());
     let of_operations = shown.iter().flat_map(|operation| source_keys(catalog, operation));
-    of_facts.chain(of_operations).filter_map(|key| Some((key, catalog.citation(key)?))).collect()
+    let of_sites = environments(catalog)
+        .flat_map(|(_, hosts)| hosts.sites.iter())
+        .map(|site| site.source.as_str());
+    let all = of_facts.chain(of_operations).chain(of_sites);
+    all.filter_map(|key| Some((key, catalog.citation(key)?))).collect()
 }
 
 fn machines(catalog: &Catalog, shown: &[&Operation]) -> Value {
@@ -325,7 +351,10 @@ fn machines(catalog: &Catalog, shown: &[&Operation]) -> Value {
                 })
                 .collect();
             let headers: BTreeMap<_, _> = hosts.headers.iter().cloned().collect();
-            (environment.to_string(), json!({ "headers": headers, "routes": routes }))
+            let sites: BTreeMap<_, _> =
+                hosts.sites.iter().map(|site| (site.name.as_str(), &site.hosts)).collect();
+            let value = json!({ "headers": headers, "routes": routes, "sites": sites });
+            (environment.to_string(), value)
         })
         .collect();
     json!({

@@ -108,6 +108,8 @@ impl Bench {
             server_names: vec!["localhost".to_owned()],
             public: PublicAddresses::default(),
             segment_bytes: 65_536,
+            snapshot_every: 0,
+            verify_at_start: false,
             disk_free_min_bytes: 0,
             egress_timeout_ms: 10_000,
             credential_check_every_h: 24,
@@ -224,6 +226,15 @@ impl Bench {
         self.change(&changes);
     }
 
+    /// Changes the sites of a credential.
+    pub fn resite(&mut self, credential: &str, sites: &[&str]) {
+        let mut row = self.vault.tables().credentials[&name(credential)].clone();
+        row.sites = sites.iter().map(|site| (*site).to_owned()).collect();
+        let mut changes = Changes::new();
+        changes.put(row);
+        self.change(&changes);
+    }
+
     /// Takes what was decided away from the writer.
     pub fn look(&mut self) -> Seen {
         let batch = self.vault.journal.take();
@@ -274,13 +285,24 @@ impl Bench {
     }
 
     pub fn sign(&mut self, correlation: u64, call: &SignCall) -> Seen {
-        self.vault.sign(call, correlation, self.now).expect("a decision");
+        self.vault.sign(call.clone(), correlation, self.now).expect("a decision");
         self.look()
     }
 
+    /// The venue has answered, and lanes that are free then have their turns.
     pub fn outcome(&mut self, id: u64, outcome: &Outcome) -> Seen {
         self.vault.executed(outcome, id, self.now).expect("it is on its way");
+        while self.lane_turn() {}
         self.look()
+    }
+
+    /// One lane has its turn, if one is in line.
+    pub fn lane_turn(&mut self) -> bool {
+        let Some((credential, _)) = self.vault.lanes.take_ready() else {
+            return false;
+        };
+        self.vault.lane_turn(&credential, self.now).expect("a decision");
+        true
     }
 }
 

@@ -24,7 +24,7 @@ class BeginImportResponse(_message.Message):
     def __init__(self, ticket: _Optional[_Union[_common_pb2.SealTicket, _Mapping]] = ...) -> None: ...
 
 class CredentialMetadata(_message.Message):
-    __slots__ = ("name", "venue", "environment", "rights", "rights_stated", "assume", "disclose_passphrase", "nonce_floor")
+    __slots__ = ("name", "venue", "environment", "rights", "rights_stated", "assume", "disclose_passphrase", "nonce_floor", "sites")
     NAME_FIELD_NUMBER: _ClassVar[int]
     VENUE_FIELD_NUMBER: _ClassVar[int]
     ENVIRONMENT_FIELD_NUMBER: _ClassVar[int]
@@ -33,6 +33,7 @@ class CredentialMetadata(_message.Message):
     ASSUME_FIELD_NUMBER: _ClassVar[int]
     DISCLOSE_PASSPHRASE_FIELD_NUMBER: _ClassVar[int]
     NONCE_FLOOR_FIELD_NUMBER: _ClassVar[int]
+    SITES_FIELD_NUMBER: _ClassVar[int]
     name: str
     venue: str
     environment: str
@@ -41,7 +42,8 @@ class CredentialMetadata(_message.Message):
     assume: _containers.RepeatedScalarFieldContainer[str]
     disclose_passphrase: bool
     nonce_floor: int
-    def __init__(self, name: _Optional[str] = ..., venue: _Optional[str] = ..., environment: _Optional[str] = ..., rights: _Optional[_Iterable[str]] = ..., rights_stated: bool = ..., assume: _Optional[_Iterable[str]] = ..., disclose_passphrase: bool = ..., nonce_floor: _Optional[int] = ...) -> None: ...
+    sites: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., venue: _Optional[str] = ..., environment: _Optional[str] = ..., rights: _Optional[_Iterable[str]] = ..., rights_stated: bool = ..., assume: _Optional[_Iterable[str]] = ..., disclose_passphrase: bool = ..., nonce_floor: _Optional[int] = ..., sites: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class CredentialSecret(_message.Message):
     __slots__ = ("api_key", "secret", "passphrase", "private_key_pem")

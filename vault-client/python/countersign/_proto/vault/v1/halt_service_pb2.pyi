@@ -51,10 +51,12 @@ class ResumeRequest(_message.Message):
     def __init__(self, command: _Optional[_Union[_common_pb2.SignedCommand, _Mapping]] = ...) -> None: ...
 
 class ResumeCommand(_message.Message):
-    __slots__ = ("target",)
+    __slots__ = ("target", "halted_at_us")
     TARGET_FIELD_NUMBER: _ClassVar[int]
+    HALTED_AT_US_FIELD_NUMBER: _ClassVar[int]
     target: str
-    def __init__(self, target: _Optional[str] = ...) -> None: ...
+    halted_at_us: int
+    def __init__(self, target: _Optional[str] = ..., halted_at_us: _Optional[int] = ...) -> None: ...
 
 class ResumeResponse(_message.Message):
     __slots__ = ("change",)
@@ -73,18 +75,20 @@ class HaltStatusCommand(_message.Message):
     def __init__(self) -> None: ...
 
 class HaltInfo(_message.Message):
-    __slots__ = ("target", "level", "reason", "by", "at_ms")
+    __slots__ = ("target", "level", "reason", "by", "at_ms", "at_us")
     TARGET_FIELD_NUMBER: _ClassVar[int]
     LEVEL_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     BY_FIELD_NUMBER: _ClassVar[int]
     AT_MS_FIELD_NUMBER: _ClassVar[int]
+    AT_US_FIELD_NUMBER: _ClassVar[int]
     target: str
     level: HaltLevel
     reason: str
     by: str
     at_ms: int
-    def __init__(self, target: _Optional[str] = ..., level: _Optional[_Union[HaltLevel, str]] = ..., reason: _Optional[str] = ..., by: _Optional[str] = ..., at_ms: _Optional[int] = ...) -> None: ...
+    at_us: int
+    def __init__(self, target: _Optional[str] = ..., level: _Optional[_Union[HaltLevel, str]] = ..., reason: _Optional[str] = ..., by: _Optional[str] = ..., at_ms: _Optional[int] = ..., at_us: _Optional[int] = ...) -> None: ...
 
 class HaltStatusResponse(_message.Message):
     __slots__ = ("halts",)

@@ -82,6 +82,7 @@ fn opens_reads_alone(
     };
     let standing = vault_venue::Standing {
         environment: standing.environment,
+        sites: None,
         venue_checks: standing.venue_checks,
         rights: standing.rights,
         key_type: standing.key_type,
