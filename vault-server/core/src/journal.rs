@@ -5,8 +5,8 @@ use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 use prost::Message;
-use vault_audit::tree::{CompactRange, leaf_hash};
-use vault_audit::{Entry, EntryError, EntryKind, Hash};
+use vault_audit::tree::CompactRange;
+use vault_audit::{Entry, EntryError, EntryKind, Hash, Line};
 use vault_ipc::{Barrier, Failure, Kind, Reply};
 use vault_model::Timestamp;
 
@@ -89,7 +89,8 @@ impl Journal {
             EntryError::TooLong => VaultError::EntryTooLong,
             _ => VaultError::Internal("an entry cannot be written"),
         })?;
-        let leaf_hash = leaf_hash(&line);
+        let line = Line::new(line);
+        let leaf_hash = line.leaf_hash();
         self.tree.append(leaf_hash);
         self.next_seq += 1;
         self.batch.lines.push(line);

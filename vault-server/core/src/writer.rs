@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use vault_audit::{AuditError, Log, LogSigner};
+use vault_audit::{AuditError, Line, Log, LogSigner};
 use vault_ipc::metric::Histogram;
 
 use crate::inbox::InputSender;
@@ -25,7 +25,7 @@ use crate::storage::Commit;
 #[derive(Default)]
 pub struct Batch {
     /// Lines of the log.
-    pub lines: Vec<Vec<u8>>,
+    pub lines: Vec<Line>,
     /// Frames for egress.
     pub egress: Vec<u8>,
     /// Frames for the front.
@@ -69,7 +69,7 @@ impl Batch {
     }
 
     fn bytes(&self) -> u64 {
-        let lines: usize = self.lines.iter().map(Vec::len).sum();
+        let lines: usize = self.lines.iter().map(|line| line.bytes().len()).sum();
         (lines + self.egress.len() + self.front.len() + self.supervisor.len()) as u64
     }
 }
@@ -300,7 +300,7 @@ impl Writer {
         let (bytes, turn) = (batch.bytes(), batch.turn);
         if !batch.lines.is_empty() {
             let began = Instant::now();
-            let appended = log.append(&batch.lines)?;
+            let appended = log.append_lines(&batch.lines)?;
             self.durable.0.sync.observe_since(began);
             self.durable.0.entries.observe(batch.lines.len() as u64);
             self.durable.0.size.store(appended.size, Ordering::Release);

@@ -10,9 +10,15 @@ const SHARE: usize = 8;
 pub(crate) struct Places {
     /// What one client gets.
     share: usize,
-    /// Taken, by the holder of the client's certificate.
-    taken: Arc<Mutex<HashMap<Vec<u8>, usize>>>,
+    taken: Arc<Mutex<Taken>>,
     total: usize,
+}
+
+#[derive(Debug, Default)]
+struct Taken {
+    all: usize,
+    /// By the holder of the client's certificate: of each that has a call under way.
+    by_holder: HashMap<Vec<u8>, usize>,
 }
 
 /// A place; it is free again on drop.
@@ -42,17 +48,28 @@ impl Places {
     pub(crate) fn take(&self, holder: Option<&[u8]>) -> Option<Place> {
         let holder = holder.unwrap_or_default();
         let mut taken = self.taken();
-        // At most one entry for each client that has a call under way.
-        let all: usize = taken.values().sum();
-        let own = taken.get(holder).copied().unwrap_or(0);
-        if all >= self.total || own >= self.share {
+        if taken.all >= self.total {
             return None;
         }
-        taken.insert(holder.to_vec(), own + 1);
+        match taken.by_holder.get_mut(holder) {
+            Some(own) if *own >= self.share => return None,
+            Some(own) => *own += 1,
+            None if self.share == 0 => return None,
+            None => {
+                taken.by_holder.insert(holder.to_vec(), 1);
+            }
+        }
+        taken.all += 1;
         Some(Place { places: self.clone(), holder: holder.to_vec() })
     }
 
-    fn taken(&self) -> MutexGuard<'_, HashMap<Vec<u8>, usize>> {
+    #[cfg(test)]
+    fn is_untouched(&self) -> bool {
+        let taken = self.taken();
+        taken.all == 0 && taken.by_holder.is_empty()
+    }
+
+    fn taken(&self) -> MutexGuard<'_, Taken> {
         self.taken.lock().expect("no panic while locked")
     }
 }
@@ -60,10 +77,11 @@ impl Places {
 impl Drop for Place {
     fn drop(&mut self) {
         let mut taken = self.places.taken();
-        if let Some(count) = taken.get_mut(&self.holder) {
+        taken.all -= 1;
+        if let Some(count) = taken.by_holder.get_mut(&self.holder) {
             *count -= 1;
             if *count == 0 {
-                taken.remove(&self.holder);
+                taken.by_holder.remove(&self.holder);
             }
         }
     }
@@ -88,12 +106,12 @@ mod tests {
         assert!(places.take(Some(&[1])).is_none());
         held.push(places.take(Some(&[9])).expect("free again"));
         drop(held);
-        assert!(places.taken().is_empty());
+        assert!(places.is_untouched());
         assert!(Places::new(1).take(None).is_some());
         let part = places.part();
         let held = [part.take(Some(&[1])), part.take(Some(&[2]))];
         assert!(held.iter().all(Option::is_some) && part.take(Some(&[3])).is_none());
-        assert!(places.taken().is_empty(), "others");
+        assert!(places.is_untouched(), "others");
         assert!(Places::new(0).take(None).is_none());
     }
 }

@@ -259,7 +259,7 @@ impl Bench {
             entries: batch
                 .lines
                 .iter()
-                .map(|line| Entry::from_line(line).expect("an entry"))
+                .map(|line| Entry::from_line(line.bytes()).expect("an entry"))
                 .collect(),
             egress: egress.iter().map(|frame| frame.kind).collect(),
             front: front.iter().map(|frame| frame.kind).collect(),
