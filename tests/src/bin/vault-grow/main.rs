@@ -12,7 +12,7 @@
 //! the real server is started on it: reading the whole log, once, and from a snapshot.
 //!
 //! The server is the workspace's own, built with this program's profile, or the file that
-//! `COUNTERSIGN_VAULT_SERVER` names. Data goes to `TMPDIR`: about 800 bytes for each entry.
+//! `COUNTERSIGN_VAULT_SERVER` names. Data goes to `TMPDIR`: about 1.1 KB for each entry.
 
 #![allow(
     clippy::print_stdout,
