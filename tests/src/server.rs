@@ -169,6 +169,11 @@ impl Server {
         tokio::time::sleep(after).await;
         kill_group(&child);
         child.wait().expect("waited for");
+        // Its children are not ours to wait for, and one that waits for the disk takes a while to end.
+        let until = Instant::now() + STOP;
+        while group_lives(&child) && Instant::now() < until {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
     }
 
     /// Waits for the next line on stdout, which says that the processes were started anew.
@@ -238,6 +243,12 @@ fn print(stderr: &str) {
 pub(crate) fn kill(pid: i32, signal: i32) {
     // SAFETY: a plain system call on a process that the harness started.
     unsafe { libc::kill(pid, signal) };
+}
+
+/// Whether any process of the group of a server is there yet.
+fn group_lives(child: &Child) -> bool {
+    // SAFETY: a plain system call on processes that the harness started; signal 0 is none.
+    i32::try_from(child.id()).is_ok_and(|group| unsafe { libc::kill(-group, 0) } == 0)
 }
 
 fn kill_group(child: &Child) {

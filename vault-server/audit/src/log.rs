@@ -4,6 +4,8 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use vault_model::Timestamp;
 
@@ -501,12 +503,21 @@ pub(crate) fn read_checkpoint(
 
 fn lock(dir: &Path) -> Result<File, AuditError> {
     let file = disk::open(&dir.join(LOCK_FILE), true).map_err(AuditError::io("open the lock"))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(AuditError::Locked),
-        Err(TryLockError::Error(error)) => Err(AuditError::io("lock the log")(error)),
+    let until = Instant::now() + LOCK_WAIT;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) if Instant::now() < until => sleep(LOCK_PAUSE),
+            Err(TryLockError::WouldBlock) => return Err(AuditError::Locked),
+            Err(TryLockError::Error(error)) => return Err(AuditError::io("lock the log")(error)),
+        }
     }
 }
+
+/// How long a process that was killed may take to be gone: one that waits for the disk has its files
+/// open until then.
+const LOCK_WAIT: Duration = Duration::from_secs(3);
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
 /// The first segment of a new log, in place and durable.
 fn first_segment(dir: &Path, origin: &Origin, bytes: u64) -> Result<Scan, AuditError> {
