@@ -12,7 +12,7 @@ use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use tempfile::TempDir;
 use toml::{Table, Value};
@@ -308,6 +308,20 @@ impl TestVault {
     /// If it does not run.
     pub fn stderr(&self) -> String {
         self.server.as_ref().expect("the vault runs").stderr()
+    }
+
+    /// Waits until the server has written a text to stderr since its start: what it writes comes through
+    /// a pipe, and may be later than an answer that was given after it.
+    ///
+    /// # Panics
+    ///
+    /// If it does not for ten seconds.
+    pub async fn await_stderr(&self, text: &str) {
+        let until = Instant::now() + Duration::from_secs(10);
+        while !self.stderr().contains(text) {
+            assert!(Instant::now() < until, "no {text:?} in:\n{}", self.stderr());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     /// A new connection to the local socket.

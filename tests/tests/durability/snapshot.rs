@@ -108,6 +108,6 @@ async fn who_exchanges_the_log_key_gets_a_vault_that_does_not_unseal() {
     assert_eq!(vault.run().await.state, "sealed");
     let refused = vault.local().unseal(vault_tests::PASSPHRASE).expect_err("refused");
     assert_eq!(refused.reason, "STATE_REFUSED");
-    assert!(vault.stderr().contains("log.vkey is not the vault's own"), "{}", vault.stderr());
+    vault.await_stderr("log.vkey is not the vault's own").await;
     vault.stop().await;
 }
