@@ -13,6 +13,7 @@ use self::canonical::{hex32_option, legs_in_order, legs_of_known_fields, plain_i
 use crate::Hash;
 
 mod canonical;
+mod line;
 
 pub(crate) use self::canonical::hex32;
 
@@ -359,7 +360,7 @@ impl Entry {
     pub fn to_line(&self) -> Result<Vec<u8>, EntryError> {
         self.check()?;
         let mut line = Vec::with_capacity(1024);
-        serde_json::to_writer(&mut line, self).map_err(|_| EntryError::NotEntry)?;
+        line::write(self, &mut line).map_err(|_| EntryError::NotEntry)?;
         if line.len() > ENTRY_BYTES_MAX {
             return Err(EntryError::TooLong);
         }

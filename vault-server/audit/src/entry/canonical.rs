@@ -1,5 +1,6 @@
 //! The parts of an entry whose plain serialisation would not be canonical.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -9,35 +10,35 @@ use vault_model::{Leg, OrderType, Product, Side, TimeInForce};
 /// A [`Leg`] with its fields in canonical order, and none but these.
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-struct LegLine {
+struct LegLine<'l> {
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    leverage: Option<String>,
+    leverage: Option<Cow<'l, str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     post_only: Option<bool>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    price: Option<String>,
+    price: Option<Cow<'l, str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     product: Option<Product>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    quantity: Option<String>,
+    quantity: Option<Cow<'l, str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    quote_quantity: Option<String>,
+    quote_quantity: Option<Cow<'l, str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     reduce_only: Option<bool>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     side: Option<Side>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    symbol: Option<String>,
+    symbol: Option<Cow<'l, str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     tif: Option<TimeInForce>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    trigger_price: Option<String>,
+    trigger_price: Option<Cow<'l, str>>,
     #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
     order_type: Option<OrderType>,
 }
 
-impl From<Leg> for LegLine {
-    fn from(leg: Leg) -> Self {
+impl<'l> From<&'l Leg> for LegLine<'l> {
+    fn from(leg: &'l Leg) -> Self {
         // Every field by name: a new one does not compile until the format has its place.
         let Leg {
             leverage,
@@ -57,25 +58,26 @@ impl From<Leg> for LegLine {
             trigger_price,
             order_type,
         } = leg;
+        let text = |text: &'l Option<String>| text.as_deref().map(Cow::Borrowed);
         Self {
-            leverage,
-            post_only,
-            price,
-            product,
-            quantity,
-            quote_quantity,
-            reduce_only,
-            side,
-            symbol,
-            tif,
-            trigger_price,
-            order_type,
+            leverage: text(leverage),
+            post_only: *post_only,
+            price: text(price),
+            product: *product,
+            quantity: text(quantity),
+            quote_quantity: text(quote_quantity),
+            reduce_only: *reduce_only,
+            side: *side,
+            symbol: text(symbol),
+            tif: *tif,
+            trigger_price: text(trigger_price),
+            order_type: *order_type,
         }
     }
 }
 
-impl From<LegLine> for Leg {
-    fn from(line: LegLine) -> Self {
+impl From<LegLine<'_>> for Leg {
+    fn from(line: LegLine<'_>) -> Self {
         let LegLine {
             leverage,
             post_only,
@@ -91,33 +93,33 @@ impl From<LegLine> for Leg {
             order_type,
         } = line;
         Self {
-            leverage,
+            leverage: leverage.map(Cow::into_owned),
             margin_mode: None,
             amends: false,
             deadline: None,
             post_only,
-            price,
+            price: price.map(Cow::into_owned),
             product,
-            quantity,
-            quote_quantity,
+            quantity: quantity.map(Cow::into_owned),
+            quote_quantity: quote_quantity.map(Cow::into_owned),
             reduce_only,
             side,
-            symbol,
+            symbol: symbol.map(Cow::into_owned),
             tif,
-            trigger_price,
+            trigger_price: trigger_price.map(Cow::into_owned),
             order_type,
         }
     }
 }
 
 pub(super) fn legs_in_order<S: Serializer>(legs: &[Leg], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(legs.iter().cloned().map(LegLine::from))
+    serializer.collect_seq(legs.iter().map(LegLine::from))
 }
 
 pub(super) fn legs_of_known_fields<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Vec<Leg>, D::Error> {
-    let lines = Vec::<LegLine>::deserialize(deserializer)?;
+    let lines = Vec::<LegLine<'_>>::deserialize(deserializer)?;
     Ok(lines.into_iter().map(Leg::from).collect())
 }
 

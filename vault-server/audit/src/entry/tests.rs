@@ -138,6 +138,7 @@ proptest! {
                 prop_assert_eq!(
                     String::from_utf8_lossy(&line), String::from_utf8_lossy(&canonical)
                 );
+                prop_assert_eq!(&line, &serde_json::to_vec(&entry).expect("json"));
                 prop_assert!(!line.contains(&b'\n'));
                 prop_assert_eq!(Entry::from_line(&line), Ok(entry));
             }
