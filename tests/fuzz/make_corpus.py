@@ -170,6 +170,10 @@ def formats():
     write("note", "checkpoint", (golden / "log" / "checkpoint").read_bytes())
     token = json.loads((golden / "wire" / "invite_token.json").read_text())
     write("token", "invite", token["text"])
+    parent = "4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7"
+    write("traceparent", "sampled", f"00-{parent}-01")
+    write("traceparent", "unsampled", f"00-{parent}-00")
+    write("traceparent", "later", f"01-{parent}-03-more")
     url = "https://api.binance.com/api/v3/order?symbol=BTCUSDT&newClientOrderId=a%2Fb"
     write("proxy", "plain", "/" + url)
     write("proxy", "encoded", "/" + urllib.parse.quote(url, safe="~()*!.'"))

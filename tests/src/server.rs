@@ -82,6 +82,8 @@ pub struct Ready {
     pub pid_core: i32,
     /// Process id of the egress.
     pub pid_egress: i32,
+    /// Process id of the exporter, where calls are traced.
+    pub pid_exporter: Option<i32>,
 }
 
 /// A start that came to nothing.

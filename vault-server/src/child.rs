@@ -7,10 +7,11 @@
 use std::fmt;
 use std::fs::File;
 use std::io::Write as _;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use command_fds::inherited::{InheritedFdError, init_inherited_fds, take_fd_ownership};
 use ipnet::IpNet;
@@ -26,6 +27,7 @@ use vault_sandbox::{Border, ConfineError, Process, Report};
 
 use crate::awake;
 use crate::config::{ConfigError, LogOutput, Ports};
+use crate::memory;
 use crate::settings::Settings;
 use crate::telemetry;
 
@@ -45,6 +47,8 @@ pub struct FrontSpec {
     pub listeners: Vec<ListenerSpec>,
     /// Descriptor of the socket where figures are asked for, if anywhere.
     pub metrics_fd: Option<RawFd>,
+    /// Which calls are traced, if any.
+    pub tracing: Option<TracingSpec>,
     /// End rather than run with less than everything that confines it.
     pub require_hardening: bool,
     /// Form of log lines.
@@ -61,6 +65,44 @@ pub struct ListenerSpec {
     pub fd: RawFd,
     /// Balancers; empty for direct connections.
     pub proxied_from: Vec<IpNet>,
+}
+
+/// Which calls the front traces.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct TracingSpec {
+    /// Descriptor of the channel to the exporter.
+    pub exporter_fd: RawFd,
+    /// Of all calls, from 0 to 1.
+    pub sample: f64,
+    /// Calls in a second.
+    pub max_per_second: u32,
+    /// Those that take longer are traced too.
+    pub slow_ms: Option<u32>,
+    /// Whether the traces of bots are continued.
+    pub from_bots: bool,
+}
+
+/// What the exporter is told.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExporterSpec {
+    /// Process id of the supervisor.
+    pub supervisor: u32,
+    /// Descriptor of the channel from the front.
+    pub front_fd: RawFd,
+    /// Descriptor on which it says that it is up, and how it is confined.
+    pub up_fd: RawFd,
+    /// Where the collector is.
+    pub collector: SocketAddr,
+    /// Path of its traces.
+    pub path: String,
+    /// Which vault this is.
+    pub instance: String,
+    /// End rather than run with less than everything that confines it.
+    pub require_hardening: bool,
+    /// Form of log lines.
+    pub log: LogOutput,
 }
 
 /// What the egress is told. The rest is in the settings.
@@ -132,6 +174,9 @@ pub enum ChildError {
     /// From the egress itself.
     #[error(transparent)]
     Egress(#[from] vault_egress::EgressError),
+    /// From the exporter itself.
+    #[error(transparent)]
+    Exporter(#[from] vault_exporter::ExporterError),
     /// From the front itself.
     #[error(transparent)]
     Front(#[from] vault_front::FrontError),
@@ -195,10 +240,43 @@ pub fn front(spec: &str) -> Result<(), ChildError> {
         listeners: spec.listeners.into_iter().map(listener).collect::<Result<_, _>>()?,
         limits: Limits::default(),
         metrics: spec.metrics_fd.map(take_fd_ownership).transpose()?.map(TcpListener::from),
+        tracing: spec.tracing.map(tracing_of).transpose()?,
     };
     let report = enter(&Border::Front, spec.require_hardening)?;
     say_up(up, &hardening(&report))?;
     Ok(vault_front::run(config)?)
+}
+
+fn tracing_of(spec: TracingSpec) -> Result<vault_front::Tracing, ChildError> {
+    Ok(vault_front::Tracing {
+        exporter: stream(spec.exporter_fd)?,
+        sample: spec.sample,
+        max_per_second: spec.max_per_second,
+        slow: spec.slow_ms.map(|ms| Duration::from_millis(ms.into())),
+        from_bots: spec.from_bots,
+    })
+}
+
+/// Runs the exporter until its channel ends.
+///
+/// # Errors
+///
+/// [`ChildError`].
+pub fn exporter(spec: &str) -> Result<(), ChildError> {
+    let spec: ExporterSpec = serde_json::from_str(spec).map_err(|_| ChildError::Spec)?;
+    begin(spec.supervisor, c"vault-exporter")?;
+    telemetry::init(spec.log);
+    let up = stream(spec.up_fd)?;
+    let config = vault_exporter::ExporterConfig {
+        front: stream(spec.front_fd)?,
+        collector: spec.collector,
+        path: spec.path,
+        instance: spec.instance,
+    };
+    let border = Border::Exporter { port: spec.collector.port() };
+    let report = enter(&border, spec.require_hardening)?;
+    say_up(up, &hardening(&report))?;
+    Ok(vault_exporter::run(config)?)
 }
 
 /// Runs the egress until its channel to the core ends.
@@ -270,6 +348,7 @@ pub fn core(data: &Path, spec: &str) -> Result<(), ChildError> {
         unseal_key_file: config.unseal_key_file(credentials.as_deref())?,
         hardening: ProcessHardening::default(),
         stay_sealed: spec.stay_sealed,
+        give_back: memory::give_back,
     };
     let (front, supervisor) = (stream(spec.front_fd)?, stream(spec.supervisor_fd)?);
     let egress = stream(spec.egress_fd)?;

@@ -76,6 +76,9 @@ enum Command {
     #[command(name = "__egress", hide = true)]
     Egress { spec: String },
     /// The supervisor's own
+    #[command(name = "__exporter", hide = true)]
+    Exporter { spec: String },
+    /// The supervisor's own
     #[command(name = "__front", hide = true)]
     Front { spec: String },
 }
@@ -131,6 +134,7 @@ pub fn main() -> ExitCode {
         Command::Demo(arguments) => demo::run(output, &arguments),
         Command::Egress { spec } => return ended("egress", &child::egress(&spec)),
         Command::Awake { spec } => return ended("awake", &child::awake(&spec)),
+        Command::Exporter { spec } => return ended("exporter", &child::exporter(&spec)),
         Command::Front { spec } => return ended("front", &child::front(&spec)),
         Command::Init(arguments) => init::run(output, arguments),
         Command::Operator(command) => operator::run(output, command),

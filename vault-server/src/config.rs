@@ -8,6 +8,7 @@ mod egress;
 mod limit;
 mod source;
 mod template;
+mod tracing;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -22,6 +23,7 @@ pub use self::egress::Egress;
 pub use self::limit::Limits;
 pub use self::source::{Source, make_ours, take_away};
 pub use self::template::NewConfig;
+pub use self::tracing::{Collector, Tracing};
 
 /// The file's name inside the data directory.
 pub const FILE_NAME: &str = "config.toml";
@@ -64,6 +66,8 @@ pub struct Config {
     pub metrics: Metrics,
     /// How the outside reaches the listeners.
     pub public: Public,
+    /// Which calls are traced, and where that is told.
+    pub tracing: Tracing,
     /// What opens the vault without a person.
     pub unseal: Unseal,
 }
@@ -375,6 +379,9 @@ impl Config {
             return Some(found);
         }
         if let Some(found) = self.metrics.inconsistency() {
+            return Some(found);
+        }
+        if let Some(found) = self.tracing.inconsistency() {
             return Some(found);
         }
         if self.public.names.get_ref().is_empty() {

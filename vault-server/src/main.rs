@@ -10,6 +10,7 @@ mod config;
 mod demo;
 mod fault;
 mod local;
+mod memory;
 mod output;
 mod secret;
 mod settings;
@@ -24,5 +25,6 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    memory::take_small_pages();
     cli::main()
 }

@@ -48,6 +48,7 @@ use self::relay::Relay;
 use crate::alarm::Alarm;
 use crate::child;
 use crate::config;
+use crate::memory;
 use crate::settings::{Geoip, Settings};
 use crate::telemetry;
 
@@ -464,7 +465,8 @@ impl Supervisor {
     fn announce(&mut self, status: &StatusResponse) {
         self.is_up = true;
         let text = |address: Option<SocketAddr>| address.map(|address| address.to_string());
-        let Pids { front: pid_front, core: pid_core, egress: pid_egress } = self.children.pids();
+        let Pids { front: pid_front, core: pid_core, egress: pid_egress, exporter: pid_exporter } =
+            self.children.pids();
         let event = json!({
             "event": if self.restarted { "restarted" } else { "ready" },
             "state": state_word(status.state()),
@@ -478,6 +480,7 @@ impl Supervisor {
             "pid_front": pid_front,
             "pid_core": pid_core,
             "pid_egress": pid_egress,
+            "pid_exporter": pid_exporter,
         });
         let mut out = io::stdout().lock();
         // Nobody need listen.
@@ -488,6 +491,8 @@ impl Supervisor {
         if !status.reason.is_empty() {
             tracing::warn!(reason = status.reason, "vault refuses to unseal");
         }
+        // Most of it was taken to read the catalogues.
+        memory::give_back();
     }
 }
 

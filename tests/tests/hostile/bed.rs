@@ -541,7 +541,7 @@ impl Bed {
             credential: credential(by),
             request: Some(request),
         };
-        ExecuteCall { caller: self.person(by).caller(), request, deadline_us: 0 }
+        ExecuteCall { caller: self.person(by).caller(), request, ..ExecuteCall::default() }
     }
 
     /// Has a request accepted for sending; returns the frame that went to egress.
@@ -588,7 +588,7 @@ impl Bed {
             header("content-type", "application/json"),
         ];
         let caller = self.person(by).caller();
-        ProxyCall { caller, request_id: request_id(), request, deadline_us: 0 }
+        ProxyCall { caller, request_id: request_id(), request, ..ProxyCall::default() }
     }
 
     /// A WebSocket to OKX.

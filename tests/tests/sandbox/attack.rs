@@ -15,6 +15,9 @@ use crate::{built, users};
 /// How long an attempt may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Port of a collector that is not there.
+pub const COLLECTOR: u16 = 9;
+
 /// What is tried, and on what. The processes of the vault are meant by [`Victim`].
 #[derive(Clone, Debug)]
 pub struct Order {
@@ -82,6 +85,10 @@ impl Attacked {
         if let Some((user, group)) = user {
             builder = builder.user(user, group);
         }
+        if inside == "exporter" {
+            let collector = format!("http://127.0.0.1:{COLLECTOR}");
+            builder = builder.config("tracing", "otlp_endpoint", collector);
+        }
         Self { vault: builder.start().await, inside, files }
     }
 
@@ -139,8 +146,8 @@ impl Attacked {
                 let words = ["unseal", "--data", data, "--passphrase-stdin"];
                 self.vault.server_command(&words, Some("not the passphrase\n"));
             }
-            // Its own timer wakes it.
-            "egress" => {}
+            // Their own timers wake them.
+            "egress" | "exporter" => {}
             _ => drop(TcpStream::connect(self.vault.ready().bot)),
         }
     }

@@ -12,6 +12,7 @@ mod attack;
 mod configuration;
 mod from_core;
 mod from_egress;
+mod from_exporter;
 mod from_front;
 mod report;
 mod require;

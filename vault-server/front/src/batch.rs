@@ -8,7 +8,8 @@ use prost::Message as _;
 use tokio::time::timeout_at;
 use tonic::{Request, Response, Status, Streaming};
 use vault_ipc::proto::v1;
-use vault_ipc::{Caller, Code, Failure, Kind};
+use vault_ipc::trace::SpanKind;
+use vault_ipc::{Caller, Code, Failure};
 
 use crate::gate::{Deadline, busy, late};
 use crate::handler::{Handler, Messages, caller, connection, deadline, sign_call, undecodable};
@@ -41,9 +42,14 @@ impl Handler {
                 "a batch has 1 to 256 requests",
             )));
         }
-        let asked = requests
-            .into_iter()
-            .map(|request| self.item(&connection, caller.clone(), deadline, request));
+        if let Some(trace) = &deadline.trace {
+            trace.set_batch(requests.len());
+        }
+        let asked = requests.into_iter().enumerate().map(|(place, request)| {
+            let trace = deadline.trace.as_ref().and_then(|batch| batch.item(place));
+            let deadline = Deadline { trace, ..deadline.clone() };
+            self.item(&connection, caller.clone(), deadline, request)
+        });
         let holds = Holds::in_place(self.many(&connection)?);
         let mut results = Vec::new();
         for (result, hold) in join_all(asked).await {
@@ -62,6 +68,8 @@ impl Handler {
     ) -> Result<Response<Messages<v1::SignResult>>, Status> {
         let connection = connection(&request)?;
         let caller = caller(&connection)?;
+        let tracer = connection.metrics().tracer();
+        let parent = tracer.and_then(|tracer| tracer.parent(request.metadata().as_ref()));
         let holds = Arc::new(Holds::in_place(self.many(&connection)?));
         let (handler, encoded) = (self.clone(), Arc::clone(&holds));
         let results = request
@@ -71,7 +79,12 @@ impl Handler {
                 let caller = caller.clone();
                 async move {
                     // From here on: how long a bot thinks between two of them is its own affair.
-                    let deadline = Deadline::after(handler.call_max());
+                    let mut deadline = Deadline::after(handler.call_max());
+                    if let Some(tracer) = connection.metrics().tracer() {
+                        let began = deadline.began;
+                        let trace = tracer.begin(&connection, parent, SpanKind::Sign, began);
+                        deadline.trace = trace;
+                    }
                     Ok(handler.item(&connection, caller, deadline, request?).await)
                 }
             })
@@ -117,9 +130,17 @@ impl Handler {
         deadline: Deadline,
         request: v1::SignRequest,
     ) -> Result<(v1::SignResponse, Option<Hold>), Failure> {
-        let call = sign_call(connection, caller, deadline, request);
-        let answered = self.ask(connection, Kind::Sign, &call);
-        let answered = timeout_at(deadline.at, answered).await.map_err(|_| late())??;
+        let call = sign_call(connection, caller, &deadline, request);
+        let answered = self.ask_sign(connection, &call, &deadline);
+        let answered = match timeout_at(deadline.at, answered).await {
+            Ok(answered) => answered?,
+            Err(_) => {
+                if let Some(trace) = &deadline.trace {
+                    trace.failed(&late());
+                }
+                return Err(late());
+            }
+        };
         let signed = v1::SignResponse::decode(answered.response.as_slice());
         Ok((signed.map_err(|_| undecodable())?, answered.hold))
     }

@@ -99,6 +99,13 @@ impl Facts {
         self.certificate.as_ref().map(|certificate| certificate.holder.as_slice())
     }
 
+    /// Name of a client; `None` for whoever is none.
+    pub(crate) fn client(&self) -> Option<&str> {
+        let uri = std::str::from_utf8(self.holder()?).ok()?;
+        let (_, path) = uri.strip_prefix("spiffe://")?.split_once('/')?;
+        path.strip_prefix("client/")
+    }
+
     /// Whether the certificate says so. The core judges it anew.
     pub(crate) fn is_operator(&self) -> bool {
         self.certificate.as_ref().is_some_and(|certificate| certificate.is_operator)
@@ -144,7 +151,26 @@ impl Facts {
 
 #[cfg(test)]
 mod tests {
-    use super::{Certificate, padded};
+    use super::{Certificate, Facts, padded};
+    use vault_ipc::Listener;
+
+    #[test]
+    fn a_client_is_called_what_its_certificate_says() {
+        let mut facts = Facts::for_test([1; 16]);
+        assert_eq!(facts.client(), None);
+        for (uri, client) in [
+            ("spiffe://vault.test/client/mm-1", Some("mm-1")),
+            ("spiffe://vault.test/operator/admin", None),
+            ("spiffe://vault.test", None),
+            ("https://vault.test/client/mm-1", None),
+        ] {
+            let certificate = facts.certificate.as_mut().expect("one");
+            certificate.holder = uri.as_bytes().to_vec();
+            assert_eq!(facts.client(), client, "{uri}");
+        }
+        let nobody = Facts::new([127, 0, 0, 1].into(), String::new(), Listener::Enroll, None);
+        assert_eq!(nobody.client(), None);
+    }
 
     #[test]
     fn a_serial_is_sixteen_bytes_however_der_writes_it() {

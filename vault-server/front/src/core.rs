@@ -10,6 +10,7 @@ use prost::Message;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{Notify, oneshot};
 use vault_ipc::half::{Inlet, Outlet};
+use vault_ipc::trace::Synced;
 use vault_ipc::{
     Barrier, BarrierDone, Code, Decoder, Failure, ForgetCall, Frame, FrameError, Kind, Reply,
     ServerIdentity, State, StreamCall, StreamEnd, StreamMessage,
@@ -22,6 +23,7 @@ use crate::place::Place;
 use crate::registry::{Connection, Hold, Registry};
 use crate::stream::{Link, Streams};
 use crate::tls::TlsCell;
+use crate::trace::Call;
 use crate::venue::{Response, Venues};
 
 /// Bytes taken from the channel at once.
@@ -134,6 +136,7 @@ struct Pending {
     kind: Kind,
     place: Option<Place>,
     reply: oneshot::Sender<Answer>,
+    trace: Option<Arc<Call>>,
 }
 
 /// What the core answered.
@@ -214,7 +217,23 @@ impl Core {
         message: &impl Message,
         place: Place,
     ) -> Result<Answered, Failure> {
-        self.ask(self.next_correlation(), connection, kind, message, Some(place)).await
+        self.call_traced(connection, kind, message, place, None).await
+    }
+
+    /// As [`Core::call`], for a call that may be traced.
+    ///
+    /// # Errors
+    ///
+    /// As [`Core::call`].
+    pub(crate) async fn call_traced(
+        &self,
+        connection: &Arc<Connection>,
+        kind: Kind,
+        message: &impl Message,
+        place: Place,
+        trace: Option<Arc<Call>>,
+    ) -> Result<Answered, Failure> {
+        self.ask(self.next_correlation(), connection, kind, message, Some(place), trace).await
     }
 
     /// As [`Core::call`], for a call that a venue will answer too: what comes from there is kept
@@ -229,11 +248,13 @@ impl Core {
         kind: Kind,
         message: &impl Message,
         place: Place,
+        trace: Option<Arc<Call>>,
     ) -> Result<(Answered, Response), Failure> {
         let correlation = self.next_correlation();
         let response = self.0.venues.expect(correlation, connection).ok_or_else(gone)?;
         // Nothing is released to the front: the signature goes another way.
-        let answered = self.ask(correlation, connection, kind, message, Some(place)).await?;
+        let asked = self.ask(correlation, connection, kind, message, Some(place), trace);
+        let answered = asked.await?;
         Ok((answered, response))
     }
 
@@ -251,7 +272,7 @@ impl Core {
         let correlation = self.next_correlation();
         let entered = self.0.streams.enter(correlation, self, connection);
         let mut link = entered.map_err(|failure| *failure)?;
-        match self.ask(correlation, connection, Kind::Stream, call, None).await {
+        match self.ask(correlation, connection, Kind::Stream, call, None, None).await {
             Ok(_) => Ok(link),
             Err(failure) => {
                 // It was never asked for, or the core does not have it.
@@ -305,6 +326,7 @@ impl Core {
         kind: Kind,
         message: &impl Message,
         place: Option<Place>,
+        trace: Option<Arc<Call>>,
     ) -> Result<Answered, Failure> {
         let shared = &*self.0;
         let (reply, answer) = oneshot::channel();
@@ -323,7 +345,7 @@ impl Core {
                 Failure::new(Code::BadRequest, "MESSAGE_TOO_LONG", "the message is too long")
             })?;
         }
-        let pending = Pending { connection: Arc::clone(connection), kind, place, reply };
+        let pending = Pending { connection: Arc::clone(connection), kind, place, reply, trace };
         shared.pending().insert(correlation, pending);
         shared.wake_writer.notify_one();
 
@@ -410,6 +432,7 @@ impl Core {
                 tracing::info!(sealed, "state of the vault");
                 healths.set_sealed(sealed).await;
             }
+            Kind::Synced => self.take_synced(&frame.message()?),
             Kind::Metrics => self.0.registry.metrics().told(frame.message()?),
             Kind::StreamCut | Kind::StreamRefusal => self.0.streams.take_of_core(frame)?,
             // No core says it.
@@ -423,7 +446,11 @@ impl Core {
         let Some(pending) = self.0.pending().remove(&correlation) else {
             return;
         };
-        let hold = reply.releases.then(|| self.0.registry.hold(&pending.connection));
+        if let Some(call) = &pending.trace {
+            call.decided(reply.stages);
+        }
+        let hold = || self.0.registry.hold(&pending.connection).of_call(pending.trace.clone());
+        let hold = reply.releases.then(hold);
         let result = match reply.failure {
             Some(failure) => Err(failure),
             None => Ok(reply.response),
@@ -434,6 +461,15 @@ impl Core {
         let place = pending.place.filter(|_| asks_venue);
         // If the call was dropped meanwhile, bytes, hold and place are dropped with the answer.
         let _ = pending.reply.send(Answer { hold, place, result });
+    }
+
+    fn take_synced(&self, synced: &Synced) {
+        let pending = self.0.pending();
+        for correlation in &synced.correlations {
+            if let Some(call) = pending.get(correlation).and_then(|call| call.trace.as_ref()) {
+                call.synced(synced.began_us, synced.ended_us);
+            }
+        }
     }
 
     fn take_barrier(&self, barrier: &Barrier) -> Result<(), FrameError> {

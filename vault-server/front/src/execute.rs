@@ -12,7 +12,7 @@ use vault_ipc::proto::v1::execute_service_server::ExecuteService;
 use vault_ipc::{Code, ExecuteCall, Failure, Kind, VenueHead};
 
 use crate::core::lost;
-use crate::gate::{busy, late};
+use crate::gate::{Deadline, busy, late};
 use crate::handler::{Handler, Messages, caller, connection, deadline, undecodable};
 use crate::registry::Connection;
 use crate::status::from_failure;
@@ -49,13 +49,29 @@ impl Handler {
         connection: &Arc<Connection>,
         kind: Kind,
         message: &impl Message,
-        ends: Instant,
+        deadline: &Deadline,
     ) -> Result<Executed, Failure> {
+        let executed = self.execute_traced(connection, kind, message, deadline).await;
+        if let Some(trace) = &deadline.trace {
+            trace.came_to(&executed);
+        }
+        executed
+    }
+
+    async fn execute_traced(
+        &self,
+        connection: &Arc<Connection>,
+        kind: Kind,
+        message: &impl Message,
+        deadline: &Deadline,
+    ) -> Result<Executed, Failure> {
+        let ends = deadline.at;
         if Instant::now() >= ends {
             return Err(late());
         }
         let place = self.executes().take(connection.facts().holder()).ok_or_else(busy)?;
-        let asked = self.core().execute(connection, kind, message, place);
+        let trace = deadline.trace.as_ref();
+        let asked = self.core().execute(connection, kind, message, place, trace.cloned());
         // Once the core has the call, it may be at the venue.
         let (answered, mut response) =
             timeout_at(ends, asked).await.map_err(|_| lost("TIMEOUT"))??;
@@ -64,10 +80,16 @@ impl Handler {
         let execution =
             v1::Execution::decode(answered.response.as_slice()).map_err(|_| undecodable())?;
         let head = match timeout_at(ends, response.head()).await {
-            Ok(Ok(head)) => head,
-            Ok(Err(lost)) => return Err(failure(&lost, &execution)),
-            Err(_) => return Err(failure(&Lost::sent("TIMEOUT"), &execution)),
+            Ok(head) => head,
+            Err(_) => Err(Lost::sent("TIMEOUT")),
         };
+        if let Some(trace) = trace {
+            match &head {
+                Ok(head) => trace.at_venue(head.status, head.latency_us),
+                Err(lost) => trace.lost_at_venue(&lost.problem),
+            }
+        }
+        let head = head.map_err(|lost| failure(&lost, &execution))?;
         if !(200..=999).contains(&head.status) {
             return Err(failure(&Lost::sent("RESPONSE_MALFORMED"), &execution));
         }
@@ -84,8 +106,9 @@ impl Handler {
             caller: caller(&connection)?,
             deadline_us: deadline.unix_us,
             request: request.into_inner(),
+            traced: deadline.queued(),
         };
-        let executed = self.executed(&connection, Kind::Execute, &call, deadline.at).await;
+        let executed = self.executed(&connection, Kind::Execute, &call, &deadline).await;
         Ok((executed.map_err(from_failure)?, deadline.at))
     }
 }

@@ -1,7 +1,7 @@
 //! What every call passes: places, a deadline, and the follow-up of what a reply releases.
 
 use std::convert::Infallible;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -17,15 +17,19 @@ use tonic::Status;
 use tonic::body::Body;
 use tonic::service::Routes;
 use tower::Service;
+use vault_ipc::trace::SpanKind;
 use vault_ipc::{Code, Failure};
 
+use crate::core::Answered;
 use crate::handler::is_execute;
 use crate::head::{Framing, HeadError, Heads};
 use crate::place::Place;
 use crate::registry::{Connection, Hold, Holds};
-use crate::sign::{SIGN_PATH, Signs};
+use crate::sign::{SIGN_BATCH_PATH, SIGN_PATH, Signs};
 use crate::status::from_failure;
 use crate::stream::Upgrades;
+use crate::trace::Call;
+use crate::unary;
 use crate::venue_proxy::{self, VenueProxy};
 
 /// How long after its deadline a call that asks a venue may take to say what became of it.
@@ -60,20 +64,39 @@ pub(crate) struct Gate {
 }
 
 /// When nobody waits for a call's answer any more; an extension of its request.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Deadline {
     pub(crate) at: Instant,
     /// When the call's head had come.
     pub(crate) began: std::time::Instant,
     /// Microseconds since the epoch.
     pub(crate) unix_us: i64,
+    /// Of a call that is traced.
+    pub(crate) trace: Option<Arc<Call>>,
 }
 
 impl Deadline {
     pub(crate) fn after(left: Duration) -> Self {
         let began = Instant::now();
         let unix_us = unix_us(SystemTime::now() + left);
-        Self { at: began + left, began: began.into_std(), unix_us }
+        Self { at: began + left, began: began.into_std(), unix_us, trace: None }
+    }
+
+    /// The call's frame is ready; whether it is traced.
+    pub(crate) fn queued(&self) -> bool {
+        if let Some(trace) = &self.trace {
+            trace.queued();
+        }
+        self.trace.is_some()
+    }
+
+    /// What a call that is traced came to; without a response it took too long.
+    fn answered<T>(&self, response: Option<&Response<T>>) {
+        match (&self.trace, response) {
+            (Some(trace), Some(response)) => trace.answered(response.headers()),
+            (Some(trace), None) => trace.failed(&late()),
+            (None, _) => {}
+        }
     }
 }
 
@@ -86,10 +109,17 @@ struct Begun {
 /// A response body whose bytes own the holds of what they release.
 #[derive(Debug)]
 pub(crate) struct ReplyBody {
-    body: Body,
-    holds: Option<Arc<Holds>>,
+    content: Content,
     /// The call's place on its connection, until the response has been handed over whole.
     _place: Option<OwnedSemaphorePermit>,
+}
+
+#[derive(Debug)]
+enum Content {
+    /// Whatever comes.
+    Any { body: Body, holds: Option<Arc<Holds>> },
+    /// One message, which has its hold.
+    One(unary::Reply),
 }
 
 /// Released bytes: the holds go when the last of them goes.
@@ -115,6 +145,7 @@ impl hyper::service::Service<Request<Incoming>> for Calls {
         if let Some(signs) = &gate.signs
             && is_rpc(&request)
             && request.uri().path() == SIGN_PATH
+            && !request.headers().contains_key("grpc-encoding")
         {
             let signs = signs.clone();
             return Box::pin(async move { Ok(gate.sign(&signs, request).await) });
@@ -132,12 +163,16 @@ impl hyper::service::Service<Request<Incoming>> for Calls {
 
 impl Gate {
     /// Answers a Sign of a bot.
-    async fn sign(&self, signs: &Signs, mut request: Request<Incoming>) -> Response<ReplyBody> {
+    async fn sign(&self, signs: &Signs, request: Request<Incoming>) -> Response<ReplyBody> {
         let began = std::time::Instant::now();
-        let response = match self.begin(&mut request, self.call_max) {
+        let response = match self.begin(&request, self.call_max) {
             Ok(Begun { deadline, place }) => {
-                let answered = tokio::time::timeout_at(deadline.at, signs.answer(request)).await;
-                answered.map_or_else(|_| refused(late()), |response| with_holds(response, place))
+                // In its place from the start: it is large, and would be copied from hand to hand.
+                let answer = pin!(signs.answer(&self.connection, &deadline, request.into_body()));
+                let answered = tokio::time::timeout_at(deadline.at, answer).await;
+                let response = answered.ok().map(|answered| signed(answered, place));
+                deadline.answered(response.as_ref());
+                response.unwrap_or_else(|| refused(late()))
             }
             Err(response) => *response,
         };
@@ -159,12 +194,14 @@ impl Gate {
 
     async fn answer(&self, mut request: Request<Incoming>) -> Response<ReplyBody> {
         let is_execute = is_execute(request.uri().path());
-        let is_batch = request.uri().path().ends_with("/SignBatch");
+        let is_batch = request.uri().path() == SIGN_BATCH_PATH;
         let most = if is_execute { self.execute_max } else { self.call_max };
-        let Begun { deadline, place } = match self.begin(&mut request, most) {
+        let Begun { deadline, place } = match self.begin(&request, most) {
             Ok(begun) => begun,
             Err(response) => return *response,
         };
+        request.extensions_mut().insert(deadline.clone());
+        request.extensions_mut().insert(Arc::clone(&self.connection));
         // What may be at a venue ends by itself in time, and says so, and so does each Sign of a batch:
         // it must not be overtaken.
         let says_late = is_execute || is_batch;
@@ -172,15 +209,21 @@ impl Gate {
         // Routes are always ready.
         let answered = tokio::time::timeout_at(ends, self.routes.clone().call(request)).await;
         match answered {
-            Ok(Ok(response)) => with_holds(response, place),
-            Ok(Err(_)) | Err(_) => refused(late()),
+            Ok(Ok(response)) => {
+                deadline.answered(Some(&response));
+                with_holds(response, place)
+            }
+            Ok(Err(_)) | Err(_) => {
+                deadline.answered::<Body>(None);
+                refused(late())
+            }
         }
     }
 
     /// Gives a call its place and its deadline, which is `most` away or as its client says.
     fn begin(
         &self,
-        request: &mut Request<Incoming>,
+        request: &Request<Incoming>,
         most: Duration,
     ) -> Result<Begun, Box<Response<ReplyBody>>> {
         let refused = |failure| Err(Box::new(refused(failure)));
@@ -198,10 +241,24 @@ impl Gate {
             };
             left = left.min(asked);
         }
-        let deadline = Deadline::after(left);
-        request.extensions_mut().insert(deadline);
-        request.extensions_mut().insert(Arc::clone(&self.connection));
+        let mut deadline = Deadline::after(left);
+        deadline.trace = self.trace(request, &deadline);
         Ok(Begun { deadline, place })
+    }
+
+    /// Begins the trace of a call, if it is one of those that are traced.
+    fn trace<B>(&self, request: &Request<B>, deadline: &Deadline) -> Option<Arc<Call>> {
+        let tracer = self.connection.metrics().tracer()?;
+        let kind = match request.uri().path() {
+            _ if !is_rpc(request) => SpanKind::Proxy,
+            SIGN_PATH => SpanKind::Sign,
+            SIGN_BATCH_PATH => SpanKind::SignBatch,
+            path if is_execute(path) => SpanKind::Execute,
+            // The Signs of a stream are traced one by one.
+            _ => return None,
+        };
+        let parent = tracer.parent(request.headers());
+        tracer.begin(&self.connection, parent, kind, deadline.began)
     }
 
     async fn pass(
@@ -213,9 +270,16 @@ impl Gate {
         let place = self.connection.begin_call();
         let mut response = match place {
             Some(_) => {
-                let deadline = Deadline::after(self.execute_max);
+                let mut deadline = Deadline::after(self.execute_max);
+                deadline.trace = self.trace(&request, &deadline);
+                let trace = deadline.trace.clone();
                 let upgrades = &self.upgrades;
-                proxy.answer(request, head, &self.connection, upgrades, deadline).await
+                let answered = proxy.answer(request, head, &self.connection, upgrades, deadline);
+                let response = answered.await;
+                if let Some(trace) = trace {
+                    trace.proxied(response.headers());
+                }
+                response
             }
             None => venue_proxy::refused(busy()),
         };
@@ -224,7 +288,7 @@ impl Gate {
             let close = HeaderValue::from_static("close");
             response.headers_mut().insert(header::CONNECTION, close);
         }
-        response.map(|body| ReplyBody { body, holds: None, _place: place })
+        response.map(|body| body_of(Content::Any { body, holds: None }, place))
     }
 }
 
@@ -236,10 +300,14 @@ impl HttpBody for ReplyBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let frame = std::task::ready!(Pin::new(&mut self.body).poll_frame(cx));
+        let (body, holds) = match &mut self.content {
+            Content::Any { body, holds } => (body, holds),
+            Content::One(reply) => return Poll::Ready(reply.next().map(Ok)),
+        };
+        let frame = std::task::ready!(Pin::new(body).poll_frame(cx));
         Poll::Ready(frame.map(|frame| {
             // What was encoded into these bytes has put its holds there before.
-            frame.map(|frame| match &self.holds {
+            frame.map(|frame| match holds {
                 Some(holds) => frame.map_data(|bytes| {
                     let (_holds, _place) = (holds.take(), holds.place());
                     Bytes::from_owner(HeldBytes { bytes, _holds, _place })
@@ -250,11 +318,17 @@ impl HttpBody for ReplyBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        match &self.content {
+            Content::Any { body, .. } => body.is_end_stream(),
+            Content::One(reply) => reply.has_ended(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        match &self.content {
+            Content::Any { body, .. } => body.size_hint(),
+            Content::One(_) => SizeHint::default(),
+        }
     }
 }
 
@@ -279,15 +353,26 @@ pub(crate) fn busy() -> Failure {
 
 fn with_holds(mut response: Response<Body>, place: OwnedSemaphorePermit) -> Response<ReplyBody> {
     let holds = response.extensions_mut().remove::<Arc<Holds>>();
-    response.map(|body| ReplyBody { body, holds, _place: Some(place) })
+    response.map(|body| body_of(Content::Any { body, holds }, Some(place)))
+}
+
+fn signed(answered: Result<Answered, Status>, place: OwnedSemaphorePermit) -> Response<ReplyBody> {
+    match answered {
+        Ok(Answered { hold, response, .. }) => {
+            let reply = unary::Reply::new(&response, hold);
+            unary::Reply::head().map(|()| body_of(Content::One(reply), Some(place)))
+        }
+        Err(status) => with_holds(status.into_http(), place),
+    }
 }
 
 fn refused(failure: Failure) -> Response<ReplyBody> {
-    from_failure(failure).into_http::<Body>().map(|body| ReplyBody {
-        body,
-        holds: None,
-        _place: None,
-    })
+    let response = from_failure(failure).into_http::<Body>();
+    response.map(|body| body_of(Content::Any { body, holds: None }, None))
+}
+
+fn body_of(content: Content, place: Option<OwnedSemaphorePermit>) -> ReplyBody {
+    ReplyBody { content, _place: place }
 }
 
 fn unix_us(at: SystemTime) -> i64 {
@@ -324,7 +409,7 @@ mod tests {
     use http_body_util::{BodyExt, Full};
     use tonic::body::Body;
 
-    use super::{ReplyBody, parse_timeout};
+    use super::{Content, body_of, parse_timeout};
     use crate::caller::Facts;
     use crate::registry::{Holds, Registry};
 
@@ -344,11 +429,11 @@ mod tests {
         let registry = Arc::new(Registry::default());
         let open = registry.enter(Facts::for_test([1; 16]), 1, 1).expect("below the limit");
         let connection = open.connection();
-        let body = ReplyBody {
+        let content = Content::Any {
             body: Body::new(Full::new(Bytes::from_static(b"signed"))),
             holds: Some(Arc::new(Holds::of(registry.hold(connection)))),
-            _place: None,
         };
+        let body = body_of(content, None);
         let is_settled = || {
             connection.settle();
             registry.barrier(&[]).is_none()

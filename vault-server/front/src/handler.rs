@@ -217,15 +217,25 @@ impl Handler {
     }
 
     /// Passes a Sign on; its answer is an encoded [`v1::SignResponse`].
-    pub(crate) async fn sign_encoded(
+    pub(crate) async fn sign_answered(
+        &self,
+        connection: &Arc<Connection>,
+        deadline: &Deadline,
+        request: v1::SignRequest,
+    ) -> Result<Answered, Status> {
+        let caller = caller(connection)?;
+        let call = sign_call(connection, caller, deadline, request);
+        self.ask_sign(connection, &call, deadline).await.map_err(from_failure)
+    }
+
+    /// As [`Handler::sign_answered`], for a request that came over the router.
+    pub(crate) async fn sign_routed(
         &self,
         request: Request<v1::SignRequest>,
-    ) -> Result<Response<Vec<u8>>, Status> {
-        let connection = connection(&request)?;
-        let (caller, deadline) = (caller(&connection)?, deadline(&request)?);
-        let call = sign_call(&connection, caller, deadline, request.into_inner());
-        let answered = self.ask(&connection, Kind::Sign, &call).await.map_err(from_failure)?;
-        Ok(responded(answered.response, answered.hold))
+    ) -> Result<Response<v1::SignResponse>, Status> {
+        let (connection, deadline) = (connection(&request)?, deadline(&request)?);
+        let answered = self.sign_answered(&connection, &deadline, request.into_inner()).await?;
+        Ok(responded(decoded(&answered.response)?, answered.hold))
     }
 
     /// Passes on whose call it is, and from where.
@@ -271,6 +281,27 @@ impl Handler {
     ) -> Result<Response<R>, Status> {
         let answered = self.ask(connection, kind, message).await.map_err(from_failure)?;
         Ok(responded(decoded(&answered.response)?, answered.hold))
+    }
+
+    /// As [`Handler::ask`], for a Sign, which may be traced.
+    pub(crate) async fn ask_sign(
+        &self,
+        connection: &Arc<Connection>,
+        call: &SignCall,
+        deadline: &Deadline,
+    ) -> Result<Answered, Failure> {
+        let Some(trace) = &deadline.trace else {
+            return self.ask(connection, Kind::Sign, call).await;
+        };
+        let answer = match self.calls.take(connection.facts().holder()) {
+            Some(place) => {
+                let trace = Some(Arc::clone(trace));
+                self.core.call_traced(connection, Kind::Sign, call, place, trace).await
+            }
+            None => Err(busy()),
+        };
+        trace.came_to(&answer);
+        answer
     }
 
     /// Takes a place, and asks the core.
@@ -356,7 +387,7 @@ pub(crate) fn connection<Q>(request: &Request<Q>) -> Result<Arc<Connection>, Sta
 
 /// The deadline of a call.
 pub(crate) fn deadline<Q>(request: &Request<Q>) -> Result<Deadline, Status> {
-    request.extensions().get().copied().ok_or_else(|| {
+    request.extensions().get().cloned().ok_or_else(|| {
         from_failure(Failure::new(Code::Internal, "INTERNAL", "a call without its deadline"))
     })
 }
@@ -365,11 +396,12 @@ pub(crate) fn deadline<Q>(request: &Request<Q>) -> Result<Deadline, Status> {
 pub(crate) fn sign_call(
     connection: &Connection,
     caller: Caller,
-    deadline: Deadline,
+    deadline: &Deadline,
     request: v1::SignRequest,
 ) -> SignCall {
     let queued_us = connection.metrics().decoded(deadline.began);
-    SignCall { caller, deadline_us: deadline.unix_us, queued_us, request }
+    let traced = deadline.queued();
+    SignCall { caller, deadline_us: deadline.unix_us, queued_us, request, traced }
 }
 
 pub(crate) fn caller(connection: &Connection) -> Result<Caller, Status> {

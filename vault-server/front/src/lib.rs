@@ -41,7 +41,9 @@ mod sign;
 mod status;
 mod stream;
 mod tls;
+mod trace;
 mod turn;
+mod unary;
 mod venue;
 mod venue_proxy;
 
@@ -55,6 +57,7 @@ use vault_ipc::{Listener, half};
 
 pub use crate::limit::{Limits, ListenerLimits, WebSocketLimits};
 pub use crate::tls::IdentityError;
+pub use crate::trace::{Parent, Tracing, traceparent};
 pub use crate::venue_proxy::{Scheme, TARGET_BYTES_MAX, Target, TargetError, target};
 
 use crate::core::Core;
@@ -63,6 +66,7 @@ use crate::listener::Door;
 use crate::registry::Registry;
 use crate::stream::Streams;
 use crate::tls::TlsCell;
+use crate::trace::Tracer;
 use crate::turn::Turns;
 use crate::venue::Venues;
 
@@ -79,6 +83,8 @@ pub struct FrontConfig {
     pub limits: Limits,
     /// Where figures are asked for: bound and listening, on a loopback address. None: nowhere.
     pub metrics: Option<TcpListener>,
+    /// Which calls are traced. None: none.
+    pub tracing: Option<Tracing>,
 }
 
 /// One listening socket.
@@ -135,7 +141,11 @@ async fn serve_all(config: FrontConfig) -> Result<(), FrontError> {
     let egress = half::inlet(config.egress).map_err(FrontError::Setup)?;
 
     let limits = Arc::new(config.limits);
-    let registry = Arc::new(Registry::default());
+    let tracer = config.tracing.as_ref().map(|tracing| Arc::new(Tracer::new(tracing)));
+    let registry = Arc::new(Registry::traced(tracer.clone()));
+    if let (Some(tracer), Some(tracing)) = (tracer, config.tracing) {
+        tokio::spawn(async move { tracer.serve(tracing.exporter).await });
+    }
     let tls = Arc::new(TlsCell::default());
     let turns = Turns::default();
     let healths = Healths::new().await;

@@ -30,6 +30,7 @@ use vault_ipc::Listener;
 use crate::caller::Facts;
 use crate::metric::Metrics;
 use crate::place::Place;
+use crate::trace::{Call, Tracer};
 
 /// All connections that have finished their handshake.
 #[derive(Debug, Default)]
@@ -87,6 +88,8 @@ pub(crate) struct Hold {
     connection: Arc<Connection>,
     generation: u64,
     since: std::time::Instant,
+    /// Of a call that is traced.
+    trace: Option<Arc<Call>>,
 }
 
 /// The holds of replies on their way into one response's bytes: put here before they are encoded,
@@ -115,6 +118,11 @@ pub(crate) struct Wait {
 }
 
 impl Registry {
+    /// One whose calls are traced, if there is something that traces them.
+    pub(crate) fn traced(tracer: Option<Arc<Tracer>>) -> Self {
+        Self { metrics: Arc::new(Metrics::traced(tracer)), ..Self::default() }
+    }
+
     /// Enters a connection; `None` if its client or operator has `per_holder_max` already.
     pub(crate) fn enter(
         self: &Arc<Self>,
@@ -154,7 +162,7 @@ impl Registry {
         releases.unsettled_since.get_or_insert(generation);
         drop(releases);
         let since = std::time::Instant::now();
-        Hold { connection: Arc::clone(connection), generation, since }
+        Hold { connection: Arc::clone(connection), generation, since, trace: None }
     }
 
     /// Cuts the connections of `cut_serials` and ends the generation. `None` if nothing is left to
@@ -313,6 +321,15 @@ impl Connection {
     }
 }
 
+impl Hold {
+    /// Tells a call that is traced when its bytes are gone.
+    pub(crate) fn of_call(self, call: Option<Arc<Call>>) -> Self {
+        let mut hold = self;
+        hold.trace = call;
+        hold
+    }
+}
+
 impl Holds {
     pub(crate) fn of(hold: Hold) -> Self {
         Self { held: Mutex::new(vec![hold]), place: None }
@@ -342,6 +359,9 @@ impl Holds {
 impl Drop for Hold {
     fn drop(&mut self) {
         self.connection.metrics.released(self.since);
+        if let Some(call) = &self.trace {
+            call.released();
+        }
         let mut releases = self.connection.releases();
         if let Some(held) = releases.held.get_mut(&self.generation) {
             *held -= 1;

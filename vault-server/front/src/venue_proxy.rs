@@ -21,7 +21,7 @@ use vault_ipc::{Code, Failure, Kind, ProxyCall};
 
 pub use self::target::{Scheme, TARGET_BYTES_MAX, Target, TargetError, target};
 
-pub(crate) use self::answer::said;
+pub(crate) use self::answer::{REASON, said};
 
 use self::answer::Refusal;
 use crate::execute;
@@ -120,6 +120,9 @@ impl VenueProxy {
         let (parts, body) = request.into_parts();
         let target = read(&parts)?;
         if target.scheme == Scheme::Wss || parts.headers.contains_key(header::UPGRADE) {
+            if let Some(trace) = &deadline.trace {
+                trace.discard();
+            }
             let request = Request::from_parts(parts, body);
             return self.open(request, target, connection, upgrades, deadline).await;
         }
@@ -142,8 +145,9 @@ impl VenueProxy {
                 headers,
             },
             request_id,
+            traced: deadline.queued(),
         };
-        let executed = self.handler.executed(connection, Kind::Proxy, &call, deadline.at).await?;
+        let executed = self.handler.executed(connection, Kind::Proxy, &call, &deadline).await?;
         // Told while it still can be: later, nothing but the end of the connection says it.
         match executed.response.lost() {
             Some(lost) => Err(execute::failure(&lost, &executed.execution).into()),

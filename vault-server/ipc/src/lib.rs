@@ -10,6 +10,7 @@ pub mod half;
 mod message;
 pub mod metric;
 mod peek;
+pub mod trace;
 
 pub use failure::{Code, Failure};
 pub use frame::{

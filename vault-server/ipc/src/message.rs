@@ -3,6 +3,7 @@
 use vault_proto::v1;
 
 use crate::Failure;
+use crate::trace::Stages;
 
 macro_rules! kinds {
     ($($(#[$doc:meta])* $kind:ident = $code:literal,)+) => {
@@ -78,6 +79,8 @@ kinds! {
     Hardening = 21,
     /// Egress or supervisor to core, every ten seconds: [`Usage`](crate::metric::Usage) of its own.
     Usage = 22,
+    /// Front to exporter: [`Trace`](crate::trace::Trace).
+    Trace = 23,
     /// Front or supervisor to core: asks for [`Metrics`](crate::metric::Metrics). Empty body ([`State`]
     /// with its default). Who asks again at once is not answered.
     MetricsCall = 30,
@@ -101,8 +104,12 @@ kinds! {
     StreamCut = 72,
     /// Core to front: [`StreamRefusal`].
     StreamRefusal = 73,
+    /// Core to front, ahead of the replies that it is about: [`Synced`](crate::trace::Synced).
+    Synced = 74,
     /// Core to front and to supervisor: [`Metrics`](crate::metric::Metrics).
     Metrics = 80,
+    /// Exporter to front: [`Exported`](crate::trace::Exported).
+    Exported = 81,
 }
 
 /// Who calls, as the front saw it. The core looks the serial up; nothing else here is trusted to
@@ -156,6 +163,9 @@ pub struct SignCall {
     /// not said. Of use for figures alone.
     #[prost(uint64, tag = "4")]
     pub queued_us: u64,
+    /// Whether the [`Reply`] is to have [`Stages`].
+    #[prost(bool, tag = "5")]
+    pub traced: bool,
 }
 
 /// An Execute. Answered by a [`Reply`] with a [`v1::Execution`] once its entry is on disk; the
@@ -171,6 +181,9 @@ pub struct ExecuteCall {
     /// Microseconds since the epoch after which nobody waits for the answer; 0 for never.
     #[prost(int64, tag = "3")]
     pub deadline_us: i64,
+    /// As in [`SignCall`].
+    #[prost(bool, tag = "4")]
+    pub traced: bool,
 }
 
 /// A request as a bot's own library made it, through the HTTPS proxy: placeholders for key, time,
@@ -191,6 +204,9 @@ pub struct ProxyCall {
     /// As in [`ExecuteCall`].
     #[prost(int64, tag = "4")]
     pub deadline_us: i64,
+    /// As in [`SignCall`].
+    #[prost(bool, tag = "5")]
+    pub traced: bool,
 }
 
 /// A request to be sent to a venue as it stands. The correlation of its frame is the core's own.
@@ -705,6 +721,9 @@ pub struct Reply {
     /// Whether the response holds a signature: the front counts it until it is written or dropped.
     #[prost(bool, tag = "3")]
     pub releases: bool,
+    /// How the core came to it, of a call that asks to be traced.
+    #[prost(message, optional, boxed, tag = "4")]
+    pub stages: Option<Box<Stages>>,
 }
 
 impl std::fmt::Debug for Reply {

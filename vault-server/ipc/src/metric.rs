@@ -89,10 +89,20 @@ families! {
         "What waits: for the core (front_bots, front_operators), for the disk or its readers (log)";
     SealState: Gauge "countersign_seal_state" ["state"]
         "1 for the state that the vault is in, 0 for the others";
+    SpansDropped: Counter "countersign_spans_dropped_total" ["reason"]
+        "Spans that no collector got, by why";
+    SpansExported: Counter "countersign_spans_exported_total" []
+        "Spans that the collector took";
     StageSeconds: Seconds "countersign_stage_seconds" ["stage"]
         "Time that a Sign spends in a stage; of sync, time of a batch";
     StartTime: Gauge "countersign_start_timestamp_seconds" []
         "When the processes were started, or started anew after a Seal";
+    Traces: Counter "countersign_traces_total" ["reason"]
+        "Calls that were traced, by why";
+    TracesLimited: Counter "countersign_traces_limited_total" []
+        "Calls that were not traced for want of room in the second";
+    TracesUp: Gauge "countersign_traces_collector_up" []
+        "Whether the collector took what it was last sent; 0 too before the first, and without one";
     TurnsWaiting: Gauge "countersign_turns_waiting" ["queue"]
         "Calls in the core that wait for their turn to be decided";
     VenueInFlight: Gauge "countersign_venue_in_flight" ["venue", "host", "source"]
@@ -205,6 +215,11 @@ impl Counter {
     /// One more.
     pub fn add_one(&self) {
         self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// So many more.
+    pub fn add(&self, more: u64) {
+        self.0.fetch_add(more, Ordering::Relaxed);
     }
 
     /// How many there were.

@@ -33,7 +33,9 @@ pub(crate) enum BorderError {
 pub(crate) fn close(border: &Border<'_>) -> Result<u32, BorderError> {
     let mut rules = match border {
         Border::Supervisor => return Ok(0),
-        Border::Core { .. } | Border::Egress { .. } | Border::Front => handled()?,
+        Border::Core { .. } | Border::Egress { .. } | Border::Exporter { .. } | Border::Front => {
+            handled()?
+        }
     };
     match border {
         Border::Core { data, readable } => {
@@ -50,6 +52,9 @@ pub(crate) fn close(border: &Border<'_>) -> Result<u32, BorderError> {
             if *chooses_source {
                 rules = rules.add_rule(NetPort::new(ANY_PORT, AccessNet::BindTcp))?;
             }
+        }
+        Border::Exporter { port } => {
+            rules = rules.add_rule(NetPort::new(*port, AccessNet::ConnectTcp))?;
         }
         Border::Front | Border::Supervisor => {}
     }

@@ -52,6 +52,7 @@ pub(crate) fn allowed(process: Process) -> Option<Vec<Call>> {
     let own = match process {
         Process::Core => core(),
         Process::Egress => egress(),
+        Process::Exporter => exporter(),
         Process::Front => front(),
         // It starts the others, and they have to do everything that they do before they are confined.
         Process::Supervisor => return None,
@@ -59,7 +60,7 @@ pub(crate) fn allowed(process: Process) -> Option<Vec<Call>> {
     Some(common().into_iter().chain(own).collect())
 }
 
-// ---- all three ----
+// ---- all of them ----
 
 fn common() -> Vec<Call> {
     let mut calls: Vec<Call> = numbers![
@@ -288,6 +289,30 @@ fn egress() -> Vec<Call> {
     ]
 }
 
+// ---- exporter ----
+
+fn exporter() -> Vec<Call> {
+    let families = [libc::AF_INET, libc::AF_INET6];
+    let sockets = families.into_iter().flat_map(|family| {
+        [0, libc::IPPROTO_TCP].map(|protocol| {
+            vec![
+                Test::Int { argument: 0, is: family as u64 },
+                of_type(libc::SOCK_STREAM),
+                Test::Int { argument: 2, is: protocol as u64 },
+            ]
+        })
+    });
+    vec![
+        // Landlock says to which port.
+        Call::always(libc::SYS_connect),
+        Call::only(libc::SYS_socket, sockets),
+        fcntl(&[]),
+        // Its runtime's own, for signals.
+        own_pair(),
+        send_to_nobody(),
+    ]
+}
+
 // ---- what ends a process ----
 
 /// Calls that no code of ours and no library in it makes, so that one is an attack.
@@ -324,6 +349,9 @@ pub(crate) fn fatal(process: Process) -> Vec<i64> {
             SYS_accept SYS_accept4 SYS_bind SYS_connect SYS_listen SYS_socket
         ]),
         Process::Egress => calls.extend(numbers![SYS_accept SYS_accept4 SYS_listen]),
+        Process::Exporter => {
+            calls.extend(numbers![SYS_accept SYS_accept4 SYS_bind SYS_listen]);
+        }
         Process::Front => {
             calls.extend(numbers![SYS_accept SYS_bind SYS_connect SYS_listen SYS_socket]);
         }
@@ -358,7 +386,8 @@ mod tests {
     use super::{allowed, fatal, unknown};
     use crate::Process;
 
-    const CONFINED: [Process; 3] = [Process::Core, Process::Egress, Process::Front];
+    const CONFINED: [Process; 4] =
+        [Process::Core, Process::Egress, Process::Exporter, Process::Front];
 
     #[test]
     fn no_call_is_on_two_lists() {

@@ -93,7 +93,9 @@ mod tests {
 
     #[test]
     fn the_programs_of_every_process_compile() {
-        for process in [Process::Core, Process::Egress, Process::Front, Process::Supervisor] {
+        for process in
+            [Process::Core, Process::Egress, Process::Exporter, Process::Front, Process::Supervisor]
+        {
             let programs = programs(process).expect("compiles");
             assert_eq!(programs.len(), if process == Process::Supervisor { 1 } else { 3 });
             for program in programs {

@@ -9,6 +9,7 @@
 //! | --- | --- | --- | --- |
 //! | core | the data directory; to read, the few files that it is told | none | none |
 //! | egress | none | TCP to the ports of venues and of DNS, UDP | none |
+//! | exporter | none | TCP to the port of the collector | none |
 //! | front | none | accepts; opens no socket | none |
 //! | supervisor | as its user | as its user | starts the others |
 //!
@@ -34,6 +35,8 @@ pub enum Process {
     Core,
     /// Speaks to venues.
     Egress,
+    /// Hands spans to a collector.
+    Exporter,
     /// Speaks to clients.
     Front,
     /// Starts the others.
@@ -46,6 +49,7 @@ impl Process {
         match self {
             Self::Core => "core",
             Self::Egress => "egress",
+            Self::Exporter => "exporter",
             Self::Front => "front",
             Self::Supervisor => "supervisor",
         }
@@ -76,6 +80,11 @@ pub enum Border<'a> {
         chooses_source: bool,
     },
     /// See the table above.
+    Exporter {
+        /// TCP port to which it connects.
+        port: u16,
+    },
+    /// See the table above.
     Front,
     /// See the table above.
     Supervisor,
@@ -87,6 +96,7 @@ impl Border<'_> {
         match self {
             Self::Core { .. } => Process::Core,
             Self::Egress { .. } => Process::Egress,
+            Self::Exporter { .. } => Process::Exporter,
             Self::Front => Process::Front,
             Self::Supervisor => Process::Supervisor,
         }

@@ -95,6 +95,13 @@ disk_free_min_bytes = {disk_free_min_bytes}
 # Figures for Prometheus, over plain HTTP: a loopback address, since whoever reaches it reads them.
 # listen = "127.0.0.1:9464"
 
+[tracing]
+# Spans of single calls, for a collector of OpenTelemetry on this machine: which of them, of all calls.
+# otlp_endpoint = "http://127.0.0.1:4318"
+# sample = 0.001
+# And those that take longer.
+# slow_ms = 50
+
 [limits]
 # Requests of one client that are no orders, amendments or cancels: at once, and in a second after that.
 # requests_burst = 10000

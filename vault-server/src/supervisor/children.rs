@@ -1,4 +1,5 @@
-//! The three processes below the supervisor: started, watched, reaped.
+//! The processes below the supervisor: started, watched, reaped. Three have to live; an exporter, where
+//! calls are traced, may end.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Read as _};
@@ -17,8 +18,11 @@ use vault_ipc::proto::v1::ProcessHardening;
 
 use super::channel::Channel;
 use super::listener::Listeners;
-use crate::child::{CoreSpec, EgressSpec, FrontSpec, GeoipSpec, Inheritance, ListenerSpec};
-use crate::config::Config;
+use crate::child::{
+    CoreSpec, EgressSpec, ExporterSpec, FrontSpec, GeoipSpec, Inheritance, ListenerSpec,
+    TracingSpec,
+};
+use crate::config::{Collector, Config};
 use crate::settings::Geoip;
 
 /// How long the other children may take to end by themselves when one has died.
@@ -38,15 +42,23 @@ struct Process {
     is_killed: bool,
 }
 
+/// What hands spans on. The vault does not need it.
+#[derive(Debug)]
+struct Exporter(Process);
+
+/// How long it may take for its last spans, when the front has ended.
+const LAST_SPANS: Duration = Duration::from_millis(400);
+
 /// Front, core and egress, and the channel to the core.
 #[derive(Debug)]
 pub struct Children {
     front: Process,
     core: Process,
     egress: Process,
+    exporter: Option<Exporter>,
     /// To the core.
     pub channel: Channel,
-    /// Where front and egress say that they are up; one is gone once its child has, or has died.
+    /// Where front, egress and exporter say that they are up; one is gone once its child has, or has died.
     ups: Vec<Up>,
     /// What they have said of themselves.
     reports: Vec<ProcessHardening>,
@@ -92,6 +104,8 @@ pub struct Pids {
     pub core: u32,
     /// Of the egress.
     pub egress: u32,
+    /// Of the exporter, if there is one.
+    pub exporter: Option<u32>,
 }
 
 /// What keeps the processors awake, for as long as this lives.
@@ -154,6 +168,13 @@ impl Children {
             [OsString::from("__core"), "--data".into(), data.into(), to_json(&spec)?.into()];
         let core = start("core", &arguments, inheritance, config.development)?;
 
+        let exporter = config.tracing.otlp_endpoint.as_ref();
+        let exporter = exporter.map(|to| Exporter::spawn(to, supervisor, &plan)).transpose()?;
+        let (exporter, traces, exporter_is_up) = match exporter {
+            Some((exporter, traces, up)) => (Some(exporter), Some(traces), Some(up)),
+            None => (None, None, None),
+        };
+
         let front = || {
             let mut inheritance = Inheritance::default();
             let core_fd = inheritance.add(front_to_core);
@@ -171,6 +192,13 @@ impl Children {
                 Some((socket, _)) => Some(inheritance.add(socket.try_clone()?)),
                 None => None,
             };
+            let tracing = traces.map(|traces| TracingSpec {
+                exporter_fd: inheritance.add(traces),
+                sample: *config.tracing.sample.get_ref(),
+                max_per_second: *config.tracing.max_per_second.get_ref(),
+                slow_ms: config.tracing.slow_ms.as_ref().map(|slow| *slow.get_ref()),
+                from_bots: config.tracing.from_bots,
+            });
             let (listeners, log) = (specs, config.log);
             let spec = FrontSpec {
                 supervisor,
@@ -179,6 +207,7 @@ impl Children {
                 up_fd,
                 listeners,
                 metrics_fd,
+                tracing,
                 require_hardening,
                 log,
             };
@@ -201,8 +230,9 @@ impl Children {
         };
         let (front, egress) = (front()?, egress()?);
         let channel = Channel::new(supervisor_to_core)?;
-        let ups = [front_is_up, egress_is_up].map(|stream| Up { stream, bytes: Vec::new() });
-        Ok(Self { front, core, egress, channel, ups: ups.into(), reports: Vec::new() })
+        let ups = [front_is_up, egress_is_up].into_iter().chain(exporter_is_up);
+        let ups = ups.map(|stream| Up { stream, bytes: Vec::new() }).collect();
+        Ok(Self { front, core, egress, exporter, channel, ups, reports: Vec::new() })
     }
 
     /// Process ids.
@@ -211,16 +241,17 @@ impl Children {
             front: self.front.child.id(),
             core: self.core.child.id(),
             egress: self.egress.child.id(),
+            exporter: self.exporter.as_ref().map(|exporter| exporter.0.child.id()),
         }
     }
 
-    /// What to wait on until front and egress are up.
+    /// What to wait on until all are up.
     pub fn up_fds(&self) -> impl Iterator<Item = &UnixStream> {
         self.ups.iter().map(|up| &up.stream)
     }
 
-    /// How front and egress are confined, once both are up; said once. One that died before never
-    /// will be.
+    /// How front, egress and exporter are confined, once all are up; said once. Without an exporter that
+    /// died before, and never if one of the others did.
     pub fn come_up(&mut self) -> Option<Vec<ProcessHardening>> {
         let reports = &mut self.reports;
         self.ups.retain_mut(|up| {
@@ -230,13 +261,23 @@ impl Children {
             }
             is_open
         });
-        (reports.len() == 2).then(|| std::mem::take(reports))
+        let needed = reports.iter().filter(|report| report.process != EXPORTER).count();
+        (self.ups.is_empty() && needed == 2).then(|| std::mem::take(reports))
     }
 
     /// Looks whether a child has ended, without waiting.
     pub fn reap(&mut self) {
         for process in self.all_mut() {
             process.reap();
+        }
+        if let Some(Exporter(process)) = &mut self.exporter
+            && process.status.is_none()
+        {
+            process.reap();
+            if process.status.is_some_and(|status| !status.success()) {
+                let words = process.describe();
+                tracing::warn!("{words}: no spans until the next start");
+            }
         }
     }
 
@@ -285,6 +326,48 @@ impl Children {
 
     fn all_mut(&mut self) -> [&mut Process; 3] {
         [&mut self.core, &mut self.front, &mut self.egress]
+    }
+}
+
+/// Its name.
+const EXPORTER: &str = "exporter";
+
+impl Exporter {
+    /// Starts it, and says what the front and the supervisor hear from it by.
+    fn spawn(
+        collector: &Collector,
+        supervisor: u32,
+        plan: &Plan<'_>,
+    ) -> io::Result<(Self, UnixStream, UnixStream)> {
+        let (exporter_to_front, front_to_exporter) = UnixStream::pair()?;
+        let (up, is_up) = UnixStream::pair()?;
+        is_up.set_nonblocking(true)?;
+        let mut inheritance = Inheritance::default();
+        let spec = ExporterSpec {
+            supervisor,
+            front_fd: inheritance.add(exporter_to_front),
+            up_fd: inheritance.add(up),
+            collector: collector.address,
+            path: collector.path.clone(),
+            instance: plan.config.server_names().into_iter().next().unwrap_or_default(),
+            require_hardening: plan.require_hardening,
+            log: plan.config.log,
+        };
+        let arguments = [OsString::from("__exporter"), to_json(&spec)?.into()];
+        let process = start(EXPORTER, &arguments, inheritance, plan.config.development)?;
+        Ok((Self(process), front_to_exporter, is_up))
+    }
+}
+
+impl Drop for Exporter {
+    fn drop(&mut self) {
+        // The front's end ends it; what it still has goes first.
+        let until = Instant::now() + LAST_SPANS;
+        self.0.reap();
+        while self.0.status.is_none() && Instant::now() < until {
+            sleep(Duration::from_millis(5));
+            self.0.reap();
+        }
     }
 }
 

@@ -187,6 +187,35 @@ pub fn scope_words() -> &'static [String] {
     })
 }
 
+/// The traces of bots.
+pub fn traceparent(data: &[u8]) {
+    let Some(parent) = vault_front::traceparent(data) else {
+        return;
+    };
+    super::take();
+    let vault_front::Parent { trace_id, id, is_sampled } = parent;
+    assert!(trace_id != [0; 16] && id != 0);
+    // What was read is what stands there, in the one way in which it can.
+    let trace_id = u128::from_be_bytes(trace_id);
+    let ids = format!("-{trace_id:032x}-{id:016x}-");
+    assert_eq!(&data[2..53], ids.as_bytes());
+    assert_ne!(&data[..2], b"ff");
+    let flags = std::str::from_utf8(&data[53..55]).expect("digits");
+    let flags = u8::from_str_radix(flags, 16).expect("digits");
+    assert_eq!(flags & 1 == 1, is_sampled);
+    assert!(data.len() == 55 || (data[55] == b'-' && &data[..2] != b"00"));
+}
+
+/// Parts of a `traceparent`.
+pub fn traceparent_words() -> &'static [String] {
+    static WORDS: OnceLock<Vec<String>> = OnceLock::new();
+    WORDS.get_or_init(|| {
+        let text = "00- 01- ff- cc- -00 -01 -ff - -- 0 a F g 4bf92f3577b34da6a3ce929d0e0e4736 \
+                    00000000000000000000000000000000 00f067aa0ba902b7 0000000000000000 -more";
+        text.split_whitespace().map(str::to_owned).collect()
+    })
+}
+
 /// Parts of URLs, plain and encoded.
 pub fn proxy_words() -> &'static [String] {
     static WORDS: OnceLock<Vec<String>> = OnceLock::new();

@@ -66,6 +66,7 @@ pub fn secret(data: &[u8]) {
         secret: &secret,
         passphrase: venue.needs_passphrase().then_some(&passphrase),
         key_type: stated,
+        private_key: None,
     };
     let checked = venue.check_key(&key);
     let text = b"a text to sign";

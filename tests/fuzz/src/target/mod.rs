@@ -59,6 +59,7 @@ pub const TARGETS: &[Target] = &[
     target("snapshot", format::snapshot, no_words, 20_000),
     target("socket_message", socket::message, socket::words, 20_000),
     target("token", format::token, no_words, 100_000),
+    target("traceparent", format::traceparent, format::traceparent_words, 100_000),
     target("venue", request::any, || input::words("binance"), 3_000),
     target("wire", format::wire, format::scope_words, 60_000),
 ];

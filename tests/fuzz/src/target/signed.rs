@@ -84,6 +84,7 @@ fn sign(
         secret: &secret,
         passphrase: venue.needs_passphrase().then_some(&passphrase),
         key_type: standing.key_type,
+        private_key: None,
     };
     let moment = Moment {
         at: Timestamp::from_millis(1_795_300_000_123),

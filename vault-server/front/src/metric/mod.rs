@@ -16,13 +16,14 @@ use vault_ipc::Listener;
 use vault_ipc::metric::{self, Counter, Family, Histogram, Sample, Usage};
 
 pub(crate) use self::serve::{Figures, serve};
+use crate::trace::Tracer;
 
 /// Listeners and what they are called.
 const LISTENERS: [(Listener, &str); 3] =
     [(Listener::Bot, "bot"), (Listener::Enroll, "enroll"), (Listener::Operator, "operator")];
 
 /// Statuses of gRPC by their number.
-const CODES: [&str; 17] = [
+pub(crate) const CODES: [&str; 17] = [
     "OK",
     "CANCELLED",
     "UNKNOWN",
@@ -58,6 +59,8 @@ pub(crate) struct Metrics {
     proxied: [Counter; CLASSES.len()],
     /// From the answer of a Sign to its bytes being with TLS.
     release: Histogram,
+    /// What traces calls, if anything does.
+    tracer: Option<Arc<Tracer>>,
 }
 
 /// What the core told, and when.
@@ -86,6 +89,13 @@ impl Default for OfListener {
 
 impl Default for Metrics {
     fn default() -> Self {
+        Self::traced(None)
+    }
+}
+
+impl Metrics {
+    /// Those of a front whose calls are traced, if there is something that traces them.
+    pub(crate) fn traced(tracer: Option<Arc<Tracer>>) -> Self {
         Self {
             began: moment(),
             core: watch::Sender::new(None),
@@ -93,11 +103,15 @@ impl Default for Metrics {
             listeners: Default::default(),
             proxied: [const { Counter::new() }; CLASSES.len()],
             release: Histogram::of_seconds(),
+            tracer,
         }
     }
-}
 
-impl Metrics {
+    /// What traces calls.
+    pub(crate) fn tracer(&self) -> Option<&Arc<Tracer>> {
+        self.tracer.as_ref()
+    }
+
     /// The frame of a Sign is ready whose head came at this moment. Returns the time for its frame, in
     /// microseconds of the machine's monotonic clock.
     pub(crate) fn decoded(&self, began: Instant) -> u64 {
@@ -117,10 +131,7 @@ impl Metrics {
     pub(crate) fn answered(&self, listener: Listener, head: &HeaderMap, began: Instant) {
         let Some(of_listener) = self.of_listener(listener) else { return };
         of_listener.seconds.observe_since(began);
-        // A call that went well, or not yet badly, says so after its body.
-        let code = head.get("grpc-status").map_or(Some(0), |code| code.to_str().ok()?.parse().ok());
-        let code: usize = code.unwrap_or(UNKNOWN);
-        if let Some(counter) = of_listener.calls.get(code) {
+        if let Some(counter) = of_listener.calls.get(code(head)) {
             counter.add_one();
         }
     }
@@ -177,12 +188,20 @@ impl Metrics {
         for (stage, histogram) in [("decode", &self.decode), ("release", &self.release)] {
             samples.push(Sample::histogram(Family::StageSeconds, &[stage], histogram));
         }
+        samples.extend(crate::trace::samples(self.tracer.as_deref()));
         let Usage { cpu_s, memory_peak_bytes } = Usage::of_this_process();
         samples.push(Sample::number(Family::CpuSeconds, &["front"], cpu_s));
         samples.push(Sample::number(Family::MemoryPeak, &["front"], memory_peak_bytes));
         samples.push(Sample::number(Family::BuildInfo, &[env!("CARGO_PKG_VERSION")], 1.0));
         samples
     }
+}
+
+/// The status of gRPC in the head of an answer, as its number.
+pub(crate) fn code(head: &HeaderMap) -> usize {
+    // A call that went well, or not yet badly, says so after its body.
+    let code = head.get("grpc-status").map_or(Some(0), |code| code.to_str().ok()?.parse().ok());
+    code.unwrap_or(UNKNOWN)
 }
 
 /// The present on both clocks.
@@ -192,7 +211,7 @@ fn moment() -> (Instant, u64) {
     (Instant::now(), monotonic_us())
 }
 
-fn monotonic_us() -> u64 {
+pub(crate) fn monotonic_us() -> u64 {
     let time = clock_gettime(ClockId::Monotonic);
     let part = |number: i64| u64::try_from(number).unwrap_or(0);
     part(time.tv_sec).saturating_mul(1_000_000).saturating_add(part(time.tv_nsec) / 1_000)

@@ -22,7 +22,7 @@ const ENTRY: HeaderName = HeaderName::from_static("countersign-entry");
 /// How long the venue took, in microseconds.
 pub(super) const LATENCY: HeaderName = HeaderName::from_static("countersign-latency-us");
 /// Why the vault itself answers: libraries of WebSockets show no body.
-const REASON: HeaderName = HeaderName::from_static("countersign-reason");
+pub(crate) const REASON: HeaderName = HeaderName::from_static("countersign-reason");
 /// How the names of our own headers begin.
 const OURS: &str = "countersign-";
 /// How long to wait where nothing better is known, in milliseconds.

@@ -58,7 +58,7 @@ async fn an_execute_is_answered_by_core_and_venue_in_either_order() {
             .await
             .expect("executed")
             .into_inner();
-        let ExecuteCall { caller, request, deadline_us } = play.end(&mut front).await;
+        let ExecuteCall { caller, request, deadline_us, .. } = play.end(&mut front).await;
 
         assert_eq!(response.status, 418);
         assert_eq!(response.body, b"{\"orderId\":1}");

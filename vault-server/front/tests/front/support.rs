@@ -235,7 +235,7 @@ pub fn released(bytes: usize) -> Reply {
         seq: 7,
         ..Default::default()
     };
-    Reply { response: response.encode_to_vec(), failure: None, releases: true }
+    Reply { response: response.encode_to_vec(), releases: true, ..Default::default() }
 }
 
 pub fn answer(response: &impl Message) -> Reply {
@@ -310,8 +310,14 @@ impl Front {
                     .collect(),
             });
         }
-        let config =
-            FrontConfig { core: theirs, egress: from_egress, listeners, limits, metrics: None };
+        let config = FrontConfig {
+            core: theirs,
+            egress: from_egress,
+            listeners,
+            limits,
+            metrics: None,
+            tracing: None,
+        };
         let thread = std::thread::spawn(move || run(config));
         Self {
             ca,
