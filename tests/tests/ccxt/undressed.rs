@@ -151,6 +151,7 @@ fn signed_anew(venue: &Venue, key_type: KeyType, undressed: &Undressed) -> Resul
         secret: &secret,
         passphrase: venue.needs_passphrase().then_some(&passphrase),
         key_type,
+        private_key: None,
     };
     let moment = Moment {
         at: Timestamp(1_795_000_000_000_000),

@@ -275,6 +275,7 @@ fn sign(
         key_type,
         secret: &secret,
         passphrase: venue.needs_passphrase().then_some(&passphrase),
+        private_key: None,
     };
     let moment = Moment {
         at,

@@ -300,6 +300,7 @@ impl Own {
             secret: &self.secret,
             passphrase: self.passphrase.as_ref(),
             key_type: self.key_type,
+            private_key: None,
         }
     }
 

@@ -44,6 +44,29 @@ pub fn p256_scalar(der: &[u8]) -> Vec<u8> {
     der[at + BEFORE.len()..][..32].to_vec()
 }
 
+/// The first prime of an RSA key in PKCS#8. Whoever has it has the key.
+pub fn rsa_prime(der: &[u8]) -> Vec<u8> {
+    // Version, modulus and both exponents are before it, each as long as it says.
+    let start = |from: usize| {
+        let sequence = der[from..].windows(2).position(|window| window == [0x30, 0x82]);
+        from + sequence.expect("a sequence") + 4
+    };
+    let mut at = start(start(0));
+    let mut integer = || {
+        assert_eq!(der[at], 0x02, "an integer");
+        let (length, head) = match der[at + 1] {
+            0x81 => (usize::from(der[at + 2]), 3),
+            0x82 => (usize::from(u16::from_be_bytes([der[at + 2], der[at + 3]])), 4),
+            short => (usize::from(short), 2),
+        };
+        let integer = &der[at + head..][..length];
+        at += head + length;
+        integer
+    };
+    let prime = (0..5).map(|_| integer()).last().expect("five integers");
+    prime.strip_prefix(&[0]).unwrap_or(prime).to_vec()
+}
+
 /// The CA's private key cannot be known from outside. Its PKCS#8 form can: the public point stands in
 /// it behind bytes that it stands behind nowhere else.
 pub fn ca_key_mark(ca: &Path) -> Canary {

@@ -1,12 +1,14 @@
 //! Credentials: import, list, disable, enable; and the one door to a secret.
 
+use std::cell::OnceCell;
 use std::collections::BTreeSet;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use prost::Message;
 use vault_ipc::proto::{sealed, v1};
 use vault_model::{Environment, Name, SecretBytes, Timestamp};
-use vault_venue::{Account, Key, KeyType, MAIN_SITE, Venue, VenueError};
+use vault_venue::{Account, Key, KeyType, MAIN_SITE, PrivateKey, Venue, VenueError};
 
 use crate::act::{Asker, Plan};
 use crate::authorize::{Permit, VENUE_CHECKS, version};
@@ -15,34 +17,69 @@ use crate::checked::Checked;
 use crate::command::{self, Method};
 use crate::crypto::envelope::{self, Aad, Kek};
 use crate::error::{Conflict, VaultError};
+use crate::outstanding::Of;
 use crate::own::OwnPermit;
 use crate::stopped::Stopped;
 use crate::storage::{Changes, CredentialRow, CredentialState, CredentialVersionRow, HexBytes};
 use crate::vault::{Open, Vault, detail};
 
-/// The secret of a credential, opened. Wiped on drop.
+/// The secret of a credential, opened. Wiped on drop, with the private key that was parsed from it.
 pub struct OpenSecret {
     api_key: String,
     secret: SecretBytes,
     passphrase: Option<SecretBytes>,
+    /// Once it was asked for; `None` in it: a shared secret.
+    private_key: OnceCell<Option<Arc<PrivateKey>>>,
 }
 
 impl OpenSecret {
-    /// As a venue signs with it.
+    fn new(api_key: String, secret: SecretBytes, passphrase: Option<SecretBytes>) -> Self {
+        Self { api_key, secret, passphrase, private_key: OnceCell::new() }
+    }
+
+    /// As a venue signs with it once: a private key is parsed for it.
     pub fn key(&self, key_type: KeyType) -> Key<'_> {
         Key {
             api_key: &self.api_key,
             secret: &self.secret,
             passphrase: self.passphrase.as_ref(),
             key_type,
+            private_key: None,
         }
+    }
+
+    /// As a venue signs with it again and again: a private key is parsed once.
+    ///
+    /// # Errors
+    ///
+    /// [`VaultError::Venue`] if it cannot be parsed.
+    pub fn parsed_key(&self, venue: &Venue, key_type: KeyType) -> Result<Key<'_>, VaultError> {
+        let key = self.key(key_type);
+        let private_key = match self.private_key.get() {
+            Some(private_key) => private_key,
+            None => {
+                let private_key = venue.private_key(&key)?.map(Arc::new);
+                self.private_key.get_or_init(|| private_key)
+            }
+        };
+        Ok(Key { private_key: private_key.as_deref(), ..key })
+    }
+
+    /// The private key, if it was parsed. Whoever keeps it keeps it open.
+    pub fn private_key(&self) -> Option<&Arc<PrivateKey>> {
+        self.private_key.get()?.as_ref()
     }
 
     /// One like any other.
     #[cfg(test)]
     pub(crate) fn for_test() -> Self {
-        let secret = SecretBytes::copy_of(b"secret");
-        Self { api_key: "key".to_owned(), secret, passphrase: None }
+        Self::new("key".to_owned(), SecretBytes::copy_of(b"secret"), None)
+    }
+
+    /// One with a private key, in PEM.
+    #[cfg(test)]
+    pub(crate) fn with_pem(pem: &str) -> Self {
+        Self::new("key".to_owned(), SecretBytes::copy_of(pem.as_bytes()), None)
     }
 
     /// `u8 version = 1`, then api key, secret and passphrase, each as `u16 BE length | bytes`.
@@ -79,7 +116,7 @@ impl OpenSecret {
         let secret = SecretBytes::copy_of(field()?);
         let passphrase = SecretBytes::copy_of(field()?);
         let passphrase = (!passphrase.is_empty()).then_some(passphrase);
-        rest.is_empty().then_some(Self { api_key, secret, passphrase })
+        rest.is_empty().then_some(Self::new(api_key, secret, passphrase))
     }
 }
 
@@ -293,7 +330,7 @@ impl Vault {
         let name = row.name.clone();
         let mut plan = Plan::new(method.name(), Changes::new(), move |vault, change| match state {
             CredentialState::Disabled => v1::DisableCredentialResponse {
-                outstanding: Some(vault.outstanding(|_, credential| *credential == name)),
+                outstanding: Some(vault.outstanding(Of::Credential(&name))),
                 change: Some(change),
             }
             .encode_to_vec(),
@@ -472,9 +509,21 @@ impl Vault {
         secret: &v1::CredentialSecret,
         now: Timestamp,
     ) -> (CredentialRow, CredentialVersionRow) {
+        self.sample_version(metadata, secret, 1, now)
+    }
+
+    /// The same of a later import.
+    pub(crate) fn sample_version(
+        &self,
+        metadata: &v1::CredentialMetadata,
+        secret: &v1::CredentialSecret,
+        version: u32,
+        now: Timestamp,
+    ) -> (CredentialRow, CredentialVersionRow) {
         let secret =
             read_secret(&SecretBytes::new(secret.encode_to_vec())).expect("a secret of its form");
-        let row = self.credential_row(metadata, now).expect("sound metadata");
+        let mut row = self.credential_row(metadata, now).expect("sound metadata");
+        row.version = version;
         let venue = self.registry.venue(&row.venue).expect("a venue");
         let key_type = proven_key_type(venue, &secret, "").expect("a key of the venue");
         let version =
@@ -516,11 +565,8 @@ fn read_secret(encoded: &SecretBytes) -> Result<OpenSecret, VaultError> {
             return Err(VaultError::Field("give a secret or a private key, and not both"));
         }
     };
-    Ok(OpenSecret {
-        api_key: secret.api_key,
-        secret: secret_text,
-        passphrase: (!passphrase.is_empty()).then_some(passphrase),
-    })
+    let passphrase = (!passphrase.is_empty()).then_some(passphrase);
+    Ok(OpenSecret::new(secret.api_key, secret_text, passphrase))
 }
 
 fn row_key(row: &CredentialVersionRow) -> String {
@@ -568,11 +614,8 @@ mod tests {
         // The second is longer than any PEM of an RSA key with 4,096 bits.
         for secret in [b"canary".to_vec(), [b"line\n".as_slice(); 1_000].concat()] {
             for passphrase in [None, Some(SecretBytes::new(b"phrase".to_vec()))] {
-                let secret = OpenSecret {
-                    api_key: "key".to_owned(),
-                    secret: SecretBytes::new(secret.clone()),
-                    passphrase,
-                };
+                let secret = SecretBytes::new(secret.clone());
+                let secret = OpenSecret::new("key".to_owned(), secret, passphrase);
                 let bytes = secret.encode().expect("short");
                 let read = OpenSecret::decode(&bytes).expect("reads back");
 

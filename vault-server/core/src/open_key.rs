@@ -1,10 +1,12 @@
 //! Keys that were opened a moment ago and are likely to be asked for again.
 //!
 //! To open a credential's key takes two derivations and two decryptions, about as long as all else that
-//! a signature takes. A bot that trades asks for the same key thousands of times a second. So an open
-//! key stays where secrets lie ([`vault_model::SecretBytes`]) until nobody has asked for it for some
-//! seconds, until any act has changed the policy state, or until the vault is sealed; and there are only
-//! so many. Whoever could read it there could read the keys that it was opened with, beside it.
+//! a signature takes, and a private key is parsed then, which may take longer still. A bot that trades
+//! asks for the same key thousands of times a second. So an open key stays where secrets lie
+//! ([`vault_model::SecretBytes`]), and beside it the private key that was parsed from it, on the heap of
+//! the library that signs with it, until nobody has asked for it for some seconds, until an act has
+//! changed a client, a credential or a halt, or until the vault is sealed; and there are only so many. What has no
+//! private key could be read by nobody who could not read the keys that it was opened with, beside it.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -78,8 +80,11 @@ const KEYS_MAX: usize = 64;
 mod tests {
     use std::cell::Cell;
     use std::rc::{Rc, Weak};
+    use std::sync::Arc;
 
+    use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair, UnparsedPublicKey};
     use vault_model::Name;
+    use vault_venue::{KeyType, Registry};
 
     use super::{IDLE_TICKS_MAX, KEYS_MAX, OpenKeys};
     use crate::credential::OpenSecret;
@@ -149,6 +154,37 @@ mod tests {
         let keys: Vec<_> = (0..KEYS_MAX).map(|n| bed.get(&format!("key-{n}"), 1)).collect();
         assert!(idlest.upgrade().is_none());
         assert_eq!(keys.iter().filter(|key| key.upgrade().is_some()).count(), KEYS_MAX);
+    }
+
+    #[test]
+    fn a_private_key_is_parsed_once_and_closed_with_its_secret() {
+        let registry = Registry::bundled().expect("catalogues");
+        let venue = registry.venue("binance").expect("a venue");
+        let pair = Ed25519KeyPair::generate().expect("a key");
+        let pem = crate::server::pem("PRIVATE KEY", pair.to_pkcs8v1().expect("PKCS#8").as_ref());
+        let keys = OpenKeys::default();
+        let name: Name = "main".parse().expect("a name");
+        let parsed = || {
+            let secret = keys.get(&name, 1, || Ok(OpenSecret::with_pem(&pem))).expect("opened");
+            let key = secret.parsed_key(venue, KeyType::Ed25519).expect("a private key");
+            let signature = key.private_key.expect("parsed").sign(b"text").expect("signed");
+            let public = pair.public_key().as_ref();
+            UnparsedPublicKey::new(&aws_lc_rs::signature::ED25519, public)
+                .verify(b"text", &signature)
+                .expect("its signature");
+            Arc::downgrade(secret.private_key().expect("parsed"))
+        };
+
+        let key = parsed();
+        assert!(key.ptr_eq(&parsed()), "it is the same one");
+        assert_eq!(key.strong_count(), 1, "it is kept with its secret, and nowhere else");
+        keys.close_all();
+        assert_eq!(key.strong_count(), 0);
+        let key = parsed();
+        for _ in 0..=IDLE_TICKS_MAX {
+            keys.tick();
+        }
+        assert_eq!(key.strong_count(), 0);
     }
 
     #[test]

@@ -5,6 +5,8 @@
 //! any, for the log's disk; not for a transaction, not for key derivation. Once a minute at most it
 //! writes a small file: the server's certificate, when that is renewed.
 
+mod slice;
+
 use std::os::unix::net::UnixStream;
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
@@ -13,19 +15,19 @@ use vault_audit::{AuditError, EntryKind};
 use vault_ipc::{Frame, FrameError, Kind, Restart};
 use vault_model::{Name, SecretBytes, Timestamp};
 
+use crate::ahead::Done;
 use crate::clock::{Clock, Machine, boottime_us};
 use crate::config::CoreConfig;
 use crate::country::GeoipError;
 use crate::crypto::stack::wiping_stack;
 use crate::dispatch::{Hands, Next};
 use crate::error::VaultError;
-use crate::history::keys_asked;
 use crate::inbox::{Inbox, InputSender, Socket, inbox};
 use crate::journal::Channel;
 use crate::seal::IdentityError;
 use crate::start::{Started, start};
-use crate::storage::StoreError;
-use crate::turn::{Turn, Turns, Whose};
+use crate::storage::{Hashed, StoreError};
+use crate::turn::{Turns, Whose};
 use crate::unseal::Attempt;
 use crate::vault::{Vault, detail};
 use crate::writer::{Channels, ToWriter, WriterError};
@@ -40,8 +42,12 @@ pub enum Input {
     Egress(Frame),
     /// From the front.
     Front(Frame),
+    /// The root over all rows, as the act under way leaves them, is computed.
+    Hashed(Box<Hashed>),
     /// The turn of a credential's lane.
     Lane(Name),
+    /// A worker has signed ahead.
+    Signed(Done),
     /// From the supervisor; `None` when it closed its channel.
     Supervisor(Result<Option<Frame>, FrameError>),
     /// The writer has stopped.
@@ -149,6 +155,7 @@ pub fn run(
     vault.send_state();
     vault.unseal_at_start(clock.now());
     vault.journal.flush();
+    (vault.config.give_back)();
     spawn_reader(from_supervisor, core.clone())?;
 
     let hands = Hands { core: &core, librarian: &librarian };
@@ -214,7 +221,7 @@ fn decide(
         while round.inputs < ROUND_INPUTS
             && let Some(input) = inbox.next()
         {
-            match round.take(input)? {
+            match round.hear(input, &mut turns)? {
                 Next::Continue => {}
                 next => return Ok(next),
             }
@@ -271,14 +278,28 @@ struct Round<'t> {
 
 impl Round<'_> {
     fn take(&mut self, input: Input) -> Result<Next, CoreError> {
-        self.inputs += 1;
-        let now = self.clock.now();
-        self.vault.clock.look(boottime_us());
+        let now = self.look_at_clock();
         let next = take(self.vault, input, self.hands, now)?;
         if self.vault.journal.is_full() {
             self.vault.journal.flush();
         }
         Ok(next)
+    }
+
+    /// As [`Round::take`], of a frame of the front that is needed still.
+    fn take_frame(&mut self, frame: &Frame) -> Result<Next, CoreError> {
+        let now = self.look_at_clock();
+        let next = self.vault.front_frame(frame, self.hands, now)?;
+        if self.vault.journal.is_full() {
+            self.vault.journal.flush();
+        }
+        Ok(next)
+    }
+
+    fn look_at_clock(&mut self) -> Timestamp {
+        self.inputs += 1;
+        self.vault.clock.look(boottime_us());
+        self.clock.now()
     }
 
     /// Puts a frame of the front in line. What costs nothing, and what others wait for, is taken at
@@ -324,33 +345,6 @@ impl Round<'_> {
             self.vault.journal.flush();
         }
     }
-
-    /// Decides what is next in line, for about [`SLICE`].
-    fn slice(&mut self, turns: &mut Turns) -> Result<Next, CoreError> {
-        self.vault.line_up_lanes(turns);
-        if turns.is_empty() {
-            return Ok(Next::Continue);
-        }
-        let slice_began = Instant::now();
-        let mut began = slice_began;
-        while let Some((turn, served)) = turns.next() {
-            let next = self.take(match turn {
-                Turn::Frame(frame) => Input::Front(frame),
-                Turn::Lane(credential) => Input::Lane(credential),
-            })?;
-            if next != Next::Continue {
-                return Ok(next);
-            }
-            let ended = Instant::now();
-            turns.charge(served, ended - began);
-            self.vault.line_up_lanes(turns);
-            if ended - slice_began >= SLICE {
-                break;
-            }
-            began = ended;
-        }
-        Ok(Next::Continue)
-    }
 }
 
 fn take(
@@ -362,6 +356,8 @@ fn take(
     Ok(match input {
         Input::Attempted(attempt) => {
             wiping_stack(|| vault.end_unseal(*attempt, now))?;
+            // What the key derivation took, above all: 512 MiB.
+            (vault.config.give_back)();
             Next::Continue
         }
         Input::Committed(result) => {
@@ -370,10 +366,16 @@ fn take(
         }
         Input::Egress(frame) => vault.egress_frame(&frame, hands, now)?,
         Input::Front(frame) => vault.front_frame(&frame, hands, now)?,
+        Input::Hashed(hashed) => {
+            vault.act_hashed(*hashed, now)?;
+            Next::Continue
+        }
         Input::Lane(credential) => {
             vault.lane_turn(&credential, now)?;
             Next::Continue
         }
+        // For the turns, which have its call.
+        Input::Signed(_) => return Err(CoreError::Defect("a signature came for nobody")),
         // Without a supervisor there is nobody to serve.
         Input::Supervisor(Ok(None)) => Next::Stop,
         Input::Supervisor(frame) => {
@@ -426,10 +428,8 @@ impl Vault {
         }
         self.look_at_disk();
         if let Some(open) = &self.open {
-            let scopes = open.scopes.values().map(|scope| scope.document.duplicates.clone());
-            let keys = keys_asked(scopes);
-            self.histories.keep(keys, self.clock.time());
-            self.snapshots.set_keys(keys);
+            self.histories.keep(open.keys_asked, self.clock.time());
+            self.snapshots.set_keys(open.keys_asked);
             open.open_keys.tick();
         }
         if self.open.is_some() {
@@ -475,9 +475,6 @@ fn spawn_reader(mut stream: UnixStream, core: InputSender) -> std::io::Result<()
 const ROUND_INPUTS: usize = 1_024;
 /// A round with no more inputs is written at once.
 const ROUND_SHORT: usize = 2;
-/// How long the front's calls are decided before the next look at the sockets; the last of them may
-/// take longer.
-const SLICE: Duration = Duration::from_millis(1);
 /// Bytes taken from a channel at once.
 const READ_BYTES: usize = 256 << 10;
 /// How long the front is not heard before the next look.

@@ -14,6 +14,10 @@
 //! costly calls makes the others wait for one of them at a time, and pays for it. Within a client, and
 //! within an operator's calls of one kind, the order is kept.
 //!
+//! A call whose signature takes long is set aside until a worker has computed it (`ahead.rs`), in its
+//! place: nothing of its client is decided before it. Only the calls right behind it may be set aside as
+//! well, a few of them, each for a signature of its own. Meanwhile others have their turns.
+//!
 //! A lane that is free for the next of the calls that wait for it (`lane.rs`) is in line as a call of the
 //! client whose call that is, before the later ones: what waited is decided one call at a time, too.
 //!
@@ -22,6 +26,8 @@
 //! is granted by it, and there are queues only for names that are in the policy tables. Whoever was revoked
 //! is a stranger.
 
+mod queue;
+
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::time::Duration;
@@ -29,6 +35,8 @@ use std::time::Duration;
 use vault_ipc::{Frame, Kind};
 use vault_model::{Name, Serial};
 
+use self::queue::{Aside, Load, Queue, is_call};
+use crate::ahead::{Done, Ready};
 use crate::command::Method;
 use crate::storage::{CertificateRow, CertificateState, Holder, HolderState, Tables};
 use crate::vault::Vault;
@@ -46,20 +54,24 @@ pub(crate) struct Turns {
     urgent_load: Load,
 }
 
-/// What is decided next.
-#[derive(Clone, Debug, Eq, PartialEq)]
+/// What is next.
+#[derive(Debug, Eq, PartialEq)]
 pub(crate) enum Turn {
-    /// A frame of the front.
+    /// A call behind one that was set aside: it is not decided now. It is set aside as well, or put back.
+    Behind(Frame),
+    /// A frame of the front, to be decided.
     Frame(Frame),
-    /// The next call of the lane of this credential.
+    /// The next call of the lane of this credential, to be decided.
     Lane(Name),
+    /// A call that was set aside, to be decided, with what was signed for it.
+    Signed(Frame, Option<Box<Ready>>),
 }
 
 impl Turn {
     /// What it takes to keep it.
     fn bytes(&self) -> usize {
         match self {
-            Self::Frame(frame) => bytes(frame),
+            Self::Behind(frame) | Self::Frame(frame) | Self::Signed(frame, _) => bytes(frame),
             Self::Lane(_) => size_of::<Self>(),
         }
     }
@@ -91,13 +103,6 @@ pub(crate) enum Served {
     Urgent,
 }
 
-/// How much waits.
-#[derive(Clone, Copy, Debug, Default)]
-struct Load {
-    bytes: usize,
-    turns: usize,
-}
-
 /// Queues among which time is shared out.
 #[derive(Default)]
 struct Ring {
@@ -108,6 +113,8 @@ struct Ring {
     free: Vec<usize>,
     /// The furthest that any clock has come.
     furthest_ns: u64,
+    /// The queues of the calls that are set aside, by their jobs.
+    jobs: HashMap<u64, usize>,
     line: BinaryHeap<Reverse<InLine>>,
     load: Load,
     /// The clock of who was served last.
@@ -126,34 +133,10 @@ struct InLine {
     queue: usize,
 }
 
-#[derive(Default)]
-struct Queue {
-    clock_ns: u64,
-    turns: VecDeque<Turn>,
-    is_in_line: bool,
-    load: Load,
-}
-
-impl Load {
-    fn add(&mut self, bytes: usize) {
-        self.bytes += bytes;
-        self.turns += 1;
-    }
-
-    fn remove(&mut self, bytes: usize) {
-        self.bytes -= bytes;
-        self.turns -= 1;
-    }
-
-    fn has_room(self, bytes: usize, most: Self) -> bool {
-        self.turns < most.turns && self.bytes + bytes <= most.bytes
-    }
-}
-
 impl Turns {
-    /// Whether nothing waits.
+    /// Whether nothing can be taken: nothing waits, or all of it for calls that are set aside.
     pub fn is_empty(&self) -> bool {
-        self.all.turns == 0
+        self.urgent.is_empty() && self.clients.line.is_empty() && self.operators.line.is_empty()
     }
 
     /// How much waits, by queue.
@@ -240,7 +223,7 @@ impl Turns {
             self.urgent_load.remove(bytes(&frame));
             return Some((Turn::Frame(frame), Served::Urgent));
         }
-        let both = self.operators.load.turns > 0 && self.clients.load.turns > 0;
+        let both = !self.operators.line.is_empty() && !self.clients.line.is_empty();
         if !both {
             self.operators_ahead = Duration::ZERO;
         }
@@ -248,8 +231,28 @@ impl Turns {
         if !clients_first && let Some((turn, queue)) = self.operators.next(&mut self.all) {
             return Some((turn, Served::Operator(queue)));
         }
-        let (turn, queue) = self.clients.next(&mut self.all)?;
-        Some((turn, Served::Client(queue)))
+        if let Some((turn, queue)) = self.clients.next(&mut self.all) {
+            return Some((turn, Served::Client(queue)));
+        }
+        // What was in line may have been forgotten.
+        let (turn, queue) = self.operators.next(&mut self.all)?;
+        Some((turn, Served::Operator(queue)))
+    }
+
+    /// Sets a call aside that has just been taken from a client's queue, until its job is done.
+    pub fn set_aside(&mut self, queue: usize, frame: Frame, job: u64) {
+        self.clients.set_aside(queue, frame, job, &mut self.all);
+    }
+
+    /// Puts a call back that was looked at behind one that is set aside: it goes when none is any more.
+    pub fn put_back(&mut self, queue: usize, frame: Frame) {
+        self.clients.queues[queue].is_held = true;
+        self.clients.put_first(queue, Turn::Frame(frame), &mut self.all);
+    }
+
+    /// A job is done. Its call may have been forgotten.
+    pub fn signed(&mut self, done: Done) {
+        self.clients.signed(done);
     }
 
     /// Charges who has had a turn for the time that it took.
@@ -302,7 +305,8 @@ impl Ring {
     fn give_up_idle(&mut self) {
         let Self { by_name, free, queues, .. } = self;
         by_name.retain(|_, queue| {
-            let is_idle = !queues[*queue].is_in_line && queues[*queue].turns.is_empty();
+            let Queue { aside, is_in_line, turns, .. } = &queues[*queue];
+            let is_idle = !is_in_line && turns.is_empty() && aside.is_empty();
             if is_idle {
                 queues[*queue] = Queue::default();
                 free.push(*queue);
@@ -348,10 +352,27 @@ impl Ring {
         }
     }
 
-    /// Puts a queue that has something in line.
+    fn set_aside(&mut self, at: usize, frame: Frame, job: u64, all: &mut Load) {
+        self.add(at, bytes(&frame), all);
+        self.queues[at].aside.push_back(Aside { done: None, frame, job });
+        self.jobs.insert(job, at);
+    }
+
+    fn signed(&mut self, done: Done) {
+        let Some(at) = self.jobs.remove(&done.job) else {
+            return;
+        };
+        let mut calls = self.queues[at].aside.iter_mut();
+        if let Some(aside) = calls.find(|aside| aside.job == done.job) {
+            aside.done = Some(done);
+        }
+        self.enter(at);
+    }
+
+    /// Puts a queue in line that has something to take.
     fn enter(&mut self, at: usize) {
         let queue = &mut self.queues[at];
-        if queue.is_in_line || queue.turns.is_empty() {
+        if queue.is_in_line || !queue.can_go() {
             return;
         }
         queue.is_in_line = true;
@@ -366,7 +387,7 @@ impl Ring {
             let queue = &mut self.queues[at];
             queue.is_in_line = false;
             // What was in it may have been forgotten.
-            let Some(turn) = queue.turns.pop_front() else {
+            let Some(turn) = queue.take() else {
                 continue;
             };
             self.now_ns = clock_ns;
@@ -394,18 +415,24 @@ impl Ring {
     }
 
     fn forget(&mut self, at: usize, correlation: u64, all: &mut Load) -> bool {
-        let turns = &mut self.queues[at].turns;
-        let is_it = |turn: &Turn| match turn {
-            Turn::Frame(frame) => {
-                let is_call = matches!(frame.kind, Kind::Execute | Kind::Proxy | Kind::Sign);
-                is_call && frame.correlation == correlation
-            }
-            Turn::Lane(_) => false,
-        };
-        let Some(turn) = turns.iter().rposition(is_it).and_then(|place| turns.remove(place)) else {
+        let Queue { aside, turns, .. } = &mut self.queues[at];
+        let is_it = |frame: &Frame| is_call(frame) && frame.correlation == correlation;
+        let is_its_turn = |turn: &Turn| matches!(turn, Turn::Frame(frame) if is_it(frame));
+        let waits = turns.iter().rposition(is_its_turn).and_then(|place| turns.remove(place));
+        let bytes = if let Some(turn) = waits {
+            turn.bytes()
+        } else if let Some(Aside { frame, job, .. }) =
+            aside.iter().position(|aside| is_it(&aside.frame)).and_then(|place| aside.remove(place))
+        {
+            // What is signed for it is thrown away when it comes.
+            self.jobs.remove(&job);
+            bytes(&frame)
+        } else {
             return false;
         };
-        self.remove(at, turn.bytes(), all);
+        self.queues[at].is_held &= !self.queues[at].aside.is_empty();
+        self.remove(at, bytes, all);
+        self.enter(at);
         true
     }
 }

@@ -1,9 +1,10 @@
 //! Keys of venues: their types, and private keys out of the text that an owner has.
 //!
 //! A private key comes as PEM (PKCS#8, PKCS#1 or SEC 1, in clear), or, at Coinbase, as base64 of an
-//! Ed25519 seed and its public half. It is parsed for one signature and freed; what is decoded on
-//! the way is wiped. RSA, Ed25519 and ECDSA are those of aws-lc-rs: its signatures take time that
-//! does not depend on the key, which a pure Rust RSA does not promise (RUSTSEC-2023-0071).
+//! Ed25519 seed and its public half. What is decoded on the way is wiped. The parsed key lies on the
+//! heap of aws-lc, which wipes all that it frees, for as long as whoever asked for it keeps it. RSA,
+//! Ed25519 and ECDSA are those of aws-lc-rs: its signatures take time that does not depend on the key,
+//! which a pure Rust RSA does not promise (RUSTSEC-2023-0071).
 
 mod der;
 mod pem;
@@ -77,12 +78,20 @@ const RSA_BITS_MIN: usize = 2048;
 /// The most bits of an RSA key: above it one signature takes longer than a batch should.
 const RSA_BITS_MAX: usize = 4096;
 
-/// A private key, parsed for one signature.
-#[derive(Debug)]
-pub(crate) enum PrivateKey {
+/// A private key, parsed: it signs as often as anybody likes, on any thread. Wiped on drop, by the
+/// library that keeps it.
+pub struct PrivateKey(Pair);
+
+enum Pair {
     Es256(EcdsaKeyPair),
     Ed25519(Ed25519KeyPair),
     Rsa(RsaKeyPair),
+}
+
+impl fmt::Debug for PrivateKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PrivateKey({})", self.key_type())
+    }
 }
 
 impl PrivateKey {
@@ -109,18 +118,18 @@ impl PrivateKey {
             Label::Pkcs8 => der::pkcs8_algorithm(der).ok_or(VenueError::PrivateKeyBroken)?,
             Label::Sec1 => der::sec1_algorithm(der).ok_or(VenueError::PrivateKeyBroken)?,
         };
-        match algorithm {
-            Algorithm::Ed25519 => Ed25519KeyPair::from_pkcs8_maybe_unchecked(der)
-                .map(Self::Ed25519)
-                .map_err(|_| VenueError::PrivateKeyBroken),
-            Algorithm::Other => Err(VenueError::PrivateKeyAlgorithm),
+        let pair = match algorithm {
+            Algorithm::Ed25519 => {
+                Ed25519KeyPair::from_pkcs8_maybe_unchecked(der).map(Pair::Ed25519)
+            }
+            Algorithm::Other => return Err(VenueError::PrivateKeyAlgorithm),
             Algorithm::P256 => {
                 EcdsaKeyPair::from_private_key_der(&ECDSA_P256_SHA256_FIXED_SIGNING, der)
-                    .map(Self::Es256)
-                    .map_err(|_| VenueError::PrivateKeyBroken)
+                    .map(Pair::Es256)
             }
-            Algorithm::Rsa => rsa(label, der).map(Self::Rsa),
-        }
+            Algorithm::Rsa => return rsa(label, der).map(|pair| Self(Pair::Rsa(pair))),
+        };
+        pair.map(Self).map_err(|_| VenueError::PrivateKeyBroken)
     }
 
     /// Parses base64 of an Ed25519 seed (32 bytes) and its public half (32 bytes); `None` for any
@@ -148,26 +157,26 @@ impl PrivateKey {
             return Ok(None);
         }
         Ed25519KeyPair::from_seed_and_public_key(seed, public)
-            .map(|pair| Some(Self::Ed25519(pair)))
+            .map(|pair| Some(Self(Pair::Ed25519(pair))))
             .map_err(|_| VenueError::PrivateKeyBroken)
     }
 
     /// Its type.
-    pub(crate) fn key_type(&self) -> KeyType {
-        match self {
-            Self::Es256(_) => KeyType::Es256,
-            Self::Ed25519(_) => KeyType::Ed25519,
-            Self::Rsa(_) => KeyType::Rsa,
+    pub fn key_type(&self) -> KeyType {
+        match self.0 {
+            Pair::Es256(_) => KeyType::Es256,
+            Pair::Ed25519(_) => KeyType::Ed25519,
+            Pair::Rsa(_) => KeyType::Rsa,
         }
     }
 
-    /// Itself, if it is of a type.
+    /// Whether it is of a type.
     ///
     /// # Errors
     ///
     /// [`VenueError::KeyTypeWrong`].
-    pub(crate) fn of_type(self, key_type: KeyType) -> Result<Self, VenueError> {
-        if self.key_type() == key_type { Ok(self) } else { Err(VenueError::KeyTypeWrong) }
+    pub(crate) fn check_type(&self, key_type: KeyType) -> Result<(), VenueError> {
+        if self.key_type() == key_type { Ok(()) } else { Err(VenueError::KeyTypeWrong) }
     }
 
     /// Signs: PKCS#1 v1.5 with SHA-256, Ed25519, or `r` and `s` of ECDSA. The last takes a fresh
@@ -176,12 +185,12 @@ impl PrivateKey {
     /// # Errors
     ///
     /// [`VenueError::Signing`] if the arithmetic or the system's randomness failed.
-    pub(crate) fn sign(&self, text: &[u8]) -> Result<Vec<u8>, VenueError> {
+    pub fn sign(&self, text: &[u8]) -> Result<Vec<u8>, VenueError> {
         let random = SystemRandom::new();
-        match self {
-            Self::Es256(pair) => pair.sign(&random, text).map(|signed| signed.as_ref().to_vec()),
-            Self::Ed25519(pair) => pair.try_sign(text).map(|signed| signed.as_ref().to_vec()),
-            Self::Rsa(pair) => {
+        match &self.0 {
+            Pair::Es256(pair) => pair.sign(&random, text).map(|signed| signed.as_ref().to_vec()),
+            Pair::Ed25519(pair) => pair.try_sign(text).map(|signed| signed.as_ref().to_vec()),
+            Pair::Rsa(pair) => {
                 let mut signature = vec![0; pair.public_modulus_len()];
                 pair.sign(&RSA_PKCS1_SHA256, &random, text, &mut signature).map(|()| signature)
             }

@@ -36,7 +36,7 @@ pub use catalog::{
     Reuse, Signature, Site, Sites, SocketKind, Window,
 };
 pub use error::{ReadError, VenueError};
-pub use key::KeyType;
+pub use key::{KeyType, PrivateKey};
 pub use name::{MarketName, market_name};
 pub use own::{Account, Answer, OwnRequest, Reported};
 pub use placeholder::{PLACEHOLDER, Placeholders, Undressed};
@@ -45,4 +45,4 @@ pub use registry::{Registry, VENUES};
 pub use rights::{Finding, Findings, KeyFacts, Severity};
 pub use scheme::{SCHEMES, Scheme, WireRequest};
 pub use socket::{Message, MessageId, Opening, Socket, StreamRequest};
-pub use venue::{Key, Moment, Venue};
+pub use venue::{Key, Moment, SignedText, Venue};

@@ -106,6 +106,22 @@ pub trait Scheme: fmt::Debug + Send + Sync {
         }
     }
 
+    /// Parses the private key in a secret, as its type says; nothing of a shared secret.
+    ///
+    /// # Errors
+    ///
+    /// [`VenueError::KeyTypeWrong`], [`VenueError::PemForm`] and the other errors of private keys.
+    fn private_key(&self, key: &Key<'_>) -> Result<Option<PrivateKey>, VenueError> {
+        match key.key_type {
+            KeyType::Hmac | KeyType::LegacyHmac => Ok(None),
+            KeyType::Ed25519 | KeyType::Es256 | KeyType::Rsa => {
+                let private = PrivateKey::from_pem(key.secret)?;
+                private.check_type(key.key_type)?;
+                Ok(Some(private))
+            }
+        }
+    }
+
     /// The request as it goes out, with the parameters that the vault sets inside it, and without
     /// what only the signature can give.
     ///
@@ -214,9 +230,16 @@ fn hmac_of_text(secret: &SecretBytes, text: &[u8]) -> Result<Vec<u8>, VenueError
     hmac_sha256(secret.expose_secret(), text)
 }
 
-/// A signature by a private key in PEM, which must be of the stated type.
-fn sign_with_pem(key: &Key<'_>, text: &[u8]) -> Result<Vec<u8>, VenueError> {
-    PrivateKey::from_pem(key.secret)?.of_type(key.key_type)?.sign(text)
+/// A signature by a private key, which must be of the stated type: by the one that was parsed before,
+/// or by one that is parsed for it.
+fn sign_privately(scheme: &dyn Scheme, key: &Key<'_>, text: &[u8]) -> Result<Vec<u8>, VenueError> {
+    match key.private_key {
+        Some(private) => {
+            private.check_type(key.key_type)?;
+            private.sign(text)
+        }
+        None => scheme.private_key(key)?.ok_or(VenueError::SecretForm)?.sign(text),
+    }
 }
 
 /// HMAC-SHA256. The key schedule is wiped on drop.
@@ -260,7 +283,13 @@ fn known_answer(
     known: &[u8],
 ) -> Result<(), VenueError> {
     let secret = SecretBytes::new(secret.to_vec());
-    let key = Key { api_key: "self-test", secret: &secret, passphrase: None, key_type };
+    let key = Key {
+        api_key: "self-test",
+        secret: &secret,
+        passphrase: None,
+        key_type,
+        private_key: None,
+    };
     let signature = scheme.signature(&key, string).map_err(|_| VenueError::SelfTest)?;
     if signature == known { Ok(()) } else { Err(VenueError::SelfTest) }
 }

@@ -7,7 +7,7 @@ use vault_model::{
 use crate::cancel_all::{self, Step};
 use crate::catalog::{Catalog, CatalogError, Operation, Part, ResponseFacts, Reuse};
 use crate::error::{ReadError, VenueError};
-use crate::key::KeyType;
+use crate::key::{KeyType, PrivateKey};
 use crate::own::{Account, Answer, OwnRequest};
 use crate::placeholder::{self, Undressed};
 use crate::read::{self, Standing};
@@ -15,7 +15,7 @@ use crate::rights::{self, Finding, Findings, KeyFacts};
 use crate::scheme::{self, Scheme};
 use crate::socket::{self, Message, MessageId, Socket};
 
-/// An API key, unwrapped for one signature.
+/// An API key, unwrapped.
 #[derive(Clone, Copy, Debug)]
 pub struct Key<'a> {
     /// The public half, as the venue issued it.
@@ -26,6 +26,9 @@ pub struct Key<'a> {
     pub passphrase: Option<&'a SecretBytes>,
     /// What kind of key it is.
     pub key_type: KeyType,
+    /// The private key in the secret, if [`Venue::private_key`] has parsed it before. Absent: whoever
+    /// signs parses it.
+    pub private_key: Option<&'a PrivateKey>,
 }
 
 /// What the vault adds to a request.
@@ -41,6 +44,15 @@ pub struct Moment {
     pub disclose_passphrase: bool,
     /// 16 random bytes, for venues that want a text that was never sent before.
     pub unique: [u8; 16],
+}
+
+/// A text and its signature, which was computed before it was asked for.
+#[derive(Eq, PartialEq)]
+pub struct SignedText {
+    /// What [`Venue::text_to_sign`] gave.
+    pub text: Vec<u8>,
+    /// Its signature, decoded.
+    pub signature: Vec<u8>,
 }
 
 /// One venue.
@@ -354,6 +366,23 @@ impl Venue {
         key: &Key<'_>,
         moment: &Moment,
     ) -> Result<SignedRequest, VenueError> {
+        self.sign_given(request, key, moment, None)
+    }
+
+    /// As [`sign`](Self::sign), with a signature that was computed before. It is used if it is of the
+    /// very text that is to be signed; else one is computed. Whose key it is of is for the caller to
+    /// know.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`sign`](Self::sign).
+    pub fn sign_given(
+        &self,
+        request: &VenueRequest,
+        key: &Key<'_>,
+        moment: &Moment,
+        given: Option<&SignedText>,
+    ) -> Result<SignedRequest, VenueError> {
         let hosts = self.catalog.hosts(moment.environment).ok_or(VenueError::EnvironmentUnknown)?;
         if self.needs_passphrase() {
             if key.passphrase.is_none() {
@@ -383,11 +412,34 @@ impl Venue {
         }
         let wire = self.scheme.wire(request, key, moment)?;
         let string = self.scheme.string_to_sign(&wire, key, moment)?;
-        let signature = self.scheme.signature(key, &string)?;
+        let signature = match given {
+            Some(given) if given.text == string => given.signature.clone(),
+            _ => self.scheme.signature(key, &string)?,
+        };
         let mut wire = self.scheme.authenticate(wire, key, moment, &string, &signature)?;
         wire.headers.extend(hosts.headers_with(&request.headers));
         tell_no_key(&mut wire.secrets, key);
         Ok(wire.signed(signature))
+    }
+
+    /// The text that [`sign`](Self::sign) signs, for whoever computes the signature elsewhere. Absent
+    /// for what takes none, and for messages of WebSockets.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`sign`](Self::sign) for a key or a request that the scheme cannot sign.
+    pub fn text_to_sign(
+        &self,
+        request: &VenueRequest,
+        key: &Key<'_>,
+        moment: &Moment,
+    ) -> Result<Option<Vec<u8>>, VenueError> {
+        let operation = self.catalog.operation(&request.method, &request.path);
+        if operation.is_some_and(|operation| !operation.signed) || request.scheme == "wss" {
+            return Ok(None);
+        }
+        let wire = self.scheme.wire(request, key, moment)?;
+        self.scheme.string_to_sign(&wire, key, moment).map(Some)
     }
 
     /// The type of a key, from the form of its secret.
@@ -399,6 +451,16 @@ impl Venue {
     pub fn key_type_of(&self, secret: &SecretBytes) -> Result<KeyType, VenueError> {
         let key_type = self.scheme.key_type_of(secret)?;
         if self.takes(key_type) { Ok(key_type) } else { Err(VenueError::KeyTypeNotTaken) }
+    }
+
+    /// Parses the private key in a secret, for [`Key::private_key`]; nothing of a shared secret.
+    ///
+    /// # Errors
+    ///
+    /// [`VenueError::KeyTypeWrong`] if it is of another type than stated; others for a private key that
+    /// nobody could use.
+    pub fn private_key(&self, key: &Key<'_>) -> Result<Option<PrivateKey>, VenueError> {
+        self.scheme.private_key(key)
     }
 
     fn takes(&self, key_type: KeyType) -> bool {

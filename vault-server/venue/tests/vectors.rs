@@ -109,13 +109,15 @@ impl OwnKey {
             secret: &self.secret,
             passphrase: self.passphrase.as_ref(),
             key_type: self.key_type,
+            private_key: None,
         }
     }
 }
 
 /// An HMAC key without a passphrase.
 fn hmac_key(secret: &SecretBytes) -> Key<'_> {
-    Key { api_key: "key", secret, passphrase: None, key_type: KeyType::Hmac }
+    let key_type = KeyType::Hmac;
+    Key { api_key: "key", secret, passphrase: None, key_type, private_key: None }
 }
 
 fn registry() -> &'static Registry {

@@ -1,3 +1,5 @@
+mod aside;
+
 use std::time::Duration;
 
 use prost::Message as _;
@@ -253,6 +255,7 @@ fn a_lane_has_the_turn_of_the_client_whose_call_is_next() {
                     turns.put_lane(&one, credential);
                 }
             }
+            turn => panic!("{turn:?}"),
         }
     }
     assert!(turns.is_empty());

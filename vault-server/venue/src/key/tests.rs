@@ -2,8 +2,8 @@
 
 use aws_lc_rs::encoding::AsBigEndian;
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair,
-    KeyPair,
+    ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING,
+    EcdsaKeyPair, Ed25519KeyPair, KeyPair, UnparsedPublicKey,
 };
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -12,7 +12,8 @@ use vault_model::SecretBytes;
 
 use super::{KeyType, PrivateKey, pem};
 use crate::error::VenueError;
-use crate::scheme::known;
+use crate::scheme::{SCHEMES, Scheme, known};
+use crate::venue::Key;
 
 const LABELS: &[&str] = &["EC PRIVATE KEY", "PRIVATE KEY", "RSA PRIVATE KEY"];
 
@@ -204,11 +205,95 @@ fn a_seed_with_its_public_half_is_an_ed25519_key() {
 
 #[test]
 fn a_key_signs_as_its_own_type_alone() {
-    let private = || PrivateKey::from_pem(&secret(known::RSA)).expect("RSA");
+    let private = PrivateKey::from_pem(&secret(known::RSA)).expect("RSA");
 
-    assert!(private().of_type(KeyType::Rsa).is_ok());
+    assert_eq!(private.check_type(KeyType::Rsa), Ok(()));
     for key_type in [KeyType::Ed25519, KeyType::Es256, KeyType::Hmac, KeyType::LegacyHmac] {
-        assert_eq!(private().of_type(key_type).err(), Some(VenueError::KeyTypeWrong));
+        assert_eq!(private.check_type(key_type), Err(VenueError::KeyTypeWrong));
+    }
+}
+
+#[test]
+fn says_of_itself_what_it_is_and_no_more() {
+    let private = PrivateKey::from_pem(&secret(known::RSA)).expect("RSA");
+    assert_eq!(format!("{private:?}"), "PrivateKey(rsa)");
+}
+
+/// Every kind of private key in every form that a scheme takes, with who takes it.
+fn signers() -> Vec<(&'static dyn Scheme, KeyType, SecretBytes)> {
+    let scheme = |name: &str| {
+        *SCHEMES.iter().find(|scheme| scheme.name() == name).expect("one of the schemes")
+    };
+    let pair = Ed25519KeyPair::generate().expect("generated");
+    let seed = pair.seed().expect("seed").as_be_bytes().expect("32 bytes");
+    let halves = STANDARD.encode([seed.as_ref(), pair.public_key().as_ref()].concat());
+    vec![
+        (scheme("binance"), KeyType::Ed25519, secret(known::ED25519)),
+        (scheme("binance"), KeyType::Rsa, secret(known::RSA)),
+        (scheme("bybit"), KeyType::Rsa, secret(known::RSA)),
+        (scheme("coinbase"), KeyType::Ed25519, secret(known::ED25519)),
+        (scheme("coinbase"), KeyType::Ed25519, secret(halves)),
+        (scheme("coinbase"), KeyType::Es256, secret(known::P256)),
+    ]
+}
+
+#[test]
+fn a_key_that_was_parsed_before_signs_as_one_that_is_parsed_for_it() {
+    let text = b"timestamp=1712345678901";
+    for (scheme, key_type, secret) in signers() {
+        let key = |private_key| Key {
+            api_key: "key",
+            secret: &secret,
+            passphrase: None,
+            key_type,
+            private_key,
+        };
+        let private = scheme.private_key(&key(None)).expect("parsed").expect("no shared secret");
+        let fresh = scheme.signature(&key(None), text).expect("signed");
+        for _ in 0..2 {
+            let kept = scheme.signature(&key(Some(&private)), text).expect("signed");
+            if key_type == KeyType::Es256 {
+                let point = STANDARD.decode(known::P256_PUBLIC).expect("a point");
+                let public = UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point);
+                assert!(public.verify(text, &kept).is_ok() && kept != fresh);
+            } else {
+                assert_eq!(kept, fresh, "{} {key_type}", scheme.name());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_parsed_key_of_another_type_does_not_sign() {
+    for (scheme, key_type, secret) in signers() {
+        let other = if key_type == KeyType::Rsa { known::ED25519 } else { known::RSA };
+        let other = PrivateKey::from_pem(&self::secret(other)).expect("a key");
+        let key = Key {
+            api_key: "key",
+            secret: &secret,
+            passphrase: None,
+            key_type,
+            private_key: Some(&other),
+        };
+        assert_eq!(scheme.signature(&key, b"text"), Err(VenueError::KeyTypeWrong));
+    }
+}
+
+#[test]
+fn a_shared_secret_has_no_private_key() {
+    // As Kraken writes a secret, and as Coinbase writes an Ed25519 key: 64 bytes in base64.
+    let secret = secret(STANDARD.encode([7; 64]));
+    for scheme in SCHEMES {
+        for key_type in [KeyType::Hmac, KeyType::LegacyHmac] {
+            let key = Key {
+                api_key: "key",
+                secret: &secret,
+                passphrase: None,
+                key_type,
+                private_key: None,
+            };
+            assert!(scheme.private_key(&key).expect("nothing is parsed").is_none());
+        }
     }
 }
 

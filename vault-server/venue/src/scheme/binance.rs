@@ -24,7 +24,7 @@ use base64::engine::general_purpose::STANDARD;
 use vault_model::{SignedRequest, VenueRequest};
 
 use super::{
-    Scheme, WireRequest, api_key, header, hmac_of_text, known, known_answer, sign_with_pem,
+    Scheme, WireRequest, api_key, header, hmac_of_text, known, known_answer, sign_privately,
 };
 use crate::error::VenueError;
 use crate::json::Value;
@@ -86,7 +86,7 @@ impl Scheme for Binance {
     fn signature(&self, key: &Key<'_>, string: &[u8]) -> Result<Vec<u8>, VenueError> {
         match key.key_type {
             KeyType::Hmac => hmac_of_text(key.secret, string),
-            KeyType::Ed25519 | KeyType::Rsa => sign_with_pem(key, string),
+            KeyType::Ed25519 | KeyType::Rsa => sign_privately(self, key, string),
             KeyType::Es256 | KeyType::LegacyHmac => Err(VenueError::KeyTypeNotTaken),
         }
     }
@@ -270,7 +270,8 @@ mod tests {
 
     fn with_key<T>(key_type: KeyType, secret: &str, act: impl FnOnce(&Key<'_>) -> T) -> T {
         let secret = SecretBytes::new(secret.as_bytes().to_vec());
-        act(&Key { api_key: "the-key", secret: &secret, passphrase: None, key_type })
+        let private_key = None;
+        act(&Key { api_key: "the-key", secret: &secret, passphrase: None, key_type, private_key })
     }
 
     fn sign(request: &VenueRequest, key: &Key<'_>) -> Result<SignedRequest, VenueError> {

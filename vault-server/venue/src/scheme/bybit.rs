@@ -22,7 +22,7 @@ use vault_model::{SignedRequest, VenueRequest};
 
 use super::{
     Scheme, WireRequest, api_key, header, hmac_of_text, json_string, known, known_answer,
-    sign_with_pem,
+    sign_privately,
 };
 use crate::error::VenueError;
 use crate::key::KeyType;
@@ -95,7 +95,7 @@ impl Scheme for Bybit {
     fn signature(&self, key: &Key<'_>, string: &[u8]) -> Result<Vec<u8>, VenueError> {
         match key.key_type {
             KeyType::Hmac => hmac_of_text(key.secret, string),
-            KeyType::Rsa => sign_with_pem(key, string),
+            KeyType::Rsa => sign_privately(self, key, string),
             KeyType::Ed25519 | KeyType::Es256 | KeyType::LegacyHmac => {
                 Err(VenueError::KeyTypeNotTaken)
             }
@@ -228,7 +228,8 @@ mod tests {
         secret: &str,
     ) -> Result<SignedRequest, VenueError> {
         let secret = SecretBytes::new(secret.as_bytes().to_vec());
-        let key = Key { api_key: "XXXXXXXXXX", secret: &secret, passphrase: None, key_type };
+        let api_key = "XXXXXXXXXX";
+        let key = Key { api_key, secret: &secret, passphrase: None, key_type, private_key: None };
         if request.scheme == "wss" {
             return Bybit.frame(request, &key, &MOMENT);
         }
@@ -248,6 +249,7 @@ mod tests {
             secret: &secret,
             passphrase: None,
             key_type: KeyType::Hmac,
+            private_key: None,
         };
         let wire = Bybit.wire(&request("POST", "", r#"{"category": "option"}"#), &key, &MOMENT);
 

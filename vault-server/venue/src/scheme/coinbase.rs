@@ -31,7 +31,7 @@ use vault_model::{SecretBytes, SignedRequest, VenueRequest};
 
 use super::{
     Scheme, WireRequest, api_key, header, hmac_of_text, json_string, known, known_answer,
-    sign_with_pem,
+    sign_privately,
 };
 use crate::error::VenueError;
 use crate::key::{KeyType, PrivateKey};
@@ -68,6 +68,18 @@ impl Scheme for Coinbase {
         Ok(private.map_or(KeyType::LegacyHmac, |private| private.key_type()))
     }
 
+    fn private_key(&self, key: &Key<'_>) -> Result<Option<PrivateKey>, VenueError> {
+        let private = match key.key_type {
+            KeyType::Hmac | KeyType::LegacyHmac => return Ok(None),
+            KeyType::Ed25519 if !PrivateKey::is_pem(key.secret) => {
+                PrivateKey::from_seed_and_public(key.secret)?.ok_or(VenueError::SecretForm)?
+            }
+            KeyType::Ed25519 | KeyType::Es256 | KeyType::Rsa => PrivateKey::from_pem(key.secret)?,
+        };
+        private.check_type(key.key_type)?;
+        Ok(Some(private))
+    }
+
     fn wire(
         &self,
         request: &VenueRequest,
@@ -98,11 +110,7 @@ impl Scheme for Coinbase {
 
     fn signature(&self, key: &Key<'_>, string: &[u8]) -> Result<Vec<u8>, VenueError> {
         match key.key_type {
-            KeyType::Ed25519 if !PrivateKey::is_pem(key.secret) => {
-                let private = PrivateKey::from_seed_and_public(key.secret)?;
-                private.ok_or(VenueError::SecretForm)?.sign(string)
-            }
-            KeyType::Ed25519 | KeyType::Es256 => sign_with_pem(key, string),
+            KeyType::Ed25519 | KeyType::Es256 => sign_privately(self, key, string),
             KeyType::LegacyHmac => hmac_of_text(key.secret, string),
             KeyType::Hmac | KeyType::Rsa => Err(VenueError::KeyTypeNotTaken),
         }
@@ -189,6 +197,7 @@ impl Scheme for Coinbase {
             secret: &secret,
             passphrase: None,
             key_type: KeyType::Es256,
+            private_key: None,
         };
         let signature = self.signature(&key, b"self-test").map_err(|_| VenueError::SelfTest)?;
         let point = STANDARD.decode(known::P256_PUBLIC).map_err(|_| VenueError::SelfTest)?;
@@ -320,7 +329,7 @@ mod tests {
         secret: &str,
     ) -> Result<SignedRequest, VenueError> {
         let secret = SecretBytes::new(secret.as_bytes().to_vec());
-        let key = Key { api_key, secret: &secret, passphrase: None, key_type };
+        let key = Key { api_key, secret: &secret, passphrase: None, key_type, private_key: None };
         if request.scheme == "wss" {
             return Coinbase.frame(request, &key, &MOMENT);
         }
@@ -414,6 +423,7 @@ mod tests {
             secret: &secret,
             passphrase: None,
             key_type: KeyType::LegacyHmac,
+            private_key: None,
         };
         let string = |path: &str, query: &str, body: &str| {
             let request = request("GET", path, query, body);

@@ -382,6 +382,7 @@ proptest! {
             secret: &secret,
             passphrase: Some(&passphrase),
             key_type: KeyType::Hmac,
+            private_key: None,
         };
         let moment = Moment {
             unique: [7; 16],

@@ -28,6 +28,7 @@ fn sent(socket: &Socket, message: &Message) -> Value {
                 secret: &secret,
                 passphrase: Some(&passphrase),
                 key_type: KeyType::Hmac,
+                private_key: None,
             };
             let signed = venue(socket).sign(request, &key, &MOMENT).expect("signed");
             message.text(&signed.body).expect("the vault's own message")
