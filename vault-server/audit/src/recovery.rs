@@ -7,13 +7,14 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
+use std::sync::mpsc::{SyncSender, sync_channel};
 
 use vault_model::Timestamp;
 
 use crate::place::{self, Place, Watch};
 use crate::segment::{self, Tail};
 use crate::tree::CompactRange;
-use crate::{AuditError, Origin, Visit, disk};
+use crate::{AuditError, Origin, Visit, VisitError, disk};
 
 /// What the start cut off the end of the log: bytes of a batch whose sync never returned.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -37,8 +38,81 @@ pub(crate) struct Scan {
     pub tail: Tail,
 }
 
-/// Reads all segments from a place on, in order; `None` if there are none.
+/// Reads all segments from a place on, in order; `None` if there are none. Another thread reads and
+/// hashes ahead of `visit`, which is called on this one.
 pub(crate) fn scan(
+    dir: &Path,
+    origin: &Origin,
+    from: &Place,
+    watches: &mut [Watch],
+    visit: &mut Visit<'_>,
+) -> Result<Option<Scan>, AuditError> {
+    let (sender, chunks) = sync_channel(CHUNKS_AHEAD);
+    std::thread::scope(|scope| {
+        let read_ahead = move || {
+            let mut lines = Ahead { chunk: Chunk::default(), sender };
+            let scanned =
+                read(dir, origin, from, watches, &mut |index, line| lines.push(index, line));
+            // Also those before an error: what is wrong with them is said first.
+            let _ = lines.send();
+            scanned
+        };
+        let reader = std::thread::Builder::new()
+            .name("log-reader".to_owned())
+            .spawn_scoped(scope, read_ahead)
+            .map_err(AuditError::io("start a thread"))?;
+        let visited = chunks.iter().try_for_each(|chunk| chunk.visit(visit));
+        // Nobody takes any more, if that was an error.
+        drop(chunks);
+        let scanned = reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        visited?;
+        scanned
+    })
+}
+
+/// Lines that were read and hashed, on their way to who visits them.
+#[derive(Default)]
+struct Chunk {
+    bytes: Vec<u8>,
+    /// Index of each, and where it ends.
+    lines: Vec<(u64, usize)>,
+}
+
+impl Chunk {
+    fn visit(&self, visit: &mut Visit<'_>) -> Result<(), AuditError> {
+        let mut begin = 0;
+        for &(index, end) in &self.lines {
+            let line = &self.bytes[begin..end];
+            visit(index, line).map_err(|source| AuditError::Visit { index, source })?;
+            begin = end;
+        }
+        Ok(())
+    }
+}
+
+struct Ahead {
+    chunk: Chunk,
+    sender: SyncSender<Chunk>,
+}
+
+impl Ahead {
+    fn push(&mut self, index: u64, line: &[u8]) -> Result<(), VisitError> {
+        self.chunk.bytes.extend_from_slice(line);
+        self.chunk.lines.push((index, self.chunk.bytes.len()));
+        if self.chunk.bytes.len() >= CHUNK_BYTES { self.send() } else { Ok(()) }
+    }
+
+    fn send(&mut self) -> Result<(), VisitError> {
+        Ok(self.sender.send(std::mem::take(&mut self.chunk))?)
+    }
+}
+
+/// What another thread is given at once.
+const CHUNK_BYTES: usize = 256 << 10;
+/// How many of these may wait.
+const CHUNKS_AHEAD: usize = 8;
+
+fn read(
     dir: &Path,
     origin: &Origin,
     from: &Place,

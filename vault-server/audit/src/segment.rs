@@ -195,8 +195,9 @@ pub(crate) struct Tail {
 /// frames; the root is for the caller to check.
 pub(crate) struct Batches {
     file: File,
-    /// Bytes of the file from `end` on.
+    /// Bytes of the file; those from `end` on begin at `begin`.
     window: Vec<u8>,
+    begin: usize,
     lines: Vec<Range<usize>>,
     next_index: u64,
     /// Offset behind the last whole batch.
@@ -213,6 +214,7 @@ impl Batches {
         Self {
             file,
             window: Vec::new(),
+            begin: 0,
             lines: Vec::new(),
             next_index: first_index,
             end: HEADER_BYTES as u64,
@@ -238,8 +240,7 @@ impl Batches {
 
     /// The next whole batch, or why there is none. After a stop, another call reads again.
     pub fn next(&mut self) -> io::Result<Result<Batch<'_>, Stop>> {
-        self.window.drain(..self.used);
-        self.used = 0;
+        self.begin += std::mem::take(&mut self.used);
         self.lines.clear();
         let mut at = 0;
         let commit = loop {
@@ -256,6 +257,7 @@ impl Batches {
                     let stop = Stop { offset: self.end + at as u64, what };
                     // What was read may be half a batch of a living writer.
                     self.window.clear();
+                    self.begin = 0;
                     return Ok(Err(stop));
                 }
             }
@@ -266,7 +268,7 @@ impl Batches {
         self.last_commit = offset + (at - COMMIT_BYTES) as u64;
         self.end = offset + at as u64;
         self.used = at;
-        let (bytes, lines) = (&self.window[..at], self.lines.as_slice());
+        let (bytes, lines) = (&self.rest()[..at], self.lines.as_slice());
         Ok(Ok(Batch { first_index, offset, commit, bytes, lines }))
     }
 
@@ -299,7 +301,7 @@ impl Batches {
         if !self.fill(at + 4)? {
             return Ok(Err(None));
         }
-        let mark = u32_at(&self.window[at..], 0);
+        let mark = u32_at(&self.rest()[at..], 0);
         if mark == 0 {
             return Ok(Err(None));
         }
@@ -307,7 +309,7 @@ impl Batches {
             if !self.fill(at + COMMIT_BYTES)? {
                 return Ok(Err(Some("a commit frame is cut short")));
             }
-            let Some(commit) = read_commit(&self.window[at..]) else {
+            let Some(commit) = read_commit(&self.rest()[at..]) else {
                 return Ok(Err(Some("the checksum of a commit frame is wrong")));
             };
             let size = self.next_index + self.lines.len() as u64;
@@ -324,7 +326,7 @@ impl Batches {
         if !self.fill(frame_end)? {
             return Ok(Err(Some("an entry frame is cut short")));
         }
-        let frame = &self.window[at..frame_end];
+        let frame = &self.rest()[at..frame_end];
         let (body, padding) = frame.split_at(16 + line_bytes);
         if crc32c::crc32c(&body[8..]) != u32_at(body, 4) || padding.iter().any(|&b| b != 0) {
             return Ok(Err(Some("the checksum of an entry frame is wrong")));
@@ -335,9 +337,16 @@ impl Batches {
         Ok(Ok(Frame::Entry { line_bytes }))
     }
 
-    /// Reads until the window has `wanted` bytes; `false` if the file ends before.
+    /// What is read of the file from `end` on.
+    fn rest(&self) -> &[u8] {
+        &self.window[self.begin..]
+    }
+
+    /// Reads until there are `wanted` bytes from `end` on; `false` if the file ends before.
     fn fill(&mut self, wanted: usize) -> io::Result<bool> {
-        while self.window.len() < wanted {
+        while self.rest().len() < wanted {
+            // Once for all batches that a read has brought, however short they are.
+            self.window.drain(..std::mem::take(&mut self.begin));
             let have = self.window.len();
             self.window.resize(have + READ_BYTES, 0);
             let read = self.file.read_at(&mut self.window[have..], self.end + have as u64);

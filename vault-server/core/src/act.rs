@@ -5,36 +5,31 @@
 //! An act that only forbids answers after the barrier: by then nothing that it forbids can be
 //! written to a socket any more.
 
-use std::collections::{BTreeMap, VecDeque};
+mod line;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
 
-use prost::Message as _;
 use sha2::{Digest, Sha256};
 use vault_audit::{Approval, ENTRY_BYTES_MAX, Entry, EntryKind, Hash, Outcome};
+use vault_ipc::Barrier;
 use vault_ipc::proto::v1;
-use vault_ipc::{Barrier, CommandCall, EnrollCall, LocalCall};
 use vault_model::{HaltTarget, Name, Serial, Timestamp};
 
+use self::line::Line;
+pub use self::line::{ActCall, Lane};
 use crate::approval::Approved;
 use crate::caller::{Caller, Origin};
 use crate::error::VaultError;
+use crate::inbox::InputSender;
 use crate::journal::Channel;
+use crate::run::Input;
 use crate::stopped::Stops;
-use crate::storage::{Applied, Changes, CommandNonce, Hex, Op, Stamp, State, StoreError};
+use crate::storage::{
+    Applied, Changes, CommandNonce, Hashed, Hex, Op, Prepared, RowKey, Stamp, StoreError,
+};
 use crate::vault::Vault;
-
-/// A call that may become an act; kept while another act is under way.
-#[derive(Clone, Debug)]
-pub enum ActCall {
-    /// An import whose key was checked.
-    Checked(u64),
-    /// A signed command.
-    Command(CommandCall),
-    /// An enrolment.
-    Enroll(EnrollCall),
-    /// A call over the local socket.
-    Local(LocalCall),
-}
 
 /// Whom to answer, and who is to be named in the log.
 #[derive(Clone, Debug)]
@@ -117,9 +112,7 @@ impl Plan {
 #[derive(Default)]
 pub struct Acts {
     current: Option<Current>,
-    /// Of operators who forbid something: they go first, whatever else waits.
-    urgent: VecDeque<Waiting>,
-    waiting: VecDeque<Waiting>,
+    line: Line,
     last_barrier: u64,
     /// What was stopped last, so that nothing older lets it go on.
     pub(crate) stops: Stops,
@@ -128,51 +121,33 @@ pub struct Acts {
     /// Entries that the database remembers.
     anchored: u64,
     anchored_at: Option<Instant>,
-}
-
-impl ActCall {
-    /// What it takes to keep it, about, in bytes.
-    fn bytes(&self) -> usize {
-        match self {
-            // What it imports is kept elsewhere, and bounded there.
-            Self::Checked(_) => 0,
-            Self::Command(call) => call.encoded_len(),
-            Self::Enroll(call) => call.encoded_len(),
-            Self::Local(call) => call.encoded_len(),
-        }
-    }
-}
-
-/// A call that waits for the act under way.
-struct Waiting {
-    call: ActCall,
-    bytes: usize,
-    correlation: u64,
-    /// Who may have one waiting call alone: a client's serial, or a token's id.
-    alone: Option<Vec<u8>>,
-}
-
-/// How a call waits.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Lane {
-    /// One call for each of these (a client's serial, a token's id) at a time.
-    Alone(Vec<u8>),
-    /// An operator's.
-    Operator,
-    /// An operator's that forbids something.
-    Urgent,
+    /// Where other threads bring what they have computed; absent: nothing is left to them.
+    core: Option<InputSender>,
 }
 
 struct Current {
     asker: Asker,
     plan: Plan,
-    /// Taken when it comes into force.
-    next: Option<State>,
+    stage: Stage,
+}
+
+/// How far an act is.
+enum Stage {
+    /// Another thread computes the root over all rows.
+    Hashing,
+    /// The database carries it out.
+    Committing(Box<Committing>),
+    /// It is in force, and answered once nothing that it forbids can be written to a socket any more.
+    AtBarrier(AtBarrier),
+}
+
+struct Committing {
+    /// Taken over when it comes into force.
+    hashed: Hashed,
     applied: Applied,
     change_id: String,
     hash: Hash,
     hash_before: Hash,
-    barrier: Option<AtBarrier>,
 }
 
 struct AtBarrier {
@@ -185,6 +160,11 @@ struct AtBarrier {
 }
 
 impl Acts {
+    /// Acts that leave what takes long to other threads.
+    pub fn new(core: InputSender) -> Self {
+        Self { core: Some(core), ..Self::default() }
+    }
+
     /// Whether a new act must wait.
     pub fn is_busy(&self) -> bool {
         self.current.is_some() || self.anchoring
@@ -196,24 +176,7 @@ impl Acts {
     ///
     /// [`VaultError::TooManyActs`].
     pub fn wait(&mut self, call: ActCall, correlation: u64, lane: Lane) -> Result<(), VaultError> {
-        let (queue, alone) = match lane {
-            Lane::Urgent => (&mut self.urgent, None),
-            Lane::Operator => (&mut self.waiting, None),
-            Lane::Alone(who) => (&mut self.waiting, Some(who)),
-        };
-        let has_one =
-            alone.is_some() && queue.iter().any(|waiting| waiting.alone.as_ref() == alone.as_ref());
-        // Nobody has looked at its signature yet: whoever speaks for the front may have made it.
-        let bytes = call.bytes();
-        let waiting_bytes: usize = queue.iter().map(|waiting| waiting.bytes).sum();
-        if has_one
-            || queue.len() >= WAITING_MAX
-            || waiting_bytes.saturating_add(bytes) > WAITING_BYTES_MAX
-        {
-            return Err(VaultError::TooManyActs);
-        }
-        queue.push_back(Waiting { call, bytes, correlation, alone });
-        Ok(())
+        self.line.wait(call, correlation, lane)
     }
 
     /// The next call that waited, if no act is under way.
@@ -221,15 +184,16 @@ impl Acts {
         if self.is_busy() {
             return None;
         }
-        let next = self.urgent.pop_front().or_else(|| self.waiting.pop_front())?;
-        Some((next.call, next.correlation))
+        self.line.next()
     }
 
     /// Who has let a barrier's time pass, front or egress: it cannot be trusted to hold anything
     /// back. Its time begins when the barrier was written to both, not while a slow disk keeps it
     /// here; `written` is the last barrier that was.
     pub fn late(&mut self, written: u64) -> Option<Channel> {
-        let barrier = self.current.as_mut()?.barrier.as_mut()?;
+        let Stage::AtBarrier(barrier) = &mut self.current.as_mut()?.stage else {
+            return None;
+        };
         if written < barrier.id {
             return None;
         }
@@ -241,6 +205,9 @@ impl Acts {
 impl Vault {
     /// Begins an act: its intent goes to the log, and its transaction follows once that is on disk.
     ///
+    /// The root over all rows goes into the intent. Where it takes more hashes than an order should
+    /// wait for, another thread computes it; decisions go on meanwhile.
+    ///
     /// # Errors
     ///
     /// What forbids the act; nothing is changed then.
@@ -250,14 +217,62 @@ impl Vault {
         asker: Asker,
         now: Timestamp,
     ) -> Result<(), VaultError> {
-        let open = self.opened()?;
-        let mut next = open.state.clone();
-        let hash_before = open.state.state_root().0;
-        let applied = next
-            .apply(&plan.changes, &open.state_mac)
+        self.opened()?;
+        self.check_intent_fits(&asker, &plan, now)?;
+        let open = self.open.as_mut().ok_or(VaultError::Sealed)?;
+        let prepared = open
+            .state
+            .prepare(&plan.changes, &open.state_mac)
             .map_err(|_| VaultError::Internal("a change does not fit the tables"))?;
-        // By the intent's own index: unique also when an act comes to nothing.
-        let change_id = format!("{}-{}", self.instance.epoch, self.journal.size());
+        self.acts.current = Some(Current { asker, plan, stage: Stage::Hashing });
+        let core = self.acts.core.as_ref().filter(|_| prepared.cost() > HASHES_MAX);
+        match core.and_then(hash_apart) {
+            // It waits for nothing else, so it takes it.
+            Some(hasher) => hasher
+                .send(prepared)
+                .map_err(|_| VaultError::Internal("the state root was left uncomputed")),
+            None => self.act_hashed(prepared.hash(), now),
+        }
+    }
+
+    /// Whether the entries of an act will fit: it must not be found out half-way that they do not.
+    fn check_intent_fits(
+        &self,
+        asker: &Asker,
+        plan: &Plan,
+        now: Timestamp,
+    ) -> Result<(), VaultError> {
+        let mut entry = self.act_entry(EntryKind::AdminIntent, asker, plan, now);
+        entry.idx = self.journal.size();
+        entry.change_id = Some(self.next_change_id());
+        entry.hash_before = Some([0; 32]);
+        entry.hash_after = Some([0; 32]);
+        // What follows says a little more, and must fit too.
+        let intent_bytes = entry.to_line().map_or(usize::MAX, |line| line.len());
+        if intent_bytes > ENTRY_BYTES_MAX - APPLIED_BYTES_MORE {
+            return Err(VaultError::EntryTooLong);
+        }
+        Ok(())
+    }
+
+    /// By the intent's own index: unique also when an act comes to nothing.
+    fn next_change_id(&self) -> String {
+        format!("{}-{}", self.instance.epoch, self.journal.size())
+    }
+
+    /// The root of the act under way is known: its intent goes to the log.
+    ///
+    /// # Errors
+    ///
+    /// A defect.
+    pub(crate) fn act_hashed(&mut self, hashed: Hashed, now: Timestamp) -> Result<(), VaultError> {
+        let Some(Current { asker, plan, stage: Stage::Hashing }) = self.acts.current.take() else {
+            return Err(VaultError::Internal("a root without an act"));
+        };
+        let open = self.opened()?;
+        let applied = open.state.applied(&hashed);
+        let hash_before = open.state.state_root().0;
+        let change_id = self.next_change_id();
         let hash = change_hash(&applied.ops);
 
         let mut entry = self.act_entry(EntryKind::AdminIntent, &asker, &plan, now);
@@ -265,11 +280,6 @@ impl Vault {
         entry.hash_before = Some(hash_before);
         entry.hash_after = Some(applied.state_root.0);
         entry.state_rev = Some(applied.state_rev);
-        // What follows the transaction says a little more, and must fit too.
-        let intent_bytes = entry.to_line().map_or(usize::MAX, |line| line.len());
-        if intent_bytes > ENTRY_BYTES_MAX - APPLIED_BYTES_MORE {
-            return Err(VaultError::EntryTooLong);
-        }
         self.journal.record(entry)?;
 
         let stamp = Stamp {
@@ -284,17 +294,9 @@ impl Vault {
             .into_commit(stamp, &self.opened()?.state_mac)
             .map_err(|_| VaultError::Internal("a change cannot be stored"))?;
         self.journal.commit(commit);
-        let current = Current {
-            asker,
-            plan,
-            next: Some(next),
-            applied,
-            change_id,
-            hash,
-            hash_before,
-            barrier: None,
-        };
-        self.acts.current = Some(current);
+        let committing = Committing { hashed, applied, change_id, hash, hash_before };
+        let stage = Stage::Committing(Box::new(committing));
+        self.acts.current = Some(Current { asker, plan, stage });
         Ok(())
     }
 
@@ -346,9 +348,13 @@ impl Vault {
                 VaultError::Internal("the database failed")
             });
         }
-        let Some(mut current) = self.acts.current.take() else {
+        let Some(Current { asker, mut plan, stage: Stage::Committing(committing) }) =
+            self.acts.current.take()
+        else {
             return Err(VaultError::Internal("a transaction without an act"));
         };
+        let Committing { hashed, applied, change_id, hash, hash_before } = *committing;
+        let open = self.open.as_mut().ok_or(VaultError::Internal("sealed during an act"))?;
         if let Err(error) = result {
             let refusal = match error {
                 StoreError::NonceUsed => {
@@ -359,37 +365,35 @@ impl Vault {
                     return Err(VaultError::Internal("the database failed"));
                 }
             };
-            let mut entry =
-                self.act_entry(EntryKind::AdminAborted, &current.asker, &current.plan, now);
-            entry.change_id = Some(current.change_id);
+            open.state.abandon(hashed);
+            let mut entry = self.act_entry(EntryKind::AdminAborted, &asker, &plan, now);
+            entry.change_id = Some(change_id);
             entry.outcome = Outcome::Error;
             entry.reason = Some(refusal.reason().to_owned());
             let place = self.journal.record(entry)?;
-            let Asker { channel, correlation, .. } = current.asker;
-            self.journal.refuse(channel, correlation, &refusal, Some(place.index));
+            self.journal.refuse(asker.channel, asker.correlation, &refusal, Some(place.index));
             return Ok(());
         }
 
-        let open = self.open.as_mut().ok_or(VaultError::Internal("sealed during an act"))?;
-        if let Some(next) = current.next.take() {
-            open.state = next;
-        }
-        open.recompile()?;
-        self.refresh_drift(now)?;
-        self.commands.use_up(marks(&current.plan), now);
-        self.change_id = Some(current.change_id.clone());
-        if current.plan.barrier.is_some() {
+        let changed: Vec<RowKey> = plan.changes.keys().cloned().collect();
+        open.state.carry_out(std::mem::take(&mut plan.changes), hashed);
+        open.recompile(&changed)?;
+        self.note_holders(&changed);
+        self.refresh_drift(&credentials(&changed), now)?;
+        self.commands.use_up(marks(&plan), now);
+        self.change_id = Some(change_id.clone());
+        if plan.barrier.is_some() {
             // An old answer could release what is forbidden from now on.
             self.replay.forget_answers();
         }
 
-        let mut entry = self.act_entry(EntryKind::AdminApplied, &current.asker, &current.plan, now);
-        entry.change_id = Some(current.change_id.clone());
-        entry.hash_before = Some(current.hash_before);
-        entry.hash_after = Some(current.applied.state_root.0);
-        entry.state_rev = Some(current.applied.state_rev);
-        entry.state_root = Some(current.applied.state_root.0);
-        if let (Some(caller), Some(hash)) = (&current.asker.caller, current.asker.signature_hash) {
+        let mut entry = self.act_entry(EntryKind::AdminApplied, &asker, &plan, now);
+        entry.change_id = Some(change_id.clone());
+        entry.hash_before = Some(hash_before);
+        entry.hash_after = Some(applied.state_root.0);
+        entry.state_rev = Some(applied.state_rev);
+        entry.state_root = Some(applied.state_root.0);
+        if let (Some(caller), Some(hash)) = (&asker.caller, asker.signature_hash) {
             let command = Approval {
                 approver: caller.name.clone(),
                 method: "command".to_owned(),
@@ -398,21 +402,21 @@ impl Vault {
             entry.approvals.insert(0, command);
         }
         let place = self.journal.record(entry)?;
-        if let Some((kind, detail)) = current.plan.also.take() {
-            let mut entry = self.act_entry(kind, &current.asker, &current.plan, now);
+        if let Some((kind, detail)) = plan.also.take() {
+            let mut entry = self.act_entry(kind, &asker, &plan, now);
             entry.detail = detail;
             self.journal.record(entry)?;
         }
-        self.cut_streams(current.plan.halts.as_ref(), now);
+        self.cut_streams(plan.halts.as_ref(), now);
         let change = v1::Change {
-            id: current.change_id.clone(),
-            hash: current.hash.to_vec(),
+            id: change_id,
+            hash: hash.to_vec(),
             state: v1::ChangeState::Applied.into(),
-            state_rev: current.applied.state_rev,
+            state_rev: applied.state_rev,
             seq: place.seq,
         };
 
-        match &current.plan.barrier {
+        match &plan.barrier {
             Some(serials) => {
                 self.acts.last_barrier += 1;
                 let id = self.acts.last_barrier;
@@ -420,10 +424,10 @@ impl Vault {
                 let barrier = Barrier { id, cut_serials };
                 self.journal.barrier(&barrier);
                 let open = vec![Channel::Egress, Channel::Front];
-                current.barrier = Some(AtBarrier { id, change, deadline: None, open });
-                self.acts.current = Some(current);
+                let stage = Stage::AtBarrier(AtBarrier { id, change, deadline: None, open });
+                self.acts.current = Some(Current { asker, plan, stage });
             }
-            None => self.answer_act(current.asker, current.plan, change),
+            None => self.answer_act(asker, plan, change),
         }
         Ok(())
     }
@@ -431,17 +435,32 @@ impl Vault {
     /// Front or egress has let everything out, or dropped it, that was released before the barrier.
     /// The act is answered when both have.
     pub(crate) fn barrier_done(&mut self, id: u64, by: Channel) {
-        let reached = |current: &mut Current| {
-            let at = current.barrier.as_mut().filter(|barrier| barrier.id == id);
-            at.is_some_and(|barrier| {
+        let reached = |current: &mut Current| match &mut current.stage {
+            Stage::AtBarrier(barrier) if barrier.id == id => {
                 barrier.open.retain(|channel| *channel != by);
                 barrier.open.is_empty()
-            })
+            }
+            _ => false,
         };
-        if let Some(Current { asker, plan, barrier: Some(barrier), .. }) =
+        if let Some(Current { asker, plan, stage: Stage::AtBarrier(barrier) }) =
             self.acts.current.take_if(reached)
         {
             self.answer_act(asker, plan, barrier.change);
+        }
+    }
+
+    /// Clients may hold other scopes than before.
+    fn note_holders(&mut self, changed: &[RowKey]) {
+        let Some(open) = &self.open else {
+            return;
+        };
+        for key in changed {
+            if let RowKey::Client(name) = key
+                && let Some(scope) =
+                    open.state.tables().clients.get(name).and_then(|row| row.scope.as_ref())
+            {
+                self.released.holds(name, scope);
+            }
         }
     }
 
@@ -467,6 +486,29 @@ impl Vault {
     }
 }
 
+/// A thread that computes one root; `None` if there is none to be had.
+fn hash_apart(core: &InputSender) -> Option<Sender<Prepared>> {
+    let (hasher, work) = channel::<Prepared>();
+    let core = core.clone();
+    let hash = move || {
+        if let Ok(prepared) = work.recv() {
+            // The decision thread is gone only when the process ends.
+            let _ = core.send(Input::Hashed(Box::new(prepared.hash())));
+        }
+    };
+    std::thread::Builder::new().name("state-root".to_owned()).spawn(hash).ok()?;
+    Some(hasher)
+}
+
+/// The credentials among rows, or those of a version.
+fn credentials(rows: &[RowKey]) -> BTreeSet<Name> {
+    let name = |key: &RowKey| match key {
+        RowKey::Credential(name) | RowKey::CredentialVersion(name, _) => Some(name.clone()),
+        _ => None,
+    };
+    rows.iter().filter_map(name).collect()
+}
+
 /// What keeps the approvals of a plan from being used again.
 fn marks(plan: &Plan) -> impl Iterator<Item = &CommandNonce> {
     plan.approvals.iter().map(|approved| &approved.mark)
@@ -488,13 +530,14 @@ fn change_hash(ops: &[Op]) -> Hash {
     hash.finalize().into()
 }
 
+/// So many hashes are computed between two decisions; more take longer than one does.
+const HASHES_MAX: usize = 512;
 /// How long front and egress may take to let everything out.
 const BARRIER_MAX: Duration = Duration::from_secs(2);
 /// How often the database remembers where the log is.
 const ANCHOR_EVERY: Duration = Duration::from_secs(60);
-/// Calls that may wait, of those that only forbid and of all others.
-const WAITING_MAX: usize = 1_024;
-/// Their bytes.
-const WAITING_BYTES_MAX: usize = 32 << 20;
 /// By how much `admin.applied` may be longer than its intent: root, approval, longer index.
 const APPLIED_BYTES_MORE: usize = 512;
+
+#[cfg(test)]
+mod tests;

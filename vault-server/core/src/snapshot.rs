@@ -344,6 +344,19 @@ impl Read {
     pub fn nothing(keys: Span) -> Self {
         Self { past: Past::new(keys), place: Place::default(), bytes: 0 }
     }
+
+    /// For whoever asks for orders and client order ids for this long.
+    ///
+    /// # Errors
+    ///
+    /// [`Unusable::Forgotten`].
+    pub fn for_keys(mut self, keys: Span) -> Result<Self, Unusable> {
+        if !self.past.remembers(keys) {
+            return Err(Unusable::Forgotten);
+        }
+        self.past.set_keys(keys);
+        Ok(self)
+    }
 }
 
 /// Why a snapshot is not gone on from.
@@ -375,8 +388,8 @@ impl From<NotPacked> for Unusable {
     }
 }
 
-/// Reads the snapshot in the log's folder, if there is one. `keys` is for how long orders and client
-/// order ids are asked for.
+/// Reads the snapshot in the log's folder, if there is one, for whoever asks for orders and client order
+/// ids for this long.
 ///
 /// # Errors
 ///
@@ -386,15 +399,19 @@ pub fn read(
     verifier: &LogVerifier,
     keys: Span,
 ) -> Result<Option<Read>, Unusable> {
+    load(audit, verifier)?.map(|read| read.for_keys(keys)).transpose()
+}
+
+/// As [`read`], whatever will be asked for: see [`Read::for_keys`].
+///
+/// # Errors
+///
+/// [`Unusable`].
+pub fn load(audit: &std::path::Path, verifier: &LogVerifier) -> Result<Option<Read>, Unusable> {
     let Some(snapshot) = Snapshot::open(audit, verifier)? else {
         return Ok(None);
     };
-    let read = unpack(&mut snapshot.unpack())?;
-    let (place, mut past) = read;
-    if !past.remembers(keys) {
-        return Err(Unusable::Forgotten);
-    }
-    past.set_keys(keys);
+    let (place, past) = unpack(&mut snapshot.unpack())?;
     Ok(Some(Read { past, place, bytes: snapshot.bytes() }))
 }
 

@@ -4,6 +4,7 @@
 mod past;
 mod read;
 
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use ring::rand::SystemRandom;
@@ -14,7 +15,9 @@ use vault_venue::Venue;
 
 use self::past::Intent;
 pub(crate) use self::past::Past;
-pub(crate) use self::read::{LogFiles, Taken, read_log};
+pub(crate) use self::read::{LogFiles, Taken, load, read_log};
+use crate::act::Acts;
+use crate::ahead::Ahead;
 use crate::caller::Origin;
 use crate::clock::{Machine, VaultClock};
 use crate::command;
@@ -79,21 +82,24 @@ pub fn start(
     let origin = LogOrigin::new(&instance.trust_domain, instance.node.as_str(), instance.epoch)
         .map_err(|_| CoreError::Defect("the log's origin is not one"))?;
 
-    // Not verified yet: who edits scopes here gets a vault that does not unseal.
-    let snapshot = store.snapshot()?;
-    let sealed_tables = Tables::unverified(&snapshot);
+    let audit = config.data.audit();
+    let uses_snapshot = config.snapshot_every > 0 && !config.verify_at_start;
+    // Both are long where there are many clients.
+    let ((sealed_tables, snapshot), of_log) = std::thread::scope(|scope| {
+        let of_log = std::thread::Builder::new()
+            .name("snapshot-reader".to_owned())
+            .spawn_scoped(scope, || if uses_snapshot { load(&audit) } else { Ok(None) })?;
+        // Not verified yet: who edits scopes here gets a vault that does not unseal.
+        let rows = store.snapshot().map(|rows| (Tables::unverified(&rows), rows));
+        let of_log = of_log.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        Ok::<_, CoreError>((rows?, of_log))
+    })?;
     let keys = keys_asked(sealed_tables.scopes.values().filter_map(|row| {
         let document = ScopeDocument::deserialize(&row.document).ok()?;
         Some(document.duplicates)
     }));
-    let files = LogFiles {
-        audit: config.data.audit(),
-        origin: &origin,
-        segment_bytes: config.segment_bytes,
-        uses_snapshot: config.snapshot_every > 0 && !config.verify_at_start,
-        keys,
-    };
-    let Taken { opened, mut past, read } = read_log(&files, head.audit_size, now)?;
+    let files = LogFiles { audit, origin: &origin, segment_bytes: config.segment_bytes, keys };
+    let Taken { opened, mut past, read } = read_log(&files, of_log, head.audit_size, now)?;
     let clock = VaultClock::resume(&past.clock, machine, now);
     past.date(clock.time());
     past.histories.tidy(clock.time());
@@ -143,7 +149,8 @@ pub fn start(
     let mut released = Released::default();
     for ((client, credential), (venue, at)) in &past.signed {
         let usable_ms = registry.venue(venue).and_then(longest_usable_ms);
-        released.add(client, credential, usable_ms, *at);
+        let scope = sealed_tables.clients.get(client).and_then(|row| row.scope.as_ref());
+        released.add(client, scope, credential, usable_ms, *at);
     }
     // Refusals say the wall clock alone.
     let backoff = past.guesses.resume(|failed_at| {
@@ -158,7 +165,8 @@ pub fn start(
     let server = server::load(&config.data.server_identity()).map_err(CoreError::ServerIdentity)?;
     let requests = RequestBudgets::new(config.requests);
     let mut vault = Vault {
-        acts: Default::default(),
+        acts: Acts::new(core.clone()),
+        ahead: Ahead::spawn(core)?,
         auth_failures: Default::default(),
         backoff,
         change_id: head.change_id.clone(),
@@ -203,7 +211,7 @@ pub fn start(
         rng: SystemRandom::new(),
         sealed_by_hand: past.sealed_by_hand,
         seals: past.seals,
-        sealed_tables,
+        sealed_tables: Arc::new(sealed_tables),
         server,
         scope_replays: Default::default(),
         shadows: Default::default(),

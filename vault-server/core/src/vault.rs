@@ -2,16 +2,18 @@
 //! nouns; `run.rs` calls them one after another.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 use ring::rand::SystemRandom;
 use vault_audit::{Entry, EntryKind, Hash, LogVerifier, Outcome};
 use vault_ipc::proto::v1;
 use vault_ipc::{Kind, ServerIdentity};
 use vault_model::{ClockTime, Name, Serial, Timestamp};
-use vault_policy::{Halts, Market, Scope, ScopeDocument};
+use vault_policy::{Halts, Market, Scope, ScopeDocument, Span};
 use vault_venue::Registry;
 
 use crate::act::{Acts, Asker};
+use crate::ahead::Ahead;
 use crate::auth_failure::AuthFailures;
 use crate::caller::{Caller, Origin};
 use crate::certificate::{Authority, ServerCertificate};
@@ -26,7 +28,7 @@ use crate::denial_budget::DenialBudgets;
 use crate::error::VaultError;
 use crate::execute::Executions;
 use crate::grant::Grants;
-use crate::history::Histories;
+use crate::history::{Histories, keys_asked};
 use crate::hold::Holds;
 use crate::journal::{Channel, Journal, Place};
 use crate::lane::Lanes;
@@ -34,7 +36,7 @@ use crate::lease::Leases;
 use crate::metric::Counts;
 use crate::nonce::NonceCounters;
 use crate::open_key::OpenKeys;
-use crate::outstanding::Released;
+use crate::outstanding::{Of, Released};
 use crate::own::Own;
 use crate::price::{LoggedPrices, Prices};
 use crate::replay::Replay;
@@ -43,7 +45,7 @@ use crate::scope_replay::Replays;
 use crate::seal::{Backoff, CoreIdentity, Guesser, Keyring, KeyringRecord, SlotRecord};
 use crate::shadow::Shadows;
 use crate::snapshot::Snapshots;
-use crate::storage::{Instance, Snapshot, State, Tables};
+use crate::storage::{Instance, InstrumentRow, RowKey, ScopeRow, Snapshot, State, Tables};
 use crate::stream::Streams;
 use crate::ticket::Tickets;
 use crate::writer::Durable;
@@ -51,6 +53,8 @@ use crate::writer::Durable;
 /// The vault.
 pub struct Vault {
     pub(crate) acts: Acts,
+    /// Signatures that are computed before their calls are decided.
+    pub(crate) ahead: Ahead,
     pub(crate) auth_failures: AuthFailures,
     pub(crate) backoff: Backoff,
     /// The last change in the database.
@@ -111,7 +115,7 @@ pub struct Vault {
     /// When each operator last sealed.
     pub(crate) seals: HashMap<Name, Timestamp>,
     /// The rows as they lie in the database, not verified: who may try to unseal.
-    pub(crate) sealed_tables: Tables,
+    pub(crate) sealed_tables: Arc<Tables>,
     pub(crate) server: ServerCertificate,
     pub(crate) scope_replays: Replays,
     pub(crate) shadows: Shadows,
@@ -136,6 +140,8 @@ pub(crate) struct Open {
     pub(crate) authority: Authority,
     pub(crate) halts: Halts,
     pub(crate) keys: Keyring,
+    /// For how long scopes ask for orders and client order ids.
+    pub(crate) keys_asked: Span,
     pub(crate) market: Market,
     /// Of credentials that were signed with a moment ago.
     pub(crate) open_keys: OpenKeys,
@@ -153,35 +159,95 @@ pub(crate) struct CompiledScope {
 }
 
 impl Open {
-    /// Compiles what decisions read, after the tables have changed.
+    /// Compiles what decisions read from all tables.
     ///
     /// # Errors
     ///
     /// [`VaultError::Internal`] if a stored scope does not compile: nothing of it may be guessed.
-    pub(crate) fn recompile(&mut self) -> Result<(), VaultError> {
-        let tables = self.state.tables();
-        let mut scopes = HashMap::with_capacity(tables.scopes.len());
-        for (name, row) in &tables.scopes {
-            let document: ScopeDocument = serde_json::from_value(row.document.clone())
-                .map_err(|_| VaultError::Internal("a stored scope does not read"))?;
-            let scope = Scope::compile(&document);
-            scopes.insert(name.clone(), CompiledScope { document, revision: row.revision, scope });
-        }
-        let mut market = Market::default();
-        for row in tables.instruments.values() {
-            market.approve(row.instrument.clone());
-        }
+    pub(crate) fn compile(&mut self) -> Result<(), VaultError> {
         for (venue, _) in vault_venue::VENUES {
             if let Some(name) = vault_venue::market_name(venue) {
-                market.name_by(venue, name);
+                self.market.name_by(venue, name);
             }
         }
-        self.prices.compile(&tables.feeds, &mut market)?;
-        self.market = market;
-        self.open_keys.close_all();
-        self.scopes = scopes;
-        self.halts = tables.halts.values().map(|row| (row.target.clone(), row.level)).collect();
+        let tables = self.state.tables();
+        let scopes = tables.scopes.keys().cloned().map(RowKey::Scope);
+        let instruments = tables.instruments.values().map(InstrumentRow::key);
+        let halts = tables.halts.keys().cloned().map(RowKey::Halt);
+        let feeds = tables.feeds.keys().cloned().map(RowKey::Feed);
+        let all: Vec<RowKey> = scopes.chain(instruments).chain(halts).chain(feeds).collect();
+        self.recompile(&all)
+    }
+
+    /// Compiles what decisions read from rows that have changed.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Open::compile`].
+    pub(crate) fn recompile(&mut self, changed: &[RowKey]) -> Result<(), VaultError> {
+        let tables = self.state.tables();
+        let mut touched = Touched::default();
+        for key in changed {
+            match key {
+                RowKey::Scope(name) => {
+                    touched.scopes = true;
+                    match tables.scopes.get(name) {
+                        Some(row) => {
+                            self.scopes.insert(name.clone(), CompiledScope::of(row)?);
+                        }
+                        None => drop(self.scopes.remove(name)),
+                    }
+                }
+                RowKey::Instrument(venue, product, symbol) => {
+                    let table_key = (venue.clone(), *product, symbol.clone());
+                    match tables.instruments.get(&table_key) {
+                        Some(row) => self.market.approve(row.instrument.clone()),
+                        None => self.market.withdraw(venue.as_str(), symbol, *product),
+                    }
+                }
+                RowKey::Feed(_) => touched.feeds = true,
+                RowKey::Halt(target) => {
+                    touched.keys = true;
+                    match tables.halts.get(target) {
+                        Some(row) => self.halts.halt(target.clone(), row.level),
+                        None => self.halts.resume(target),
+                    };
+                }
+                // Whatever is disabled, halted or revoked.
+                RowKey::Client(_) | RowKey::Credential(_) | RowKey::CredentialVersion(..) => {
+                    touched.keys = true;
+                }
+                RowKey::Certificate(_) | RowKey::Invite(_) | RowKey::Operator(_) => {}
+            }
+        }
+        if touched.feeds {
+            self.prices.compile(&tables.feeds, &mut self.market)?;
+        }
+        if touched.keys {
+            self.open_keys.close_all();
+        }
+        if touched.scopes {
+            let scopes = self.scopes.values();
+            self.keys_asked = keys_asked(scopes.map(|scope| scope.document.duplicates.clone()));
+        }
         Ok(())
+    }
+}
+
+/// What is compiled anew as a whole if one row of it has changed.
+#[derive(Default)]
+struct Touched {
+    feeds: bool,
+    keys: bool,
+    scopes: bool,
+}
+
+impl CompiledScope {
+    fn of(row: &ScopeRow) -> Result<Self, VaultError> {
+        let document = ScopeDocument::deserialize(&row.document)
+            .map_err(|_| VaultError::Internal("a stored scope does not read"))?;
+        let scope = Scope::compile(&document);
+        Ok(Self { document, revision: row.revision, scope })
     }
 }
 
@@ -200,9 +266,9 @@ impl Vault {
         self.clock.time()
     }
 
-    /// What is left of the signatures that `concerns` selects by client and credential.
-    pub(crate) fn outstanding(&self, concerns: impl Fn(&Name, &Name) -> bool) -> v1::Outstanding {
-        self.released.outstanding(self.clock_time(), concerns)
+    /// What is left of the signatures that an act concerns.
+    pub(crate) fn outstanding(&self, of: Of<'_>) -> v1::Outstanding {
+        self.released.outstanding(of, self.clock_time())
     }
 
     /// The policy tables: verified ones, or while sealed those that lie in the database.
@@ -351,3 +417,6 @@ fn slot_kind(slot: &SlotRecord) -> &'static str {
         crate::seal::Kdf::Passphrase { .. } => "passphrase",
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -36,24 +36,24 @@ impl FromStr for Name {
     type Err = NameError;
 
     fn from_str(text: &str) -> Result<Self, NameError> {
-        let head_fits =
-            text.as_bytes().first().is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
-        let rest_fits = text.bytes().all(|b| {
-            b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'_' | b'-')
-        });
-        if head_fits && rest_fits && text.len() <= 63 {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(NameError::Name)
-        }
+        if is_name(text) { Ok(Self(text.to_owned())) } else { Err(NameError::Name) }
     }
+}
+
+fn is_name(text: &str) -> bool {
+    let head_fits =
+        text.as_bytes().first().is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    let rest_fits = text
+        .bytes()
+        .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'_' | b'-'));
+    head_fits && rest_fits && text.len() <= 63
 }
 
 impl TryFrom<String> for Name {
     type Error = NameError;
 
     fn try_from(text: String) -> Result<Self, NameError> {
-        text.parse()
+        if is_name(&text) { Ok(Self(text)) } else { Err(NameError::Name) }
     }
 }
 
@@ -91,20 +91,20 @@ impl FromStr for RequestId {
     type Err = NameError;
 
     fn from_str(text: &str) -> Result<Self, NameError> {
-        let fits = text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
-        if fits && !text.is_empty() && text.len() <= 64 {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(NameError::RequestId)
-        }
+        if is_request_id(text) { Ok(Self(text.to_owned())) } else { Err(NameError::RequestId) }
     }
+}
+
+fn is_request_id(text: &str) -> bool {
+    let fits = text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
+    fits && !text.is_empty() && text.len() <= 64
 }
 
 impl TryFrom<String> for RequestId {
     type Error = NameError;
 
     fn try_from(text: String) -> Result<Self, NameError> {
-        text.parse()
+        if is_request_id(&text) { Ok(Self(text)) } else { Err(NameError::RequestId) }
     }
 }
 

@@ -54,6 +54,11 @@ pub struct Withdrawn {
 /// A window of a span that ends at `clock` is open at its beginning: what was spent exactly one span
 /// ago is out of it. It has no end: what stands in the history with a later time counts too, so that
 /// a clock that went back would not widen a cap.
+///
+/// Its size does not follow from how much was spent. Exact times are kept of the last 1,000 spends of
+/// a kind at least; earlier ones may be joined by the second. A cap of at most 1,000 orders is judged by
+/// exact times all the same: where a window begins among joined ones, 1,000 orders are in it already.
+/// Any other cap may hold a spend for a second longer, and never for less.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct History {
     orders: Series<u64>,
@@ -141,8 +146,18 @@ impl History {
             assets.retain(|_, series| !series.is_empty());
         }
         self.withdrawn.retain(|_, assets| !assets.is_empty());
-        self.order_keys.forget_before(ago(keys.as_micros()));
-        self.id_keys.forget_before(ago(keys.as_micros()));
+        self.forget_keys(ago(keys.as_micros()));
+    }
+
+    /// Whether so many keys are kept that those for which nobody asks had better be dropped.
+    pub fn has_many_keys(&self) -> bool {
+        self.order_keys.sights.len().max(self.id_keys.sights.len()) >= KEYS_MANY
+    }
+
+    /// Drops keys that were seen before this and not since.
+    pub fn forget_keys(&mut self, before: ClockTime) {
+        self.order_keys.forget_before(before);
+        self.id_keys.forget_before(before);
     }
 
     /// When the window of orders has room for what leaves at most `room` in it.
@@ -211,8 +226,9 @@ impl Amount for Money {
 /// Amounts in the order of their times, with their running sum.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 struct Series<T> {
-    /// The oldest first: those of more than a day ago by the minute, those of more than an hour ago by
-    /// the second, and all later ones. A minute or second is what was spent in it, at its last moment.
+    /// The oldest first: those of more than a day ago by the minute; those of more than an hour ago, and
+    /// later ones if there are many, by the second; and the last ones. A minute or second is what was
+    /// spent in it, at its last moment.
     levels: [VecDeque<Point<T>>; 3],
     /// The sum of the points of this epoch.
     total: T,
@@ -241,6 +257,11 @@ impl<T: Amount> Series<T> {
         };
         self.levels[EXACT].push_back(Point { at, before, epoch: self.epoch });
         self.total = total;
+        if self.levels[EXACT].len() >= EXACT_MAX {
+            self.join_where(EXACT, SECOND_US, |points, _| points.len() > EXACT_KEPT);
+            // It may have been read from a snapshot that was written when more were kept.
+            self.levels[EXACT].shrink_to(EXACT_MAX);
+        }
     }
 
     fn within(&self, per: Span, clock: ClockTime) -> T {
@@ -307,19 +328,32 @@ impl<T: Amount> Series<T> {
     fn join(&mut self, clock: ClockTime) {
         for (level, width, age) in [(EXACT, SECOND_US, HOUR_US), (EXACT - 1, MINUTE_US, DAY_US)] {
             let before = ClockTime(clock.0.saturating_sub(age));
-            let (joined, points) = self.levels.split_at_mut(level);
-            let (Some(joined), Some(points)) = (joined.last_mut(), points.first_mut()) else {
-                continue;
-            };
-            let of = |at: ClockTime| at.0 / width;
-            while let Some(point) = points.front().copied().filter(|point| point.at < before) {
-                points.pop_front();
-                match joined.back_mut() {
-                    Some(last) if of(last.at) == of(point.at) && last.epoch == point.epoch => {
-                        last.at = point.at;
-                    }
-                    _ => joined.push_back(point),
+            self.join_where(level, width, |_, oldest| oldest.at < before);
+        }
+    }
+
+    /// Moves points of a level to the one below, as long as its oldest is to go there. Of each `width` of
+    /// microseconds one is left.
+    fn join_where(
+        &mut self,
+        level: usize,
+        width: u64,
+        goes: impl Fn(&VecDeque<Point<T>>, &Point<T>) -> bool,
+    ) {
+        let (joined, points) = self.levels.split_at_mut(level);
+        let (Some(joined), Some(points)) = (joined.last_mut(), points.first_mut()) else {
+            return;
+        };
+        let of = |at: ClockTime| at.0 / width;
+        while let Some(point) = points.front().copied()
+            && goes(points, &point)
+        {
+            points.pop_front();
+            match joined.back_mut() {
+                Some(last) if of(last.at) == of(point.at) && last.epoch == point.epoch => {
+                    last.at = point.at;
                 }
+                _ => joined.push_back(point),
             }
         }
     }
@@ -327,6 +361,12 @@ impl<T: Amount> Series<T> {
 
 /// The level of points that are not joined.
 const EXACT: usize = 2;
+/// So many of them are kept at least, if there are as many.
+const EXACT_KEPT: usize = 1_000;
+/// And fewer than so many: a power of two, which is what a growing queue makes room for.
+const EXACT_MAX: usize = 1_024;
+/// Keys of a client that take some 100 KiB.
+const KEYS_MANY: usize = 2_048;
 const SECOND_US: u64 = 1_000_000;
 const MINUTE_US: u64 = 60 * SECOND_US;
 const HOUR_US: u64 = 60 * MINUTE_US;

@@ -22,6 +22,22 @@ impl Market {
         products.push(instrument);
     }
 
+    /// Takes an instrument back.
+    pub fn withdraw(&mut self, venue: &str, symbol: &str, product: Product) {
+        let Some(symbols) = self.instruments.get_mut(venue) else {
+            return;
+        };
+        if let Some(products) = symbols.get_mut(symbol) {
+            products.retain(|known| known.product != product);
+            if products.is_empty() {
+                symbols.remove(symbol);
+            }
+        }
+        if symbols.is_empty() {
+            self.instruments.remove(venue);
+        }
+    }
+
     /// The instrument of an order. What is traded on margin is the spot instrument.
     pub fn instrument(&self, venue: &str, symbol: &str, product: Product) -> Option<&Instrument> {
         let product = if product == Product::Margin { Product::Spot } else { product };
@@ -59,6 +75,11 @@ impl Market {
     /// Takes back the price of a pair that nobody has confirmed for too long.
     pub fn forget_price(&mut self, pair: &Pair) {
         self.prices.remove(pair);
+    }
+
+    /// Takes back all prices.
+    pub fn forget_prices(&mut self) {
+        self.prices.clear();
     }
 
     /// The reference price of a pair, if there is a fresh one.

@@ -5,9 +5,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use vault_client::Client;
+use vault_tests::growth::Error;
 use vault_tests::{OKX_SCOPE, TestVault, okx_order, order};
-
-use crate::Error;
 
 /// Clients that enrol and sign; the others only stand in the database and the log.
 pub(crate) const BOTS: usize = 8;

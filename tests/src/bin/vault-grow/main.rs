@@ -6,13 +6,12 @@
 //! ```
 //!
 //! A vault is made and used as any other: bots enrol and sign. Then it is stopped, and grows by what its
-//! own code writes without the network: rows in one act, entries in batches, each synced. The entries
-//! are those of the bots' own orders, spread over clients and days: of each 20 ten are orders, seven
-//! cancels, two reads, one is a denial; the more active a client, the fewer there are of it (1 / rank). Then
-//! the real server is started on it: reading the whole log, once, and from a snapshot.
+//! own code writes without the network (`vault_tests::growth`): rows in one act, entries in batches,
+//! each synced. Then the real server is started on it: reading the whole log, once, and from a snapshot.
 //!
 //! The server is the workspace's own, built with this program's profile, or the file that
-//! `COUNTERSIGN_VAULT_SERVER` names. Data goes to `TMPDIR`: about 1.1 KB for each entry.
+//! `COUNTERSIGN_VAULT_SERVER` names. Data goes to `TMPDIR`: about 1.1 KB for each entry, with `--lean`
+//! 0.8 KB. A disk that has not so much left is found out before anything is written.
 
 #![allow(
     clippy::print_stdout,
@@ -20,9 +19,7 @@
     reason = "a program whose output is its purpose"
 )]
 
-mod entries;
 mod load;
-mod rows;
 
 use std::fs;
 use std::path::Path;
@@ -31,8 +28,7 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use serde_json::{Value, json};
 use vault_tests::TestVault;
-
-type Error = Box<dyn std::error::Error + Send + Sync>;
+use vault_tests::growth::{self, Error, Growth, Size};
 
 /// Measures a vault that has grown.
 #[derive(Clone, Debug, Parser)]
@@ -65,6 +61,9 @@ struct Arguments {
     /// Entries that come after the snapshot.
     #[arg(long, default_value_t = 0)]
     tail: u64,
+    /// Leaves out of the entries what no start reads.
+    #[arg(long)]
+    lean: bool,
     /// Prints JSON.
     #[arg(long)]
     json: bool,
@@ -88,10 +87,17 @@ async fn measure(arguments: &Arguments) -> Result<Value, Error> {
     vault.stop().await;
 
     let began = Instant::now();
-    let mut growth = rows::grow(&vault.data(), arguments)?;
-    growth.append(arguments, arguments.entries)?;
-    let grown =
-        json!({ "took_s": began.elapsed().as_secs_f64(), "log_bytes": bytes_of(&vault.data())? });
+    let size = arguments.size();
+    let mut growth = growth::grow(&vault.data(), &size)?;
+    say(&format!("rows written: {:.1} s", began.elapsed().as_secs_f64()));
+    check_space(vault.root(), &growth, arguments)?;
+    append(&mut growth, &size, size.entries)?;
+    let log_bytes = bytes_of(&vault.data())?;
+    let grown = json!({
+        "took_s": began.elapsed().as_secs_f64(),
+        "log_bytes": log_bytes,
+        "entry_bytes": log_bytes / size.entries.max(1),
+    });
     drop(growth);
     say(&format!("grown: {grown}"));
 
@@ -109,7 +115,7 @@ async fn measure(arguments: &Arguments) -> Result<Value, Error> {
     say(&format!("snapshot: {made}"));
     vault.stop().await;
     if arguments.tail > 0 {
-        rows::reopen(&vault.data())?.append(arguments, arguments.tail)?;
+        append(&mut growth::reopen(&vault.data())?, &size, arguments.tail)?;
     }
 
     let mut starts = Vec::new();
@@ -127,10 +133,66 @@ async fn measure(arguments: &Arguments) -> Result<Value, Error> {
     Ok(json!({
         "entries": arguments.entries, "clients": arguments.clients,
         "credentials": arguments.credentials, "scopes": arguments.scopes, "days": arguments.days,
-        "tail": arguments.tail, "grown": grown, "whole": whole, "snapshot": made, "starts": starts,
+        "tail": arguments.tail, "lean": arguments.lean, "grown": grown, "whole": whole, "snapshot": made, "starts": starts,
         "sign": signs, "memory_after": memory_after,
     }))
 }
+
+impl Arguments {
+    fn size(&self) -> Size {
+        let Self { clients, credentials, scopes, entries, days, lean: is_lean, .. } = *self;
+        Size { clients, credentials, scopes, entries, days, is_lean }
+    }
+}
+
+/// Appends entries, and says now and then how far it is.
+fn append(growth: &mut Growth, size: &Size, entries: u64) -> Result<(), Error> {
+    let began = Instant::now();
+    let mut told_at = began;
+    growth.append(size, entries, &mut |done| {
+        if told_at.elapsed() < TOLD_EVERY {
+            return;
+        }
+        told_at = Instant::now();
+        let a_second = done as f64 / began.elapsed().as_secs_f64();
+        let left_s = entries.saturating_sub(done) as f64 / a_second;
+        say(&format!("{done} of {entries} entries, {a_second:.0}/s, {left_s:.0} s left"));
+    })
+}
+
+/// A run that ends in the middle because the disk is full has wasted its time.
+fn check_space(root: &Path, growth: &Growth, arguments: &Arguments) -> Result<(), Error> {
+    let entries = arguments.entries.saturating_add(arguments.tail);
+    // Of the snapshot there are two while one is made.
+    let snapshots = 2 * (entries.saturating_mul(SNAPSHOT_BYTES_PER_ENTRY) + SNAPSHOT_BYTES_MORE);
+    let log = entries.saturating_mul(growth.entry_bytes(&arguments.size())?);
+    let needed = log.saturating_add(snapshots).saturating_add(SPARE_BYTES);
+    let space = rustix::fs::statvfs(root)?;
+    let free = space.f_bavail.saturating_mul(space.f_frsize);
+    let gb = |bytes: u64| bytes as f64 / 1e9;
+    if free < needed {
+        return Err(format!(
+            "{} entries need {:.1} GB, and {} has {:.1} GB left: set TMPDIR to a folder with more, \
+             or --lean",
+            entries,
+            gb(needed),
+            root.display(),
+            gb(free),
+        )
+        .into());
+    }
+    say(&format!("{:.1} GB needed at most, {:.1} GB are free", gb(needed), gb(free)));
+    Ok(())
+}
+
+/// How often it says how far it is.
+const TOLD_EVERY: Duration = Duration::from_secs(5);
+/// What a snapshot has of an entry, about: half of them are orders.
+const SNAPSHOT_BYTES_PER_ENTRY: u64 = 12;
+/// What it has beside: requests that are known again, and clients.
+const SNAPSHOT_BYTES_MORE: u64 = 64 << 20;
+/// Left over: with less than 512 MiB the vault does not sign.
+const SPARE_BYTES: u64 = 1 << 30;
 
 /// Starts the server and waits for its first signature.
 async fn start(vault: &mut TestVault) -> Result<Value, Error> {

@@ -66,7 +66,8 @@ pub(super) struct Intent {
 /// The fields of an entry that a start needs. Everything else is left unread.
 #[derive(Deserialize)]
 struct Glance<'a> {
-    change_id: Option<String>,
+    #[serde(borrow)]
+    change_id: Option<Cow<'a, str>>,
     client: Option<Name>,
     #[serde(borrow)]
     client_order_id: Option<Cow<'a, str>>,
@@ -80,15 +81,18 @@ struct Glance<'a> {
     nonce: Option<String>,
     #[serde(borrow)]
     notional: Option<Cow<'a, str>>,
-    operation: Option<String>,
-    reason: Option<String>,
+    #[serde(borrow)]
+    operation: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    reason: Option<Cow<'a, str>>,
     request_id: Option<RequestId>,
     scope: Option<Name>,
     seq: Option<u64>,
     state_rev: Option<u64>,
     state_root: Option<Hex<32>>,
     ts: Timestamp,
-    venue: Option<String>,
+    #[serde(borrow)]
+    venue: Option<Cow<'a, str>>,
     #[serde(rename = "type")]
     kind: EntryKind,
 }
@@ -218,7 +222,10 @@ impl Past {
                     && is_released
                 {
                     let key = (client.clone(), credential.clone());
-                    self.signed.insert(key, (venue.clone(), at));
+                    match self.signed.get_mut(&key) {
+                        Some(known) if known.0 == *venue => known.1 = at,
+                        _ => drop(self.signed.insert(key, (venue.to_string(), at))),
+                    }
                 }
                 if let (Some(client), Some(request_id)) = (&entry.client, &entry.request_id) {
                     self.replay.signed(Replay::key(client, request_id), index);
@@ -227,7 +234,8 @@ impl Past {
             }
             EntryKind::CredentialCheck => {
                 if let Some(credential) = &entry.credential {
-                    self.checks.resume(credential, entry.ts, entry.reason, &entry.detail);
+                    let problem = entry.reason.map(Cow::into_owned);
+                    self.checks.resume(credential, entry.ts, problem, &entry.detail);
                 }
             }
             EntryKind::LogStarted => self.started(&entry.detail)?,
@@ -239,11 +247,11 @@ impl Past {
                     let hash_before = entry.hash_before.map(|hash| hash.0);
                     self.check_order(index, rev, hash_before);
                     self.intent = Some(Intent {
-                        change_id,
+                        change_id: change_id.into_owned(),
                         hash_before,
                         state_rev: rev,
                         state_root: root.0,
-                        operation: entry.operation,
+                        operation: entry.operation.map(Cow::into_owned),
                     });
                 }
             }

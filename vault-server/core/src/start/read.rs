@@ -1,6 +1,6 @@
 //! Reads the log at start: from a snapshot on where one holds, else from its first entry.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use vault_audit::{AuditError, Log, Opened, Origin, Place, Reader, Visit};
 use vault_model::Timestamp;
@@ -39,20 +39,20 @@ pub(crate) struct LogFiles<'o> {
     pub audit: PathBuf,
     pub origin: &'o Origin,
     pub segment_bytes: u64,
-    /// Reads on from a snapshot, if there is one.
-    pub uses_snapshot: bool,
     /// For how long orders and client order ids are asked for.
     pub keys: Span,
 }
 
 /// Opens the log. Whatever is wrong with a snapshot, or with the log after it, the log is read from its
-/// beginning, and that is what counts. `head_size` is the size at which its root is asked for.
+/// beginning, and that is what counts. `snapshot` is what [`load`] found; `head_size` is the size at
+/// which the log's root is asked for.
 ///
 /// # Errors
 ///
 /// Those of [`Log::open`].
 pub(crate) fn read_log(
     files: &LogFiles<'_>,
+    snapshot: Result<Option<Read>, Unusable>,
     head_size: u64,
     now: Timestamp,
 ) -> Result<Taken, AuditError> {
@@ -61,7 +61,8 @@ pub(crate) fn read_log(
         let LogFiles { audit, origin, segment_bytes, .. } = files;
         Log::open_from(place, audit, origin, *segment_bytes, now, Some(head_size), visit)
     };
-    let refused = match usable(files) {
+    let usable = snapshot.and_then(|read| read.map(|read| read.for_keys(files.keys)).transpose());
+    let refused = match usable {
         Ok(None) => None,
         Ok(Some(Read { mut past, place, bytes })) => match open(&place, &mut past) {
             Ok(opened) => {
@@ -78,14 +79,15 @@ pub(crate) fn read_log(
     Ok(Taken { opened, past, read: How { last: None, refused } })
 }
 
-/// The snapshot, if there is one and it may be used.
-fn usable(files: &LogFiles<'_>) -> Result<Option<Read>, Unusable> {
-    if !files.uses_snapshot {
-        return Ok(None);
-    }
+/// The snapshot, if there is one.
+///
+/// # Errors
+///
+/// [`Unusable`].
+pub(crate) fn load(audit: &Path) -> Result<Option<Read>, Unusable> {
     // Without a key, or with one that is none, opening the log says what is wrong.
-    match Reader::open(&files.audit).verifier() {
-        Ok(Some(verifier)) => snapshot::read(&files.audit, &verifier, files.keys),
+    match Reader::open(audit).verifier() {
+        Ok(Some(verifier)) => snapshot::load(audit, &verifier),
         Ok(None) | Err(_) => Ok(None),
     }
 }

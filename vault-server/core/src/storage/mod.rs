@@ -5,6 +5,7 @@
 
 pub mod change;
 pub mod hex;
+mod index;
 pub mod meta;
 pub mod row;
 #[cfg(test)]
@@ -15,6 +16,7 @@ pub mod state;
 #[cfg(test)]
 pub mod suite;
 pub mod table;
+mod tree;
 
 use std::error::Error;
 
@@ -22,6 +24,7 @@ use vault_model::Timestamp;
 
 pub use change::{Applied, Changes, Stamp};
 pub use hex::{Hex, HexBytes};
+pub use index::Count;
 pub use meta::{Head, Instance, Sealed};
 pub use row::{
     CertificateRow, CertificateState, ClientRow, CredentialRow, CredentialState,
@@ -29,7 +32,7 @@ pub use row::{
     OperatorRow, ScopeRow,
 };
 pub use sqlite::Sqlite;
-pub use state::{State, StateError, Tables};
+pub use state::{Hashed, Prepared, State, StateError, Tables};
 pub use table::{Row, RowError, RowKey, Table};
 
 use crate::seal::{KeyringRecord, SlotRecord};

@@ -97,7 +97,7 @@ fn replaces_and_deletes(bed: &mut dyn Bed) {
 
 fn a_stale_commit_changes_nothing(bed: &mut dyn Bed) {
     let (mut store, state) = filled(bed);
-    let mut ahead = state.clone();
+    let mut ahead = State::load(&*store, &state_mac()).expect("verifies");
     let mut changes = Changes::new();
     changes.delete(RowKey::Client("mm-1".parse().expect("a name")));
     let first = ahead.apply(&changes, &state_mac()).expect("applies");
@@ -110,7 +110,7 @@ fn a_stale_commit_changes_nothing(bed: &mut dyn Bed) {
 
 fn a_commit_is_whole_or_not_at_all(bed: &mut dyn Bed) {
     let (mut store, state) = filled(bed);
-    let mut ahead = state.clone();
+    let mut ahead = State::load(&*store, &state_mac()).expect("verifies");
     let mut row = state.tables().clients["mm-1"].clone();
     row.networks.clear();
     let mut changes = Changes::new();

@@ -11,34 +11,64 @@ use crate::market::Market;
 
 /// The halts in force.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Halts(BTreeMap<HaltTarget, HaltLevel>);
+pub struct Halts {
+    by_target: BTreeMap<HaltTarget, HaltLevel>,
+    /// The same once more, so that a request is held against those that can concern it alone.
+    whole: Option<HaltLevel>,
+    clients: BTreeMap<Name, HaltLevel>,
+    credentials: BTreeMap<Name, HaltLevel>,
+    symbols: BTreeMap<Name, BTreeMap<String, HaltLevel>>,
+    venues: BTreeMap<Name, HaltLevel>,
+}
 
 impl Halts {
     /// Puts a halt in force; returns the level that the target had before.
     pub fn halt(&mut self, target: HaltTarget, level: HaltLevel) -> Option<HaltLevel> {
-        self.0.insert(target, level)
+        match target.clone() {
+            HaltTarget::All => self.whole = Some(level),
+            HaltTarget::Client(name) => drop(self.clients.insert(name, level)),
+            HaltTarget::Credential(name) => drop(self.credentials.insert(name, level)),
+            HaltTarget::Symbol { venue, symbol } => {
+                self.symbols.entry(venue).or_default().insert(symbol, level);
+            }
+            HaltTarget::Venue(name) => drop(self.venues.insert(name, level)),
+        }
+        self.by_target.insert(target, level)
     }
 
     /// Ends the halt of a target; returns the level that it had.
     pub fn resume(&mut self, target: &HaltTarget) -> Option<HaltLevel> {
-        self.0.remove(target)
+        match target {
+            HaltTarget::All => self.whole = None,
+            HaltTarget::Client(name) => drop(self.clients.remove(name)),
+            HaltTarget::Credential(name) => drop(self.credentials.remove(name)),
+            HaltTarget::Symbol { venue, symbol } => {
+                if let Some(symbols) = self.symbols.get_mut(venue) {
+                    symbols.remove(symbol);
+                    if symbols.is_empty() {
+                        self.symbols.remove(venue);
+                    }
+                }
+            }
+            HaltTarget::Venue(name) => drop(self.venues.remove(name)),
+        }
+        self.by_target.remove(target)
     }
 
     /// All halts, sorted by target.
     pub fn iter(&self) -> impl Iterator<Item = (&HaltTarget, HaltLevel)> {
-        self.0.iter().map(|(target, level)| (target, *level))
+        self.by_target.iter().map(|(target, level)| (target, *level))
     }
 
     /// The strictest level that holds for a request, whatever symbols it touches.
     pub fn level(&self, client: &Name, credential: &Name, venue: &str) -> Option<HaltLevel> {
-        let concerned = self.0.iter().filter(|(target, _)| match target {
-            HaltTarget::All => true,
-            HaltTarget::Client(name) => name == client,
-            HaltTarget::Credential(name) => name == credential,
-            HaltTarget::Symbol { .. } => false,
-            HaltTarget::Venue(name) => name.as_str() == venue,
-        });
-        strictest(concerned.map(|(_, level)| *level))
+        let concerned = [
+            self.whole.as_ref(),
+            self.clients.get(client),
+            self.credentials.get(credential),
+            self.venues.get(venue),
+        ];
+        strictest(concerned.into_iter().flatten().copied())
     }
 
     /// The strictest level that holds for one operation because of the symbols that it touches.
@@ -46,20 +76,20 @@ impl Halts {
         if !member.class.is_write() {
             return None;
         }
-        let concerned = self.0.iter().filter(|(target, _)| match target {
-            HaltTarget::Symbol { venue: halted_at, symbol } => {
-                halted_at.as_str() == venue
-                    && touches(member, |named| market.is_same(venue, named, symbol))
-            }
-            _ => false,
-        });
+        let symbols = self.symbols.get(venue)?.iter();
+        let concerned = symbols
+            .filter(|(symbol, _)| touches(member, |named| market.is_same(venue, named, symbol)));
         strictest(concerned.map(|(_, level)| *level))
     }
 }
 
 impl FromIterator<(HaltTarget, HaltLevel)> for Halts {
-    fn from_iter<I: IntoIterator<Item = (HaltTarget, HaltLevel)>>(halts: I) -> Self {
-        Self(halts.into_iter().collect())
+    fn from_iter<I: IntoIterator<Item = (HaltTarget, HaltLevel)>>(all: I) -> Self {
+        let mut halts = Self::default();
+        for (target, level) in all {
+            halts.halt(target, level);
+        }
+        halts
     }
 }
 

@@ -1,5 +1,6 @@
 //! What has been spent, in windows.
 
+use proptest::prelude::*;
 use vault_policy::{Spend, Withdrawn};
 
 use super::*;
@@ -310,4 +311,52 @@ fn what_is_counted_for_nothing_holds_nothing_in_a_window() {
     let at = ClockTime(CLOCK + 50 * SECOND);
     assert_eq!(history.orders_within(span("10s"), at), 0);
     assert_eq!(history.notional_within(span("10s"), at), money("11"));
+}
+
+/// Spends so close together that there are more of them than are kept exactly: times and orders.
+fn dense() -> impl Strategy<Value = Vec<(u64, u64)>> {
+    let step = prop_oneof![8 => 0..3_000u64, 1 => 0..400_000u64, 1 => Just(SECOND)];
+    proptest::collection::vec((step, 1..3u64), 0..4_000).prop_map(|steps| {
+        let mut at = CLOCK;
+        let mut add = |after| {
+            at += after;
+            at
+        };
+        steps.into_iter().map(|(after, orders)| (add(after), orders)).collect()
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    /// A cap of at most 1,000 orders is judged as if every time were known; a larger sum holds what was
+    /// spent for a second longer at most, and never for less.
+    #[test]
+    fn however_much_is_spent_small_caps_are_exact_and_no_window_is_shorter(
+        spends in dense(), per_s in 1u32..20, later in 0..5 * SECOND, tidies in any::<bool>(),
+    ) {
+        let mut history = History::default();
+        for (at, orders) in &spends {
+            history.add(&spend(*at, *orders, "0.5"));
+            if tidies && at.is_multiple_of(97) {
+                history.tidy(ClockTime(*at), span("1s"));
+            }
+        }
+        let counted = |from: u64| -> u64 {
+            spends.iter().filter(|(at, _)| *at > from).map(|(_, orders)| orders).sum()
+        };
+        let last = spends.last().map_or(CLOCK, |(at, _)| *at);
+        let (per, clock) = (Span::seconds(per_s).expect("a span"), last + later);
+        let begin = clock - u64::from(per_s) * SECOND;
+        let (exact, a_second_longer) = (counted(begin), counted(begin - SECOND));
+        let found = history.orders_within(per, ClockTime(clock));
+        prop_assert!((exact..=a_second_longer).contains(&found), "{exact} {found} {a_second_longer}");
+        prop_assert_eq!(found.min(1_000), exact.min(1_000));
+        let priced = |from: u64| {
+            let points = spends.iter().filter(|(at, _)| *at > from).count() as u64;
+            money("0.5").checked_mul(Money::whole(points)).expect("it fits")
+        };
+        let notional = history.notional_within(per, ClockTime(clock));
+        prop_assert!(notional >= priced(begin) && notional <= priced(begin - SECOND));
+    }
 }

@@ -16,7 +16,7 @@ use vault_policy::Span;
 
 use super::super::{MakeError, Maker, Read, Setup, read};
 use super::event::{event, lines};
-use crate::start::{LogFiles, Taken, read_log};
+use crate::start::{LogFiles, Taken, load, read_log};
 use crate::writer::Durable;
 
 const ENTRIES: usize = 200;
@@ -95,10 +95,10 @@ impl Bed {
             audit: self.path().to_owned(),
             origin: &origin(),
             segment_bytes: SEGMENT_BYTES_MIN,
-            uses_snapshot,
             keys,
         };
-        read_log(&files, head, Timestamp(1_000))
+        let snapshot = if uses_snapshot { load(&files.audit) } else { Ok(None) };
+        read_log(&files, snapshot, head, Timestamp(1_000))
     }
 
     /// Reads the log both ways: what comes out must be the same. Returns what the entry of the start

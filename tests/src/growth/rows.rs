@@ -11,16 +11,16 @@ use vault_core::storage::{
     Sqlite, Stamp, State, Store as _,
 };
 use vault_model::{Name, SecretBytes, Serial, Timestamp};
-use vault_tests::PASSPHRASE;
 
-use crate::entries::Written;
-use crate::{Arguments, Error};
+use super::entries::Written;
+use super::{Error, Size};
+use crate::PASSPHRASE;
 
 /// A vault's log, open for writing.
-pub(crate) struct Growth {
-    pub(crate) log: Log,
-    pub(crate) signer: LogSigner,
-    pub(crate) written: Written,
+pub struct Growth {
+    pub(super) log: Log,
+    pub(super) signer: LogSigner,
+    pub(super) written: Written,
 }
 
 struct Unlocked {
@@ -30,14 +30,18 @@ struct Unlocked {
     origin: Origin,
 }
 
-/// Puts the rows, and leaves the log open.
-pub(crate) fn grow(data: &Path, arguments: &Arguments) -> Result<Growth, Error> {
+/// Puts the rows into a stopped vault's database, and leaves its log open.
+///
+/// # Errors
+///
+/// If no bot has enrolled or signed, or what is there cannot be read or written.
+pub fn grow(data: &Path, size: &Size) -> Result<Growth, Error> {
     let mut unlocked = unlock(data)?;
     let mut growth = open(data, &unlocked)?;
     let Unlocked { store, state_mac, .. } = &mut unlocked;
     let mut state = State::load(store, state_mac)?;
     let before = state.state_root().0;
-    let changes = changes(&state, arguments)?;
+    let changes = changes(&state, size)?;
     let applied = state.apply(&changes, state_mac)?;
     let change_id = format!("grown-{}", growth.log.size());
 
@@ -51,11 +55,11 @@ pub(crate) fn grow(data: &Path, arguments: &Arguments) -> Result<Growth, Error> 
     let now = now();
     let mut intent = growth.written.entry(EntryKind::AdminIntent, now);
     act(&mut intent);
-    let Appended { root, size, .. } = growth.log.append(&[intent.to_line()?])?;
+    let Appended { root, size: audit_size, .. } = growth.log.append(&[intent.to_line()?])?;
     let stamp = Stamp {
         at: now,
         audit_root: Hex(root),
-        audit_size: size,
+        audit_size,
         change_id: Some(change_id.clone()),
         nonces: Vec::new(),
     };
@@ -68,7 +72,11 @@ pub(crate) fn grow(data: &Path, arguments: &Arguments) -> Result<Growth, Error> 
 }
 
 /// Opens the log of a stopped vault.
-pub(crate) fn reopen(data: &Path) -> Result<Growth, Error> {
+///
+/// # Errors
+///
+/// If it cannot be read.
+pub fn reopen(data: &Path) -> Result<Growth, Error> {
     open(data, &unlock(data)?)
 }
 
@@ -105,18 +113,18 @@ fn open(data: &Path, unlocked: &Unlocked) -> Result<Growth, Error> {
     Ok(Growth { log: opened.log, signer, written })
 }
 
-pub(crate) fn now() -> Timestamp {
+pub(super) fn now() -> Timestamp {
     let since = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
     Timestamp(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
 }
 
 /// Names of what is grown.
-pub(crate) fn name(what: &str, number: u64) -> Result<Name, Error> {
+pub(super) fn name(what: &str, number: u64) -> Result<Name, Error> {
     Ok(format!("{what}-{number:06}").parse()?)
 }
 
 /// Rows like those of the bots, which the vault has made.
-fn changes(state: &State, arguments: &Arguments) -> Result<Changes, Error> {
+fn changes(state: &State, size: &Size) -> Result<Changes, Error> {
     let tables = state.tables();
     let missing = "the vault has no bot";
     let client = tables.clients.values().next().ok_or(missing)?;
@@ -130,18 +138,18 @@ fn changes(state: &State, arguments: &Arguments) -> Result<Changes, Error> {
     let version = tables.credential_versions.values().next().ok_or(missing)?;
 
     let mut changes = Changes::new();
-    for number in 0..arguments.scopes {
+    for number in 0..size.scopes {
         let name = name("scope", number)?;
         let mut document = scope.document.clone();
         document["name"] = name.as_str().into();
         changes.put(ScopeRow { document, name, ..scope.clone() });
     }
-    for number in 0..arguments.credentials {
+    for number in 0..size.credentials {
         let name = name("credential", number)?;
         changes.put(CredentialVersionRow { credential: name.clone(), ..version.clone() });
         changes.put(CredentialRow { name, ..credential.clone() });
     }
-    for number in 0..arguments.clients {
+    for number in 0..size.clients {
         let client_name = name("client", number)?;
         let mut serial = [0xee; 16];
         serial[..8].copy_from_slice(&number.to_be_bytes());
@@ -153,7 +161,7 @@ fn changes(state: &State, arguments: &Arguments) -> Result<Changes, Error> {
             holder: Holder::Client(client_name.clone()),
             ..certificate.clone()
         });
-        let scope = match arguments.scopes {
+        let scope = match size.scopes {
             0 => client.scope.clone(),
             scopes => Some(name("scope", number % scopes)?),
         };
