@@ -2,7 +2,7 @@
  * function that the process calls anyway, and from that thread tries one thing that its sandbox must
  * refuse.
  *
- * COUNTERSIGN_TEST_ATTACK_IN      which process: core, egress or front
+ * COUNTERSIGN_TEST_ATTACK_IN      which process: core, egress, exporter or front
  * COUNTERSIGN_TEST_ATTACK_ORDER   a file: one line "NAME PID PATH PORT" says what to try; empty until then
  * COUNTERSIGN_TEST_ATTACK_RESULT  a file: "try NAME" before it, "got RESULT ERRNO" after it
  *
@@ -289,7 +289,7 @@ __attribute__((constructor)) static void begin(int count, char **words) {
     order_fd = open(getenv("COUNTERSIGN_TEST_ATTACK_ORDER"), O_RDONLY | O_CLOEXEC);
 }
 
-/* Front and egress wait here, */
+/* Front, egress and exporter wait here, */
 int epoll_wait(int fd, struct epoll_event *events, int count, int timeout) {
     static int (*real)(int, struct epoll_event *, int, int);
     if (!real) real = (int (*)(int, struct epoll_event *, int, int))dlsym(RTLD_NEXT, "epoll_wait");

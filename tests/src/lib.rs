@@ -25,6 +25,7 @@
 //! - [`TestVault::log_entries`] and [`TestVault::verify`] work on the files, whether the vault runs
 //!   or not.
 //! - [`siege`] attacks it, and sees what that does to others.
+//! - [`growth`] makes it large.
 //! - [`wire`] calls any RPC by name with any bytes, from any certificate and loopback address.
 //! - [`reason`] is the reason code of a call that must have been refused.
 //!
@@ -33,6 +34,7 @@
 //! vault's stderr is printed.
 
 mod binary;
+pub mod growth;
 pub mod local;
 mod port;
 mod server;

@@ -128,7 +128,7 @@ macro_rules! tests {
 
 tests! {
     addition binance bybit catalog coinbase csr entry frame geoip key kraken listing note okx price proxy
-    reader scope snapshot socket_message token venue wire
+    reader scope snapshot socket_message token traceparent venue wire
 }
 
 #[test]

@@ -1,14 +1,10 @@
 //! The allow-list: which certificates are accepted, and which rows nobody needs any more.
 
-use std::time::Duration;
-
 use vault_ipc::proto::v1;
 use vault_model::{Serial, Timestamp};
 
 use crate::certificate::{Issued, SubjectKey};
-use crate::storage::{
-    CertificateRow, CertificateState, Changes, Hex, HexBytes, Holder, RowKey, Tables,
-};
+use crate::storage::{CertificateRow, CertificateState, Changes, Hex, HexBytes, Holder, Tables};
 
 /// The row of a certificate that was just issued.
 pub(crate) fn certificate_row(
@@ -32,8 +28,7 @@ pub(crate) fn certificate_row(
 
 /// The newest certificates of a holder, newest first.
 pub(crate) fn certificate_infos(tables: &Tables, holder: &Holder) -> Vec<v1::CertificateInfo> {
-    let mut rows: Vec<&CertificateRow> =
-        tables.certificates.values().filter(|row| row.holder == *holder).collect();
+    let mut rows: Vec<&CertificateRow> = tables.certificates_of(holder).collect();
     rows.sort_by_key(|row| std::cmp::Reverse(row.issued_at));
     rows.into_iter()
         .take(CERTIFICATES_SHOWN)
@@ -58,10 +53,7 @@ pub(crate) fn revoke_certificates(
     holder: &Holder,
     changes: &mut Changes,
 ) -> Vec<Serial> {
-    let held = tables
-        .certificates
-        .values()
-        .filter(|row| row.holder == *holder && row.state != CertificateState::Revoked);
+    let held = tables.certificates_of(holder).filter(|row| row.state != CertificateState::Revoked);
     let mut serials = Vec::new();
     for row in held {
         changes.put(CertificateRow { state: CertificateState::Revoked, ..row.clone() });
@@ -73,31 +65,11 @@ pub(crate) fn revoke_certificates(
 /// Drops some of the rows that nobody can use any more, so that the tables stay small: certificates
 /// that can be neither used nor renewed, and invitations that ran out or were used long ago.
 pub(crate) fn forget_stale(tables: &Tables, now: Timestamp, changes: &mut Changes) {
-    let certificates = tables
-        .certificates
-        .values()
-        .filter(|row| {
-            let kept = match row.state {
-                CertificateState::Revoked => Duration::ZERO,
-                CertificateState::Active | CertificateState::Superseded => CERTIFICATE_KEPT,
-            };
-            row.not_after.plus(kept) < now
-        })
-        .map(|row| RowKey::Certificate(row.serial));
-    let invites = tables
-        .invites
-        .values()
-        .filter(|row| row.expires_at.max(row.used_at.unwrap_or_default()).plus(INVITE_KEPT) < now)
-        .map(|row| RowKey::Invite(row.token_id));
-    for stale in certificates.chain(invites).take(STALE_MAX) {
+    for stale in tables.stale(now).take(STALE_MAX) {
         changes.delete(stale);
     }
 }
 
-/// Longer than a certificate may be renewed after its end.
-const CERTIFICATE_KEPT: Duration = Duration::from_secs(8 * 24 * 3_600);
-/// Longer than an enrolment may be repeated.
-const INVITE_KEPT: Duration = Duration::from_secs(24 * 3_600);
 /// Rows that one act drops at most.
 const STALE_MAX: usize = 64;
 /// Certificates of a holder that an answer shows at most.

@@ -95,9 +95,8 @@ impl Proposal<'_> {
         )
         .ok_or(VaultError::Internal("a method's name is too long"))?;
         let holder = Holder::Operator(operator.name.clone());
-        let verifies = tables.certificates.values().any(|certificate| {
-            certificate.holder == holder
-                && still_allowed(tables, &certificate.serial, now)
+        let verifies = tables.certificates_of(&holder).any(|certificate| {
+            still_allowed(tables, &certificate.serial, now)
                 && SubjectKey::from_spki(&certificate.public_key.0)
                     .is_ok_and(|key| key.verifies(&signed, &given.signature))
         });
@@ -201,29 +200,25 @@ mod tests {
             for (place, (name, key)) in (0u8..).zip(&keys) {
                 let name: Name = name.parse().expect("a name");
                 let serial = Serial([place; 16]);
-                tables.operators.insert(
-                    name.clone(),
-                    OperatorRow {
-                        created_at: NOW,
-                        name: name.clone(),
-                        revoked_at: None,
-                        role: if name.as_str() == "uma" { Role::Auditor } else { Role::Admin },
-                        state: HolderState::Active,
-                    },
-                );
-                tables.certificates.insert(
+                let operator = OperatorRow {
+                    created_at: NOW,
+                    name: name.clone(),
+                    revoked_at: None,
+                    role: if name.as_str() == "uma" { Role::Auditor } else { Role::Admin },
+                    state: HolderState::Active,
+                };
+                tables.put(operator.into());
+                let certificate = CertificateRow {
+                    fingerprint: Hex([place; 32]),
+                    holder: Holder::Operator(name),
+                    issued_at: NOW,
+                    not_after: Timestamp::from_millis(NOW.millis() + 240 * HOUR_MS),
+                    parent: None,
+                    public_key: HexBytes(key.spki()),
                     serial,
-                    CertificateRow {
-                        fingerprint: Hex([place; 32]),
-                        holder: Holder::Operator(name),
-                        issued_at: NOW,
-                        not_after: Timestamp::from_millis(NOW.millis() + 240 * HOUR_MS),
-                        parent: None,
-                        public_key: HexBytes(key.spki()),
-                        serial,
-                        state: CertificateState::Active,
-                    },
-                );
+                    state: CertificateState::Active,
+                };
+                tables.put(certificate.into());
             }
             let (used, ada) = (Nonces::default(), "ada".parse().expect("a name"));
             Self { tables, used, ada, keys }

@@ -154,10 +154,9 @@ fn check_life(
                 if role.is_operator() { std::time::Duration::ZERO } else { lifetime::CLIENT_GRACE };
             // A certificate that was renewed may ask again for a while: its answer may be lost.
             let renewed_long_ago = certificate.state == CertificateState::Superseded
-                && tables.certificates.values().any(|child| {
-                    child.parent == Some(certificate.serial)
-                        && child.issued_at.plus(RENEWAL_RETRY) < now
-                });
+                && tables
+                    .renewals_of(certificate.serial)
+                    .any(|child| child.issued_at.plus(RENEWAL_RETRY) < now);
             if now >= certificate.not_after.plus(grace) {
                 problem(CertificateProblem::Expired)
             } else if renewed_long_ago {

@@ -214,9 +214,13 @@ impl Checks {
         Ok(Self { keys, drifted: BTreeSet::new() })
     }
 
-    /// Which credentials' present keys have drifted.
-    pub fn set_drifted(&mut self, drifted: BTreeSet<Name>) {
-        self.drifted = drifted;
+    /// Whether the present key of a credential has drifted.
+    pub fn set_drifted(&mut self, credential: &Name, is_drifted: bool) {
+        if !is_drifted {
+            self.drifted.remove(credential);
+        } else if !self.drifted.contains(credential) {
+            self.drifted.insert(credential.clone());
+        }
     }
 
     /// The credentials whose present keys have drifted, by name.

@@ -10,6 +10,7 @@ use crate::caller::wire_role;
 use crate::command::{self, Method};
 use crate::error::{Conflict, VaultError};
 use crate::invite::{is_open, open_invite, withdraw_invites};
+use crate::outstanding::Of;
 use crate::storage::{Changes, ClientRow, Holder, HolderState, InviteRow, Tables};
 use crate::vault::{Vault, detail};
 
@@ -71,7 +72,7 @@ impl Vault {
         let name = client.name.clone();
         let mut plan = Plan::new(Method::ClientRevoke.name(), changes, move |vault, change| {
             v1::RevokeClientResponse {
-                outstanding: Some(vault.outstanding(|client, _| *client == name)),
+                outstanding: Some(vault.outstanding(Of::Client(&name))),
                 change: Some(change),
                 withdrawn_invites,
             }

@@ -158,4 +158,6 @@ pub struct CoreConfig {
     pub hardening: v1::ProcessHardening,
     /// Stay sealed even if `unseal_key_file` is there.
     pub stay_sealed: bool,
+    /// Gives memory that was freed back to the system; after a start and each attempt to unseal.
+    pub give_back: fn(),
 }

@@ -8,6 +8,8 @@ mod public;
 #[cfg(test)]
 pub(crate) mod tests;
 
+use std::time::Instant;
+
 use prost::Message;
 use vault_audit::EntryKind;
 use vault_ipc::proto::v1;
@@ -37,14 +39,23 @@ pub enum VenueCall {
 }
 
 impl VenueCall {
-    fn caller(&self) -> &vault_ipc::Caller {
+    /// Who calls, as the front has it.
+    pub(crate) fn caller(&self) -> &vault_ipc::Caller {
         match self {
             Self::Execute(call) => &call.caller,
             Self::Proxy(call) => &call.caller,
         }
     }
 
-    fn deadline_us(&self) -> i64 {
+    fn traced(&self) -> bool {
+        match self {
+            Self::Execute(call) => call.traced,
+            Self::Proxy(call) => call.traced,
+        }
+    }
+
+    /// Microseconds since the epoch after which nobody waits for the answer; 0 for never.
+    pub(crate) fn deadline_us(&self) -> i64 {
         match self {
             Self::Execute(call) => call.deadline_us,
             Self::Proxy(call) => call.deadline_us,
@@ -54,6 +65,8 @@ impl VenueCall {
 
 /// What comes of a call that is not refused.
 enum Turn {
+    /// It is set aside while its signature is computed.
+    Aside,
     /// It is signed, with this nonce if there is one, and goes through a lane if it has one.
     Now(SignedRequest, Option<u64>),
     /// Another request of its credential is on its way.
@@ -73,6 +86,9 @@ impl Vault {
         correlation: u64,
         now: Timestamp,
     ) -> Result<(), VaultError> {
+        if call.traced() {
+            self.journal.traces.begin(correlation);
+        }
         if self.is_late(Mode::Execute, call.deadline_us(), correlation, now) {
             return Ok(());
         }
@@ -100,6 +116,7 @@ impl Vault {
         self.refresh_market(asked.clock);
         let mut facts = Facts::default();
         match self.decide_execute(asked, &order, &mut facts) {
+            Ok(Turn::Aside) => return Ok(()),
             Ok(Turn::Now(signed, nonce)) => self.send(asked, &order, &facts, signed, nonce)?,
             Ok(Turn::Later) => {
                 // Judged again when it is its turn: by then the answer may be another.
@@ -126,7 +143,12 @@ impl Vault {
         }
     }
 
-    fn read_call(&self, client: &Name, call: &VenueCall) -> Result<Order, Unread> {
+    /// The order that a call is.
+    ///
+    /// # Errors
+    ///
+    /// [`Unread`].
+    pub(crate) fn read_call(&self, client: &Name, call: &VenueCall) -> Result<Order, Unread> {
         match call {
             VenueCall::Execute(call) => {
                 let v1::ExecuteRequest { request_id, credential, request } = &call.request;
@@ -175,6 +197,9 @@ impl Vault {
             return Err(VaultError::Read(ReadError::SchemeNotAllowed));
         }
         let permit = self.permit(asked, order, facts)?;
+        if self.set_aside(&permit, &order.request, true, asked.now) {
+            return Ok(Turn::Aside);
+        }
         let turn = self.take_turn(asked, order, &permit);
         facts.keep(permit);
         turn
@@ -210,7 +235,9 @@ impl Vault {
         } else {
             None
         };
+        let began = Instant::now();
         let signed = self.sign_permitted(permit, &order.request, nonce, true, asked.now)?;
+        self.journal.traces.signed(asked.correlation, began.elapsed());
         Ok(Turn::Now(signed, nonce))
     }
 
@@ -259,6 +286,7 @@ impl Vault {
         };
 
         let Asked { caller, clock, .. } = asked;
+        self.journal.traces.recorded(asked.correlation, &place);
         self.replay.sent(order.key, order.content, place.index, clock);
         let scope = facts.scope.as_ref().map(|(name, _)| name);
         self.histories.add(&caller.name, scope, &cost.spend(clock));
@@ -304,6 +332,7 @@ impl Vault {
             .registry
             .venue(reading.venue)
             .ok_or(VaultError::Internal("a reading is of an unknown venue"))?;
+        self.journal.traces.at_venue(asked.correlation, venue.name());
         let class = reading.stated.class;
         let credential = execution.intent.as_ref().map(|intent| intent.credential.clone());
         let hold = match (venue.hold(request), &credential) {
@@ -376,7 +405,7 @@ impl Vault {
 }
 
 /// Why a call is refused before it is judged; with its order, as far as there is one.
-struct Unread {
+pub(crate) struct Unread {
     order: Option<Box<Order>>,
     error: VaultError,
 }

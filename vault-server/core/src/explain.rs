@@ -331,7 +331,7 @@ mod tests {
         );
         assert!(answer.outside_count > 0 && answer.remedies.contains(&"execute".to_owned()));
         let framed =
-            vault_ipc::Reply { response: answer.encode_to_vec(), failure: None, releases: false };
+            vault_ipc::Reply { response: answer.encode_to_vec(), ..vault_ipc::Reply::default() };
         let mut bytes = Vec::new();
         vault_ipc::encode(vault_ipc::Kind::Reply, 1, &framed, &mut bytes).expect("fits");
     }

@@ -153,14 +153,13 @@ impl Librarian {
             let reply = match self.chunk(&read) {
                 Ok(chunk) => Reply {
                     response: prost::Message::encode_to_vec(&chunk),
-                    failure: None,
-                    releases: false,
+                    ..Reply::default()
                 },
                 Err(error) => {
                     tracing::error!(%error, "the log cannot be read for an auditor");
                     let failure =
                         Failure::new(Code::Unavailable, "LOG_UNREADABLE", "the log cannot be read");
-                    Reply { response: Vec::new(), failure: Some(failure), releases: false }
+                    Reply { failure: Some(failure), ..Reply::default() }
                 }
             };
             let mut batch = Batch::default();

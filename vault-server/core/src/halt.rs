@@ -9,6 +9,7 @@ use crate::act::{Asker, Plan};
 use crate::client::parse_reason;
 use crate::command::{self, Method};
 use crate::error::{Conflict, VaultError};
+use crate::outstanding::Of;
 use crate::stopped::Stopped;
 use crate::storage::{Changes, HaltRow, RowKey};
 use crate::vault::{CompiledScope, Open, Vault, detail};
@@ -156,15 +157,15 @@ impl Vault {
         let at_venue = |credential: &Name, venue: &Name| {
             self.tables().credentials.get(credential).is_some_and(|row| row.venue == venue.as_str())
         };
-        self.outstanding(|client, credential| match target {
-            HaltTarget::All => true,
-            HaltTarget::Client(name) => client == name,
-            HaltTarget::Credential(name) => credential == name,
+        match target {
+            HaltTarget::All => self.outstanding(Of::All),
+            HaltTarget::Client(name) => self.outstanding(Of::Client(name)),
+            HaltTarget::Credential(name) => self.outstanding(Of::Credential(name)),
             // What was signed for which symbol is not kept: all of the venue is the safe answer.
             HaltTarget::Symbol { venue, .. } | HaltTarget::Venue(venue) => {
-                at_venue(credential, venue)
+                self.outstanding(Of::Credentials(&|credential| at_venue(credential, venue)))
             }
-        })
+        }
     }
 }
 

@@ -31,6 +31,8 @@ pub struct Histories {
     /// Spends added since the last time old ones were forgotten, and when that was.
     added: u32,
     tidied_at: ClockTime,
+    /// Where the next sweep goes on; absent while the log is read.
+    sweep: Option<usize>,
 }
 
 impl Default for Histories {
@@ -51,6 +53,7 @@ impl Histories {
             whole_since: ClockTime::default(),
             added: 0,
             tidied_at: ClockTime::default(),
+            sweep: None,
         }
     }
 
@@ -74,8 +77,15 @@ impl Histories {
         if *spend == (Spend { at: spend.at, until: spend.until, ..Spend::default() }) {
             return;
         }
+        let keys_from = ClockTime(spend.at.0.saturating_sub(self.keys.as_micros()));
         match self.clients.get_mut(client) {
-            Some(history) => history.add(spend),
+            Some(history) => {
+                history.add(spend);
+                if history.has_many_keys() {
+                    history.forget_keys(keys_from);
+                    self.whole_since = self.whole_since.max(keys_from);
+                }
+            }
             None => self.clients.entry(client.clone()).or_default().add(spend),
         }
         if let (Some(scope), false) = (scope, spend.withdrawn.is_empty()) {
@@ -83,8 +93,8 @@ impl Histories {
             let left = Spend { at, until, withdrawn: spend.withdrawn.clone(), ..Spend::default() };
             self.scopes.entry(scope.clone()).or_default().add(&left);
         }
-        self.added += 1;
-        if self.added >= TIDY_EVERY {
+        self.added = self.added.saturating_add(1);
+        if self.added >= TIDY_EVERY && self.sweep.is_none() {
             self.tidy(spend.at);
         }
     }
@@ -93,9 +103,26 @@ impl Histories {
     /// old, if it is long since. A longer time than before brings nothing back.
     pub fn keep(&mut self, keys: Span, clock: ClockTime) {
         self.keys = keys;
-        if clock.0.saturating_sub(self.tidied_at.0) >= TIDY_AFTER_US {
-            self.tidy(clock);
+        self.sweep(clock);
+    }
+
+    /// Forgets in some histories what no window reaches back to, in others the next time: a walk through
+    /// all of them would hold up orders.
+    fn sweep(&mut self, clock: ClockTime) {
+        let forgotten = ClockTime(clock.0.saturating_sub(self.keys.as_micros()));
+        self.whole_since = self.whole_since.max(forgotten);
+        let from = self.sweep.unwrap_or(0);
+        let (keys, mut swept) = (self.keys, 0);
+        for history in self.clients.values_mut().skip(from).take(SWEPT_MAX) {
+            history.tidy(clock, keys);
+            swept += 1;
         }
+        let is_end = swept < SWEPT_MAX;
+        if is_end {
+            self.scopes.values_mut().for_each(|history| history.tidy(clock, keys));
+        }
+        // Clients that come meanwhile may change places with others: those have their turn later.
+        self.sweep = Some(if is_end { 0 } else { from + swept });
     }
 
     /// Forgets what no window reaches back to.
@@ -117,8 +144,8 @@ pub fn keys_asked(scopes: impl Iterator<Item = DuplicatesDocument>) -> Span {
 
 /// How many spends may be added before old ones are forgotten.
 const TIDY_EVERY: u32 = 1 << 16;
-/// After how long old ones are forgotten in any case. Microseconds.
-const TIDY_AFTER_US: u64 = 3_600_000_000;
+/// Histories in which old ones are forgotten at a time, while the vault runs.
+const SWEPT_MAX: usize = 256;
 
 /// Says in the entry of a signature what it counts for, and when. The entry says already what the
 /// stated operation is, and in which mode.

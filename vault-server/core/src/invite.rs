@@ -143,9 +143,8 @@ pub(crate) fn withdraw_invites(
     now: Timestamp,
     changes: &mut Changes,
 ) -> u32 {
-    withdraw(tables, now, changes, |invite| {
-        invite.name == *name && invite.role.is_operator() == operator
-    })
+    let of_name = tables.invites_of(name.as_str());
+    withdraw(of_name.filter(|invite| invite.role.is_operator() == operator), now, changes)
 }
 
 /// Takes back what invitations an operator has made that nobody has used: who is revoked must not
@@ -156,19 +155,17 @@ pub(crate) fn withdraw_invites_of(
     now: Timestamp,
     changes: &mut Changes,
 ) -> u32 {
-    withdraw(tables, now, changes, |invite| {
-        invite.created_by == maker.as_str() && invite.used_at.is_none()
-    })
+    let made = tables.invites_by(maker.as_str());
+    withdraw(made.filter(|invite| invite.used_at.is_none()), now, changes)
 }
 
-fn withdraw(
-    tables: &Tables,
+fn withdraw<'t>(
+    invites: impl Iterator<Item = &'t InviteRow>,
     now: Timestamp,
     changes: &mut Changes,
-    is_meant: impl Fn(&InviteRow) -> bool,
 ) -> u32 {
     let mut open = 0;
-    for invite in tables.invites.values().filter(|invite| is_meant(invite)) {
+    for invite in invites {
         open += u32::from(is_open(invite, now));
         changes.delete(RowKey::Invite(invite.token_id));
     }
@@ -187,11 +184,9 @@ pub(crate) fn open_invite<'t>(
     operator: bool,
     now: Timestamp,
 ) -> Option<&'t InviteRow> {
-    tables.invites.values().find(|invite| {
-        invite.name.as_str() == name
-            && invite.role.is_operator() == operator
-            && is_open(invite, now)
-    })
+    tables
+        .invites_of(name)
+        .find(|invite| invite.role.is_operator() == operator && is_open(invite, now))
 }
 
 fn parse_networks(texts: &[String]) -> Result<Vec<IpNet>, VaultError> {

@@ -7,11 +7,13 @@ use std::time::{Duration, Instant};
 use prost::Message;
 use vault_audit::tree::CompactRange;
 use vault_audit::{Entry, EntryError, EntryKind, Hash, Line};
+use vault_ipc::trace::Stages;
 use vault_ipc::{Barrier, Failure, Kind, Reply};
 use vault_model::Timestamp;
 
 use crate::error::VaultError;
 use crate::storage::Commit;
+use crate::trace::Traces;
 use crate::writer::{Batch, Durable, Shared, ToWriter, WriterError};
 
 /// Where an entry stands.
@@ -38,6 +40,8 @@ pub struct Journal {
     durable: Durable,
     /// Until when the lines of the batch may lie, if nobody waits for them.
     kept_until: Option<Instant>,
+    /// Of the front's calls that ask for it.
+    pub traces: Traces,
 }
 
 impl Journal {
@@ -63,6 +67,7 @@ impl Journal {
             shared: None,
             durable,
             kept_until: None,
+            traces: Traces::default(),
         }
     }
 
@@ -134,7 +139,8 @@ impl Journal {
         response: Vec<u8>,
         releases: bool,
     ) -> Vec<u8> {
-        let reply = Reply { response, failure: None, releases };
+        let stages = self.end_trace(to, correlation);
+        let reply = Reply { response, failure: None, releases, stages };
         self.frame(to, Kind::Reply, correlation, &reply);
         reply.response
     }
@@ -159,8 +165,17 @@ impl Journal {
         index: Option<u64>,
     ) {
         failure.entry_index = failure.entry_index.or(index);
-        let reply = Reply { response: Vec::new(), failure: Some(failure), releases: false };
+        let stages = self.end_trace(to, correlation);
+        let reply = Reply { failure: Some(failure), stages, ..Reply::default() };
         self.frame(to, Kind::Reply, correlation, &reply);
+    }
+
+    /// What is told of a traced call with its answer; the front then hears of its sync too.
+    fn end_trace(&mut self, to: Channel, correlation: u64) -> Option<Box<Stages>> {
+        let of_front = to == Channel::Front;
+        let stages = of_front.then(|| self.traces.end(correlation)).flatten()?;
+        self.batch.traced.push(correlation);
+        Some(stages)
     }
 
     /// Sends any frame.
@@ -173,7 +188,7 @@ impl Journal {
         if vault_ipc::encode(kind, correlation, message, bytes).is_err() {
             // Longer than a frame may be: the caller gets an answer all the same.
             let failure = Failure::from(&VaultError::Internal("an answer is too long"));
-            let reply = Reply { response: Vec::new(), failure: Some(failure), releases: false };
+            let reply = Reply { failure: Some(failure), ..Reply::default() };
             let fits = vault_ipc::encode(Kind::Reply, correlation, &reply, bytes);
             debug_assert!(fits.is_ok(), "a failure fits into a frame");
         }
@@ -199,6 +214,14 @@ impl Journal {
             let mut batch = std::mem::take(&mut self.batch);
             self.durable.handed_over(&mut batch);
             self.hand_over(ToWriter::Batch(batch));
+        }
+    }
+
+    /// Hands over what was decided so far in a slice, if it is worth a sync and the writer has nothing to
+    /// do: those who wait for it go on meanwhile.
+    pub fn go_on(&mut self) {
+        if self.batch.lines.len() >= LINES_WORTH && self.durable.is_idle() {
+            self.flush();
         }
     }
 
@@ -257,6 +280,8 @@ impl Journal {
 /// How long lines may lie for which nobody waits.
 const KEPT: Duration = Duration::from_millis(5);
 const LINES_MAX: usize = 1_024;
+/// Lines that are worth a sync of their own.
+const LINES_WORTH: usize = 24;
 const FRONT_BYTES_MAX: usize = 1 << 20;
 const EGRESS_BYTES_MAX: usize = 1 << 20;
 

@@ -6,6 +6,7 @@
 //! to the supervisor.
 
 mod act;
+mod ahead;
 mod allow_list;
 mod approval;
 mod auth_failure;
@@ -64,6 +65,7 @@ mod stopped;
 pub mod storage;
 mod stream;
 mod ticket;
+mod trace;
 mod turn;
 mod unseal;
 mod vault;

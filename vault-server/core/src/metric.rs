@@ -11,13 +11,13 @@ use rustix::time::{ClockId, clock_gettime};
 use vault_ipc::metric::{Family, Histogram, Metrics, SAMPLES_MAX, Sample, Usage};
 use vault_ipc::proto::v1::{ProcessHardening, VenueState};
 use vault_ipc::{Kind, Outcome};
-use vault_model::{HaltLevel, Name, Timestamp};
+use vault_model::{Name, Timestamp};
 
 use crate::certificate;
 use crate::error::VaultError;
 use crate::execute::{problem, status};
 use crate::journal::Channel;
-use crate::storage::{CertificateState, CredentialState, Holder, HolderState, Tables};
+use crate::storage::{CertificateState, Holder, HolderState, Tables};
 use crate::vault::Vault;
 
 /// What came of a request that a client wanted signed or sent.
@@ -46,8 +46,6 @@ pub struct Counts {
     /// How long the Sign that is being decided was signed.
     signing: Duration,
     started_at: Timestamp,
-    /// What the tables hold, at a revision.
-    tallied: Option<(Option<u64>, Tally)>,
     /// What waited for its turn when the front asked last, by queue.
     turns: [(&'static str, usize); 3],
     /// What the processes have used that nobody asks for figures.
@@ -77,15 +75,6 @@ struct Venue {
     seconds: Histogram,
 }
 
-/// What the tables hold.
-#[derive(Clone, Debug, Default)]
-struct Tally {
-    clients: [usize; 2],
-    credentials: [usize; 2],
-    halts: [usize; 2],
-    operator_not_after: Option<Timestamp>,
-}
-
 impl Counts {
     /// Counts from now on.
     pub fn new(now: Timestamp) -> Self {
@@ -100,7 +89,6 @@ impl Counts {
             sign: Histogram::of_seconds(),
             signing: Duration::ZERO,
             started_at: now,
-            tallied: None,
             turns: [("clients", 0), ("operators", 0), ("urgent", 0)],
             usages: BTreeMap::new(),
             venues: BTreeMap::new(),
@@ -124,6 +112,11 @@ impl Counts {
     /// So long was spent on a signature of it.
     pub(crate) fn signed_in(&mut self, took: Duration) {
         self.signing += took;
+        self.sign.observe_duration(took);
+    }
+
+    /// A worker spent so long on a signature of it, before it was taken up again.
+    pub(crate) fn signed_ahead_in(&mut self, took: Duration) {
         self.sign.observe_duration(took);
     }
 
@@ -199,30 +192,15 @@ impl Counts {
     }
 }
 
-impl Tally {
-    fn of(tables: &Tables) -> Self {
-        let mut tally = Self::default();
-        for client in tables.clients.values() {
-            tally.clients[usize::from(client.state != HolderState::Active)] += 1;
-        }
-        for credential in tables.credentials.values() {
-            tally.credentials[usize::from(credential.state != CredentialState::Enabled)] += 1;
-        }
-        for halt in tables.halts.values() {
-            tally.halts[usize::from(halt.level != HaltLevel::NoNewRisk)] += 1;
-        }
-        let mut newest = BTreeMap::<&Name, Timestamp>::new();
-        for row in tables.certificates.values() {
-            if let (Holder::Operator(name), CertificateState::Active) = (&row.holder, row.state)
-                && tables.operators.get(name).is_some_and(|one| one.state == HolderState::Active)
-            {
-                let not_after = newest.entry(name).or_insert(row.not_after);
-                *not_after = row.not_after.max(*not_after);
-            }
-        }
-        tally.operator_not_after = newest.into_values().min();
-        tally
-    }
+/// When the first operator who is active will be left without a certificate that holds.
+fn operator_not_after(tables: &Tables) -> Option<Timestamp> {
+    let active = tables.operators.values().filter(|row| row.state == HolderState::Active);
+    let newest = active.filter_map(|row| {
+        let held = tables.certificates_of(&Holder::Operator(row.name.clone()));
+        let good = held.filter(|row| row.state == CertificateState::Active);
+        good.map(|row| row.not_after).max()
+    });
+    newest.min()
 }
 
 impl Vault {
@@ -300,27 +278,25 @@ impl Vault {
         samples.push(Sample::histogram(Family::BatchEntries, &[], entries));
     }
 
-    fn add_tables(&mut self, samples: &mut Vec<Sample>) {
-        let revision = self.open.as_ref().map(|open| open.state.state_rev());
-        let known = self.counts.tallied.take().filter(|(then, _)| *then == revision);
-        let tally = known.map_or_else(|| Tally::of(self.tables()), |(_, tally)| tally);
+    fn add_tables(&self, samples: &mut Vec<Sample>) {
+        let count = self.tables().count();
         let mut put = |family, labels: &[&str], value| {
             samples.push(Sample::number(family, labels, value));
         };
-        let [active, revoked] = tally.clients;
+        let [active, revoked] = count.clients;
         put(Family::Clients, &["active"], active as f64);
         put(Family::Clients, &["revoked"], revoked as f64);
-        let [enabled, disabled] = tally.credentials;
+        let [enabled, disabled] = count.credentials;
         put(Family::Credentials, &["enabled"], enabled as f64);
         put(Family::Credentials, &["disabled"], disabled as f64);
         put(Family::Credentials, &["drifted"], self.checks.drifted().count() as f64);
-        let [no_new_risk, nothing] = tally.halts;
+        let [no_new_risk, nothing] = count.halts;
         put(Family::Halts, &["NO_NEW_RISK"], no_new_risk as f64);
         put(Family::Halts, &["NOTHING"], nothing as f64);
         let ca = certificate::not_after(&self.instance.ca_certificate.0);
         let ends = [
             ("ca", ca),
-            ("operator", tally.operator_not_after),
+            ("operator", operator_not_after(self.tables())),
             ("server", Some(self.server.not_after)),
         ];
         for (which, not_after) in ends {
@@ -328,7 +304,6 @@ impl Vault {
                 put(Family::CertificateNotAfter, &[which], seconds(not_after));
             }
         }
-        self.counts.tallied = Some((revision, tally));
     }
 
     fn add_clients(&self, samples: &mut Vec<Sample>) {
@@ -382,7 +357,7 @@ fn moment() -> (Instant, u64) {
 }
 
 /// Microseconds of the clock by which the front notes when it has queued a frame.
-fn monotonic_us() -> u64 {
+pub(crate) fn monotonic_us() -> u64 {
     let time = clock_gettime(ClockId::Monotonic);
     let part = |number: i64| u64::try_from(number).unwrap_or(0);
     part(time.tv_sec).saturating_mul(1_000_000).saturating_add(part(time.tv_nsec) / 1_000)

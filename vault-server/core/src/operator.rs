@@ -57,13 +57,8 @@ impl Vault {
             .map(|operator| operator.role);
         // Also those whose first invitation ran out before they came.
         let mut invited: Vec<Role> = tables
-            .invites
-            .values()
-            .filter(|invite| {
-                invite.name.as_str() == command.name
-                    && invite.role.is_operator()
-                    && invite.used_at.is_none()
-            })
+            .invites_of(&command.name)
+            .filter(|invite| invite.role.is_operator() && invite.used_at.is_none())
             .map(|invite| invite.role)
             .collect();
         invited.dedup();

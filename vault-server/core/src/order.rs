@@ -231,7 +231,7 @@ impl Vault {
         // Before any answer that is kept: it must not reach an address that the client may not have.
         self.check_networks(asked.caller)?;
         match self.replay.look(&order.key, &order.content, asked.clock) {
-            Known::Answered(reply) => Ok(Some(reply.to_vec())),
+            Known::Answered(reply) => Ok(Some(reply)),
             Known::Different => Err(VaultError::RequestIdReused),
             Known::Signed(index) => Err(VaultError::OutcomeUnknown { index }),
             Known::New => Ok(None),
@@ -251,6 +251,9 @@ impl Vault {
         error: &VaultError,
     ) -> Result<(), VaultError> {
         let failure = self.refusal(asked, order, facts, error)?;
+        if let Some(reading) = &facts.reading {
+            self.journal.traces.at_venue(asked.correlation, reading.venue);
+        }
         self.journal.fail(Channel::Front, asked.correlation, failure, None);
         Ok(())
     }

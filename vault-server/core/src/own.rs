@@ -117,6 +117,8 @@ pub(crate) struct Own {
     waiting: HashMap<Name, VecDeque<Task>>,
     /// Imports that were checked, and wait for the act under way.
     parked: BTreeMap<u64, Parked>,
+    /// The last credential that the schedule has looked at; absent: it begins with the first.
+    looked_at: Option<Name>,
 }
 
 impl Own {

@@ -56,8 +56,8 @@ impl Prices {
         Self { logged, ..Self::default() }
     }
 
-    /// Takes up the feeds of the tables, and puts the prices into a new market; those that are too
-    /// old go by [`Prices::refresh`].
+    /// Takes up the feeds of the tables, and puts their prices into the market, instead of those that
+    /// are there; those that are too old go by [`Prices::refresh`].
     ///
     /// # Errors
     ///
@@ -81,6 +81,7 @@ impl Prices {
             }
         }
         self.stale_at = None;
+        market.forget_prices();
         for FeedState { feed, last, .. } in self.book.feeds() {
             if let Some((price, _)) = last {
                 market.set_price(feed.pair.clone(), price);

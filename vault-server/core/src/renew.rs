@@ -33,20 +33,14 @@ impl Vault {
         let key = SubjectKey::from_csr(&command.csr)?;
         let open = self.opened()?;
         let old = crate::caller::certificate(open.state.tables(), &caller.serial)?.clone();
-        let alive = open
-            .state
-            .tables()
-            .certificates
-            .values()
-            .filter(|row| row.holder == old.holder && row.not_after > now)
-            .count();
+        let held = open.state.tables().certificates_of(&old.holder);
+        let alive = held.filter(|row| row.not_after > now).count();
         if alive >= CERTIFICATES_MAX {
             return Err(VaultError::Certificate(CertificateProblem::NotRenewable));
         }
         // The answer to the first renewal came through: nobody needs it again.
-        let answered = open.state.tables().certificates.values().any(|child| {
-            child.parent == Some(old.serial) && self.used_serials.contains(&child.serial)
-        });
+        let is_used = |child: &CertificateRow| self.used_serials.contains(&child.serial);
+        let answered = open.state.tables().renewals_of(old.serial).any(is_used);
         if answered {
             return Err(VaultError::Certificate(CertificateProblem::NotRenewable));
         }
@@ -66,10 +60,8 @@ impl Vault {
         let mut changes = Changes::new();
         forget_stale(open.state.tables(), now, &mut changes);
         // Of two answers to one certificate only the later one is good.
-        for child in open.state.tables().certificates.values() {
-            if child.parent == Some(old.serial) {
-                changes.delete(RowKey::Certificate(child.serial));
-            }
+        for child in open.state.tables().renewals_of(old.serial) {
+            changes.delete(RowKey::Certificate(child.serial));
         }
         changes.put(certificate_row(&issued, old.holder.clone(), &key, Some(old.serial), now));
         changes.put(CertificateRow { state: CertificateState::Superseded, ..old.clone() });
@@ -96,10 +88,8 @@ impl Vault {
 /// How long a holder has to wait for the next renewal. One that the wall clock has put into the future
 /// holds nobody up: the clock has been set back since.
 fn until_next(tables: &Tables, holder: &Holder, now: Timestamp) -> Option<Duration> {
-    let renewals = tables
-        .certificates
-        .values()
-        .filter(|row| row.holder == *holder && row.parent.is_some() && row.issued_at <= now);
+    let renewals =
+        tables.certificates_of(holder).filter(|row| row.parent.is_some() && row.issued_at <= now);
     let next = renewals.map(|row| row.issued_at).max()?.plus(RENEWAL_INTERVAL);
     let wait_us = u64::try_from(next.micros().saturating_sub(now.micros())).unwrap_or(0);
     (wait_us > 0).then(|| Duration::from_micros(wait_us))

@@ -2,22 +2,27 @@
 //! twice.
 //!
 //! For 60 s the answer itself is kept. Of older ones, and of those before a restart, only the entry
-//! is known: the answer is "outcome unknown", with its index. Both memories are bounded, oldest out.
+//! is known: the answer is "outcome unknown", with its index. Both memories are bounded, oldest out, and
+//! full after some hundred thousand requests: no load makes them larger than some 60 MiB.
 
-use std::collections::{HashMap, VecDeque};
-use std::time::Duration;
+mod answer;
+mod likeness;
+mod signed;
 
 use sha2::{Digest, Sha256};
 use vault_model::{ClockTime, Name, NotPacked, Pack, RequestId, Unpack};
+
+use self::answer::{Answer, Answers};
+use self::signed::{SIGNED_MAX, Signed};
 
 /// Names one request of one client: half a SHA-256.
 pub type RequestKey = [u8; 16];
 
 /// What is known of a request.
 #[derive(Debug, Eq, PartialEq)]
-pub enum Known<'a> {
+pub enum Known {
     /// The same request: this was its answer (an encoded reply).
-    Answered(&'a [u8]),
+    Answered(Vec<u8>),
     /// The id was used for another request.
     Different,
     /// Never seen, or too long ago.
@@ -26,28 +31,11 @@ pub enum Known<'a> {
     Signed(u64),
 }
 
-#[derive(Debug, Eq, PartialEq)]
-struct Answer {
-    content: [u8; 32],
-    at: ClockTime,
-    /// Absent: the answer was the venue's.
-    reply: Option<Vec<u8>>,
-}
-
-impl Answer {
-    fn bytes(&self) -> usize {
-        self.reply.as_ref().map_or(0, Vec::len)
-    }
-}
-
 /// The two memories.
 #[derive(Debug, Default, Eq, PartialEq)]
 pub struct Replay {
-    answers: HashMap<RequestKey, Answer>,
-    answer_order: VecDeque<(ClockTime, RequestKey)>,
-    answer_bytes: usize,
-    signed: HashMap<RequestKey, u64>,
-    signed_order: VecDeque<RequestKey>,
+    answers: Answers,
+    signed: Signed,
 }
 
 impl Replay {
@@ -64,71 +52,63 @@ impl Replay {
     }
 
     /// What is known of a request with this key and content.
-    pub fn look(&mut self, key: &RequestKey, content: &[u8; 32], now: ClockTime) -> Known<'_> {
-        self.forget_old(now);
-        match self.answers.get(key) {
+    pub fn look(&mut self, key: &RequestKey, content: &[u8; 32], now: ClockTime) -> Known {
+        self.answers.forget_old(now);
+        let Some(number) = self.signed.number(key) else {
+            return Known::New;
+        };
+        match self.answers.of(number) {
             Some(answer) if answer.content != *content => Known::Different,
             Some(Answer { reply: Some(reply), .. }) => Known::Answered(reply),
-            Some(Answer { reply: None, .. }) | None => match self.signed.get(key) {
-                Some(&index) => Known::Signed(index),
-                None => Known::New,
-            },
+            Some(Answer { reply: None, .. }) | None => {
+                self.signed.index(key).map_or(Known::New, Known::Signed)
+            }
         }
     }
 
-    /// Keeps an answer for 60 s.
-    pub fn answered(&mut self, key: RequestKey, content: [u8; 32], reply: Vec<u8>, now: ClockTime) {
-        self.keep(key, Answer { content, at: now, reply: Some(reply) });
+    /// Keeps the answer to what was just noted as [`signed`](Self::signed) for 60 s. `credential` is
+    /// whose answers are like it.
+    pub fn answered(
+        &mut self,
+        key: RequestKey,
+        content: [u8; 32],
+        credential: &Name,
+        reply: &[u8],
+        now: ClockTime,
+    ) {
+        if let Some(number) = self.signed.number(&key) {
+            self.answers.put(number, &content, Some((credential, reply)), now);
+        }
     }
 
     /// Remembers that a request was sent, by the index of its entry: it never is again. For 60 s
     /// another request with its id is told from a retry.
     pub fn sent(&mut self, key: RequestKey, content: [u8; 32], index: u64, now: ClockTime) {
         self.signed(key, index);
-        self.keep(key, Answer { content, at: now, reply: None });
-    }
-
-    fn keep(&mut self, key: RequestKey, answer: Answer) {
-        let now = answer.at;
-        self.answer_bytes += answer.bytes();
-        if let Some(old) = self.answers.insert(key, answer) {
-            self.answer_bytes -= old.bytes();
-        }
-        self.answer_order.push_back((now, key));
-        while self.answers.len() > ANSWERS_MAX || self.answer_bytes > ANSWER_BYTES_MAX {
-            if !self.drop_oldest() {
-                break;
-            }
+        if let Some(number) = self.signed.number(&key) {
+            self.answers.put(number, &content, None, now);
         }
     }
 
     /// Remembers that a request was signed or sent, by the index of its entry.
     pub fn signed(&mut self, key: RequestKey, index: u64) {
-        if self.signed.insert(key, index).is_none() {
-            self.signed_order.push_back(key);
-        }
-        if self.signed_order.len() > SIGNED_MAX
-            && let Some(oldest) = self.signed_order.pop_front()
-        {
-            self.signed.remove(&oldest);
-        }
+        self.signed.put(key, index);
     }
 
     /// Forgets all answers: after an act that forbids something, an old answer could release a
     /// signature that the act forbids.
     pub fn forget_answers(&mut self) {
         self.answers.clear();
-        self.answer_order.clear();
-        self.answer_bytes = 0;
     }
 
     /// Writes what the log says of it, for a snapshot: what was signed or sent. No answer is in the log.
     pub fn pack(&self, pack: &mut Pack<'_>) {
-        let Self { signed, signed_order, .. } = self;
-        pack.len(signed_order.len());
-        for key in signed_order {
+        let Self { answers: _, signed } = self;
+        let all = signed.all();
+        pack.len(all.len());
+        for (key, index) in all {
             pack.bytes(key);
-            pack.number(signed.get(key).copied().unwrap_or_default());
+            pack.number(index);
         }
     }
 
@@ -139,68 +119,63 @@ impl Replay {
     /// [`NotPacked`].
     pub fn unpack(unpack: &mut Unpack<'_>) -> Result<Self, NotPacked> {
         let length = unpack.len(size_of::<RequestKey>() + 1)?;
-        let mut replay = Self {
-            signed: HashMap::with_capacity(length),
-            signed_order: VecDeque::with_capacity(length),
-            ..Self::default()
-        };
-        for _ in 0..length {
-            let key: RequestKey = unpack.bytes()?;
-            if replay.signed.insert(key, unpack.number()?).is_some() {
+        if length > SIGNED_MAX {
+            return Err(NotPacked);
+        }
+        let signed = Signed::with_capacity(length);
+        let mut replay = Self { signed, ..Self::default() };
+        for number in 0..length as u64 {
+            replay.signed(unpack.bytes()?, unpack.number()?);
+            // Each once: there is one way to write it.
+            if replay.signed.next() != number + 1 {
                 return Err(NotPacked);
             }
-            replay.signed_order.push_back(key);
         }
-        if length > SIGNED_MAX { Err(NotPacked) } else { Ok(replay) }
-    }
-
-    fn forget_old(&mut self, now: ClockTime) {
-        while let Some(&(at, _)) = self.answer_order.front() {
-            if at.plus(ANSWER_KEPT) > now || !self.drop_oldest() {
-                break;
-            }
-        }
-    }
-
-    fn drop_oldest(&mut self) -> bool {
-        let Some((at, key)) = self.answer_order.pop_front() else {
-            return false;
-        };
-        // A key that was answered anew stands in the order a second time: keep the newer answer.
-        if self.answers.get(&key).is_some_and(|answer| answer.at == at)
-            && let Some(old) = self.answers.remove(&key)
-        {
-            self.answer_bytes -= old.bytes();
-        }
-        true
+        Ok(replay)
     }
 }
 
-const ANSWER_KEPT: Duration = Duration::from_secs(60);
-const ANSWERS_MAX: usize = 262_144;
-const ANSWER_BYTES_MAX: usize = 256 << 20;
-const SIGNED_MAX: usize = 1 << 20;
-
 #[cfg(test)]
 mod tests {
-    use super::{ANSWER_BYTES_MAX, Known, Replay};
     use std::time::Duration;
-    use vault_model::ClockTime;
+
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use proptest::sample::select;
+    use vault_model::{ClockTime, Name};
+
+    use super::answer::{ANSWERS_MAX, BYTES_MAX};
+    use super::{Known, Replay, RequestKey};
 
     const NOW: ClockTime = ClockTime(1_000_000_000);
+
+    fn credential() -> Name {
+        "main".parse().expect("a name")
+    }
+
+    fn key(number: u32) -> RequestKey {
+        let mut key = [0; 16];
+        key[..4].copy_from_slice(&number.to_le_bytes());
+        key
+    }
+
+    fn answer(replay: &mut Replay, number: u32, reply: &[u8], now: ClockTime) {
+        replay.signed(key(number), u64::from(number));
+        replay.answered(key(number), [9; 32], &credential(), reply, now);
+    }
 
     #[test]
     fn gives_the_same_answer_for_a_minute_then_the_index() {
         let mut replay = Replay::default();
-        replay.signed([1; 16], 7);
-        replay.answered([1; 16], [9; 32], b"reply".to_vec(), NOW);
+        answer(&mut replay, 7, b"reply", NOW);
 
         let later = NOW.plus(Duration::from_secs(59));
-        assert_eq!(replay.look(&[1; 16], &[9; 32], later), Known::Answered(b"reply"));
-        assert_eq!(replay.look(&[1; 16], &[8; 32], later), Known::Different);
-        assert_eq!(replay.look(&[2; 16], &[9; 32], later), Known::New);
+        assert_eq!(replay.look(&key(7), &[9; 32], later), Known::Answered(b"reply".to_vec()));
+        assert_eq!(replay.look(&key(7), &[8; 32], later), Known::Different);
+        assert_eq!(replay.look(&key(2), &[9; 32], later), Known::New);
         let too_late = NOW.plus(Duration::from_secs(61));
-        assert_eq!(replay.look(&[1; 16], &[9; 32], too_late), Known::Signed(7));
+        assert_eq!(replay.look(&key(7), &[9; 32], too_late), Known::Signed(7));
+        assert_eq!(replay.look(&key(7), &[8; 32], too_late), Known::Signed(7));
     }
 
     #[test]
@@ -217,22 +192,136 @@ mod tests {
     #[test]
     fn forgets_answers_on_demand_but_not_that_it_signed() {
         let mut replay = Replay::default();
-        replay.signed([1; 16], 7);
-        replay.answered([1; 16], [9; 32], b"reply".to_vec(), NOW);
+        answer(&mut replay, 7, b"reply", NOW);
         replay.forget_answers();
 
-        assert_eq!(replay.look(&[1; 16], &[9; 32], NOW), Known::Signed(7));
+        assert_eq!(replay.look(&key(7), &[9; 32], NOW), Known::Signed(7));
+        answer(&mut replay, 8, b"next", NOW);
+        assert_eq!(replay.look(&key(8), &[9; 32], NOW), Known::Answered(b"next".to_vec()));
+        assert_eq!(replay.look(&key(7), &[9; 32], NOW), Known::Signed(7));
     }
 
     #[test]
-    fn is_bounded_in_bytes() {
+    fn an_earlier_request_gets_no_other_answer() {
         let mut replay = Replay::default();
-        for round in 0..40u8 {
-            replay.answered([round; 16], [0; 32], vec![0; ANSWER_BYTES_MAX / 32], NOW);
-        }
+        answer(&mut replay, 1, b"one", NOW);
+        answer(&mut replay, 2, b"two", NOW);
+        answer(&mut replay, 1, b"again", NOW);
 
-        assert!(replay.answer_bytes <= ANSWER_BYTES_MAX);
-        assert_eq!(replay.look(&[0; 16], &[0; 32], NOW), Known::New);
-        assert!(matches!(replay.look(&[39; 16], &[0; 32], NOW), Known::Answered(_)));
+        assert_eq!(replay.look(&key(1), &[9; 32], NOW), Known::Answered(b"one".to_vec()));
+        assert_eq!(replay.look(&key(2), &[9; 32], NOW), Known::Answered(b"two".to_vec()));
+    }
+
+    /// Bytes of which none is like another.
+    fn noise(seed: u32, length: usize) -> Vec<u8> {
+        let mut state = u64::from(seed) << 1 | 1;
+        let mut next = || {
+            state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+            (state >> 56) as u8
+        };
+        (0..length).map(|_| next()).collect()
+    }
+
+    #[test]
+    fn is_bounded_in_bytes_whatever_is_answered() {
+        let mut replay = Replay::default();
+        const LONG: usize = BYTES_MAX / 64;
+        for number in 0..100 {
+            answer(&mut replay, number, &noise(number, LONG), NOW);
+            // Short ones would be models of those that come after.
+            answer(&mut replay, 1_000 + number, &noise(number, 600), NOW);
+            assert!(replay.answers.size() <= BYTES_MAX);
+        }
+        assert_eq!(replay.look(&key(0), &[9; 32], NOW), Known::Signed(0));
+        assert_eq!(replay.look(&key(99), &[9; 32], NOW), Known::Answered(noise(99, LONG)));
+        assert_eq!(replay.look(&key(1_099), &[9; 32], NOW), Known::Answered(noise(99, 600)));
+    }
+
+    #[test]
+    fn is_bounded_in_number_and_the_last_ones_are_kept() {
+        let mut replay = Replay::default();
+        let all = ANSWERS_MAX as u32 + 10;
+        for number in 0..all {
+            answer(&mut replay, number, b"", NOW);
+        }
+        assert_eq!(replay.look(&key(9), &[9; 32], NOW), Known::Signed(9));
+        assert_eq!(replay.look(&key(10), &[9; 32], NOW), Known::Answered(Vec::new()));
+        assert_eq!(replay.look(&key(all - 1), &[9; 32], NOW), Known::Answered(Vec::new()));
+    }
+
+    /// Of 30,000 Signs a second, those of five seconds, which is as long as a call may last.
+    #[test]
+    fn the_answers_of_five_busy_seconds_are_kept() {
+        let reply = |number: u32| {
+            let same = "POST https://www.venue.test/api/v5/trade/order content-type application/json \
+                        access-key 00000000-0000-0000-0000-000000000000 access-passphrase phrase \
+                        node-1.countersign.internal/0123456789abcdef";
+            let own: String =
+                noise(number, 40).iter().map(|byte| char::from(b'A' + byte % 26)).collect();
+            let mut reply = format!("{same} sign {own} body {{\"px\":\"{number}\"}} ").into_bytes();
+            reply.extend(noise(number + 1, 32));
+            reply
+        };
+        let mut replay = Replay::default();
+        for number in 0..150_000 {
+            let at = NOW.plus(Duration::from_micros(u64::from(number) * 33));
+            answer(&mut replay, number, &reply(number), at);
+        }
+        let at = NOW.plus(Duration::from_secs(5));
+        for number in (0..150_000).step_by(4_999) {
+            let found = replay.look(&key(number), &[9; 32], at);
+            assert_eq!(found, Known::Answered(reply(number)), "{number}");
+        }
+    }
+
+    #[test]
+    fn what_is_kept_no_more_takes_no_memory() {
+        let mut replay = Replay::default();
+        for number in 0..1_000 {
+            answer(&mut replay, number, &noise(number, 700), NOW);
+        }
+        assert!(replay.answers.size() > 0);
+        replay.look(&key(1), &[9; 32], NOW.plus(Duration::from_secs(61)));
+        assert_eq!(replay.answers, super::Answers::default());
+    }
+
+    proptest! {
+        /// The same as a list of everything, of which the last minute counts.
+        #[test]
+        fn every_answer_of_the_last_minute_comes_back(
+            steps in vec((select(vec![0u64, 1, 20, 59]), 0u32..12, 0u8..4, 0usize..900), 1..120),
+        ) {
+            let mut replay = Replay::default();
+            let mut all: Vec<(u32, ClockTime, Option<Vec<u8>>)> = Vec::new();
+            let mut now = NOW;
+            for (number, (after_s, model, kind, length)) in (0..).zip(steps) {
+                now = now.plus(Duration::from_secs(after_s));
+                let reply = [b"a beginning that all share ".to_vec(), noise(model, length)].concat();
+                let credential: Name = format!("key-{}", model % 3).parse().expect("a name");
+                match kind {
+                    0 => {
+                        replay.sent(key(number), [number as u8; 32], u64::from(number), now);
+                        all.push((number, now, None));
+                    }
+                    _ => {
+                        replay.signed(key(number), u64::from(number));
+                        replay.answered(key(number), [number as u8; 32], &credential, &reply, now);
+                        all.push((number, now, Some(reply)));
+                    }
+                }
+                for (number, at, reply) in &all {
+                    let is_kept = at.plus(Duration::from_secs(60)) > now;
+                    let signed = Known::Signed(u64::from(*number));
+                    let same = replay.look(&key(*number), &[*number as u8; 32], now);
+                    let other = replay.look(&key(*number), &[255; 32], now);
+                    match reply {
+                        Some(reply) if is_kept => prop_assert_eq!(same, Known::Answered(reply.clone())),
+                        _ => prop_assert_eq!(same, signed),
+                    }
+                    let is_different = other == Known::Different;
+                    prop_assert_eq!(is_different, is_kept);
+                }
+            }
+        }
     }
 }

@@ -10,6 +10,7 @@ use crate::act::{Asker, Plan};
 use crate::approval::{Approved, Proposal};
 use crate::command::{self, Method};
 use crate::error::{ApprovalProblem, Conflict, VaultError};
+use crate::outstanding::Of;
 use crate::storage::{Changes, RowKey, ScopeRow};
 use crate::vault::{CompiledScope, Vault, detail};
 
@@ -39,7 +40,7 @@ impl Vault {
         let approvals = self.approvals(&command, &document, old, &asker, now)?;
         let widens = old.is_none_or(|old| vault_policy::widens(&old.document, &document));
         let narrows = old.is_some_and(|old| vault_policy::narrows(&old.document, &document));
-        let holders = self.clients_of(&document.name);
+        let name = document.name.clone();
         let row = ScopeRow {
             document: serde_json::to_value(&document)
                 .map_err(|_| VaultError::Internal("a scope cannot be stored"))?,
@@ -48,9 +49,10 @@ impl Vault {
             updated_at: now,
         };
         let mut plan = Plan::new(Method::ScopePut.name(), Changes::new(), move |vault, change| {
-            let outstanding = vault.outstanding(|client, _| {
-                narrows && holders.iter().any(|holder| holder == client.as_str())
-            });
+            let outstanding = match narrows {
+                true => vault.outstanding(Of::Scope(&name)),
+                false => v1::Outstanding::default(),
+            };
             v1::PutScopeResponse {
                 change: Some(change),
                 revision: revision + 1,
@@ -169,7 +171,7 @@ impl Vault {
                 && invite.used_at.is_none()
                 && invite.expires_at > now
         });
-        if invited || !self.clients_of(&name).is_empty() {
+        if invited || self.tables().clients_of(&name).next().is_some() {
             return Err(VaultError::Conflict(Conflict::ScopeInUse));
         }
         let mut others = self.opened()?.scopes.values();
@@ -210,15 +212,7 @@ impl Vault {
     }
 
     fn clients_of(&self, scope: &Name) -> Vec<String> {
-        self.tables()
-            .clients
-            .values()
-            .filter(|client| {
-                client.scope.as_ref() == Some(scope)
-                    && client.state == crate::storage::HolderState::Active
-            })
-            .map(|client| client.name.to_string())
-            .collect()
+        self.tables().clients_of(scope).map(|client| client.name.to_string()).collect()
     }
 
     fn scope_info(&self, compiled: &CompiledScope) -> v1::ScopeInfo {

@@ -1,4 +1,5 @@
-//! Sign: judge, open the credential, sign, wipe, log; the reply leaves once the entry is on disk.
+//! Sign: judge, open the credential, sign, wipe, log; the reply leaves once the entry is on disk. Where
+//! to sign takes long, a call is judged twice (`ahead.rs`).
 
 use std::time::Instant;
 
@@ -7,7 +8,7 @@ use vault_audit::EntryKind;
 use vault_ipc::SignCall;
 use vault_ipc::proto::v1;
 use vault_model::{Mode, Name, SignedRequest, Timestamp, VenueRequest};
-use vault_venue::{Key, Moment};
+use vault_venue::{Key, Moment, Venue};
 
 use crate::authorize::{Facts, Permit};
 use crate::credential::open_credential;
@@ -31,9 +32,16 @@ impl Vault {
         correlation: u64,
         now: Timestamp,
     ) -> Result<(), VaultError> {
-        let began = self.counts.begin_sign(call.queued_us);
+        // Of a call that was set aside it is counted once how it came.
+        let queued_us = if self.ahead.has_waited() { 0 } else { call.queued_us };
+        let began = self.counts.begin_sign(queued_us);
+        if call.traced {
+            self.journal.traces.begin(correlation);
+        }
         let answered = self.answer_sign(call, correlation, now);
-        self.counts.end_sign(began);
+        if !self.ahead.is_set_aside() {
+            self.counts.end_sign(began);
+        }
         answered
     }
 
@@ -66,29 +74,39 @@ impl Vault {
         self.refresh_market(asked.clock);
         let mut facts = Facts::default();
         match self.decide_sign(asked, &order, &mut facts) {
-            Ok((signed, nonce)) => self.release(asked, &order, &facts, signed, nonce)?,
+            Ok(Some((signed, nonce))) => self.release(asked, &order, &facts, signed, nonce)?,
+            Ok(None) => return Ok(()),
             Err(error) => self.deny(asked, Some(&order), &facts, &error)?,
         }
         self.record_shadow(asked, &order, &facts)
     }
 
+    /// The signed request and its nonce; absent if the call was set aside.
     fn decide_sign(
         &mut self,
         asked: Asked<'_>,
         order: &Order,
         facts: &mut Facts,
-    ) -> Result<(SignedRequest, Option<u64>), VaultError> {
+    ) -> Result<Option<(SignedRequest, Option<u64>)>, VaultError> {
         let permit = self.permit(asked, order, facts)?;
+        let disclose = permit.credential().disclose_passphrase;
+        if self.set_aside(&permit, &order.request, disclose, asked.now) {
+            return Ok(None);
+        }
         let class = permit.reading().stated.class;
         let may_be = self.requests.take(&asked.caller.name, class, asked.clock);
         let nonce = may_be.and_then(|()| self.take_nonce(&permit, asked));
         let signed = nonce.and_then(|nonce| {
-            let disclose = permit.credential().disclose_passphrase;
             let began = Instant::now();
             let signed =
                 self.sign_permitted(&permit, &order.request, nonce, disclose, asked.now)?;
-            self.counts.signed_in(began.elapsed());
-            Ok((signed, nonce))
+            let took = began.elapsed();
+            match self.ahead.ready(permit.credential(), asked.now) {
+                Some(ready) => self.counts.signed_ahead_in(ready.took()),
+                None => self.counts.signed_in(took),
+            }
+            self.journal.traces.signed(asked.correlation, took);
+            Ok(Some((signed, nonce)))
         });
         facts.keep(permit);
         signed
@@ -151,16 +169,15 @@ impl Vault {
     ) -> Result<SignedRequest, VaultError> {
         wiping_stack(|| {
             let secret = open_credential(self.opened()?, &self.instance_id, permit)?;
-            let key = secret.key(permit.key_type());
-            self.sign_with(
-                permit.reading().venue,
-                permit.credential(),
-                &key,
-                request,
-                nonce,
-                disclose,
-                now,
-            )
+            let venue = self.venue(permit.reading().venue)?;
+            let key = secret.parsed_key(venue, permit.key_type())?;
+            let moment = self.moment(permit.credential(), nonce, disclose, now)?;
+            Ok(match self.ahead.ready(permit.credential(), now) {
+                Some(ready) => {
+                    venue.sign_given(request, &key, &ready.moment(moment), Some(ready.signed()))?
+                }
+                None => venue.sign(request, &key, &moment)?,
+            })
         })
     }
 
@@ -180,22 +197,42 @@ impl Vault {
         disclose: bool,
         now: Timestamp,
     ) -> Result<SignedRequest, VaultError> {
-        let venue = self
-            .registry
-            .venue(venue)
-            .ok_or(VaultError::Internal("a reading is of an unknown venue"))?;
+        let moment = self.moment(credential, nonce, disclose, now)?;
+        Ok(self.venue(venue)?.sign(request, key, &moment)?)
+    }
+
+    /// What the vault adds to a request that is signed now.
+    ///
+    /// # Errors
+    ///
+    /// A defect.
+    pub(crate) fn moment(
+        &self,
+        credential: &CredentialRow,
+        nonce: Option<u64>,
+        disclose: bool,
+        now: Timestamp,
+    ) -> Result<Moment, VaultError> {
         let unique = self
             .uniques
             .next(&self.rng)
             .map_err(|_| VaultError::Internal("the system has no randomness"))?;
-        let moment = Moment {
+        Ok(Moment {
             at: now,
             nonce,
             environment: credential.environment,
             disclose_passphrase: disclose,
             unique,
-        };
-        Ok(venue.sign(request, key, &moment)?)
+        })
+    }
+
+    /// The venue of a reading.
+    ///
+    /// # Errors
+    ///
+    /// A defect.
+    pub(crate) fn venue(&self, name: &str) -> Result<&Venue, VaultError> {
+        self.registry.venue(name).ok_or(VaultError::Internal("a reading is of an unknown venue"))
     }
 
     fn release(
@@ -231,18 +268,26 @@ impl Vault {
         }
         .encode_to_vec();
         let Asked { caller, correlation, clock, .. } = asked;
+        self.journal.traces.at_venue(correlation, &credential.venue);
+        self.journal.traces.recorded(correlation, &place);
         self.replay.signed(order.key, place.index);
-        self.released.add(&caller.name, &credential.name, usable_for_ms, clock);
         let scope = facts.scope.as_ref().map(|(name, _)| name);
+        self.released.add(&caller.name, scope, &credential.name, usable_for_ms, clock);
         self.histories.add(&caller.name, scope, &cost.spend(clock));
         self.counts.count(&caller.name, Came::Signed);
         let response = self.journal.answer_encoded(Channel::Front, correlation, response, true);
-        self.replay.answered(order.key, order.content, response, clock);
+        let credential = &credential.name;
+        self.replay.answered(order.key, order.content, credential, &response, clock);
         Ok(())
     }
 }
 
-fn read_order(client: &Name, request: v1::SignRequest) -> Result<Order, VaultError> {
+/// The order that a call is.
+///
+/// # Errors
+///
+/// [`VaultError::Field`], and those of [`Order::new`].
+pub(crate) fn read_order(client: &Name, request: v1::SignRequest) -> Result<Order, VaultError> {
     let v1::SignRequest { request_id, credential, request } = request;
     let request = model_request(request.ok_or(VaultError::Field("request is not set"))?);
     Order::new(client, Mode::Sign, &request_id, &credential, request)

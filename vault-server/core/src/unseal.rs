@@ -11,6 +11,7 @@ use crate::certificate::Authority;
 use crate::crypto::mac::StateMac;
 use crate::crypto::stack::wiping_stack;
 use crate::error::{UnsealProblem, VaultError};
+use crate::history::keys_asked;
 use crate::inbox::InputSender;
 use crate::run::Input;
 use crate::seal::{Guesser, Keyring, RootKey, SlotError, SlotRecord, UnsealInput};
@@ -191,7 +192,7 @@ impl Vault {
         let Some(snapshot) = &self.snapshot else {
             return Err(VaultError::Internal("the vault was opened before"));
         };
-        let state = match State::verify(snapshot, &state_mac) {
+        let state = match State::verify_read(snapshot, &self.sealed_tables, &state_mac) {
             Ok(state) => state,
             Err(error) => {
                 return refuse(self, format!("the database was altered: {error}"));
@@ -233,6 +234,7 @@ impl Vault {
             authority,
             halts: vault_policy::Halts::default(),
             keys,
+            keys_asked: keys_asked(std::iter::empty()),
             market: vault_policy::Market::default(),
             open_keys: crate::open_key::OpenKeys::default(),
             prices: crate::price::Prices::resume(std::mem::take(&mut self.logged_prices)),
@@ -240,11 +242,14 @@ impl Vault {
             state,
             state_mac,
         };
-        open.recompile()?;
+        open.compile()?;
         self.instance = instance;
         self.open = Some(open);
         self.snapshot = None;
-        self.refresh_drift(now)?;
+        // Those of the open state from now on.
+        self.sealed_tables = Default::default();
+        let credentials = self.tables().credentials.keys().cloned().collect();
+        self.refresh_drift(&credentials, now)?;
         self.sealed_by_hand = false;
         self.journal.tell_writer(ToWriter::Signer(Box::new(signer)));
         self.snapshots.sign_with(of_snapshots);

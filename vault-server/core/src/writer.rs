@@ -15,9 +15,12 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use vault_audit::{AuditError, Line, Log, LogSigner};
+use vault_ipc::Kind;
 use vault_ipc::metric::Histogram;
+use vault_ipc::trace::Synced;
 
 use crate::inbox::InputSender;
+use crate::metric::monotonic_us;
 use crate::run::Input;
 use crate::storage::Commit;
 
@@ -36,6 +39,8 @@ pub struct Batch {
     pub commits: Vec<Commit>,
     /// The last barrier among the frames for egress and front; 0 for none.
     pub barrier: u64,
+    /// Correlations of the front's calls that are traced, among those that are answered.
+    pub traced: Vec<u64>,
     /// Its place among the batches of the decision thread; 0 for those of others.
     turn: u64,
 }
@@ -64,8 +69,23 @@ impl Batch {
         self.front.append(&mut later.front);
         self.supervisor.append(&mut later.supervisor);
         self.commits.append(&mut later.commits);
+        self.traced.append(&mut later.traced);
         self.barrier = self.barrier.max(later.barrier);
         self.turn = self.turn.max(later.turn);
+    }
+
+    /// Tells the front when its traced calls were synced, ahead of their answers.
+    fn tell_synced(&mut self, took: Duration) -> std::io::Result<()> {
+        let ended_us = monotonic_us();
+        let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        let began_us = ended_us.saturating_sub(took_us);
+        let correlations = std::mem::take(&mut self.traced);
+        let synced = Synced { correlations, began_us, ended_us };
+        let mut front = Vec::new();
+        vault_ipc::encode(Kind::Synced, 0, &synced, &mut front).map_err(std::io::Error::other)?;
+        front.append(&mut self.front);
+        self.front = front;
+        Ok(())
     }
 
     fn bytes(&self) -> u64 {
@@ -146,7 +166,8 @@ impl Durable {
         batch.turn = self.0.handed_over.fetch_add(1, Ordering::AcqRel) + 1;
     }
 
-    fn is_idle(&self) -> bool {
+    /// Whether all batches of the decision thread are written.
+    pub fn is_idle(&self) -> bool {
         self.0.handed_over.load(Ordering::Acquire) == self.0.written.load(Ordering::Acquire)
     }
 
@@ -295,13 +316,16 @@ impl Writer {
         written
     }
 
-    fn write_batch(&mut self, batch: Batch) -> Result<(), WriterError> {
+    fn write_batch(&mut self, mut batch: Batch) -> Result<(), WriterError> {
         let log = self.log.as_mut().ok_or(AuditError::Poisoned)?;
         let (bytes, turn) = (batch.bytes(), batch.turn);
         if !batch.lines.is_empty() {
             let began = Instant::now();
             let appended = log.append_lines(&batch.lines)?;
             self.durable.0.sync.observe_since(began);
+            if !batch.traced.is_empty() {
+                batch.tell_synced(began.elapsed())?;
+            }
             self.durable.0.entries.observe(batch.lines.len() as u64);
             self.durable.0.size.store(appended.size, Ordering::Release);
         }

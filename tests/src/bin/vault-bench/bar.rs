@@ -44,6 +44,13 @@ pub(crate) const OPEN_P99: Bar =
     at_most("sign-hmac at 20,000/s, p99 by the pinned echo's", 2.0, 1.3);
 pub(crate) const FAIR_P99: Bar =
     at_most("p99 of 50/s, beside a client at full blast by alone", 2.0, 2.0);
+pub(crate) const GROWTH: Bar =
+    at_least("sign-hmac, calls/s with 100,000 clients by those with 10", 0.9, 0.97);
+/// In milliseconds: a difference, no ratio.
+pub(crate) const ADMIN_P999: Bar =
+    at_most("sign-hmac at 10,000/s, p99.9 with an admin less that without, ms", 2.0, 0.5);
+pub(crate) const MEMORY_GROWTH: Bar =
+    at_most("memory that all processes keep, at the end by after the warm-up", 1.02, 1.01);
 pub(crate) const BAO_CALLS: Bar = at_least("sign-hmac, calls/s by OpenBao's", 6.0, 10.0);
 pub(crate) const BAO_CPU: Bar = at_most("sign-hmac, server's CPU a call by OpenBao's", 0.1, 0.1);
 pub(crate) const BAO_P99: Bar = at_most("sign-hmac, p99 by OpenBao's", 0.3, 0.3);
@@ -56,6 +63,10 @@ pub(crate) const BAO_BATCH: Bar =
 pub(crate) const LOADS: [(usize, usize); 2] = [(8, 16), (32, 8)];
 /// The rate of [`OPEN_P99`].
 pub(crate) const OPEN_RATE: u64 = 20_000;
+/// The rate of [`ADMIN_P999`].
+pub(crate) const ADMIN_RATE: u64 = 10_000;
+/// The clients of [`GROWTH`].
+pub(crate) const GROWTH_CLIENTS: u64 = 100_000;
 /// What is allowed alone above the echo and two syncs, in microseconds.
 pub(crate) const ALONE_US: f64 = 20.0;
 /// What is aimed at alone above the echo and one sync.

@@ -10,14 +10,18 @@
 //!   both: closed loop, `--connections` x `--streams` and one at a time; with `--rate` open loop,
 //!   latencies counted from the intended start;
 //! - `batch`, `stream`: 64 Signs in one call, or at a time on one stream, against one a call;
+//! - `growth`: Sign of vaults with 10, 1,000 and 100,000 clients, against each other;
+//! - `admin`: Sign at a fixed rate, with and without an admin who makes changes;
+//! - `memory`: what each process takes while ten million Signs come (`--signs`);
 //! - `fairness`: a client with one call at a time, alone and beside one at full blast;
 //! - `execute`: orders through the vault (gRPC Execute, and the HTTPS proxy over kept-alive
 //!   HTTP/1.1) against the same orders sent straight to the same venue over TLS;
 //! - `ccxt`: orders of one asynchronous ccxt, all at once, through the proxy and straight to the
 //!   venue; needs a Python with ccxt and aiohttp, named by `COUNTERSIGN_PYTHON`.
 //!
-//! `--short` measures the bars of the first three a second each, and fails if a ratio is not even
-//! half as good as it must be. `--openbao` measures OpenBao too.
+//! `--short` measures the bars of the first three a second each, or with `--scenario` a smaller
+//! `growth`, `admin` or `memory`, and fails if a ratio is not even half as good as it must be.
+//! `--openbao` measures OpenBao too.
 //!
 //! The server is the workspace's own, built with this program's profile, or the file that
 //! `COUNTERSIGN_VAULT_SERVER` names. Data goes to `TMPDIR`: whose disk that is decides what a sync
@@ -30,6 +34,7 @@
     reason = "a program whose output is its purpose"
 )]
 
+mod admin;
 mod bao;
 mod bao_lane;
 mod bar;
@@ -41,11 +46,13 @@ mod echo_process;
 mod execute;
 mod fairness;
 mod figure;
+mod growth;
 mod histogram;
 mod lane;
 mod load;
 mod memory;
 mod mock;
+mod plateau;
 mod reply;
 mod round;
 mod schedule;
@@ -92,7 +99,7 @@ struct Arguments {
     #[arg(long, default_value_t = 3)]
     seconds: u64,
     /// Calls a second, by a fixed schedule, whatever becomes of them: open loop. Not for `batch`,
-    /// `stream`, `fairness`, `execute` and `ccxt`.
+    /// `stream`, `fairness`, `growth`, `execute` and `ccxt`.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     rate: Option<u64>,
     /// Which echo Sign is measured against.
@@ -101,10 +108,17 @@ struct Arguments {
     /// OpenBao's binary (`bao`): measures it too, where it can do the same.
     #[arg(long, value_name = "PATH", env = "COUNTERSIGN_OPENBAO")]
     openbao: Option<PathBuf>,
+    /// `growth`: of the largest vault, 100,000 if not said; `admin`: 1,000 if not said.
+    #[arg(long)]
+    clients: Option<u64>,
     /// The bars of sign-hmac, sign-ed25519 and sign-p256 in three rounds of a second, instead of a
-    /// scenario; ends with 1 if a ratio is not even half as good as its bar.
-    #[arg(long, conflicts_with_all = ["scenario", "rate"])]
+    /// scenario; or those of `growth`, `admin` or `memory`. Ends with 1 if a ratio is not even half as
+    /// good as its bar.
+    #[arg(long, conflicts_with = "rate")]
     short: bool,
+    /// `memory`: signatures in all.
+    #[arg(long, default_value_t = 10_000_000, value_parser = clap::value_parser!(u64).range(100..))]
+    signs: u64,
     /// `execute`: with `[latency] keep_awake`.
     #[arg(long)]
     keep_awake: bool,
@@ -118,6 +132,8 @@ struct Arguments {
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 enum Scenario {
+    /// Signatures at a fixed rate, with and without an admin who makes changes.
+    Admin,
     /// Signatures, 64 in one call.
     Batch,
     /// Orders of one asynchronous ccxt, all at once.
@@ -128,6 +144,10 @@ enum Scenario {
     Execute,
     /// A client with one call at a time beside one at full blast.
     Fairness,
+    /// Signatures of vaults that have grown.
+    Growth,
+    /// Memory, while millions of signatures come.
+    Memory,
     /// HMAC, Ed25519, P-256 and denials together.
     Mixed,
     /// Signatures with Ed25519.
@@ -188,6 +208,7 @@ fn main() -> Result<ExitCode, Error> {
     if arguments.short {
         arguments.rounds = SHORT_ROUNDS;
         arguments.seconds = 1;
+        arguments.signs = arguments.signs.min(SHORT_SIGNS);
     }
     let report = measure(&arguments)?;
     if arguments.json {
@@ -204,11 +225,13 @@ fn main() -> Result<ExitCode, Error> {
 }
 
 const SHORT_ROUNDS: usize = 3;
+const SHORT_SIGNS: u64 = 500_000;
 
 fn measure(arguments: &Arguments) -> Result<Report, Error> {
     let is_closed = !matches!(
         arguments.scenario,
-        Scenario::Deny
+        Scenario::Admin
+            | Scenario::Deny
             | Scenario::Mixed
             | Scenario::SignEd25519
             | Scenario::SignHmac
@@ -219,7 +242,12 @@ fn measure(arguments: &Arguments) -> Result<Report, Error> {
         return Err("this scenario has no --rate".into());
     }
     let course = match arguments.scenario {
-        _ if arguments.short => Course::short(arguments),
+        Scenario::Admin => return admin::measure(arguments),
+        Scenario::Growth => return growth::measure(arguments),
+        Scenario::Memory => return plateau::measure(arguments),
+        // What is measured if nothing else is said.
+        Scenario::SignHmac if arguments.short => Course::short(arguments),
+        _ if arguments.short => return Err("this scenario has no --short".into()),
         Scenario::Batch => Course::together(Manner::Batch, arguments),
         Scenario::Ccxt => return ccxt::measure(arguments).map(Report::of),
         Scenario::Deny => Course::sign(Work::Deny, arguments),

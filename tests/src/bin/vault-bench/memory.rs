@@ -37,6 +37,26 @@ impl Memory {
         sum.map(|sum| sum as f64 / 1024.0)
     }
 
+    /// Of all together: proportional, or where the kernel does not show that, resident.
+    pub(crate) fn all_mib(&self) -> f64 {
+        self.pss_mib().unwrap_or_else(|| self.rss_mib())
+    }
+
+    /// Of each process, as [`all_mib`](Self::all_mib) is.
+    pub(crate) fn each_mib(&self) -> impl Iterator<Item = (&'static str, f64)> {
+        let has_pss = self.pss_mib().is_some();
+        self.0.iter().map(move |(name, held)| {
+            let kib = held.pss.filter(|_| has_pss).unwrap_or(held.rss);
+            (*name, kib as f64 / 1024.0)
+        })
+    }
+
+    /// Of one process.
+    #[cfg(test)]
+    pub(crate) fn of_one(name: &'static str, kib: u64) -> Self {
+        Self(vec![(name, Held { rss: kib, pss: Some(kib) })])
+    }
+
     pub(crate) fn json(&self) -> Value {
         let each: serde_json::Map<String, Value> = self
             .0

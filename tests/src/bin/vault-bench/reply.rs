@@ -48,20 +48,26 @@ impl Replies {
 
     /// Fails unless the log verifies and holds exactly these: each receipt's entry with its hash,
     /// each denial's, and as many counted denials.
-    pub(crate) fn check(mut self, vault: &TestVault) -> Result<Value, Error> {
+    pub(crate) fn check(self, vault: &TestVault) -> Result<Value, Error> {
+        self.check_from(vault, 0)
+    }
+
+    /// As [`Replies::check`], of a log that had entries before: `first` is the index of the first new
+    /// one.
+    pub(crate) fn check_from(mut self, vault: &TestVault, first: u64) -> Result<Value, Error> {
         self.signed.sort_unstable();
         self.denied.sort_unstable();
         if let Some((last, _)) = self.signed.last() {
             vault.await_checkpoint(*last);
         }
         // Counted denials are written about once a second.
-        let mut found = self.find(vault)?;
+        let mut found = self.find(vault, first)?;
         for _ in 0..WAITS {
             if found.counted >= self.counted {
                 break;
             }
             std::thread::sleep(WAIT);
-            found = self.find(vault)?;
+            found = self.find(vault, first)?;
         }
         if found.counted != self.counted {
             let (said, counted) = (self.counted, found.counted);
@@ -78,8 +84,8 @@ impl Replies {
         }))
     }
 
-    fn find(&self, vault: &TestVault) -> Result<Found, Error> {
-        let entries = Reader::open(&vault.data().join("audit")).entries(0..u64::MAX)?;
+    fn find(&self, vault: &TestVault, first: u64) -> Result<Found, Error> {
+        let entries = Reader::open(&vault.data().join("audit")).entries(first..u64::MAX)?;
         self.find_in(entries.map(|entry| Ok(entry?)))
     }
 

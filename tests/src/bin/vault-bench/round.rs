@@ -53,7 +53,8 @@ pub(crate) struct Findings {
     pub(crate) heats: Vec<HeatFindings>,
     /// Write and sync of the disk alone, in each round; microseconds at the median.
     pub(crate) sync: Rounds,
-    pub(crate) replies: Replies,
+    /// Of each side.
+    pub(crate) replies: Vec<Replies>,
 }
 
 /// Records that are written and synced in each round.
@@ -70,7 +71,11 @@ pub(crate) async fn run(
         load: heat.load,
         figures: heat.sides.iter().map(|side| Figures::of(&sides[*side])).collect(),
     };
-    let mut findings = Findings { heats: heats.iter().map(start).collect(), ..Findings::default() };
+    let mut findings = Findings {
+        heats: heats.iter().map(start).collect(),
+        replies: vec![Replies::default(); sides.len()],
+        ..Findings::default()
+    };
     for round in 0..rounds {
         for (heat, found) in heats.iter().zip(&mut findings.heats) {
             let count = heat.sides.len();
@@ -82,7 +87,7 @@ pub(crate) async fn run(
                     return Err(format!("{}: {refused} calls were turned away", side.name).into());
                 }
                 found.figures[place].push(&outcome, &side.watched);
-                findings.replies.append(outcome.replies);
+                findings.replies[heat.sides[place]].append(outcome.replies);
             }
         }
         findings.sync.push(disk.measure(SYNCS)?.at(0.5));
@@ -127,7 +132,7 @@ impl Figures {
     /// Memory of all its processes after the last round, in MiB: proportional, or where the kernel
     /// does not show that, resident.
     pub(crate) fn memory_mib(&self) -> f64 {
-        self.memory[1].pss_mib().unwrap_or_else(|| self.memory[1].rss_mib())
+        self.memory[1].all_mib()
     }
 
     pub(crate) fn json(&self) -> Value {

@@ -25,7 +25,8 @@ pub(crate) struct Side {
 enum Target {
     Bao(BaoTarget, BaoTask),
     Echo(Place),
-    Sign(Place, Work, Manner),
+    /// Connections in turn as each of these.
+    Sign(Vec<Place>, Work, Manner),
 }
 
 /// Where it listens, and as whom it is called.
@@ -64,8 +65,18 @@ impl Side {
         work: Work,
         manner: Manner,
     ) -> Result<Self, Error> {
+        Self::sign_as(name, vault, &[bot], work, manner)
+    }
+
+    /// Bots of a vault, each with as many of the connections as the others.
+    pub(crate) fn sign_as(
+        name: &str,
+        vault: &vault_tests::TestVault,
+        bots: &[impl AsRef<str>],
+        work: Work,
+        manner: Manner,
+    ) -> Result<Self, Error> {
         let ready = vault.ready();
-        let tls = tls::of_identity(&vault.identity_folder(bot), b"h2")?;
         let watched = Watched::new(&[
             client(),
             ("supervisor", ready.pid),
@@ -73,8 +84,12 @@ impl Side {
             ("core", ready.pid_core),
             ("egress", ready.pid_egress),
         ]);
-        let place = Place { address: ready.bot, tls };
-        Ok(Self { name: name.to_owned(), watched, target: Target::Sign(place, work, manner) })
+        let place = |bot: &str| -> Result<Place, Error> {
+            let tls = tls::of_identity(&vault.identity_folder(bot), b"h2")?;
+            Ok(Place { address: ready.bot, tls })
+        };
+        let places = bots.iter().map(|bot| place(bot.as_ref())).collect::<Result<_, _>>()?;
+        Ok(Self { name: name.to_owned(), watched, target: Target::Sign(places, work, manner) })
     }
 
     pub(crate) fn bao(name: &str, target: &BaoTarget, task: BaoTask, process: i32) -> Self {
@@ -107,21 +122,21 @@ impl Side {
                     add(&mut lanes, streams, lane).await?;
                 }
             }
-            Target::Sign(place, work, Manner::Batch) => {
-                for _ in 0..connections.min(UNDER_WAY_MAX / TOGETHER) {
+            Target::Sign(places, work, Manner::Batch) => {
+                for place in places.iter().cycle().take(connections.min(UNDER_WAY_MAX / TOGETHER)) {
                     let client = place.signer().await?;
                     add(&mut lanes, 1, || Lane::new(Asker::Batch(client.clone(), *work))).await?;
                 }
             }
-            Target::Sign(place, work, Manner::Single) => {
-                for _ in 0..connections {
+            Target::Sign(places, work, Manner::Single) => {
+                for place in places.iter().cycle().take(connections) {
                     let client = place.signer().await?;
                     let lane = || Lane::new(Asker::Sign(client.clone(), *work));
                     add(&mut lanes, streams, lane).await?;
                 }
             }
-            Target::Sign(place, work, Manner::Stream) => {
-                for _ in 0..connections.min(UNDER_WAY_MAX / TOGETHER) {
+            Target::Sign(places, work, Manner::Stream) => {
+                for place in places.iter().cycle().take(connections.min(UNDER_WAY_MAX / TOGETHER)) {
                     let stream = SignStream::open(place.signer().await?, *work).await?;
                     lanes.push(Lane::new(Asker::Stream(Box::new(stream))));
                 }

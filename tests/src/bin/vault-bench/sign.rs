@@ -10,6 +10,7 @@ use crate::bar::{self, Bar, Judged};
 use crate::echo_process::{Echo, EchoProcess};
 use crate::figure::Rounds;
 use crate::load::{Load, Pace};
+use crate::reply::Replies;
 use crate::round::{self, Figures, Findings, Heat, HeatFindings};
 use crate::side::{Manner, Side};
 use crate::sync::Disk;
@@ -97,7 +98,9 @@ async fn run(arguments: &Arguments, course: &Course) -> Result<Report, Error> {
         course.loads.iter().map(|load| Heat { load: *load, sides: everybody.clone() }).collect();
     let mut disk = Disk::new(vault.root())?;
     let mut findings = round::run(&sides, &heats, arguments.rounds, &mut disk).await?;
-    let log = std::mem::take(&mut findings.replies).check(&vault)?;
+    let mut replies = Replies::default();
+    findings.replies.drain(..).for_each(|of_side| replies.append(of_side));
+    let log = replies.check(&vault)?;
 
     let judged: Vec<Judged> =
         findings.heats.iter().flat_map(|heat| judge(course, heat, &findings.sync)).collect();

@@ -61,7 +61,7 @@ fn a_request_is_signed_logged_and_sent_and_its_caller_sees_no_signature() {
     assert_eq!(execution.receipt.map(|receipt| receipt.index), Some(intent.idx));
     assert_eq!(Some(execution.seq), intent.seq);
     // No bot can use what it does not have.
-    let outstanding = bench.vault.outstanding(|_, _| true);
+    let outstanding = bench.vault.outstanding(crate::outstanding::Of::All);
     assert_eq!((outstanding.without_expiry, outstanding.usable_for_ms), (false, 0));
 }
 

@@ -9,7 +9,8 @@ use crate::snapshot;
 impl Histories {
     /// Writes all of it.
     pub fn pack(&self, pack: &mut Pack<'_>) {
-        let Self { clients, scopes, empty: _, keys, whole_since, added, tidied_at } = self;
+        let Self { clients, scopes, empty: _, keys, whole_since, added, tidied_at, sweep: _ } =
+            self;
         pack.number(u64::from(keys.as_seconds()));
         pack.clock(*whole_since);
         pack.number(u64::from(*added));
@@ -35,6 +36,7 @@ impl Histories {
             clients: snapshot::unpack_map(unpack, Unpack::name, History::unpack)?,
             scopes: snapshot::unpack_map(unpack, Unpack::name, History::unpack)?,
             empty: History::default(),
+            sweep: None,
         })
     }
 

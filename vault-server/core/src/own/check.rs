@@ -6,6 +6,7 @@
 //! its credential. Execute goes on, since it is judged by what is sent.
 
 use std::collections::BTreeSet;
+use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -305,7 +306,7 @@ impl Vault {
             self.journal.hurry();
         }
         self.checks.put(&row.name, version.created_at, checked.clone());
-        self.refresh_drift(now)?;
+        self.refresh_drift(&BTreeSet::from([row.name.clone()]), now)?;
         Ok(checked)
     }
 
@@ -324,38 +325,44 @@ impl Vault {
         }
     }
 
-    /// Finds out which credentials' present keys have drifted: by what the venue said last, against
-    /// what is stated now.
+    /// Finds out which of these credentials' present keys have drifted: by what the venue said last,
+    /// against what is stated now. What the others have depends on neither.
     ///
     /// # Errors
     ///
     /// A defect.
-    pub(crate) fn refresh_drift(&mut self, now: Timestamp) -> Result<(), VaultError> {
-        let Some(open) = &self.open else {
-            return Ok(());
-        };
-        let mut drifted = BTreeSet::new();
-        for row in open.state.tables().credentials.values() {
-            let version = crate::authorize::version(open, row)?;
-            let Some(checked) = self.checked(row, version) else {
-                continue;
-            };
-            let found = match &checked.facts {
-                Some(facts) => {
-                    self.venue_of(row)?.findings(facts, row.rights.as_deref(), now).drifted
-                }
-                None => false,
-            };
-            if found || checked.drifted {
-                drifted.insert(row.name.clone());
+    pub(crate) fn refresh_drift(
+        &mut self,
+        credentials: &BTreeSet<Name>,
+        now: Timestamp,
+    ) -> Result<(), VaultError> {
+        for name in credentials {
+            let is_drifted = self.has_drifted(name, now)?;
+            if is_drifted && !self.checks.is_drifted(name) {
+                // An old answer could release what is halted from now on.
+                self.replay.forget_answers();
             }
+            self.checks.set_drifted(name, is_drifted);
         }
-        if drifted.iter().any(|name| !self.checks.is_drifted(name)) {
-            // An old answer could release what is halted from now on.
-            self.replay.forget_answers();
-        }
-        self.checks.set_drifted(drifted);
         Ok(())
+    }
+
+    fn has_drifted(&self, name: &Name, now: Timestamp) -> Result<bool, VaultError> {
+        let Some(open) = &self.open else {
+            return Ok(self.checks.is_drifted(name));
+        };
+        let Some(row) = open.state.tables().credentials.get(name) else {
+            return Ok(false);
+        };
+        let version = crate::authorize::version(open, row)?;
+        let Some(checked) = self.checked(row, version) else {
+            return Ok(false);
+        };
+        let found = match &checked.facts {
+            Some(facts) => self.venue_of(row)?.findings(facts, row.rights.as_deref(), now).drifted,
+            None => false,
+        };
+        Ok(found || checked.drifted)
     }
 
     /// What is known of the key of a credential's version.
@@ -413,7 +420,11 @@ impl Vault {
         };
         let tables = open.state.tables();
         let mut due: Option<(Name, Timestamp)> = None;
-        for row in tables.credentials.values() {
+        let after = self.own.looked_at.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
+        let next = tables.credentials.range::<Name, _>((after, Bound::Unbounded));
+        let mut looked_at: Vec<&Name> = Vec::with_capacity(LOOKED_AT_MAX);
+        for (name, row) in next.take(LOOKED_AT_MAX) {
+            looked_at.push(name);
             let is_stopped = |target: &HaltTarget| {
                 let level = tables.halts.get(target).map(|halt| halt.level);
                 level == Some(HaltLevel::Nothing)
@@ -439,6 +450,8 @@ impl Vault {
                 due = Some((row.name.clone(), at));
             }
         }
+        let is_end = looked_at.len() < LOOKED_AT_MAX;
+        self.own.looked_at = looked_at.last().filter(|_| !is_end).map(|name| (*name).clone());
         let Some((name, _)) = due else {
             return Ok(());
         };
@@ -458,6 +471,9 @@ impl Vault {
         }
     }
 }
+
+/// Credentials that the schedule looks at in one tick: with more of them, another part in each.
+const LOOKED_AT_MAX: usize = 64;
 
 /// When a key is to be checked by the schedule: up to a tenth of its time later than that says, so
 /// that keys that were imported together are not asked about together.

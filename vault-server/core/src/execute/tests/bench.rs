@@ -20,6 +20,7 @@ use crate::config::{CoreConfig, DataDir, PublicAddresses, RequestLimits};
 use crate::execute::VenueCall;
 use crate::inbox::{Inbox, inbox};
 use crate::init::{InitOptions, init};
+use crate::run::Input;
 use crate::start::{Started, start};
 use crate::storage::{
     CertificateRow, CertificateState, Changes, ClientRow, Hex, HexBytes, Holder, HolderState,
@@ -119,6 +120,7 @@ impl Bench {
             hardening: Default::default(),
             geoip: None,
             stay_sealed: true,
+            give_back: || {},
         };
         let mut ends = Vec::new();
         let mut pair = || {
@@ -211,7 +213,8 @@ impl Bench {
     pub fn change(&mut self, changes: &Changes) {
         let open = self.vault.open.as_mut().expect("open");
         let _ = open.state.apply(changes, &open.state_mac).expect("fits");
-        open.recompile().expect("compiles");
+        let changed: Vec<_> = changes.keys().cloned().collect();
+        open.recompile(&changed).expect("compiles");
     }
 
     /// Changes the scope of both bots.
@@ -296,6 +299,17 @@ impl Bench {
         self.look()
     }
 
+    /// What another thread has computed.
+    pub fn input(&self) -> Input {
+        let (_, _, inputs) = &self._rest;
+        loop {
+            if let Some(input) = inputs.next() {
+                return input;
+            }
+            std::thread::yield_now();
+        }
+    }
+
     /// One lane has its turn, if one is in line.
     pub fn lane_turn(&mut self) -> bool {
         let Some((credential, _)) = self.vault.lanes.take_ready() else {
@@ -325,7 +339,7 @@ pub fn execute(id: &str, credential: &str, request: v1::VenueRequest) -> Execute
             credential: credential.to_owned(),
             request: Some(request),
         },
-        deadline_us: 0,
+        ..ExecuteCall::default()
     }
 }
 
@@ -335,7 +349,7 @@ pub fn proxied(id: &str, request: v1::VenueRequest) -> VenueCall {
         caller: caller(ONE),
         request_id: id.to_owned(),
         request,
-        deadline_us: 0,
+        ..ProxyCall::default()
     })
 }
 
