@@ -217,14 +217,6 @@ impl Journal {
         }
     }
 
-    /// Hands over what was decided so far in a slice, if it is worth a sync and the writer has nothing to
-    /// do: those who wait for it go on meanwhile.
-    pub fn go_on(&mut self) {
-        if self.batch.lines.len() >= LINES_WORTH && self.durable.is_idle() {
-            self.flush();
-        }
-    }
-
     /// Ends a turn of the decision thread. Lines for which nobody waits stay for a moment: they go
     /// with the next for which somebody does, so that their sync is not in its way. What was decided
     /// `alone` is written here, if the writer has nothing to do.
@@ -280,8 +272,6 @@ impl Journal {
 /// How long lines may lie for which nobody waits.
 const KEPT: Duration = Duration::from_millis(5);
 const LINES_MAX: usize = 1_024;
-/// Lines that are worth a sync of their own.
-const LINES_WORTH: usize = 24;
 const FRONT_BYTES_MAX: usize = 1 << 20;
 const EGRESS_BYTES_MAX: usize = 1 << 20;
 

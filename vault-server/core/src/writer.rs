@@ -166,8 +166,7 @@ impl Durable {
         batch.turn = self.0.handed_over.fetch_add(1, Ordering::AcqRel) + 1;
     }
 
-    /// Whether all batches of the decision thread are written.
-    pub fn is_idle(&self) -> bool {
+    fn is_idle(&self) -> bool {
         self.0.handed_over.load(Ordering::Acquire) == self.0.written.load(Ordering::Acquire)
     }
 

@@ -237,7 +237,7 @@ fn report(found: Found) -> Report {
 
 #[cfg(test)]
 mod tests {
-    use super::{Line, Look, growth, lines};
+    use super::{Look, growth, lines};
     use crate::memory::Memory;
 
     fn look(signs: u64, kib: u64) -> Look {

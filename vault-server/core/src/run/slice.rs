@@ -37,7 +37,6 @@ impl Round<'_> {
             }
             let ended = Instant::now();
             turns.charge(served, ended - began);
-            self.vault.journal.go_on();
             self.vault.line_up_lanes(turns);
             if ended - slice_began >= SLICE {
                 break;
