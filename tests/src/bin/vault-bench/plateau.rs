@@ -72,7 +72,7 @@ async fn run(arguments: &Arguments) -> Result<Report, Error> {
 
     let step = STEP.min((signs / LINES_MIN).max(1));
     let warm = WARM.min(signs / LINES_MIN * 2).max(step);
-    let lines = lines(&looks, step);
+    let lines = lines(&looks, step, signs);
     let per_second = signs as f64 / took.as_secs_f64();
     Ok(report(Found { idle, lines, log, per_second, signs, warm }))
 }
@@ -136,11 +136,12 @@ impl Watcher {
     }
 }
 
-/// Of each step the look with the most memory: what is taken for a moment counts.
-fn lines(looks: &[Look], step: u64) -> Vec<Line> {
+/// Of each step the looks with the least and the most memory. What was still under way when `all` had
+/// been answered is of the last step.
+fn lines(looks: &[Look], step: u64, all: u64) -> Vec<Line> {
     let mut lines: Vec<Line> = Vec::new();
     for Look { signs, memory } in looks.iter().filter(|look| look.signs > 0) {
-        let until = signs.div_ceil(step) * step;
+        let until = (*signs).min(all).div_ceil(step) * step;
         match lines.last_mut() {
             Some(line) if line.until >= until => {
                 if memory.all_mib() < line.least.all_mib() {
@@ -247,7 +248,8 @@ mod tests {
     #[test]
     fn of_each_step_the_least_and_the_most_are_seen() {
         let looks = [(0, 900), (1, 50), (9, 70), (10, 60), (11, 80), (20, 40), (35, 85)];
-        let lines = lines(&looks.map(|(signs, kib)| look(signs, kib * 1024)), 10);
+        let looks = looks.map(|(signs, kib)| look(signs, kib * 1024));
+        let lines = lines(&looks, 10, 40);
         let found: Vec<_> = lines
             .iter()
             .map(|line| (line.until, line.least.all_mib(), line.most.all_mib()))
@@ -258,5 +260,13 @@ mod tests {
         assert_eq!(growth(&lines, 40, |line| &line.most), None, "nothing came after the warm-up");
         assert_eq!(growth(&lines, 9, |line| &line.most), None, "the warm-up was not seen");
         assert_eq!(growth(&[], 9, |line| &line.most), None);
+    }
+
+    #[test]
+    fn what_is_answered_beyond_all_is_of_the_last_step() {
+        let looks = [look(9, 40 * 1024), look(10, 50 * 1024), look(12, 90 * 1024)];
+        let lines = lines(&looks, 5, 10);
+        let last = lines.last().map(|line| (line.until, line.least.all_mib(), line.most.all_mib()));
+        assert_eq!((lines.len(), last), (1, Some((10, 40.0, 90.0))));
     }
 }
