@@ -206,7 +206,8 @@ impl Vault {
     /// Begins an act: its intent goes to the log, and its transaction follows once that is on disk.
     ///
     /// The root over all rows goes into the intent. Where it takes more hashes than an order should
-    /// wait for, another thread computes it; decisions go on meanwhile.
+    /// wait for, another thread computes it; decisions go on meanwhile. What forbids something waits for
+    /// no thread, however many hashes it takes.
     ///
     /// # Errors
     ///
@@ -224,8 +225,9 @@ impl Vault {
             .state
             .prepare(&plan.changes, &open.state_mac)
             .map_err(|_| VaultError::Internal("a change does not fit the tables"))?;
+        let is_long = plan.barrier.is_none() && prepared.cost() > HASHES_MAX;
         self.acts.current = Some(Current { asker, plan, stage: Stage::Hashing });
-        let core = self.acts.core.as_ref().filter(|_| prepared.cost() > HASHES_MAX);
+        let core = self.acts.core.as_ref().filter(|_| is_long);
         match core.and_then(hash_apart) {
             // It waits for nothing else, so it takes it.
             Some(hasher) => hasher

@@ -172,15 +172,15 @@ impl Vault {
     /// [`Vault::sign_permitted`].
     pub(crate) fn set_aside(
         &mut self,
+        asked: Asked<'_>,
         permit: &Permit,
         request: &VenueRequest,
         disclose: bool,
-        now: Timestamp,
     ) -> bool {
         if !matches!(self.ahead.call, Call::MayWait) {
             return false;
         }
-        let Ok(Some(job)) = self.sign_ahead(permit, request, disclose, now) else {
+        let Ok(Some(job)) = self.sign_ahead(asked, permit, request, disclose) else {
             return false;
         };
         self.ahead.call = Call::SetAside(job);
@@ -232,27 +232,30 @@ impl Vault {
         }
         self.refresh_market(asked.clock);
         let permit = self.permit(asked, order, &mut Facts::default()).ok()?;
-        self.sign_ahead(&permit, &order.request, disclose, asked.now).ok()?
+        self.sign_ahead(asked, &permit, &order.request, disclose).ok()?
     }
 
-    /// Hands the text of a request that would be permitted to a worker.
+    /// Hands the text of a request that would be permitted to a worker, if its client has not used up
+    /// what it may ask for: refused calls are not to occupy workers.
     fn sign_ahead(
         &mut self,
+        asked: Asked<'_>,
         permit: &Permit,
         request: &VenueRequest,
         disclose: bool,
-        now: Timestamp,
     ) -> Result<Option<u64>, VaultError> {
         if permit.key_type() != KeyType::Rsa || self.ahead.under_way >= UNDER_WAY_MAX {
             return Ok(None);
         }
+        let class = permit.reading().stated.class;
+        self.requests.look(&asked.caller.name, class, asked.clock)?;
         let credential = permit.credential();
         let venue = self.venue(permit.reading().venue)?;
         // A nonce is taken by whoever is decided, and not before.
         if venue.needs_nonce() {
             return Ok(None);
         }
-        let moment = self.moment(credential, None, disclose, now)?;
+        let moment = self.moment(credential, None, disclose, asked.now)?;
         let made = wiping_stack(|| {
             let secret = open_credential(self.opened()?, &self.instance_id, permit)?;
             let key = secret.parsed_key(venue, permit.key_type())?;
@@ -293,5 +296,6 @@ impl Ahead {
 /// How old a signature may be that was computed ahead: far less than any venue lets pass, and more than
 /// all that may be under way takes.
 const READY_FOR: Duration = Duration::from_secs(1);
-/// How many signatures may be under way; beyond them they are computed by whoever decides.
-const UNDER_WAY_MAX: usize = 256;
+/// How many signatures may be under way; beyond them they are computed by whoever decides. One worker
+/// computes so many of 4,096 bits within [`READY_FOR`].
+const UNDER_WAY_MAX: usize = 64;

@@ -197,7 +197,7 @@ impl Vault {
             return Err(VaultError::Read(ReadError::SchemeNotAllowed));
         }
         let permit = self.permit(asked, order, facts)?;
-        if self.set_aside(&permit, &order.request, true, asked.now) {
+        if self.set_aside(asked, &permit, &order.request, true) {
             return Ok(Turn::Aside);
         }
         let turn = self.take_turn(asked, order, &permit);

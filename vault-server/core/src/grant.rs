@@ -151,10 +151,9 @@ impl Librarian {
                 std::thread::sleep(FULL);
             }
             let reply = match self.chunk(&read) {
-                Ok(chunk) => Reply {
-                    response: prost::Message::encode_to_vec(&chunk),
-                    ..Reply::default()
-                },
+                Ok(chunk) => {
+                    Reply { response: prost::Message::encode_to_vec(&chunk), ..Reply::default() }
+                }
                 Err(error) => {
                     tracing::error!(%error, "the log cannot be read for an auditor");
                     let failure =

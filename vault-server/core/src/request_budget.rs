@@ -41,19 +41,30 @@ impl RequestBudgets {
     /// [`VaultError::RequestsExhausted`] if nothing is left; for an order or a cancel, if the client
     /// owes.
     pub fn take(&mut self, client: &Name, class: Class, now: ClockTime) -> Result<(), VaultError> {
-        let is_order = matches!(class, Class::Cancel | Class::Trade);
-        if is_order && !self.by_client.contains_key(client) {
+        self.look(client, class, now)?;
+        if !is_order(class) {
+            self.budget(client, now).left -= 1;
+        }
+        Ok(())
+    }
+
+    /// As [`RequestBudgets::take`], and takes nothing.
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    pub fn look(&mut self, client: &Name, class: Class, now: ClockTime) -> Result<(), VaultError> {
+        if is_order(class) && !self.by_client.contains_key(client) {
             return Ok(());
         }
-        let (cost, least) = if is_order { (0, 0) } else { (1, 1) };
+        let least = if is_order(class) { 0 } else { 1 };
         let every_us = self.earned_every_us();
-        let budget = self.budget(client, now);
-        if budget.left < least {
-            let missing = u64::try_from(least - budget.left).unwrap_or(0);
+        let left = self.budget(client, now).left;
+        if left < least {
+            let missing = u64::try_from(least - left).unwrap_or(0);
             let retry_after_ms = missing.saturating_mul(every_us).div_ceil(1_000);
             return Err(VaultError::RequestsExhausted { retry_after_ms });
         }
-        budget.left -= cost;
         Ok(())
     }
 
@@ -84,6 +95,10 @@ impl RequestBudgets {
     }
 }
 
+fn is_order(class: Class) -> bool {
+    matches!(class, Class::Cancel | Class::Trade)
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -99,6 +114,19 @@ mod tests {
 
     fn name(text: &str) -> Name {
         text.parse().expect("a name")
+    }
+
+    #[test]
+    fn a_look_takes_nothing_and_sees_what_taking_would() {
+        let mut budgets = RequestBudgets::new(LIMITS);
+        for _ in 0..1_000 {
+            budgets.look(&name("one"), Class::Read, NOW).expect("nothing is taken");
+        }
+        assert_eq!(taken(&mut budgets, Class::Read, NOW), 100);
+        assert!(budgets.look(&name("one"), Class::Read, NOW).is_err());
+        assert!(budgets.look(&name("one"), Class::Trade, NOW).is_ok());
+        budgets.unsent(&name("one"), NOW);
+        assert!(budgets.look(&name("one"), Class::Trade, NOW).is_err());
     }
 
     fn taken(budgets: &mut RequestBudgets, class: Class, now: ClockTime) -> u32 {

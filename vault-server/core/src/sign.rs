@@ -90,7 +90,7 @@ impl Vault {
     ) -> Result<Option<(SignedRequest, Option<u64>)>, VaultError> {
         let permit = self.permit(asked, order, facts)?;
         let disclose = permit.credential().disclose_passphrase;
-        if self.set_aside(&permit, &order.request, disclose, asked.now) {
+        if self.set_aside(asked, &permit, &order.request, disclose) {
             return Ok(None);
         }
         let class = permit.reading().stated.class;

@@ -244,6 +244,11 @@ impl Turns {
         self.clients.set_aside(queue, frame, job, &mut self.all);
     }
 
+    /// Whether one more call of a client's queue may be set aside.
+    pub fn may_set_aside(&self, queue: usize) -> bool {
+        self.clients.queues[queue].may_set_aside()
+    }
+
     /// Puts a call back that was looked at behind one that is set aside: it goes when none is any more.
     pub fn put_back(&mut self, queue: usize, frame: Frame) {
         self.clients.queues[queue].is_held = true;
@@ -305,8 +310,8 @@ impl Ring {
     fn give_up_idle(&mut self) {
         let Self { by_name, free, queues, .. } = self;
         by_name.retain(|_, queue| {
-            let Queue { aside, is_in_line, turns, .. } = &queues[*queue];
-            let is_idle = !is_in_line && turns.is_empty() && aside.is_empty();
+            let Queue { aside, is_in_line, jobs, turns, .. } = &queues[*queue];
+            let is_idle = !is_in_line && turns.is_empty() && aside.is_empty() && *jobs == 0;
             if is_idle {
                 queues[*queue] = Queue::default();
                 free.push(*queue);
@@ -354,7 +359,9 @@ impl Ring {
 
     fn set_aside(&mut self, at: usize, frame: Frame, job: u64, all: &mut Load) {
         self.add(at, bytes(&frame), all);
-        self.queues[at].aside.push_back(Aside { done: None, frame, job });
+        let queue = &mut self.queues[at];
+        queue.aside.push_back(Aside { done: None, frame, job });
+        queue.jobs += 1;
         self.jobs.insert(job, at);
     }
 
@@ -362,7 +369,9 @@ impl Ring {
         let Some(at) = self.jobs.remove(&done.job) else {
             return;
         };
-        let mut calls = self.queues[at].aside.iter_mut();
+        let queue = &mut self.queues[at];
+        queue.jobs = queue.jobs.saturating_sub(1);
+        let mut calls = queue.aside.iter_mut();
         if let Some(aside) = calls.find(|aside| aside.job == done.job) {
             aside.done = Some(done);
         }
@@ -421,11 +430,10 @@ impl Ring {
         let waits = turns.iter().rposition(is_its_turn).and_then(|place| turns.remove(place));
         let bytes = if let Some(turn) = waits {
             turn.bytes()
-        } else if let Some(Aside { frame, job, .. }) =
+        } else if let Some(Aside { frame, .. }) =
             aside.iter().position(|aside| is_it(&aside.frame)).and_then(|place| aside.remove(place))
         {
-            // What is signed for it is thrown away when it comes.
-            self.jobs.remove(&job);
+            // Its job counts until it comes back: what is taken back is signed all the same.
             bytes(&frame)
         } else {
             return false;

@@ -50,6 +50,10 @@ async fn one<B: Body<Data = Bytes> + Unpin>(
         if size.is_some_and(|size| head.len() > PREFIX_BYTES + size) {
             return Err(Status::internal("more than one message"));
         }
+        if pieces.is_empty() && size.is_none_or(|size| come.len() < PREFIX_BYTES + size) {
+            // What has come keeps the connection's whole buffer, for as long as the rest takes.
+            pieces.put(std::mem::take(&mut come));
+        }
     }
     let mut bytes = if pieces.is_empty() { come } else { pieces.freeze() };
     match size {
@@ -74,7 +78,7 @@ fn prefix(head: &[u8], bytes_max: usize) -> Result<Option<usize>, Status> {
     let size = u32::from_be_bytes([a, b, c, d]) as usize;
     if size > bytes_max {
         return Err(Status::out_of_range(format!(
-            "a message of {size} bytes; the limit is {bytes_max} bytes"
+            "a message of {size} bytes is too large; the limit is {bytes_max} bytes"
         )));
     }
     Ok(Some(size))

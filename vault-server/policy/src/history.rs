@@ -55,9 +55,9 @@ pub struct Withdrawn {
 /// ago is out of it. It has no end: what stands in the history with a later time counts too, so that
 /// a clock that went back would not widen a cap.
 ///
-/// Its size does not follow from how much was spent. Exact times are kept of the last 1,000 spends of
-/// a kind at least; earlier ones may be joined by the second. A cap of at most 1,000 orders is judged by
-/// exact times all the same: where a window begins among joined ones, 1,000 orders are in it already.
+/// Its size does not follow from how much was spent. Exact times are kept of the last 8,000 spends of
+/// a kind at least; earlier ones may be joined by the second. A cap of at most 8,000 orders is judged by
+/// exact times all the same: where a window begins among joined ones, 8,000 orders are in it already.
 /// Any other cap may hold a spend for a second longer, and never for less.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct History {
@@ -362,9 +362,9 @@ impl<T: Amount> Series<T> {
 /// The level of points that are not joined.
 const EXACT: usize = 2;
 /// So many of them are kept at least, if there are as many.
-const EXACT_KEPT: usize = 1_000;
+const EXACT_KEPT: usize = 8_000;
 /// And fewer than so many: a power of two, which is what a growing queue makes room for.
-const EXACT_MAX: usize = 1_024;
+const EXACT_MAX: usize = 8_192;
 /// Keys of a client that take some 100 KiB.
 const KEYS_MANY: usize = 2_048;
 const SECOND_US: u64 = 1_000_000;

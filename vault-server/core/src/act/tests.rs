@@ -41,15 +41,18 @@ fn grown() -> Bench {
 
 fn begin(bench: &mut Bench, changes: &Changes) {
     let plan = Plan::new("test", changes.clone(), |_, _| Vec::new());
-    let asker = Asker {
+    bench.vault.begin_act(plan, asker(), bench.now).expect("begins");
+}
+
+fn asker() -> Asker {
+    Asker {
         channel: Channel::Front,
         correlation: 7,
         caller: None,
         origin: Origin::local(),
         nonce: None,
         signature_hash: None,
-    };
-    bench.vault.begin_act(plan, asker, bench.now).expect("begins");
+    }
 }
 
 fn kinds(bench: &mut Bench) -> Vec<EntryKind> {
@@ -108,6 +111,17 @@ fn what_the_database_refuses_leaves_the_state_as_it_was() {
     hashed(&mut bench);
     bench.vault.act_committed(Ok(()), bench.now).expect("committed");
     assert!(bench.vault.tables().certificates.contains_key(&Serial([0; 16])));
+}
+
+#[test]
+fn what_forbids_waits_for_no_other_thread_however_much_is_hashed() {
+    let mut bench = grown();
+    let mut changes = Changes::new();
+    changes.put(certificate(0));
+    let mut plan = Plan::new("test", changes, |_, _| Vec::new());
+    plan.barrier = Some(Vec::new());
+    bench.vault.begin_act(plan, asker(), bench.now).expect("begins");
+    assert_eq!(kinds(&mut bench), [EntryKind::AdminIntent]);
 }
 
 #[test]

@@ -49,15 +49,18 @@ impl Answers {
         if self.begins.is_empty() {
             self.oldest = number;
         }
-        let end = self.end();
         match number.checked_sub(self.oldest + self.begins.len() as u64) {
             None => return,
             Some(without) if without >= ANSWERS_MAX as u64 => {
                 self.clear();
                 self.oldest = number;
             }
-            Some(without) => self.begins.extend((0..without).map(|_| end)),
+            Some(without) => {
+                let end = self.end();
+                self.begins.extend((0..without).map(|_| end));
+            }
         }
+        let end = self.end();
         self.begins.push_back(end);
 
         let mut packed = Vec::with_capacity(PACKED);

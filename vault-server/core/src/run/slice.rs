@@ -58,7 +58,9 @@ impl Round<'_> {
                 return Ok(Next::Continue);
             }
             (Turn::Frame(frame), Served::Client(queue)) => {
-                self.vault.ahead.begin();
+                if turns.may_set_aside(queue) {
+                    self.vault.ahead.begin();
+                }
                 (frame, queue)
             }
             (Turn::Signed(frame, ready), Served::Client(queue)) => {

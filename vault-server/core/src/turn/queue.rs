@@ -29,6 +29,8 @@ pub(super) struct Queue {
     pub is_in_line: bool,
     /// What is next cannot be set aside: it is decided when nothing is aside any more.
     pub is_held: bool,
+    /// Jobs that workers have not handed back, those of forgotten calls too.
+    pub jobs: usize,
     pub load: Load,
 }
 
@@ -54,7 +56,12 @@ impl Queue {
 
     fn looks_ahead(&self) -> bool {
         let is_call = |turn: &Turn| matches!(turn, Turn::Frame(frame) if is_call(frame));
-        !self.is_held && self.aside.len() < ASIDE_MAX && self.turns.front().is_some_and(is_call)
+        !self.is_held && self.may_set_aside() && self.turns.front().is_some_and(is_call)
+    }
+
+    /// Whether one more call may be set aside.
+    pub fn may_set_aside(&self) -> bool {
+        self.aside.len().max(self.jobs) < ASIDE_MAX
     }
 
     /// The next, if it can be taken now.
@@ -95,5 +102,6 @@ impl Load {
     }
 }
 
-/// So many calls of one client may be set aside: as many as there may be workers.
+/// So many calls of one client may be set aside, and so many of its jobs be under way: as many as there
+/// may be workers.
 pub(super) const ASIDE_MAX: usize = 4;

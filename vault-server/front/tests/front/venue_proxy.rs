@@ -163,7 +163,8 @@ async fn both_forms_go_to_the_core_as_they_were_written_over_both_versions() {
             assert_eq!(response.headers()["countersign-latency-us"], "1234");
             assert_eq!(body(response).await, "{\"a\":1}");
 
-            let ProxyCall { caller, request, request_id, deadline_us, .. } = play.end(&mut front).await;
+            let ProxyCall { caller, request, request_id, deadline_us, .. } =
+                play.end(&mut front).await;
             assert_eq!(caller.serial, [1; 16]);
             assert_eq!(caller.listener(), Listener::Bot);
             assert!(deadline_us > 0);

@@ -144,3 +144,21 @@ fn a_free_lane_does_not_wait_for_what_came_later() {
     turns.put_lane(&one, name("main"));
     assert!(matches!(turns.next(), Some((Turn::Lane(_), Served::Client(_)))));
 }
+
+#[test]
+fn what_is_taken_back_counts_until_its_worker_is_through_with_it() {
+    let one = name("one");
+    let (mut turns, most) = (Turns::default(), ASIDE_MAX as u64);
+    put(&mut turns, &one, 0..most + 2);
+    for correlation in 0..most {
+        aside(&mut turns);
+        assert!(turns.forget(Whose::Client(&one), correlation));
+    }
+    let (how, frame, Served::Client(queue)) = take(&mut turns).expect("it is its turn") else {
+        panic!("an operator's")
+    };
+    assert_eq!((how, frame.correlation), ("frame", most));
+    assert!(!turns.may_set_aside(queue), "four are under way: it is decided as it is");
+    turns.signed(done(0));
+    assert!(turns.may_set_aside(queue));
+}
