@@ -220,7 +220,7 @@ mod tests {
     fn row(kind: u8, number: u8, other: u8, flag: bool) -> Row {
         let mut row = rows()
             .into_iter()
-            .filter(|row| {
+            .find(|row| {
                 let of = |row: &Row| match row {
                     Row::Certificate(_) => 0,
                     Row::Client(_) => 1,
@@ -232,7 +232,6 @@ mod tests {
                 };
                 of(row) == kind % 6
             })
-            .nth(0)
             .expect("a row of each");
         let at = Timestamp(i64::from(other % 4) * 86_400_000_000);
         match &mut row {
@@ -253,7 +252,11 @@ mod tests {
             Row::Client(row) => {
                 row.name = name(number);
                 row.scope = flag.then(|| name(other));
-                row.state = if other % 3 == 0 { HolderState::Revoked } else { HolderState::Active };
+                row.state = if other.is_multiple_of(3) {
+                    HolderState::Revoked
+                } else {
+                    HolderState::Active
+                };
             }
             Row::Credential(row) => {
                 row.name = name(number);
@@ -328,7 +331,10 @@ mod tests {
             .collect()
     }
 
-    fn acts() -> impl Strategy<Value = Vec<Vec<(u8, u8, u8, bool, bool)>>> {
+    /// Kind, number, another number, whether one or the other, whether it goes.
+    type Change = (u8, u8, u8, bool, bool);
+
+    fn acts() -> impl Strategy<Value = Vec<Vec<Change>>> {
         let change = (any::<u8>(), any::<u8>(), any::<u8>(), any::<bool>(), any::<bool>());
         prop::collection::vec(prop::collection::vec(change, 1..6), 1..16)
     }

@@ -43,7 +43,11 @@ fn row(kind: u8, number: u8, content: u8) -> Row {
         1 => HaltRow {
             at: Timestamp(0),
             by: "admin".to_owned(),
-            level: if content % 2 == 0 { HaltLevel::NoNewRisk } else { HaltLevel::Nothing },
+            level: if content.is_multiple_of(2) {
+                HaltLevel::NoNewRisk
+            } else {
+                HaltLevel::Nothing
+            },
             reason: String::new(),
             target: HaltTarget::Client(name(&format!("client-{number}"))),
         }
@@ -51,7 +55,7 @@ fn row(kind: u8, number: u8, content: u8) -> Row {
         2 => InstrumentRow {
             instrument: Instrument {
                 venue: name("okx"),
-                product: if number % 2 == 0 { Product::Spot } else { Product::Linear },
+                product: if number.is_multiple_of(2) { Product::Spot } else { Product::Linear },
                 symbol: format!("S{}", number / 2),
                 base: "BTC".parse::<Asset>().expect("an asset"),
                 quote: Asset::usd(),
