@@ -205,27 +205,12 @@ impl Core {
 
     /// Sends one call and waits for its answer. Dropping the future forgets the call, and its place is
     /// free once the core has answered; the core may still act on it, but if it has not answered, it
-    /// is told of a call that it need not decide, or that a venue would answer.
+    /// is told of a call that it need not decide, or that a venue would answer. `trace` follows the call.
     ///
     /// # Errors
     ///
     /// The core's failure, or one of the channel: too long, too busy, ended.
     pub(crate) async fn call(
-        &self,
-        connection: &Arc<Connection>,
-        kind: Kind,
-        message: &impl Message,
-        place: Place,
-    ) -> Result<Answered, Failure> {
-        self.call_traced(connection, kind, message, place, None).await
-    }
-
-    /// As [`Core::call`], for a call that may be traced.
-    ///
-    /// # Errors
-    ///
-    /// As [`Core::call`].
-    pub(crate) async fn call_traced(
         &self,
         connection: &Arc<Connection>,
         kind: Kind,
@@ -602,7 +587,7 @@ mod tests {
         let (tls, healths) = (TlsCell::default(), Healths::new().await);
         let call = SignCall::default();
         let (answer, ended, ()) = tokio::join!(
-            core.call(open.connection(), Kind::Sign, &call, place()),
+            core.call(open.connection(), Kind::Sign, &call, place(), None),
             core.run(split(ours), &tls, &healths),
             async {
                 theirs.read_u8().await.expect("the call");
@@ -658,7 +643,7 @@ mod tests {
         let asked = async {
             // Called and taken back at once, as often as there are places.
             let place = places.take(holder).expect("the first");
-            let call = core.call(open.connection(), Kind::Sign, &call, place);
+            let call = core.call(open.connection(), Kind::Sign, &call, place, None);
             assert!(tokio::time::timeout(Duration::from_millis(1), call).await.is_err());
             assert!(places.take(holder).is_none(), "the core still has it");
 
@@ -701,7 +686,7 @@ mod tests {
         let served = core.run(split(ours), &tls, &healths);
         let asked = async {
             let place = places.take(holder).expect("the first");
-            let mut call = pin!(core.call(open.connection(), Kind::Sign, &call, place));
+            let mut call = pin!(core.call(open.connection(), Kind::Sign, &call, place, None));
             // Asked once, and not looked at again: as a stream whose client does not read.
             assert!(futures_util::poll!(&mut call).is_pending());
             assert!(places.take(holder).is_none(), "the core has it");
@@ -760,7 +745,7 @@ mod tests {
             let (tls, healths) = (TlsCell::default(), Healths::new().await);
             let call = SignCall::default();
             let (answer, ended) = tokio::join!(
-                core.call(open.connection(), Kind::Sign, &call, place()),
+                core.call(open.connection(), Kind::Sign, &call, place(), None),
                 core.run(split(ours), &tls, &healths),
             );
             assert_eq!(answer.expect("answered").response, b"signed");

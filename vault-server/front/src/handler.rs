@@ -22,6 +22,7 @@ use crate::limit::ListenerLimits;
 use crate::place::Places;
 use crate::registry::{Connection, Hold, Holds};
 use crate::status::from_failure;
+use crate::trace::Call;
 
 /// How long to wait before asking again when a tail has nothing new.
 const TAIL_PAUSE: Duration = Duration::from_millis(100);
@@ -290,17 +291,11 @@ impl Handler {
         call: &SignCall,
         deadline: &Deadline,
     ) -> Result<Answered, Failure> {
-        let Some(trace) = &deadline.trace else {
-            return self.ask(connection, Kind::Sign, call).await;
-        };
-        let answer = match self.calls.take(connection.facts().holder()) {
-            Some(place) => {
-                let trace = Some(Arc::clone(trace));
-                self.core.call_traced(connection, Kind::Sign, call, place, trace).await
-            }
-            None => Err(busy()),
-        };
-        trace.came_to(&answer);
+        let trace = deadline.trace.as_ref();
+        let answer = self.ask_traced(connection, Kind::Sign, call, trace.cloned()).await;
+        if let Some(trace) = trace {
+            trace.came_to(&answer);
+        }
         answer
     }
 
@@ -311,8 +306,18 @@ impl Handler {
         kind: Kind,
         message: &impl Message,
     ) -> Result<Answered, Failure> {
+        self.ask_traced(connection, kind, message, None).await
+    }
+
+    async fn ask_traced(
+        &self,
+        connection: &Arc<Connection>,
+        kind: Kind,
+        message: &impl Message,
+        trace: Option<Arc<Call>>,
+    ) -> Result<Answered, Failure> {
         let place = self.calls.take(connection.facts().holder()).ok_or_else(busy)?;
-        self.core.call(connection, kind, message, place).await
+        self.core.call(connection, kind, message, place, trace).await
     }
 }
 

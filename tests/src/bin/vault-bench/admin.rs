@@ -12,10 +12,11 @@ use vault_client::{EnrollOptions, Identity, Operator, v1};
 use vault_tests::scope;
 
 use crate::bar::{self, Judged};
-use crate::figure::{Rounds, Table, spread};
+use crate::figure::{Table, spread};
 use crate::growth::Grown;
 use crate::histogram::Latencies;
-use crate::load::{Load, Outcome, Pace};
+use crate::load::{Load, Pace};
+use crate::paced::Paced;
 use crate::{Arguments, Error, Report, cores};
 
 /// Clients of the vault, if it is not said.
@@ -25,46 +26,25 @@ const CHANGE_EVERY: Duration = Duration::from_millis(100);
 /// How much longer than it is looked at the load goes on, at either end of the changes.
 const MARGIN: Duration = Duration::from_millis(200);
 
-/// Of the bots' Signs.
-#[derive(Default)]
-struct Figures {
-    p50: Rounds,
-    p99: Rounds,
-    p999: Rounds,
-    made: Rounds,
-    /// Of all rounds: one alone has few calls beyond p99.9.
-    all: Latencies,
+fn json_of(signs: &Paced) -> Value {
+    json!({
+        "p50_us": signs.p50.json(),
+        "p99_us": signs.p99.json(),
+        "p999_us": signs.p999.json(),
+        "made": signs.made.json(),
+        "all_rounds_us": { "calls": signs.all.len(), "p999": signs.all.at(0.999) },
+    })
 }
 
-impl Figures {
-    fn push(&mut self, outcome: &Outcome) {
-        self.p50.push(outcome.latencies.at(0.5));
-        self.p99.push(outcome.latencies.at(0.99));
-        self.p999.push(outcome.latencies.at(0.999));
-        self.made.push(outcome.made);
-        self.all.append(&outcome.latencies);
-    }
-
-    fn json(&self) -> Value {
-        json!({
-            "p50_us": self.p50.json(),
-            "p99_us": self.p99.json(),
-            "p999_us": self.p999.json(),
-            "made": self.made.json(),
-            "all_rounds_us": { "calls": self.all.len(), "p999": self.all.at(0.999) },
-        })
-    }
-
-    fn row(&self, name: &str, table: &mut Table) {
-        table.row(&[
-            name.to_owned(),
-            spread(&self.p50),
-            spread(&self.p99),
-            spread(&self.p999),
-            format!("{:.0}", self.all.at(0.999)),
-            format!("{:.1} %", self.made.median() * 100.0),
-        ]);
-    }
+fn row(name: &str, signs: &Paced, table: &mut Table) {
+    table.row(&[
+        name.to_owned(),
+        spread(&signs.p50),
+        spread(&signs.p99),
+        spread(&signs.p999),
+        format!("{:.0}", signs.all.at(0.999)),
+        signs.made_text(),
+    ]);
 }
 
 /// What the admin has done.
@@ -91,7 +71,7 @@ async fn run(arguments: &Arguments) -> Result<Report, Error> {
         pace: Pace::Open(rate),
         time: time + 2 * MARGIN,
     };
-    let (mut with, mut without) = (Figures::default(), Figures::default());
+    let (mut with, mut without) = (Paced::default(), Paced::default());
     let mut changes = Changes::default();
     let mut replies = crate::reply::Replies::default();
     for round in 0..arguments.rounds {
@@ -133,7 +113,7 @@ async fn run(arguments: &Arguments) -> Result<Report, Error> {
 fn report(
     arguments: &Arguments,
     grown: &Grown,
-    (without, with): (&Figures, &Figures),
+    (without, with): (&Paced, &Paced),
     changes: &Changes,
     judged: Judged,
     log: &Value,
@@ -146,8 +126,8 @@ fn report(
         "rounds": arguments.rounds,
         "seconds": arguments.seconds,
         "vault": grown.json(),
-        "without": without.json(),
-        "with": with.json(),
+        "without": json_of(without),
+        "with": json_of(with),
         "changes": { "made": changes.made, "p50_us": changes.each.at(0.5),
                      "p99_us": changes.each.at(0.99) },
         "ratios": bar::json(&judged),
@@ -161,8 +141,8 @@ fn report(
         "p99.9 of all rounds, µs",
         "made",
     ]);
-    without.row("alone", &mut table);
-    with.row("beside an admin", &mut table);
+    row("alone", without, &mut table);
+    row("beside an admin", with, &mut table);
     let text = format!(
         "admin: {} rounds of {} s for each, {} cores; a vault with {} clients more than its bots.\n\
          {} changes, p50 {:.0} µs, p99 {:.0} µs.\n\n{}\n{}\nThe log: {log}\n",

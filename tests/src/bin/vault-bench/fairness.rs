@@ -11,8 +11,8 @@ use vault_tests::TestVault;
 use crate::bar::{self, Judged};
 use crate::echo_process::{Echo, EchoProcess};
 use crate::figure::{Rounds, Table, spread};
-use crate::histogram::Latencies;
 use crate::load::{Load, Outcome, Pace};
+use crate::paced::Paced;
 use crate::reply::Replies;
 use crate::side::{Manner, Side};
 use crate::work::Work;
@@ -33,47 +33,28 @@ struct Pair {
 
 #[derive(Default)]
 struct Found {
-    alone: Figures,
-    beside: Figures,
+    alone: Paced,
+    beside: Paced,
     loud_per_second: Rounds,
 }
 
-/// Of the quiet client.
-#[derive(Default)]
-struct Figures {
-    p50: Rounds,
-    p99: Rounds,
-    made: Rounds,
-    /// Of all rounds: one alone has few calls.
-    all: Latencies,
+fn json_of(quiet: &Paced) -> Value {
+    json!({
+        "p50_us": quiet.p50.json(),
+        "p99_us": quiet.p99.json(),
+        "made": quiet.made.json(),
+        "all_rounds_us": { "calls": quiet.all.len(), "p50": quiet.all.at(0.5), "p99": quiet.all.at(0.99) },
+    })
 }
 
-impl Figures {
-    fn push(&mut self, outcome: &Outcome) {
-        self.p50.push(outcome.latencies.at(0.5));
-        self.p99.push(outcome.latencies.at(0.99));
-        self.made.push(outcome.made);
-        self.all.append(&outcome.latencies);
-    }
-
-    fn json(&self) -> Value {
-        json!({
-            "p50_us": self.p50.json(),
-            "p99_us": self.p99.json(),
-            "made": self.made.json(),
-            "all_rounds_us": { "calls": self.all.len(), "p50": self.all.at(0.5), "p99": self.all.at(0.99) },
-        })
-    }
-
-    fn row(&self, name: String, table: &mut Table) {
-        table.row(&[
-            name,
-            spread(&self.p50),
-            spread(&self.p99),
-            format!("{:.0}", self.all.at(0.99)),
-            format!("{:.1} %", self.made.median() * 100.0),
-        ]);
-    }
+fn row(name: String, quiet: &Paced, table: &mut Table) {
+    table.row(&[
+        name,
+        spread(&quiet.p50),
+        spread(&quiet.p99),
+        format!("{:.0}", quiet.all.at(0.99)),
+        quiet.made_text(),
+    ]);
 }
 
 pub(crate) fn measure(arguments: &Arguments) -> Result<Report, Error> {
@@ -173,12 +154,12 @@ fn report(arguments: &Arguments, pairs: &[Pair], loud: Load, log: &Value) -> Rep
     });
     let mut judged = Vec::new();
     for Pair { name, found, .. } in pairs {
-        found.alone.row(format!("{name}, alone"), &mut table);
-        found.beside.row(format!("{name}, beside"), &mut table);
+        row(format!("{name}, alone"), &found.alone, &mut table);
+        row(format!("{name}, beside"), &found.beside, &mut table);
         blast.row(&[(*name).to_owned(), spread(&found.loud_per_second)]);
         json[*name] = json!({
-            "alone": found.alone.json(),
-            "beside": found.beside.json(),
+            "alone": json_of(&found.alone),
+            "beside": json_of(&found.beside),
             "blast_per_second": found.loud_per_second.json(),
         });
         let ratio = found.beside.p99.over(&found.alone.p99);
