@@ -27,6 +27,8 @@ pub struct Launch {
     pub user: Option<(u32, u32)>,
     /// Words that go before the server's own command line: `strace -f ...`.
     pub wrapper: Vec<OsString>,
+    /// What a start may take beyond what any should: to read a long log.
+    pub start_longer: Duration,
 }
 
 impl Launch {
@@ -142,7 +144,7 @@ impl Server {
             }),
         ];
 
-        let line = tokio::time::timeout(START, lines.recv()).await;
+        let line = tokio::time::timeout(START + launch.start_longer, lines.recv()).await;
         match line {
             Ok(Some(line)) => {
                 let ready = serde_json::from_str(&line).expect("the ready line");

@@ -594,14 +594,14 @@ async fn a_revoked_operator_is_nobody() {
     let vault = TestVault::start().await;
     vault.operator("second", v1::Role::Admin).await;
     let second = vault.connect("second").await;
-    second.list_clients(v1::ListClientsCommand {}).await.expect("an admin");
+    second.list_clients(v1::ListClientsCommand::default()).await.expect("an admin");
 
     let revoke = v1::RevokeOperatorCommand { name: "second".to_owned() };
     vault.admin().await.revoke_operator(revoke).await.expect("revoked");
     // Its connection was cut; a new one is made for the call.
-    let mut outcome = second.list_clients(v1::ListClientsCommand {}).await;
+    let mut outcome = second.list_clients(v1::ListClientsCommand::default()).await;
     if outcome.as_ref().is_err_and(|error| error.refusal().is_none()) {
-        outcome = second.list_clients(v1::ListClientsCommand {}).await;
+        outcome = second.list_clients(v1::ListClientsCommand::default()).await;
     }
     assert_eq!(reason(outcome), "CERTIFICATE_REVOKED");
 }

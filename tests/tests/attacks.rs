@@ -173,7 +173,7 @@ async fn a_halt_goes_before_a_bots_flood_of_renewals() {
     for task in flood {
         task.abort();
     }
-    let listed = admin.list_clients(v1::ListClientsCommand {}).await.expect("listed");
+    let listed = admin.list_clients(v1::ListClientsCommand::default()).await.expect("listed");
     assert!(listed.clients.iter().all(|client| client.certificates.len() <= 32));
 }
 
@@ -250,10 +250,12 @@ async fn who_is_revoked_does_not_come_back_by_what_he_invited() {
 
     // Everybody who may look sees them.
     let admin = vault.admin().await;
-    let clients = admin.list_clients(v1::ListClientsCommand {}).await.expect("a list").clients;
+    let clients =
+        admin.list_clients(v1::ListClientsCommand::default()).await.expect("a list").clients;
     let planted_info = clients.iter().find(|info| info.name == "planted").expect("listed");
     assert_eq!((planted_info.state.as_str(), planted_info.invited_by.as_str()), ("invited", "eve"));
-    let operators = admin.list_operators(v1::ListOperatorsCommand {}).await.expect("a list");
+    let operators =
+        admin.list_operators(v1::ListOperatorsCommand::default()).await.expect("a list");
     let info = operators.operators.iter().find(|info| info.name == "backdoor").expect("listed");
     assert_eq!((info.state.as_str(), info.invited_by.as_str()), ("invited", "eve"));
 

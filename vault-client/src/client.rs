@@ -4,7 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
+use http::uri::PathAndQuery;
+use prost::Message as _;
+use prost::bytes::Bytes;
 use tonic::Request;
+use tonic::client::Grpc;
 use tonic::transport::Channel;
 use vault_proto::v1::execute_service_client::ExecuteServiceClient;
 use vault_proto::v1::price_service_client::PriceServiceClient;
@@ -17,6 +21,7 @@ use vault_proto::v1::{
 
 use crate::caller;
 use crate::command::{NO_RANDOMNESS, signed_command};
+use crate::encoded::Encoded;
 use crate::error::ClientError;
 use crate::identity::Identity;
 use crate::transport;
@@ -173,15 +178,15 @@ impl Client {
     /// not known, and that the same order may be sent again with the same `request_id`.
     pub async fn sign(&self, order: SignOrder) -> Result<Signed, ClientError> {
         let request = order.into_request()?;
-        let request_id = request.request_id.clone();
-        let answer = match self.sign_once(request.clone()).await {
+        let encoded = Bytes::from(request.encode_to_vec());
+        let answer = match self.sign_once(encoded.clone()).await {
             Err(ClientError::Transport(cause)) => {
                 tracing::debug!(%cause, "connection broke, asking again");
-                self.sign_once(request).await?
+                self.sign_once(encoded).await?
             }
             other => other?,
         };
-        Signed::of(request_id, answer)
+        Signed::of(request.request_id, answer)
     }
 
     /// Has one request judged, signed and sent by the vault. Nothing is asked twice: after an error
@@ -228,11 +233,16 @@ impl Client {
         SignServiceClient::new(self.current.connection().channel)
     }
 
-    async fn sign_once(&self, request: SignRequest) -> Result<SignResponse, ClientError> {
+    /// Sends an encoded [`SignRequest`].
+    async fn sign_once(&self, request: Bytes) -> Result<SignResponse, ClientError> {
         let mut request = Request::new(request);
         request.set_timeout(SIGN_TIMEOUT);
-        let mut service = self.sign_service();
-        Ok(service.sign(request).await.map_err(ClientError::from_status)?.into_inner())
+        let mut service = Grpc::new(self.current.connection().channel);
+        let ready = service.ready().await;
+        ready.map_err(|error| ClientError::from_transport(Box::new(error)))?;
+        let path = PathAndQuery::from_static("/vault.v1.SignService/Sign");
+        let answer = service.unary(request, path, Encoded::new()).await;
+        Ok(answer.map_err(ClientError::from_status)?.into_inner())
     }
 
     /// Puts reference prices, 1 to 200 at once: for pricers. The answers are in the order of the

@@ -15,6 +15,7 @@ mod caller;
 mod certificate;
 mod client;
 mod command;
+mod encoded;
 mod enroll;
 mod error;
 mod folder;

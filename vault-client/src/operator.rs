@@ -79,6 +79,38 @@ macro_rules! rpcs {
     };
 }
 
+macro_rules! lists {
+    ($($(#[$doc:meta])* $name:ident from $page:ident($command:ident) -> $response:ident.$rows:ident;)+) => {
+        $(
+            $(#[$doc])*
+            ///
+            /// Asks for page after page, from the command's `page_token` to the end: the answer has the
+            /// rows of all of them and no `next_page_token`.
+            ///
+            /// # Errors
+            ///
+            /// [`ClientError`].
+            pub async fn $name(
+                &self,
+                mut command: v1::$command,
+            ) -> Result<v1::$response, ClientError> {
+                let mut whole = v1::$response::default();
+                loop {
+                    let page = self.$page(command.clone()).await?;
+                    whole.$rows.extend(page.$rows);
+                    if page.next_page_token.is_empty() {
+                        return Ok(whole);
+                    }
+                    if page.next_page_token == command.page_token {
+                        return Err(ClientError::Protocol("a list does not come to its end"));
+                    }
+                    command.page_token = page.next_page_token;
+                }
+            }
+        )+
+    };
+}
+
 impl Operator {
     /// Connects with an operator's identity.
     ///
@@ -121,8 +153,8 @@ impl Operator {
         /// Stores a credential that is sealed already; see [`Operator::import`].
         import_sealed = CredentialServiceClient.import "vault.v1.CredentialService/Import"
             (ImportCommand in ImportRequest) -> ImportResponse within LONG;
-        /// Lists the credentials.
-        list_credentials = CredentialServiceClient.list "vault.v1.CredentialService/List"
+        /// One page of [`Operator::list_credentials`].
+        credentials_page = CredentialServiceClient.list "vault.v1.CredentialService/List"
             (ListCredentialsCommand in ListCredentialsRequest) -> ListCredentialsResponse
             within SHORT;
         /// Describes one credential.
@@ -148,8 +180,8 @@ impl Operator {
         /// Gets one scope.
         scope = ScopeServiceClient.get "vault.v1.ScopeService/Get"
             (GetScopeCommand in GetScopeRequest) -> GetScopeResponse within SHORT;
-        /// Lists the scopes.
-        list_scopes = ScopeServiceClient.list "vault.v1.ScopeService/List"
+        /// One page of [`Operator::list_scopes`].
+        scopes_page = ScopeServiceClient.list "vault.v1.ScopeService/List"
             (ListScopesCommand in ListScopesRequest) -> ListScopesResponse within SHORT;
         /// Deletes a scope that no client holds.
         delete_scope = ScopeServiceClient.delete "vault.v1.ScopeService/Delete"
@@ -163,8 +195,8 @@ impl Operator {
         /// How far a replay is, and what it found.
         replay = ScopeServiceClient.get_replay "vault.v1.ScopeService/GetReplay"
             (GetReplayCommand in GetReplayRequest) -> GetReplayResponse within SHORT;
-        /// Lists the clients.
-        list_clients = ClientServiceClient.list "vault.v1.ClientService/List"
+        /// One page of [`Operator::list_clients`].
+        clients_page = ClientServiceClient.list "vault.v1.ClientService/List"
             (ListClientsCommand in ListClientsRequest) -> ListClientsResponse within SHORT;
         /// Describes one client.
         describe_client = ClientServiceClient.describe "vault.v1.ClientService/Describe"
@@ -180,8 +212,8 @@ impl Operator {
         invite_operator_by_spec = OperatorServiceClient.invite "vault.v1.OperatorService/Invite"
             (InviteOperatorCommand in InviteOperatorRequest) -> InviteOperatorResponse
             within SHORT;
-        /// Lists the operators.
-        list_operators = OperatorServiceClient.list "vault.v1.OperatorService/List"
+        /// One page of [`Operator::list_operators`].
+        operators_page = OperatorServiceClient.list "vault.v1.OperatorService/List"
             (ListOperatorsCommand in ListOperatorsRequest) -> ListOperatorsResponse within SHORT;
         /// Ends an operator.
         revoke_operator = OperatorServiceClient.revoke "vault.v1.OperatorService/Revoke"
@@ -196,23 +228,23 @@ impl Operator {
         /// Cancels the open orders of a target that is halted.
         cancel_all = HaltServiceClient.cancel_all "vault.v1.HaltService/CancelAll"
             (CancelAllCommand in CancelAllRequest) -> CancelAllResponse within CANCEL_ALL;
-        /// Lists the halts in force.
-        halt_status = HaltServiceClient.status "vault.v1.HaltService/Status"
+        /// One page of [`Operator::halt_status`].
+        halts_page = HaltServiceClient.status "vault.v1.HaltService/Status"
             (HaltStatusCommand in HaltStatusRequest) -> HaltStatusResponse within SHORT;
         /// Adds or replaces instruments, all or none.
         import_instruments = InstrumentServiceClient.import "vault.v1.InstrumentService/Import"
             (ImportInstrumentsCommand in ImportInstrumentsRequest) -> ImportInstrumentsResponse
             within SHORT;
-        /// Lists the instruments.
-        list_instruments = InstrumentServiceClient.list "vault.v1.InstrumentService/List"
+        /// One page of [`Operator::list_instruments`].
+        instruments_page = InstrumentServiceClient.list "vault.v1.InstrumentService/List"
             (ListInstrumentsCommand in ListInstrumentsRequest) -> ListInstrumentsResponse
             within SHORT;
         /// Deletes instruments, all or none.
         delete_instruments = InstrumentServiceClient.delete "vault.v1.InstrumentService/Delete"
             (DeleteInstrumentsCommand in DeleteInstrumentsRequest) -> DeleteInstrumentsResponse
             within SHORT;
-        /// Lists the feeds and their prices.
-        list_prices = PriceServiceClient.list "vault.v1.PriceService/List"
+        /// One page of [`Operator::list_prices`].
+        prices_page = PriceServiceClient.list "vault.v1.PriceService/List"
             (ListPricesCommand in ListPricesRequest) -> ListPricesResponse within SHORT;
         /// Makes or replaces a feed of prices.
         put_feed = PriceServiceClient.put_feed "vault.v1.PriceService/PutFeed"
@@ -223,6 +255,26 @@ impl Operator {
         /// The newest signed checkpoint.
         checkpoint = AuditServiceClient.get_checkpoint "vault.v1.AuditService/GetCheckpoint"
             (GetCheckpointCommand in GetCheckpointRequest) -> GetCheckpointResponse within SHORT;
+    }
+
+    lists! {
+        /// Lists the clients and those who are invited, by name; or the active clients of a scope.
+        list_clients from clients_page(ListClientsCommand) -> ListClientsResponse.clients;
+        /// Lists the credentials, by name.
+        list_credentials from credentials_page(ListCredentialsCommand)
+            -> ListCredentialsResponse.credentials;
+        /// Lists the halts in force.
+        halt_status from halts_page(HaltStatusCommand) -> HaltStatusResponse.halts;
+        /// Lists the instruments of a venue, or of all.
+        list_instruments from instruments_page(ListInstrumentsCommand)
+            -> ListInstrumentsResponse.instruments;
+        /// Lists the operators and those who are invited, by name.
+        list_operators from operators_page(ListOperatorsCommand)
+            -> ListOperatorsResponse.operators;
+        /// Lists the feeds and their prices, by pair.
+        list_prices from prices_page(ListPricesCommand) -> ListPricesResponse.feeds;
+        /// Lists the scopes, by name.
+        list_scopes from scopes_page(ListScopesCommand) -> ListScopesResponse.scopes;
     }
 
     /// Seals a passphrase to the pinned core and opens the vault with it.

@@ -71,8 +71,8 @@ pub struct ListenerSpec {
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct TracingSpec {
-    /// Descriptor of the channel to the exporter.
-    pub exporter_fd: RawFd,
+    /// Descriptors of the channels to exporters, of each that there may be one after the other.
+    pub exporter_fds: Vec<RawFd>,
     /// Of all calls, from 0 to 1.
     pub sample: f64,
     /// Calls in a second.
@@ -249,7 +249,7 @@ pub fn front(spec: &str) -> Result<(), ChildError> {
 
 fn tracing_of(spec: TracingSpec) -> Result<vault_front::Tracing, ChildError> {
     Ok(vault_front::Tracing {
-        exporter: stream(spec.exporter_fd)?,
+        exporters: spec.exporter_fds.into_iter().map(stream).collect::<Result<_, _>>()?,
         sample: spec.sample,
         max_per_second: spec.max_per_second,
         slow: spec.slow_ms.map(|ms| Duration::from_millis(ms.into())),

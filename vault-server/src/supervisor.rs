@@ -9,6 +9,7 @@
 mod channel;
 mod children;
 mod error;
+mod exporter;
 pub mod listener;
 mod notify;
 mod pulse;
@@ -242,6 +243,7 @@ impl Supervisor {
             self.mind_alarm(now)?;
             if let Phase::Running = self.phase {
                 self.relay.serve(&mut self.children.channel, now);
+                self.children.revive_exporter(now);
             }
             self.relay.flush();
             // A core that is gone shows by its end, which is judged below.
@@ -286,7 +288,7 @@ impl Supervisor {
         let deadline = match self.phase {
             Phase::Running => {
                 fds.extend(self.relay.poll_fds());
-                self.relay.deadline()
+                self.relay.deadline().into_iter().chain(self.children.exporter_due()).min()
             }
             Phase::Stopping { until, .. } => Some(until),
         };

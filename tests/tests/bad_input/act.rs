@@ -56,7 +56,7 @@ async fn scopes() {
     };
     assert_eq!(reason(admin.put_scope(stale).await), "REVISION_CONFLICT");
     assert_eq!(vault.state_rev(), state_rev);
-    let list = admin.list_scopes(v1::ListScopesCommand {}).await.expect("a list");
+    let list = admin.list_scopes(v1::ListScopesCommand::default()).await.expect("a list");
     assert!(list.scopes.is_empty());
 }
 
@@ -222,7 +222,7 @@ async fn credentials() {
         assert!(!refusal.reason.is_empty(), "{what}");
     }
     assert_eq!(vault.state_rev(), state_rev);
-    let list = admin.list_credentials(v1::ListCredentialsCommand {}).await.expect("a list");
+    let list = admin.list_credentials(v1::ListCredentialsCommand::default()).await.expect("a list");
     assert!(list.credentials.is_empty());
 }
 

@@ -23,7 +23,7 @@ async fn a_command_is_good_once_even_across_a_restart() {
     let first = channel(&admin).await;
     let put = signed_command(&admin, PUT, &put_scope(), SystemTime::now()).expect("signed");
     let put = wire::request(Some(put));
-    let list = signed_command(&admin, LIST, &v1::ListScopesCommand {}, SystemTime::now());
+    let list = signed_command(&admin, LIST, &v1::ListScopesCommand::default(), SystemTime::now());
     let list = wire::request(Some(list.expect("signed")));
     wire::call(&first, PUT, put.clone()).await.expect("once");
     wire::call(&first, LIST, list.clone()).await.expect("once");
@@ -99,4 +99,62 @@ async fn a_command_has_its_form() {
     }
     assert_eq!(vault.state_rev(), state_rev);
     wire::call(&channel, PUT, wire::request(Some(good))).await.expect("none of it used it up");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_token_is_one_that_the_vault_gave() {
+    let vault = TestVault::start().await;
+    vault.put_scope(OKX_SCOPE).await;
+    let admin = vault.identity("admin");
+    let channel = channel(&admin).await;
+    // Every list has these fields, under these numbers or the next.
+    #[derive(Clone, PartialEq, prost::Message)]
+    struct List {
+        #[prost(string, tag = "2")]
+        page_token: String,
+    }
+    #[derive(Clone, PartialEq, prost::Message)]
+    struct ListOf {
+        #[prost(string, tag = "3")]
+        page_token: String,
+    }
+    let long = "QUJD".repeat(10_000);
+    for token in ["1", "=", "AAAA", "vault.v1.ScopeService/List", "../..", "\u{1f512}", &long] {
+        let page_token = token.to_owned();
+        for method in [
+            "ClientService/List",
+            "CredentialService/List",
+            "HaltService/Status",
+            "OperatorService/List",
+            "PriceService/List",
+            "ScopeService/List",
+        ] {
+            let list = List { page_token: page_token.clone() };
+            let refused = refusal(&channel, &admin, method, &list).await;
+            assert_eq!(refused, (Code::InvalidArgument, "BAD_FIELD".to_owned()), "{method}");
+        }
+        let refused =
+            refusal(&channel, &admin, "InstrumentService/List", &ListOf { page_token }).await;
+        assert_eq!(refused, (Code::InvalidArgument, "BAD_FIELD".to_owned()), "{token}");
+    }
+    // No size is too large: the vault gives what it gives.
+    for page_size in [1, u32::MAX] {
+        let list = v1::ListScopesCommand { page_size, ..Default::default() };
+        let page: v1::ListScopesResponse =
+            wire::command(&channel, &admin, LIST, &list, SystemTime::now()).await.expect("a page");
+        assert_eq!((page.scopes.len(), page.next_page_token.as_str()), (1, ""));
+    }
+}
+
+async fn refusal(
+    channel: &tonic::transport::Channel,
+    admin: &vault_client::Identity,
+    method: &str,
+    body: &impl prost::Message,
+) -> (Code, String) {
+    let method = format!("vault.v1.{method}");
+    let outcome: Result<v1::ListScopesResponse, _> =
+        wire::command(channel, admin, &method, body, SystemTime::now()).await;
+    let refused = outcome.expect_err("no token of the vault's");
+    (refused.code, refused.reason)
 }

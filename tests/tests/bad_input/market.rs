@@ -140,7 +140,8 @@ async fn prices() {
     let refused = refused.filter(|entry| entry.kind == vault_audit::EntryKind::PriceRefused);
     assert_eq!(refused.count(), 2, "one for the feed, one for what is none");
 
-    let feeds = vault.admin().await.list_prices(v1::ListPricesCommand {}).await.expect("a list");
+    let feeds =
+        vault.admin().await.list_prices(v1::ListPricesCommand::default()).await.expect("a list");
     let [info] = feeds.feeds.as_slice() else { panic!("one feed: {feeds:?}") };
     assert_eq!((info.price.as_str(), info.accepted), ("", 0));
     assert_eq!(put("BTC/USD", "60000").await, "");
@@ -173,7 +174,8 @@ async fn a_price_and_a_feed_are_put_once() {
     let replayed = |outcome: Result<Vec<u8>, Refused>| outcome.expect_err("replayed").reason;
     assert_eq!(replayed(wire::call(&clients, PUT, earlier).await), "COMMAND_REPLAYED");
     assert_eq!(replayed(wire::call(&operators, PUT_FEED, put).await), "COMMAND_REPLAYED");
-    let feeds = vault.admin().await.list_prices(v1::ListPricesCommand {}).await.expect("a list");
+    let feeds =
+        vault.admin().await.list_prices(v1::ListPricesCommand::default()).await.expect("a list");
     assert_eq!(feeds.feeds[0].price, "60500");
 }
 

@@ -55,7 +55,12 @@ async fn garbage_at_the_listeners() {
 
     assert_eq!(vault.state_rev(), state_rev);
     bot.sign(order("okx-main", okx_balance())).await.expect("it still signs");
-    vault.admin().await.list_clients(v1::ListClientsCommand {}).await.expect("it still obeys");
+    vault
+        .admin()
+        .await
+        .list_clients(v1::ListClientsCommand::default())
+        .await
+        .expect("it still obeys");
     vault.pricer("pricer").await;
 }
 

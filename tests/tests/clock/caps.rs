@@ -164,8 +164,10 @@ async fn a_price_grows_old_by_the_time_that_has_passed() {
     let quotes = v1::PutPricesCommand { quotes: vec![quote] };
     let listed = async || {
         let method = "vault.v1.PriceService/List";
-        let list: v1::ListPricesResponse =
-            world.command("admin", method, &v1::ListPricesCommand {}).await.expect("a list");
+        let list: v1::ListPricesResponse = world
+            .command("admin", method, &v1::ListPricesCommand::default())
+            .await
+            .expect("a list");
         list.feeds[0].clone()
     };
     for offset_s in [HOUR, -HOUR, DAY, -DAY] {

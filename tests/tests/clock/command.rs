@@ -27,12 +27,12 @@ impl World {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_command_is_good_for_its_time_by_the_vaults_wall_clock() {
     let world = World::start().await;
-    let early = world.made(LIST, &v1::ListClientsCommand {});
+    let early = world.made(LIST, &v1::ListClientsCommand::default());
     for offset_s in [HOUR, -HOUR, DAY, -DAY] {
         world.step(offset_s);
         let answer = world.send("admin", LIST, early.clone()).await;
         assert_eq!(answer.err().as_deref(), Some("COMMAND_EXPIRED"), "at {offset_s}");
-        let here = world.made(LIST, &v1::ListClientsCommand {});
+        let here = world.made(LIST, &v1::ListClientsCommand::default());
         world.send("admin", LIST, here).await.expect("made now");
     }
     world.step(0);
@@ -43,7 +43,7 @@ async fn a_command_is_good_for_its_time_by_the_vaults_wall_clock() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_command_is_heard_once_whatever_the_wall_clock_does_and_a_restart_forgets_no_act() {
     let mut world = World::start().await;
-    let (act, look) = (put(KRAKEN_SCOPE, Vec::new()), v1::ListClientsCommand {});
+    let (act, look) = (put(KRAKEN_SCOPE, Vec::new()), v1::ListClientsCommand::default());
     let mut used = Vec::new();
     // In the order in which those of before would be forgotten by who goes by the wall clock.
     for offset_s in [-DAY, -HOUR, 0, HOUR, DAY] {

@@ -78,7 +78,7 @@ async fn an_operator_who_renews_while_the_clock_is_wrong_is_let_in_when_it_is_ri
         for then_s in [0, offset_s, -offset_s] {
             world.step(then_s);
             let list: Result<v1::ListClientsResponse, _> =
-                world.command("admin", LIST, &v1::ListClientsCommand {}).await;
+                world.command("admin", LIST, &v1::ListClientsCommand::default()).await;
             list.unwrap_or_else(|reason| panic!("{offset_s}, {then_s}: {reason}"));
         }
     }
@@ -149,7 +149,7 @@ async fn a_server_certificate_that_is_renewed_a_day_ahead_is_good_when_the_clock
         world.step(offset_s);
         // Both ends look at the other's certificate: the vault by its clock, this test by the true one.
         let list: Result<v1::ListClientsResponse, _> =
-            world.command("admin", LIST, &v1::ListClientsCommand {}).await;
+            world.command("admin", LIST, &v1::ListClientsCommand::default()).await;
         list.unwrap_or_else(|reason| panic!("{offset_s}: {reason}"));
     }
     world.step(-DAY);

@@ -185,3 +185,25 @@ async fn a_data_directory_is_looked_at_without_an_identity() {
     nothing.env("HOME", &home);
     assert_eq!(nothing.output().expect("run").status.code(), Some(2));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whether_something_listens_where_spans_go_is_told() {
+    let vault = TestVault::start().await;
+    let data = vault.data();
+    let home = vault.root().to_str().expect("plain").to_owned();
+    let look = || {
+        let mut command = vaultctl(&["doctor", "--data", data.to_str().expect("plain")]);
+        command.env("HOME", &home);
+        examined(command)
+    };
+    assert!(!look().json.to_string().contains("COLLECTOR_"), "none is configured");
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("bound");
+    let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
+    let mut config = fs::read_to_string(data.join("config.toml")).expect("read");
+    config += &format!("\n[tracing]\notlp_endpoint = \"{endpoint}\"\n");
+    fs::write(data.join("config.toml"), config).expect("written");
+    assert_eq!(look().level("COLLECTOR_ANSWERS"), "ok");
+    drop(listener);
+    let found = look();
+    assert_eq!(found.level("COLLECTOR_AWAY"), "warning", "{:#}", found.json);
+}

@@ -141,7 +141,7 @@ async fn drive(pricer: Client) {
 
 /// Sizes as the vault has them; a pair of instruments that is not whole fails.
 async fn sizes(admin: &Operator) -> BTreeMap<u64, u64> {
-    let command = v1::ListInstrumentsCommand { venue: "okx".to_owned() };
+    let command = v1::ListInstrumentsCommand { venue: "okx".to_owned(), ..Default::default() };
     let list = admin.list_instruments(command).await.expect("a list").instruments;
     let mut found: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
     for instrument in list {
@@ -157,7 +157,7 @@ async fn sizes(admin: &Operator) -> BTreeMap<u64, u64> {
 }
 
 async fn age_s(admin: &Operator) -> u64 {
-    let feeds = admin.list_prices(v1::ListPricesCommand {}).await.expect("a list").feeds;
+    let feeds = admin.list_prices(v1::ListPricesCommand::default()).await.expect("a list").feeds;
     let [info] = feeds.as_slice() else { panic!("one feed: {feeds:?}") };
     assert_eq!((info.price.as_str(), info.age_ms), ("", None), "no price is fresh after a start");
     let span: vault_policy::Span =

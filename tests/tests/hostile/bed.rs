@@ -297,7 +297,7 @@ impl Bed {
         if !self.is_through(Kind::Pull, &PullCall { grant: 0, from_index: 0 }) {
             return false;
         }
-        let status = self.signed("guard", "HaltService/Status", &v1::HaltStatusCommand {});
+        let status = self.signed("guard", "HaltService/Status", &v1::HaltStatusCommand::default());
         let call = self.command_call("guard", status);
         let Some(reply) = self.try_call(Kind::Command, &call) else {
             return false;

@@ -38,7 +38,7 @@ fn ask_as(bed: &mut Bed, caller: &Caller) -> Vec<String> {
     proxy.caller = caller.clone();
     let mut stream = bed.stream_call("carol", "/ws/v5/private");
     stream.caller = caller.clone();
-    let list = bed.signed("admin", "ClientService/List", &v1::ListClientsCommand {});
+    let list = bed.signed("admin", "ClientService/List", &v1::ListClientsCommand::default());
     let mut command = bed.command_call("admin", list);
     command.caller = caller.clone();
     let replies = [
@@ -199,7 +199,7 @@ fn a_clients_certificate_makes_no_operator_and_no_role_does_anothers_work() {
                 continue;
             }
             let short = method.name().strip_prefix("vault.v1.").expect("ours").to_owned();
-            let command = bed.signed(name, &short, &v1::ListClientsCommand {});
+            let command = bed.signed(name, &short, &v1::ListClientsCommand::default());
             for listener in [Listener::Bot, Listener::Operator, Listener::Enroll] {
                 let mut call = bed.command_call(name, command.clone());
                 call.caller.listener = listener.into();

@@ -226,7 +226,7 @@ fn bytes_at_random_end_the_core_in_order() {
         assert!(bed.begin_if_ended(END).is_some(), "seed {seed}, round {round}");
     }
     let serving: Result<v1::HaltStatusResponse, _> =
-        bed.command("guard", "HaltService/Status", &v1::HaltStatusCommand {});
+        bed.command("guard", "HaltService/Status", &v1::HaltStatusCommand::default());
     serving.expect("served");
     bed.judge();
 }

@@ -185,7 +185,7 @@ impl Hunt {
     /// What operators do, well and wrongly.
     pub async fn operate(&mut self) {
         let admin = self.vault.admin().await;
-        let list = admin.list_credentials(v1::ListCredentialsCommand {}).await;
+        let list = admin.list_credentials(v1::ListCredentialsCommand::default()).await;
         assert_eq!(list.as_ref().map(|list| list.credentials.len()).ok(), Some(4));
         self.answered("list", &list);
         for name in ["okx-hidden", "kraken-main", "no such", &self.operator_input.clone()] {
@@ -196,7 +196,7 @@ impl Hunt {
         let token = &invited.as_ref().expect("invited").token;
         self.canaries.push(Canary::new("later token", token_secret(token)));
         self.answered("invite", &invited);
-        let clients = admin.list_clients(v1::ListClientsCommand {}).await;
+        let clients = admin.list_clients(v1::ListClientsCommand::default()).await;
         self.answered("list of clients", &clients);
         self.explain(&admin).await;
         self.operate_wrongly(&admin).await;

@@ -239,7 +239,7 @@ async fn a_shadow_changes_no_answer_and_says_where_it_would() {
     assert_eq!(entry.reason.as_deref(), Some("CLASS_NOT_GRANTED"));
     assert_eq!((&*entry.detail["live"], &*entry.detail["shadow"]), ("allow", "deny"));
     let admin = vault.admin().await;
-    let list = admin.list_scopes(v1::ListScopesCommand {}).await.expect("a list").scopes;
+    let list = admin.list_scopes(v1::ListScopesCommand::default()).await.expect("a list").scopes;
     let counts = |name: &str| {
         let of = |info: &&v1::ScopeInfo| info.scope.as_ref().is_some_and(|it| it.name == name);
         list.iter().find(of).map(|info| (info.shadow_judged, info.shadow_diverged))

@@ -4,6 +4,7 @@ mod approval;
 mod batch;
 mod caps;
 mod life;
+mod list;
 mod log;
 mod people;
 mod policy;

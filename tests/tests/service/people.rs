@@ -119,7 +119,7 @@ async fn operators_come_and_go_but_for_the_last_admin() {
     assert_eq!(reason(admin.revoke_operator(revoke("admin")).await), "LAST_ADMIN");
 
     let invited = vault.invite_operator("second", v1::Role::Admin).await;
-    let listed = admin.list_operators(v1::ListOperatorsCommand {}).await.expect("a list");
+    let listed = admin.list_operators(v1::ListOperatorsCommand::default()).await.expect("a list");
     let state = |list: &v1::ListOperatorsResponse, name: &str| {
         list.operators.iter().find(|operator| operator.name == name).map(|o| o.state.clone())
     };
@@ -130,7 +130,7 @@ async fn operators_come_and_go_but_for_the_last_admin() {
     vault.enroll("second", &invited).await.expect("enrolled");
     let second = vault.connect("second").await;
     second.revoke_operator(revoke("admin")).await.expect("there is another admin");
-    let listed = second.list_operators(v1::ListOperatorsCommand {}).await.expect("a list");
+    let listed = second.list_operators(v1::ListOperatorsCommand::default()).await.expect("a list");
     assert_eq!(state(&listed, "admin").as_deref(), Some("revoked"));
     assert_eq!(state(&listed, "second").as_deref(), Some("active"));
     assert_eq!(reason(second.revoke_operator(revoke("second")).await), "LAST_ADMIN");
@@ -154,7 +154,7 @@ async fn who_is_locked_out_comes_back_over_the_local_socket() {
     let identity = vault.enroll("admin-again", &token).await.expect("enrolled");
     assert_eq!((identity.name(), identity.role()), ("admin", v1::Role::Admin));
     let again = vault.connect("admin-again").await;
-    again.list_clients(v1::ListClientsCommand {}).await.expect("an admin");
+    again.list_clients(v1::ListClientsCommand::default()).await.expect("an admin");
 
     assert!(!reissue(&vault, "nobody").status.success());
     again.seal(v1::SealCommand {}).await.expect("sealed");

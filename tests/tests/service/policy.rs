@@ -48,7 +48,8 @@ async fn a_halt_stops_its_target_and_nothing_else() {
         assert_eq!(reason(sign(&okx, "okx-main", okx_balance()).await), "HALT_NOTHING");
         let weaker = guard.halt(halt_on(target, v1::HaltLevel::NoNewRisk)).await;
         assert_eq!(reason(weaker), "ALREADY_SO", "a guard never halts less");
-        let halts = guard.halt_status(v1::HaltStatusCommand {}).await.expect("a list").halts;
+        let halts =
+            guard.halt_status(v1::HaltStatusCommand::default()).await.expect("a list").halts;
         let [halt] = halts.as_slice() else { panic!("one halt: {halts:?}") };
         assert_eq!((halt.target.as_str(), halt.level()), (target, v1::HaltLevel::Nothing));
         assert_eq!((halt.by.as_str(), halt.reason.as_str()), ("guard", "a test"));

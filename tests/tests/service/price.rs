@@ -37,7 +37,8 @@ async fn put(pricer: &Client, pair: &str, price: &str) -> String {
 }
 
 async fn listed(vault: &TestVault) -> v1::FeedInfo {
-    let feeds = vault.admin().await.list_prices(v1::ListPricesCommand {}).await.expect("a list");
+    let feeds =
+        vault.admin().await.list_prices(v1::ListPricesCommand::default()).await.expect("a list");
     let [info] = feeds.feeds.as_slice() else { panic!("one feed: {feeds:?}") };
     info.clone()
 }
@@ -167,7 +168,7 @@ async fn instruments_are_approved_all_or_none() {
         admin.import_instruments(v1::ImportInstrumentsCommand { instruments }).await
     };
     let list = async |admin: &vault_client::Operator, venue: &str| {
-        let command = v1::ListInstrumentsCommand { venue: venue.to_owned() };
+        let command = v1::ListInstrumentsCommand { venue: venue.to_owned(), ..Default::default() };
         admin.list_instruments(command).await.expect("a list").instruments
     };
     let answer = import(vec![swap("B", "1"), swap("A", "0.01")]).await.expect("imported");

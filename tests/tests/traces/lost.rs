@@ -14,7 +14,6 @@ fn kill(pid: i32) {
 
 const UP: &str = "countersign_traces_collector_up";
 const AT_COLLECTOR: &str = r#"countersign_spans_dropped_total{reason="collector"}"#;
-const AT_EXPORTER: &str = r#"countersign_spans_dropped_total{reason="exporter"}"#;
 
 async fn sign(bot: &Client, count: usize) {
     for _ in 0..count {
@@ -71,7 +70,7 @@ async fn what_a_collector_refuses_is_counted_and_not_sent_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_exporter_that_is_killed_takes_nothing_along() {
+async fn an_exporter_that_is_killed_takes_nothing_along_and_has_another_after_it() {
     let collector = Collector::start(Answer::Take).await;
     let mut vault = builder(&collector, 1.0).start().await;
     let bot = bot(&vault).await;
@@ -82,9 +81,18 @@ async fn an_exporter_that_is_killed_takes_nothing_along() {
 
     kill(vault.ready().pid_exporter.expect("there is one"));
     sign(&bot, 5).await;
-    until(&vault, AT_EXPORTER, |spans| spans > 0.0).await;
-    assert_eq!(figure(&vault, UP).await, 0.0);
-    assert!(vault.stderr().contains("no spans until the next start"), "{}", vault.stderr());
+    vault.await_stderr("no spans until another is started").await;
+
+    // Spans come again, and figures go on where they were.
+    vault.await_stderr("there is an exporter again").await;
+    let before = figure(&vault, "countersign_spans_exported_total").await;
+    assert!(before >= spans.len() as f64, "{before}");
+    let told = roots(&collector.spans(), "countersign.sign").len();
+    sign(&bot, 1).await;
+    collector.until(|spans| roots(spans, "countersign.sign").len() > told).await;
+    until(&vault, "countersign_spans_exported_total", |count| count > before).await;
+    until(&vault, UP, |up| up == 1.0).await;
+    assert!(vault.stderr().contains("another exporter is started"), "{}", vault.stderr());
     vault.stop().await;
 }
 

@@ -84,6 +84,10 @@ pub struct State {
     pub scopes: HashMap<String, v1::Scope>,
     /// Clients that are listed.
     pub clients: Vec<v1::ClientInfo>,
+    /// How many a page of them has; absent: all.
+    pub page_rows: Option<usize>,
+    /// Says after every page that there is the same one again.
+    pub pages_without_end: bool,
     /// Feeds that are listed.
     pub feeds: Vec<v1::FeedInfo>,
     /// Instruments that are stored.
@@ -125,6 +129,8 @@ impl Fake {
                 clients: Vec::new(),
                 feeds: Vec::new(),
                 instruments: Vec::new(),
+                page_rows: None,
+                pages_without_end: false,
                 replays: Vec::new(),
                 tickets: HashMap::new(),
             }),

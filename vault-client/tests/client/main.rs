@@ -6,6 +6,7 @@ mod catalog;
 mod fake;
 mod golden;
 mod library;
+mod list;
 mod market;
 mod scope;
 mod vaultctl;

@@ -358,13 +358,27 @@ impl Entry {
     ///
     /// [`EntryError`] if a value breaks a rule of the format or the line is too long.
     pub fn to_line(&self) -> Result<Vec<u8>, EntryError> {
-        self.check()?;
         let mut line = Vec::with_capacity(1024);
-        line::write(self, &mut line).map_err(|_| EntryError::NotEntry)?;
-        if line.len() > ENTRY_BYTES_MAX {
-            return Err(EntryError::TooLong);
-        }
+        self.put_line(&mut line)?;
         Ok(line)
+    }
+
+    /// As [`Entry::to_line`], behind what is in `lines`, which an error leaves as it was.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Entry::to_line`].
+    pub fn put_line(&self, lines: &mut Vec<u8>) -> Result<(), EntryError> {
+        self.check()?;
+        let begin = lines.len();
+        let written = line::write(self, lines).map_err(|_| EntryError::NotEntry).and_then(|()| {
+            let fits = lines.len() - begin <= ENTRY_BYTES_MAX;
+            if fits { Ok(()) } else { Err(EntryError::TooLong) }
+        });
+        if written.is_err() {
+            lines.truncate(begin);
+        }
+        written
     }
 
     /// Reads a line, which must be exactly what [`Entry::to_line`] writes.

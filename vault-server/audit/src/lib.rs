@@ -12,7 +12,6 @@ mod disk;
 mod entry;
 mod error;
 pub mod export;
-mod line;
 mod log;
 mod note;
 mod origin;
@@ -30,7 +29,6 @@ pub use entry::{
     Approval, ENTRY_BYTES_MAX, Entry, EntryError, EntryKind, INTEGER_MAX, Outcome, VERSION,
 };
 pub use error::{AuditError, Visit, VisitError};
-pub use line::Line;
 pub use log::{Appended, Log, Opened, SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MIN};
 pub use note::{LogSigner, LogVerifier, NoteError};
 pub use origin::{Origin, OriginError};

@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 use vault_model::Timestamp;
 
 use crate::entry::ENTRY_BYTES_MAX;
-use crate::line::Line;
 use crate::place::{Place, Watch};
 use crate::recovery::{self, Recovered, Scan};
 use crate::segment::{self, COMMIT_BYTES, HEADER_BYTES};
@@ -212,23 +211,8 @@ impl Log {
     /// [`AuditError::Line`] for an empty batch or a line that does not fit; nothing was written and
     /// the log stays usable. Any other error poisons the log; [`AuditError::DiskFull`] is told apart.
     pub fn append(&mut self, lines: &[impl AsRef<[u8]>]) -> Result<Appended, AuditError> {
-        let hashed = lines.iter().map(|line| (line.as_ref(), leaf_hash(line.as_ref())));
-        self.append_hashed(&hashed.collect::<Vec<_>>())
-    }
-
-    /// As [`Log::append`], for lines whose hashes are known.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Log::append`].
-    pub fn append_lines(&mut self, lines: &[Line]) -> Result<Appended, AuditError> {
-        let hashed = lines.iter().map(|line| (line.bytes(), line.leaf_hash()));
-        self.append_hashed(&hashed.collect::<Vec<_>>())
-    }
-
-    fn append_hashed(&mut self, lines: &[(&[u8], Hash)]) -> Result<Appended, AuditError> {
         self.usable()?;
-        if lines.is_empty() || !lines.iter().all(|(line, _)| is_line(line)) {
+        if lines.is_empty() || !lines.iter().all(|line| is_line(line.as_ref())) {
             return Err(AuditError::Line);
         }
         let appended = self.write_batch(lines);
@@ -355,6 +339,11 @@ impl Log {
         self.tree.root()
     }
 
+    /// The tree over all entries.
+    pub fn tree(&self) -> &CompactRange {
+        &self.tree
+    }
+
     /// The log's name.
     pub fn origin(&self) -> &Origin {
         &self.origin
@@ -390,8 +379,9 @@ impl Log {
         result
     }
 
-    fn write_batch(&mut self, lines: &[(&[u8], Hash)]) -> Result<Appended, AuditError> {
-        let frames: usize = lines.iter().map(|(line, _)| segment::frame_bytes(line.len())).sum();
+    fn write_batch(&mut self, lines: &[impl AsRef<[u8]>]) -> Result<Appended, AuditError> {
+        let frames: usize =
+            lines.iter().map(|line| segment::frame_bytes(line.as_ref().len())).sum();
         let bytes = (frames + COMMIT_BYTES) as u64;
         if self.offset + bytes > self.capacity {
             self.roll(bytes)?;
@@ -400,10 +390,12 @@ impl Log {
         let first_index = self.tree.size();
         let mut leaf_hashes = Vec::with_capacity(lines.len());
         self.buffer.clear();
-        for (line, leaf) in lines {
+        for line in lines {
+            let line = line.as_ref();
             segment::put_entry(&mut self.buffer, self.tree.size(), line);
-            self.tree.append(*leaf);
-            leaf_hashes.push(*leaf);
+            let leaf = leaf_hash(line);
+            self.tree.append(leaf);
+            leaf_hashes.push(leaf);
         }
         let (size, root) = (self.tree.size(), self.tree.root());
         segment::put_commit(&mut self.buffer, size, &root, self.last_commit);

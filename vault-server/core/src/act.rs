@@ -286,7 +286,7 @@ impl Vault {
 
         let stamp = Stamp {
             at: now,
-            audit_root: Hex(self.journal.root()),
+            audit_root: Hex(self.journal.root()?),
             audit_size: self.journal.size(),
             change_id: Some(change_id.clone()),
             nonces: asker.nonce.iter().chain(marks(&plan)).cloned().collect(),
@@ -317,7 +317,7 @@ impl Vault {
         };
         let stamp = Stamp {
             at: now,
-            audit_root: Hex(self.journal.root()),
+            audit_root: Hex(self.journal.root()?),
             audit_size: size,
             change_id: self.change_id.clone(),
             nonces: Vec::new(),
@@ -468,7 +468,7 @@ impl Vault {
 
     fn answer_act(&mut self, asker: Asker, plan: Plan, change: v1::Change) {
         let response = (plan.respond)(self, change);
-        self.journal.answer_encoded(asker.channel, asker.correlation, response, false);
+        self.journal.answer_encoded(asker.channel, asker.correlation, response);
     }
 
     fn act_entry(

@@ -197,7 +197,11 @@ impl Vault {
                 let caller = self.known_bot(&call.caller, now)?;
                 let order = read_order(&caller.name, call.request).ok()?;
                 let asked = self.asked(&caller, id, Mode::Sign, call.deadline_us, now);
-                self.order_ahead(asked, &order)
+                let job = self.order_ahead(asked, &order)?;
+                // It is taken up here: whoever decides it later does not count how it came.
+                self.counts.looked_at(call.queued_us);
+                self.begin_trace(id, call.traced);
+                Some(job)
             }
             Kind::Execute | Kind::Proxy => {
                 let call = if frame.kind == Kind::Execute {
@@ -208,9 +212,17 @@ impl Vault {
                 let caller = self.known_bot(call.caller(), now)?;
                 let order = self.read_call(&caller.name, &call).ok()?;
                 let asked = self.asked(&caller, id, Mode::Execute, call.deadline_us(), now);
-                self.order_ahead(asked, &order)
+                let job = self.order_ahead(asked, &order)?;
+                self.begin_trace(id, call.traced());
+                Some(job)
             }
             _ => None,
+        }
+    }
+
+    fn begin_trace(&mut self, id: u64, is_traced: bool) {
+        if is_traced {
+            self.journal.traces.begin(id);
         }
     }
 

@@ -1,5 +1,8 @@
 //! Clients: list, describe, revoke. They come by `invite.rs` and `enroll.rs`, and renew by `renew.rs`.
 
+use std::collections::BTreeMap;
+use std::ops::Bound::{Excluded, Unbounded};
+
 use prost::Message;
 use vault_ipc::proto::v1;
 use vault_model::{Name, Timestamp};
@@ -9,8 +12,9 @@ use crate::allow_list::{certificate_infos, revoke_certificates};
 use crate::caller::wire_role;
 use crate::command::{self, Method};
 use crate::error::{Conflict, VaultError};
-use crate::invite::{is_open, open_invite, withdraw_invites};
+use crate::invite::{open_invite, withdraw_invites};
 use crate::outstanding::Of;
+use crate::page::{Listed, Page};
 use crate::storage::{Changes, ClientRow, Holder, HolderState, InviteRow, Tables};
 use crate::vault::{Vault, detail};
 
@@ -83,23 +87,47 @@ impl Vault {
         self.begin_act(plan, asker, now)
     }
 
-    /// All clients, by name, and then those who are invited.
+    /// A page of the clients and of those who are invited, by name; or of the active clients of a scope.
     ///
     /// # Errors
     ///
-    /// [`VaultError::Sealed`].
+    /// [`VaultError::Sealed`], [`VaultError::Field`] for a token that is none.
     pub(crate) fn list_clients(
         &self,
+        command: &v1::ListClientsCommand,
         now: Timestamp,
     ) -> Result<v1::ListClientsResponse, VaultError> {
         let tables = self.opened()?.state.tables();
-        let known = tables.clients.values().map(|row| client_info(tables, row, now));
-        let invited = tables.invites.values().filter(|invite| {
-            !invite.role.is_operator()
-                && is_open(invite, now)
-                && !tables.clients.contains_key(&invite.name)
-        });
-        Ok(v1::ListClientsResponse { clients: known.chain(invited.map(invited_client)).collect() })
+        let v1::ListClientsCommand { page_size, page_token, scope } = command;
+        let page = Page::new(Method::ClientList, scope, *page_size, page_token)?;
+        let after = page.after(|text| text.parse().ok())?;
+        let known = |row: &ClientRow| {
+            let holder = Holder::Client(row.name.clone());
+            Ok(Listed {
+                key: row.name.to_string(),
+                message: Some(client_info(tables, row, now)),
+                read: 1 + tables.certificates_of(&holder).count(),
+            })
+        };
+        let (clients, next_page_token) = if scope.is_empty() {
+            page.fill(people(&tables.clients, tables, after.as_ref()).map(|name| {
+                tables.clients.get(name).map_or_else(
+                    || {
+                        let invite = open_invite(tables, name.as_str(), false, now);
+                        let message = invite.map(invited_client);
+                        Ok(Listed { key: name.to_string(), message, read: 1 })
+                    },
+                    known,
+                )
+            }))?
+        } else {
+            // A scope that nobody can have has no clients.
+            let scope: Option<Name> = scope.parse().ok();
+            let rows =
+                scope.iter().flat_map(|scope| tables.clients_of_after(scope, after.as_ref()));
+            page.fill(rows.map(known))?
+        };
+        Ok(v1::ListClientsResponse { clients, next_page_token })
     }
 
     /// One client, or one who is invited.
@@ -118,6 +146,28 @@ impl Vault {
         let client = known.or_else(invited).ok_or(VaultError::NotFound("client"))?;
         Ok(v1::DescribeClientResponse { client: Some(client) })
     }
+}
+
+/// The names after one of those who are known and those who are invited, each once, by name.
+pub(crate) fn people<'t, R>(
+    known: &'t BTreeMap<Name, R>,
+    tables: &'t Tables,
+    after: Option<&Name>,
+) -> impl Iterator<Item = &'t Name> + use<'t, R> {
+    let from = after.map_or(Unbounded, Excluded);
+    let mut known = known.range::<Name, _>((from, Unbounded)).map(|(name, _)| name).peekable();
+    let mut invited = tables.invited_after(after).peekable();
+    std::iter::from_fn(move || match (known.peek(), invited.peek()) {
+        (Some(one), Some(other)) if other < one => invited.next(),
+        (Some(one), Some(other)) => {
+            if one == other {
+                invited.next();
+            }
+            known.next()
+        }
+        (Some(_), None) => known.next(),
+        (None, _) => invited.next(),
+    })
 }
 
 fn client_info(tables: &Tables, row: &ClientRow, now: Timestamp) -> v1::ClientInfo {

@@ -2,6 +2,7 @@
 
 use std::cell::OnceCell;
 use std::collections::BTreeSet;
+use std::ops::Bound::{Excluded, Unbounded};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -19,6 +20,7 @@ use crate::crypto::envelope::{self, Aad, Kek};
 use crate::error::{Conflict, VaultError};
 use crate::outstanding::Of;
 use crate::own::OwnPermit;
+use crate::page::{Listed, Page};
 use crate::stopped::Stopped;
 use crate::storage::{Changes, CredentialRow, CredentialState, CredentialVersionRow, HexBytes};
 use crate::vault::{Open, Vault, detail};
@@ -344,19 +346,26 @@ impl Vault {
         self.begin_act(plan, asker, now)
     }
 
-    /// All credentials, without their secrets.
+    /// A page of the credentials, by name, without their secrets.
     ///
     /// # Errors
     ///
-    /// [`VaultError::Sealed`].
+    /// [`VaultError::Sealed`], [`VaultError::Field`] for a token that is none.
     pub(crate) fn list_credentials(
         &self,
+        command: &v1::ListCredentialsCommand,
         now: Timestamp,
     ) -> Result<v1::ListCredentialsResponse, VaultError> {
-        let rows = self.opened()?.state.tables().credentials.values();
-        let credentials =
-            rows.map(|row| self.credential_info(row, now)).collect::<Result<_, _>>()?;
-        Ok(v1::ListCredentialsResponse { credentials })
+        let tables = self.opened()?.state.tables();
+        let v1::ListCredentialsCommand { page_size, page_token } = command;
+        let page = Page::new(Method::CredentialList, "", *page_size, page_token)?;
+        let after: Option<Name> = page.after(|text| text.parse().ok())?;
+        let from = after.as_ref().map_or(Unbounded, Excluded);
+        let rows = tables.credentials.range::<Name, _>((from, Unbounded));
+        let (credentials, next_page_token) = page.fill(rows.map(|(name, row)| {
+            Ok(Listed::row(name.to_string(), self.credential_info(row, now)?))
+        }))?;
+        Ok(v1::ListCredentialsResponse { credentials, next_page_token })
     }
 
     /// One credential, without its secret.
@@ -376,6 +385,7 @@ impl Vault {
             .values()
             .filter(|compiled| compiled.document.credentials.contains(&row.name))
             .map(|compiled| compiled.document.name.to_string())
+            .take(SCOPES_SHOWN)
             .collect();
         let credential = Some(self.credential_info(row, now)?);
         Ok(v1::DescribeCredentialResponse { credential, scopes })
@@ -593,6 +603,8 @@ fn aad<'a>(
 }
 
 const SECRET_VERSION: u8 = 1;
+/// Scopes that a description names at most.
+const SCOPES_SHOWN: usize = 1_000;
 
 #[cfg(test)]
 mod tests {

@@ -429,7 +429,7 @@ impl Vault {
                 answer!(self.describe_client(&body.name, now)?)
             }
             Method::ClientInvite => self.invite_client(command, asker, now),
-            Method::ClientList => answer!(self.list_clients(now)?),
+            Method::ClientList => answer!(self.list_clients(&command::body(command)?, now)?),
             Method::ClientRenew => self.renew(command, caller, asker, now),
             Method::ClientRevoke => self.revoke_client(command, asker, now),
             Method::CredentialBeginImport => answer!(self.begin_import(caller, now)?),
@@ -449,22 +449,21 @@ impl Vault {
             Method::CredentialImport => {
                 wiping_stack(|| self.import_credential(command, asker, now))
             }
-            Method::CredentialList => answer!(self.list_credentials(now)?),
+            Method::CredentialList => {
+                answer!(self.list_credentials(&command::body(command)?, now)?)
+            }
             Method::HaltCancelAll => self.cancel_all(command, asker, now),
             Method::HaltHalt => self.halt(command, asker, now),
             Method::HaltResume => self.resume(command, asker, now),
-            Method::HaltStatus => answer!(self.halt_status()?),
+            Method::HaltStatus => answer!(self.halt_status(&command::body(command)?)?),
             Method::InstrumentDelete => self.delete_instruments(command, asker, now),
             Method::InstrumentImport => self.import_instruments(command, asker, now),
-            Method::InstrumentList => {
-                let body: v1::ListInstrumentsCommand = command::body(command)?;
-                answer!(self.list_instruments(&body.venue)?)
-            }
+            Method::InstrumentList => answer!(self.list_instruments(&command::body(command)?)?),
             Method::OperatorInvite => self.invite_operator(command, asker, now),
-            Method::OperatorList => answer!(self.list_operators(now)?),
+            Method::OperatorList => answer!(self.list_operators(&command::body(command)?, now)?),
             Method::OperatorRevoke => self.revoke_operator(command, asker, now),
             Method::PriceDeleteFeed => self.delete_feed(command, asker, now),
-            Method::PriceList => answer!(self.list_prices()?),
+            Method::PriceList => answer!(self.list_prices(&command::body(command)?)?),
             Method::PricePut => answer!(self.put_prices(command, caller, now)?),
             Method::PricePutFeed => self.put_feed(command, asker, now),
             Method::ScopeDelete => {
@@ -483,7 +482,7 @@ impl Vault {
                 let body: v1::GetReplayCommand = command::body(command)?;
                 answer!(self.get_replay(&body)?)
             }
-            Method::ScopeList => answer!(self.list_scopes()?),
+            Method::ScopeList => answer!(self.list_scopes(&command::body(command)?)?),
             Method::ScopePut => self.put_scope(command, asker, now),
             Method::ScopeStartReplay => {
                 let body: v1::StartReplayCommand = command::body(command)?;

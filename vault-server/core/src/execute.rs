@@ -10,7 +10,6 @@ pub(crate) mod tests;
 
 use std::time::Instant;
 
-use prost::Message;
 use vault_audit::EntryKind;
 use vault_ipc::proto::v1;
 use vault_ipc::{Dispatch, ExecuteCall, Kind, ProxyCall};
@@ -47,7 +46,7 @@ impl VenueCall {
         }
     }
 
-    fn traced(&self) -> bool {
+    pub(crate) fn traced(&self) -> bool {
         match self {
             Self::Execute(call) => call.traced,
             Self::Proxy(call) => call.traced,
@@ -308,13 +307,14 @@ impl Vault {
             intent: Some(intent),
         };
         let answer = v1::Execution {
-            receipt: Some(self.receipt(&place)),
+            receipt: None,
             seq: place.seq,
             notional_usd: notional(cost),
             limits_left: limits_left(cost),
         };
         self.dispatch(asked, execution, &order.request, reading, signed, nonce.is_some())?;
-        self.answer_execution(asked, &answer);
+        let answer = self.with_receipt(&answer, RECEIPT_TAG, &place);
+        self.journal.answer_with_receipt(asked.correlation, answer, place.index, false, false);
         Ok(())
     }
 
@@ -397,11 +397,6 @@ impl Vault {
         let left_us = deadline.micros().saturating_sub(asked.now.micros()) - FRONT_MARGIN_US;
         u32::try_from((left_us / 1_000).max(1)).map_or(most, |left| left.min(most))
     }
-
-    fn answer_execution(&mut self, asked: Asked<'_>, answer: &v1::Execution) {
-        let response = answer.encode_to_vec();
-        self.journal.answer_encoded(Channel::Front, asked.correlation, response, false);
-    }
 }
 
 /// Why a call is refused before it is judged; with its order, as far as there is one.
@@ -416,5 +411,7 @@ impl From<VaultError> for Unread {
     }
 }
 
+/// Of the receipt in an `Execution`.
+const RECEIPT_TAG: u32 = 1;
 /// What the front gets of a call's time for itself. Microseconds.
 const FRONT_MARGIN_US: i64 = 100_000;

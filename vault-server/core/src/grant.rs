@@ -13,11 +13,12 @@ use vault_ipc::proto::v1;
 use vault_ipc::{Chunk, Code, Failure, Kind, PullCall, Reply};
 use vault_model::{Serial, Timestamp};
 
+use crate::batch::Batch;
 use crate::caller::still_allowed;
 use crate::error::{CertificateProblem, VaultError};
 use crate::run::BACKLOG_BYTES_MAX;
 use crate::vault::Vault;
-use crate::writer::{Batch, Durable, ToWriter};
+use crate::writer::{Durable, ToWriter};
 
 /// Grants in force.
 #[derive(Default)]

@@ -1,5 +1,7 @@
 //! Halts: one command stops everything, or one venue, symbol, credential or client.
 
+use std::ops::Bound::{Excluded, Unbounded};
+
 use prost::Message;
 use vault_ipc::proto::v1;
 use vault_model::{HaltLevel, HaltTarget, Name, Timestamp};
@@ -10,6 +12,7 @@ use crate::client::parse_reason;
 use crate::command::{self, Method};
 use crate::error::{Conflict, VaultError};
 use crate::outstanding::Of;
+use crate::page::{Listed, Page};
 use crate::stopped::Stopped;
 use crate::storage::{Changes, HaltRow, RowKey};
 use crate::vault::{CompiledScope, Open, Vault, detail};
@@ -112,32 +115,24 @@ impl Vault {
         self.begin_act(plan, asker, now)
     }
 
-    /// The halts in force.
+    /// A page of the halts in force, by target.
     ///
     /// # Errors
     ///
-    /// [`VaultError::Sealed`].
-    pub(crate) fn halt_status(&self) -> Result<v1::HaltStatusResponse, VaultError> {
-        let halts = self
-            .opened()?
-            .state
-            .tables()
-            .halts
-            .values()
-            .map(|row| v1::HaltInfo {
-                target: row.target.to_string(),
-                level: match row.level {
-                    HaltLevel::NoNewRisk => v1::HaltLevel::NoNewRisk,
-                    HaltLevel::Nothing => v1::HaltLevel::Nothing,
-                }
-                .into(),
-                reason: row.reason.clone(),
-                by: row.by.clone(),
-                at_ms: row.at.millis(),
-                at_us: row.at.micros(),
-            })
-            .collect();
-        Ok(v1::HaltStatusResponse { halts })
+    /// [`VaultError::Sealed`], [`VaultError::Field`] for a token that is none.
+    pub(crate) fn halt_status(
+        &self,
+        command: &v1::HaltStatusCommand,
+    ) -> Result<v1::HaltStatusResponse, VaultError> {
+        let halts = &self.opened()?.state.tables().halts;
+        let v1::HaltStatusCommand { page_size, page_token } = command;
+        let page = Page::new(Method::HaltStatus, "", *page_size, page_token)?;
+        let after: Option<HaltTarget> = page.after(|text| text.parse().ok())?;
+        let from = after.as_ref().map_or(Unbounded, Excluded);
+        let rows = halts.range::<HaltTarget, _>((from, Unbounded));
+        let (halts, next_page_token) =
+            page.fill(rows.map(|(target, row)| Ok(Listed::row(target.to_string(), info(row)))))?;
+        Ok(v1::HaltStatusResponse { halts, next_page_token })
     }
 
     pub(crate) fn check_target(&self, target: &HaltTarget) -> Result<(), VaultError> {
@@ -180,6 +175,21 @@ impl Open {
             Some(Grant::Every) | None => false,
         };
         self.market.knows(venue.as_str(), symbol) || self.scopes.values().any(is_named)
+    }
+}
+
+fn info(row: &HaltRow) -> v1::HaltInfo {
+    v1::HaltInfo {
+        target: row.target.to_string(),
+        level: match row.level {
+            HaltLevel::NoNewRisk => v1::HaltLevel::NoNewRisk,
+            HaltLevel::Nothing => v1::HaltLevel::Nothing,
+        }
+        .into(),
+        reason: row.reason.clone(),
+        by: row.by.clone(),
+        at_ms: row.at.millis(),
+        at_us: row.at.micros(),
     }
 }
 
@@ -287,7 +297,7 @@ mod tests {
         }
 
         fn halts(&self) -> Vec<v1::HaltInfo> {
-            self.vault.halt_status().expect("open").halts
+            self.vault.halt_status(&Default::default()).expect("open").halts
         }
     }
 

@@ -1,6 +1,7 @@
 //! Instruments: what an order's quantity is worth. An admin approves them; nothing else makes them.
 
 use std::collections::BTreeSet;
+use std::ops::Bound::{Excluded, Included, Unbounded};
 
 use prost::Message;
 use vault_ipc::proto::v1;
@@ -10,6 +11,7 @@ use vault_wire::{instrument_from_wire, instrument_to_wire};
 use crate::act::{Asker, Plan};
 use crate::command::{self, Method};
 use crate::error::{Conflict, VaultError};
+use crate::page::{Listed, Page};
 use crate::storage::{Changes, InstrumentRow, RowKey};
 use crate::vault::{Vault, detail};
 
@@ -126,29 +128,39 @@ impl Vault {
         self.begin_act(plan, asker, now)
     }
 
-    /// The instruments of a venue, or of all, by venue, product and symbol.
+    /// A page of the instruments of a venue, or of all, by venue, product and symbol.
     ///
     /// # Errors
     ///
-    /// [`VaultError::Sealed`].
+    /// [`VaultError::Sealed`], [`VaultError::Field`] for a token that is none.
     pub(crate) fn list_instruments(
         &self,
-        venue: &str,
+        command: &v1::ListInstrumentsCommand,
     ) -> Result<v1::ListInstrumentsResponse, VaultError> {
-        let rows = self.opened()?.state.tables().instruments.values();
-        let instruments = rows
-            .map(|row| &row.instrument)
-            .filter(|instrument| venue.is_empty() || instrument.venue.as_str() == venue)
-            .map(instrument_to_wire)
-            .collect();
-        Ok(v1::ListInstrumentsResponse { instruments })
+        let tables = self.opened()?.state.tables();
+        let v1::ListInstrumentsCommand { venue, page_size, page_token } = command;
+        let page = Page::new(Method::InstrumentList, venue, *page_size, page_token)?;
+        let from = match (page.after(read_key)?, venue.parse().ok()) {
+            (Some(key), _) => Excluded(key),
+            (None, Some(venue)) => Included(first_key(venue)),
+            (None, None) => Unbounded,
+        };
+        let rows = tables.instruments.range((from, Unbounded));
+        let of_venue = rows.take_while(|(key, _)| venue.is_empty() || key.0.as_str() == venue);
+        let (instruments, next_page_token) =
+            page.fill(of_venue.map(|((name, product, symbol), row)| {
+                let key = format!("{name}/{product}/{symbol}");
+                Ok(Listed::row(key, instrument_to_wire(&row.instrument)))
+            }))?;
+        Ok(v1::ListInstrumentsResponse { instruments, next_page_token })
     }
 
-    /// An answer of `List` must fit into one frame, so a venue has so many at most.
+    /// A venue has so many at most.
     fn check_room(&self, added: &[RowKey]) -> Result<(), VaultError> {
         let venues: BTreeSet<&Name> = added.iter().filter_map(venue_of).collect();
         let is_full = venues.into_iter().any(|venue| {
-            let known = self.tables().instruments.keys().filter(|key| key.0 == *venue).count();
+            let from = self.tables().instruments.range(first_key(venue.clone())..);
+            let known = from.take_while(|(key, _)| key.0 == *venue).count();
             let more = added.iter().filter(|key| venue_of(key) == Some(venue)).count();
             known + more > OF_VENUE_MAX
         });
@@ -161,6 +173,9 @@ impl Vault {
     }
 }
 
+/// By venue, product and symbol.
+type TableKey = (Name, Product, String);
+
 fn venue_of(key: &RowKey) -> Option<&Name> {
     match key {
         RowKey::Instrument(venue, ..) => Some(venue),
@@ -168,7 +183,19 @@ fn venue_of(key: &RowKey) -> Option<&Name> {
     }
 }
 
-fn table_key(instrument: &Instrument) -> (Name, Product, String) {
+/// The least key that a venue can have.
+fn first_key(venue: Name) -> TableKey {
+    (venue, Product::ALL[0], String::new())
+}
+
+/// Reads a key as [`RowKey::text`] writes it.
+fn read_key(text: &str) -> Option<TableKey> {
+    let (venue, rest) = text.split_once('/')?;
+    let (product, symbol) = rest.split_once('/')?;
+    Some((venue.parse().ok()?, product.parse().ok()?, symbol.to_owned()))
+}
+
+fn table_key(instrument: &Instrument) -> TableKey {
     (instrument.venue.clone(), instrument.product, instrument.symbol.clone())
 }
 

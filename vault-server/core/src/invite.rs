@@ -173,7 +173,7 @@ fn withdraw<'t>(
 }
 
 /// Whether somebody can still come in by an invitation who has not yet.
-pub(crate) fn is_open(invite: &InviteRow, now: Timestamp) -> bool {
+fn is_open(invite: &InviteRow, now: Timestamp) -> bool {
     invite.used_at.is_none() && now < invite.expires_at
 }
 

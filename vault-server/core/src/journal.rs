@@ -1,28 +1,29 @@
 //! What the decision thread has decided and the writer thread has not yet got: entries, in the
 //! order of the decisions, and the frames that may leave once they are on disk.
 
+use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 use prost::Message;
-use vault_audit::tree::CompactRange;
-use vault_audit::{Entry, EntryError, EntryKind, Hash, Line};
+use vault_audit::tree::leaf_hash;
+use vault_audit::{Entry, EntryError, EntryKind, Hash};
 use vault_ipc::trace::Stages;
 use vault_ipc::{Barrier, Failure, Kind, Reply};
 use vault_model::Timestamp;
 
+use crate::batch::{Batch, Lines};
 use crate::error::VaultError;
 use crate::storage::Commit;
 use crate::trace::Traces;
-use crate::writer::{Batch, Durable, Shared, ToWriter, WriterError};
+use crate::writer::{Durable, Shared, ToWriter, WriterError};
 
 /// Where an entry stands.
 #[derive(Clone, Copy, Debug)]
 pub struct Place {
     /// Index in the log.
     pub index: u64,
-    /// Its leaf hash.
-    pub leaf_hash: Hash,
     /// Place in the order of decisions.
     pub seq: u64,
 }
@@ -30,11 +31,15 @@ pub struct Place {
 /// The journal.
 pub struct Journal {
     batch: Batch,
+    /// Of the batch.
+    lines: Lines,
+    /// Lines that were handed over and may not be on disk yet, with the index after their last.
+    on_their_way: VecDeque<(u64, Arc<Lines>)>,
     build: String,
     epoch: u32,
     node: String,
+    next_index: u64,
     next_seq: u64,
-    tree: CompactRange,
     writer: Sender<ToWriter>,
     shared: Option<Shared>,
     durable: Durable,
@@ -45,24 +50,24 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Goes on after the `tree` of what is on disk.
+    /// Goes on after what is on disk.
     pub fn new(
         node: String,
         epoch: u32,
         build: String,
-        tree: CompactRange,
         last_seq: u64,
         writer: Sender<ToWriter>,
         durable: Durable,
     ) -> Self {
-        let batch = Batch::default();
         Self {
-            batch,
+            batch: Batch::default(),
+            lines: Lines::default(),
+            on_their_way: VecDeque::new(),
             build,
             epoch,
             node,
+            next_index: durable.size(),
             next_seq: last_seq + 1,
-            tree,
             writer,
             shared: None,
             durable,
@@ -87,62 +92,95 @@ impl Journal {
     ///
     /// [`VaultError::EntryTooLong`]; nothing is recorded then.
     pub fn record(&mut self, mut entry: Entry) -> Result<Place, VaultError> {
-        let (index, seq) = (self.tree.size(), self.next_seq);
+        let (index, seq) = (self.next_index, self.next_seq);
         entry.idx = index;
         entry.seq = Some(seq);
-        let line = entry.to_line().map_err(|error| match error {
+        self.lines.push(&entry).map_err(|error| match error {
             EntryError::TooLong => VaultError::EntryTooLong,
             _ => VaultError::Internal("an entry cannot be written"),
         })?;
-        let line = Line::new(line);
-        let leaf_hash = line.leaf_hash();
-        self.tree.append(leaf_hash);
+        self.next_index += 1;
         self.next_seq += 1;
-        self.batch.lines.push(line);
-        Ok(Place { index, leaf_hash, seq })
+        Ok(Place { index, seq })
     }
 
     /// Lets the lines recorded so far lie no longer than this turn, though nobody waits for them.
     pub fn hurry(&mut self) {
-        if !self.batch.is_empty() {
+        if !self.is_empty() {
             self.kept_until = Some(Instant::now());
         }
     }
 
-    /// Entries recorded so far, on disk or not.
-    pub fn size(&self) -> u64 {
-        self.tree.size()
+    fn is_empty(&self) -> bool {
+        self.lines.is_empty() && self.batch.is_empty()
     }
 
-    /// Root over them.
-    pub fn root(&self) -> Hash {
-        self.tree.root()
+    /// Entries recorded so far, on disk or not.
+    pub fn size(&self) -> u64 {
+        self.next_index
+    }
+
+    /// Root over them. Those that are not on disk are hashed for it.
+    ///
+    /// # Errors
+    ///
+    /// A defect.
+    pub fn root(&self) -> Result<Hash, VaultError> {
+        let mut tree = self.durable.tree();
+        let begin_of = |(end, lines): &(u64, Arc<Lines>)| end - lines.len() as u64;
+        let begin_here = self.next_index - self.lines.len() as u64;
+        let begin = self.on_their_way.front().map_or(begin_here, begin_of);
+        let on_disk = tree.size().saturating_sub(begin) as usize;
+        let handed_over = self.on_their_way.iter().flat_map(|(_, lines)| lines.iter());
+        for line in handed_over.chain(self.lines.iter()).skip(on_disk) {
+            tree.append(leaf_hash(line));
+        }
+        if tree.size() != self.next_index {
+            return Err(VaultError::Internal("an entry is neither on disk nor on its way"));
+        }
+        Ok(tree.root())
     }
 
     /// Whether so much waits that it should be handed over.
     pub fn is_full(&self) -> bool {
-        self.batch.lines.len() >= LINES_MAX
+        self.lines.len() >= LINES_MAX
             || self.batch.front.len() >= FRONT_BYTES_MAX
             || self.batch.egress.len() >= EGRESS_BYTES_MAX
     }
 
     /// Answers a call with a response message.
     pub fn answer(&mut self, to: Channel, correlation: u64, response: &impl Message) {
-        self.answer_encoded(to, correlation, response.encode_to_vec(), false);
+        self.answer_encoded(to, correlation, response.encode_to_vec());
     }
 
-    /// Answers a call with an encoded response, which comes back; `releases` if it holds a signature.
-    pub fn answer_encoded(
+    /// Answers a call with an encoded response.
+    pub fn answer_encoded(&mut self, to: Channel, correlation: u64, response: Vec<u8>) {
+        let stages = self.end_trace(to, correlation);
+        let reply = Reply { response, stages, ..Reply::default() };
+        self.frame(to, Kind::Reply, correlation, &reply);
+    }
+
+    /// Answers a call of the front with an encoded response that ends with the receipt of an entry
+    /// ([`crate::vault::Vault::with_receipt`]). `releases` if it holds a signature, `is_kept` if it may be
+    /// given again.
+    pub fn answer_with_receipt(
         &mut self,
-        to: Channel,
         correlation: u64,
         response: Vec<u8>,
+        index: u64,
         releases: bool,
-    ) -> Vec<u8> {
-        let stages = self.end_trace(to, correlation);
+        is_kept: bool,
+    ) {
+        let stages = self.end_trace(Channel::Front, correlation);
         let reply = Reply { response, failure: None, releases, stages };
-        self.frame(to, Kind::Reply, correlation, &reply);
-        reply.response
+        if self.batch.answer_blank(correlation, &reply, index, is_kept).is_err() {
+            self.too_long(Channel::Front, correlation);
+        }
+    }
+
+    /// How many answers may be given again.
+    pub fn keeps_answers(&mut self, answers: usize) {
+        self.batch.answers = Some(answers);
     }
 
     /// Answers a call with a failure; `index` is that of the entry which records it.
@@ -180,17 +218,24 @@ impl Journal {
 
     /// Sends any frame.
     pub fn frame(&mut self, to: Channel, kind: Kind, correlation: u64, message: &impl Message) {
-        let bytes = match to {
+        if vault_ipc::encode(kind, correlation, message, self.frames(to)).is_err() {
+            self.too_long(to, correlation);
+        }
+    }
+
+    /// An answer is longer than a frame may be: the caller gets one all the same.
+    fn too_long(&mut self, to: Channel, correlation: u64) {
+        let failure = Failure::from(&VaultError::Internal("an answer is too long"));
+        let reply = Reply { failure: Some(failure), ..Reply::default() };
+        let fits = vault_ipc::encode(Kind::Reply, correlation, &reply, self.frames(to));
+        debug_assert!(fits.is_ok(), "a failure fits into a frame");
+    }
+
+    fn frames(&mut self, to: Channel) -> &mut Vec<u8> {
+        match to {
             Channel::Egress => &mut self.batch.egress,
             Channel::Front => &mut self.batch.front,
             Channel::Supervisor => &mut self.batch.supervisor,
-        };
-        if vault_ipc::encode(kind, correlation, message, bytes).is_err() {
-            // Longer than a frame may be: the caller gets an answer all the same.
-            let failure = Failure::from(&VaultError::Internal("an answer is too long"));
-            let reply = Reply { failure: Some(failure), ..Reply::default() };
-            let fits = vault_ipc::encode(Kind::Reply, correlation, &reply, bytes);
-            debug_assert!(fits.is_ok(), "a failure fits into a frame");
         }
     }
 
@@ -210,11 +255,31 @@ impl Journal {
     /// Hands everything over to the writer.
     pub fn flush(&mut self) {
         self.kept_until = None;
-        if !self.batch.is_empty() {
-            let mut batch = std::mem::take(&mut self.batch);
-            self.durable.handed_over(&mut batch);
-            self.hand_over(ToWriter::Batch(batch));
+        if !self.is_empty() {
+            let batch = self.close();
+            self.send(batch);
         }
+    }
+
+    /// What was decided since the last time.
+    fn close(&mut self) -> Batch {
+        let on_disk = self.durable.size();
+        while self.on_their_way.front().is_some_and(|(end, _)| *end <= on_disk) {
+            self.on_their_way.pop_front();
+        }
+        let mut batch = std::mem::take(&mut self.batch);
+        if !self.lines.is_empty() {
+            let room = self.lines.room_for_as_much();
+            let lines = Arc::new(std::mem::replace(&mut self.lines, room));
+            self.on_their_way.push_back((self.next_index, Arc::clone(&lines)));
+            batch.lines.push(lines);
+        }
+        batch
+    }
+
+    fn send(&self, mut batch: Batch) {
+        self.durable.handed_over(&mut batch);
+        self.hand_over(ToWriter::Batch(batch));
     }
 
     /// Ends a turn of the decision thread. Lines for which nobody waits stay for a moment: they go
@@ -225,7 +290,7 @@ impl Journal {
     ///
     /// The writer's.
     pub fn settle(&mut self, alone: bool) -> Result<(), WriterError> {
-        if self.batch.is_empty() {
+        if self.is_empty() {
             return Ok(());
         }
         if !self.batch.is_awaited() {
@@ -236,12 +301,14 @@ impl Journal {
             self.flush();
             return Ok(());
         }
-        if let Some(shared) = self.shared.as_ref().filter(|_| alone)
-            && let Some(batch) = shared.write(std::mem::take(&mut self.batch))?
-        {
-            self.batch = batch;
+        self.kept_until = None;
+        let mut batch = Some(self.close());
+        if let (Some(shared), true) = (&self.shared, alone) {
+            batch = batch.map_or(Ok(None), |batch| shared.write(batch))?;
         }
-        self.flush();
+        if let Some(batch) = batch {
+            self.send(batch);
+        }
         Ok(())
     }
 
@@ -253,7 +320,7 @@ impl Journal {
     /// What is not handed over yet.
     #[cfg(test)]
     pub(crate) fn take(&mut self) -> Batch {
-        std::mem::take(&mut self.batch)
+        self.close()
     }
 
     /// Hands something else to the writer, after everything before it.
@@ -285,3 +352,6 @@ pub enum Channel {
     /// The supervisor: calls over the local socket.
     Supervisor,
 }
+
+#[cfg(test)]
+mod tests;

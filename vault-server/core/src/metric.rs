@@ -99,14 +99,30 @@ impl Counts {
     /// say. What the front says is believed for this figure alone.
     pub(crate) fn begin_sign(&mut self, queued_us: u64) -> Instant {
         let began = Instant::now();
+        self.count_hop(queued_us, began);
+        self.signing = Duration::ZERO;
+        began
+    }
+
+    /// A Sign is set aside that is not decided yet, but looked at behind another; as
+    /// [`Counts::begin_sign`].
+    pub(crate) fn looked_at(&self, queued_us: u64) {
+        self.count_hop(queued_us, Instant::now());
+    }
+
+    /// How many have been counted as taken up.
+    #[cfg(test)]
+    pub(crate) fn taken_up(&self) -> u64 {
+        self.hop.snapshot().counts.iter().sum()
+    }
+
+    fn count_hop(&self, queued_us: u64, now: Instant) {
         let (moment, moment_us) = self.moment;
-        let passed = u64::try_from(began.duration_since(moment).as_micros()).unwrap_or(u64::MAX);
+        let passed = u64::try_from(now.duration_since(moment).as_micros()).unwrap_or(u64::MAX);
         let now_us = moment_us.saturating_add(passed);
         if let Some(hop_us) = now_us.checked_sub(queued_us).filter(|_| queued_us != 0) {
             self.hop.observe_duration(Duration::from_micros(hop_us));
         }
-        self.signing = Duration::ZERO;
-        began
     }
 
     /// So long was spent on a signature of it.

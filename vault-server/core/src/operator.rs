@@ -9,10 +9,11 @@ use vault_model::{Name, Role, Timestamp};
 use crate::act::{Asker, Plan};
 use crate::allow_list::{certificate_infos, revoke_certificates};
 use crate::caller::{model_role, wire_role};
-use crate::client::{holder_state, parse_name};
+use crate::client::{holder_state, parse_name, people};
 use crate::command::{self, Method};
 use crate::error::{Conflict, VaultError};
-use crate::invite::{is_open, open_invite, withdraw_invites, withdraw_invites_of};
+use crate::invite::{open_invite, withdraw_invites, withdraw_invites_of};
+use crate::page::{Listed, Page};
 use crate::storage::{Changes, Holder, HolderState, InviteRow, OperatorRow};
 use crate::vault::{Vault, detail};
 
@@ -102,37 +103,40 @@ impl Vault {
         self.begin_act(plan, asker, now)
     }
 
-    /// All operators, and those who are invited.
+    /// A page of the operators and of those who are invited, by name.
     ///
     /// # Errors
     ///
-    /// [`VaultError::Sealed`].
+    /// [`VaultError::Sealed`], [`VaultError::Field`] for a token that is none.
     pub(crate) fn list_operators(
         &self,
+        command: &v1::ListOperatorsCommand,
         now: Timestamp,
     ) -> Result<v1::ListOperatorsResponse, VaultError> {
         let tables = self.opened()?.state.tables();
-        let known = tables.operators.values().map(|row| v1::OperatorInfo {
-            name: row.name.to_string(),
-            role: wire_role(row.role).into(),
-            state: holder_state(row.state).to_owned(),
-            created_at_ms: row.created_at.millis(),
-            certificates: certificate_infos(tables, &Holder::Operator(row.name.clone())),
+        let v1::ListOperatorsCommand { page_size, page_token } = command;
+        let page = Page::new(Method::OperatorList, "", *page_size, page_token)?;
+        let after = page.after(|text| text.parse().ok())?;
+        let rows = people(&tables.operators, tables, after.as_ref()).map(|name| {
             // Of an open invitation its maker and its end.
-            ..open_invite(tables, row.name.as_str(), true, now)
-                .map(invited_operator)
-                .unwrap_or_default()
+            let invited = open_invite(tables, name.as_str(), true, now).map(invited_operator);
+            let key = name.to_string();
+            let Some(row) = tables.operators.get(name) else {
+                return Ok(Listed { key, message: invited, read: 1 });
+            };
+            let holder = Holder::Operator(row.name.clone());
+            let message = Some(v1::OperatorInfo {
+                name: row.name.to_string(),
+                role: wire_role(row.role).into(),
+                state: holder_state(row.state).to_owned(),
+                created_at_ms: row.created_at.millis(),
+                certificates: certificate_infos(tables, &holder),
+                ..invited.unwrap_or_default()
+            });
+            Ok(Listed { key, message, read: 1 + tables.certificates_of(&holder).count() })
         });
-        let invited = tables
-            .invites
-            .values()
-            .filter(|invite| {
-                invite.role.is_operator()
-                    && is_open(invite, now)
-                    && !tables.operators.contains_key(&invite.name)
-            })
-            .map(invited_operator);
-        Ok(v1::ListOperatorsResponse { operators: known.chain(invited).collect() })
+        let (operators, next_page_token) = page.fill(rows)?;
+        Ok(v1::ListOperatorsResponse { operators, next_page_token })
     }
 
     /// Ends an operator.

@@ -4,6 +4,8 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use prost::Message;
+use prost::encoding::message;
 use sha2::{Digest, Sha256};
 use vault_audit::{Entry, EntryKind};
 use vault_ipc::Failure;
@@ -14,6 +16,7 @@ use vault_model::{
 use vault_policy::{Cost, Denial, Remedy};
 
 use crate::authorize::{Facts, Judged};
+use crate::batch::HASH_BYTES;
 use crate::caller::{Caller, Origin, Use, identify};
 use crate::crypto::mac::payload_mac;
 use crate::error::VaultError;
@@ -218,7 +221,8 @@ impl Vault {
     }
 
     /// Looks at what must be known before a request is read: whether the client may be where it is,
-    /// and whether it was asked before. Returns the answer of then.
+    /// and whether it was asked before. Returns the answer of then, but for its last bytes: the leaf
+    /// hash of the entry, whose index is beside it.
     ///
     /// # Errors
     ///
@@ -227,11 +231,11 @@ impl Vault {
         &mut self,
         asked: Asked<'_>,
         order: &Order,
-    ) -> Result<Option<Vec<u8>>, VaultError> {
+    ) -> Result<Option<(Vec<u8>, u64)>, VaultError> {
         // Before any answer that is kept: it must not reach an address that the client may not have.
         self.check_networks(asked.caller)?;
         match self.replay.look(&order.key, &order.content, asked.clock) {
-            Known::Answered(reply) => Ok(Some(reply)),
+            Known::Answered(reply, index) => Ok(Some((reply, index))),
             Known::Different => Err(VaultError::RequestIdReused),
             Known::Signed(index) => Err(VaultError::OutcomeUnknown { index }),
             Known::New => Ok(None),
@@ -427,13 +431,19 @@ impl Vault {
         Ok(entry)
     }
 
-    /// Where an entry stands, for whom it is about.
-    pub(crate) fn receipt(&self, place: &Place) -> v1::Receipt {
-        v1::Receipt {
+    /// A response, encoded, with the receipt of its entry at the end. The leaf hash, its last
+    /// [`HASH_BYTES`], is blank: it is filled in where the entry is written.
+    pub(crate) fn with_receipt(&self, response: &impl Message, tag: u32, place: &Place) -> Vec<u8> {
+        let receipt = v1::Receipt {
             log_origin: self.log_origin.clone(),
             index: place.index,
-            leaf_hash: place.leaf_hash.to_vec(),
-        }
+            leaf_hash: vec![0; HASH_BYTES],
+        };
+        let length = response.encoded_len() + message::encoded_len(tag, &receipt);
+        let mut encoded = Vec::with_capacity(length);
+        response.encode_raw(&mut encoded);
+        message::encode(tag, &receipt, &mut encoded);
+        encoded
     }
 
     /// An entry about an order, with all that was found out about it.

@@ -18,6 +18,7 @@ use crate::act::{Asker, Plan};
 use crate::caller::Caller;
 use crate::command::{self, Method};
 use crate::error::VaultError;
+use crate::page::{Listed, Page};
 use crate::storage::{Changes, FeedRow, RowKey};
 use crate::vault::{Vault, detail};
 
@@ -314,25 +315,33 @@ impl Vault {
         self.begin_act(plan, asker, now)
     }
 
-    /// Feeds and their prices, by pair.
+    /// A page of the feeds and their prices, by pair.
     ///
     /// # Errors
     ///
-    /// [`VaultError::Sealed`].
-    pub(crate) fn list_prices(&self) -> Result<v1::ListPricesResponse, VaultError> {
+    /// [`VaultError::Sealed`], [`VaultError::Field`] for a token that is none.
+    pub(crate) fn list_prices(
+        &self,
+        command: &v1::ListPricesCommand,
+    ) -> Result<v1::ListPricesResponse, VaultError> {
         let clock = self.clock_time();
         let book = &self.opened()?.prices.book;
-        let feeds = book
-            .feeds()
-            .map(|state| v1::FeedInfo {
+        let v1::ListPricesCommand { page_size, page_token } = command;
+        let page = Page::new(Method::PriceList, "", *page_size, page_token)?;
+        let after: Option<Pair> = page.after(|text| text.parse().ok())?;
+        // There are few, whatever is asked for.
+        let rows = book.feeds().filter(|state| Some(&state.feed.pair) > after.as_ref());
+        let (feeds, next_page_token) = page.fill(rows.map(|state| {
+            let info = v1::FeedInfo {
                 feed: Some(feed_to_wire(state.feed)),
                 price: text(book.price(&state.feed.pair, clock)),
                 age_ms: state.last.map(|(_, at)| clock.0.saturating_sub(at.0) / 1_000),
                 accepted: state.accepted,
                 refused: state.refused,
-            })
-            .collect();
-        Ok(v1::ListPricesResponse { feeds })
+            };
+            Ok(Listed::row(state.feed.pair.to_string(), info))
+        }))?;
+        Ok(v1::ListPricesResponse { feeds, next_page_token })
     }
 }
 

@@ -3,10 +3,16 @@
 //!
 //! For 60 s the answer itself is kept. Of older ones, and of those before a restart, only the entry
 //! is known: the answer is "outcome unknown", with its index. Both memories are bounded, oldest out, and
-//! full after some hundred thousand requests: no load makes them larger than some 60 MiB.
+//! full after some hundred thousand requests: no load makes them larger than some 40 MiB.
 
 mod answer;
+mod form;
+mod letters;
 mod likeness;
+mod model;
+mod number;
+mod places;
+mod request;
 mod signed;
 
 use sha2::{Digest, Sha256};
@@ -21,8 +27,9 @@ pub type RequestKey = [u8; 16];
 /// What is known of a request.
 #[derive(Debug, Eq, PartialEq)]
 pub enum Known {
-    /// The same request: this was its answer (an encoded reply).
-    Answered(Vec<u8>),
+    /// The same request: this was its answer, as it was given to [`Replay::answered`]; its entry has this
+    /// index.
+    Answered(Vec<u8>, u64),
     /// The id was used for another request.
     Different,
     /// Never seen, or too long ago.
@@ -45,10 +52,7 @@ impl Replay {
         hash.update(client.as_str());
         hash.update([0]);
         hash.update(request_id.as_str());
-        let digest = hash.finalize();
-        let mut key = [0; 16];
-        key.copy_from_slice(&digest[..16]);
-        key
+        half(&hash.finalize().into())
     }
 
     /// What is known of a request with this key and content.
@@ -57,9 +61,12 @@ impl Replay {
         let Some(number) = self.signed.number(key) else {
             return Known::New;
         };
-        match self.answers.of(number) {
-            Some(answer) if answer.content != *content => Known::Different,
-            Some(Answer { reply: Some(reply), .. }) => Known::Answered(reply),
+        match self.answers.of(number, now) {
+            Some(answer) if answer.content != half(content) => Known::Different,
+            Some(Answer { reply: Some(reply), .. }) => match self.signed.index(key) {
+                Some(index) => Known::Answered(reply, index),
+                None => Known::New,
+            },
             Some(Answer { reply: None, .. }) | None => {
                 self.signed.index(key).map_or(Known::New, Known::Signed)
             }
@@ -67,7 +74,7 @@ impl Replay {
     }
 
     /// Keeps the answer to what was just noted as [`signed`](Self::signed) for 60 s. `credential` is
-    /// whose answers are like it.
+    /// whose answers are like it. `false` if it is not kept, because a later one is already.
     pub fn answered(
         &mut self,
         key: RequestKey,
@@ -75,10 +82,16 @@ impl Replay {
         credential: &Name,
         reply: &[u8],
         now: ClockTime,
-    ) {
-        if let Some(number) = self.signed.number(&key) {
-            self.answers.put(number, &content, Some((credential, reply)), now);
-        }
+    ) -> bool {
+        let Some(number) = self.signed.number(&key) else {
+            return false;
+        };
+        self.answers.put(number, &half(&content), Some((credential, reply)), now)
+    }
+
+    /// How many answers are kept, at most.
+    pub fn answers(&self) -> usize {
+        self.answers.length()
     }
 
     /// Remembers that a request was sent, by the index of its entry: it never is again. For 60 s
@@ -86,7 +99,7 @@ impl Replay {
     pub fn sent(&mut self, key: RequestKey, content: [u8; 32], index: u64, now: ClockTime) {
         self.signed(key, index);
         if let Some(number) = self.signed.number(&key) {
-            self.answers.put(number, &content, None, now);
+            self.answers.put(number, &half(&content), None, now);
         }
     }
 
@@ -104,9 +117,8 @@ impl Replay {
     /// Writes what the log says of it, for a snapshot: what was signed or sent. No answer is in the log.
     pub fn pack(&self, pack: &mut Pack<'_>) {
         let Self { answers: _, signed } = self;
-        let all = signed.all();
-        pack.len(all.len());
-        for (key, index) in all {
+        pack.len(signed.len());
+        for (key, index) in signed.all() {
             pack.bytes(key);
             pack.number(index);
         }
@@ -122,8 +134,7 @@ impl Replay {
         if length > SIGNED_MAX {
             return Err(NotPacked);
         }
-        let signed = Signed::with_capacity(length);
-        let mut replay = Self { signed, ..Self::default() };
+        let mut replay = Self::default();
         for number in 0..length as u64 {
             replay.signed(unpack.bytes()?, unpack.number()?);
             // Each once: there is one way to write it.
@@ -133,6 +144,13 @@ impl Replay {
         }
         Ok(replay)
     }
+}
+
+/// The first half of a hash.
+fn half(hash: &[u8; 32]) -> [u8; 16] {
+    let mut half = [0; 16];
+    half.copy_from_slice(&hash[..16]);
+    half
 }
 
 #[cfg(test)]
@@ -170,7 +188,7 @@ mod tests {
         answer(&mut replay, 7, b"reply", NOW);
 
         let later = NOW.plus(Duration::from_secs(59));
-        assert_eq!(replay.look(&key(7), &[9; 32], later), Known::Answered(b"reply".to_vec()));
+        assert_eq!(replay.look(&key(7), &[9; 32], later), Known::Answered(b"reply".to_vec(), 7));
         assert_eq!(replay.look(&key(7), &[8; 32], later), Known::Different);
         assert_eq!(replay.look(&key(2), &[9; 32], later), Known::New);
         let too_late = NOW.plus(Duration::from_secs(61));
@@ -197,7 +215,7 @@ mod tests {
 
         assert_eq!(replay.look(&key(7), &[9; 32], NOW), Known::Signed(7));
         answer(&mut replay, 8, b"next", NOW);
-        assert_eq!(replay.look(&key(8), &[9; 32], NOW), Known::Answered(b"next".to_vec()));
+        assert_eq!(replay.look(&key(8), &[9; 32], NOW), Known::Answered(b"next".to_vec(), 8));
         assert_eq!(replay.look(&key(7), &[9; 32], NOW), Known::Signed(7));
     }
 
@@ -208,8 +226,8 @@ mod tests {
         answer(&mut replay, 2, b"two", NOW);
         answer(&mut replay, 1, b"again", NOW);
 
-        assert_eq!(replay.look(&key(1), &[9; 32], NOW), Known::Answered(b"one".to_vec()));
-        assert_eq!(replay.look(&key(2), &[9; 32], NOW), Known::Answered(b"two".to_vec()));
+        assert_eq!(replay.look(&key(1), &[9; 32], NOW), Known::Answered(b"one".to_vec(), 1));
+        assert_eq!(replay.look(&key(2), &[9; 32], NOW), Known::Answered(b"two".to_vec(), 2));
     }
 
     /// Bytes of which none is like another.
@@ -233,8 +251,8 @@ mod tests {
             assert!(replay.answers.size() <= BYTES_MAX);
         }
         assert_eq!(replay.look(&key(0), &[9; 32], NOW), Known::Signed(0));
-        assert_eq!(replay.look(&key(99), &[9; 32], NOW), Known::Answered(noise(99, LONG)));
-        assert_eq!(replay.look(&key(1_099), &[9; 32], NOW), Known::Answered(noise(99, 600)));
+        assert_eq!(replay.look(&key(99), &[9; 32], NOW), Known::Answered(noise(99, LONG), 99));
+        assert_eq!(replay.look(&key(1_099), &[9; 32], NOW), Known::Answered(noise(99, 600), 1_099));
     }
 
     #[test]
@@ -245,33 +263,113 @@ mod tests {
             answer(&mut replay, number, b"", NOW);
         }
         assert_eq!(replay.look(&key(9), &[9; 32], NOW), Known::Signed(9));
-        assert_eq!(replay.look(&key(10), &[9; 32], NOW), Known::Answered(Vec::new()));
-        assert_eq!(replay.look(&key(all - 1), &[9; 32], NOW), Known::Answered(Vec::new()));
+        assert_eq!(replay.look(&key(10), &[9; 32], NOW), Known::Answered(Vec::new(), 10));
+        assert_eq!(
+            replay.look(&key(all - 1), &[9; 32], NOW),
+            Known::Answered(Vec::new(), u64::from(all - 1))
+        );
     }
+
+    /// As the vault answers for OKX, at 30,000 Signs a second.
+    fn okx(number: u32) -> Vec<u8> {
+        let at_ms = number / 30;
+        let sign: String = noise(number, 43)
+            .iter()
+            .map(|byte| char::from(BASE64[usize::from(byte % 64)]))
+            .collect();
+        let head = format!(
+            "POST https://www.okx.com/api/v5/trade/order content-type application/json ok-access-key \
+             00000000-0000-0000-0000-000000000000 ok-access-sign {sign}= ok-access-timestamp \
+             2026-11-23T08:{:02}:{:02}.{:03}Z ok-access-passphrase phrase {{\"instId\":\"BTC-USDT\",\
+             \"tdMode\":\"cash\",\"side\":\"buy\",\"px\":\"60000\",\"sz\":\"0.001\"}} \
+             vault.example.com/audit/node-1/1",
+            at_ms / 60_000,
+            at_ms / 1_000 % 60,
+            at_ms % 1_000,
+        );
+        // Index and place in the order of decisions, seven bits in a byte.
+        let long = |number: u32| [0, 7, 14, 21].map(|shift| (number >> shift) as u8 & 0x7f);
+        [head.as_bytes(), &long(number), &noise(number + 1, 32), &long(number / 2), b"60"].concat()
+    }
+
+    const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
     /// Of 30,000 Signs a second, those of five seconds, which is as long as a call may last.
     #[test]
     fn the_answers_of_five_busy_seconds_are_kept() {
-        let reply = |number: u32| {
-            let same = "POST https://www.venue.test/api/v5/trade/order content-type application/json \
-                        access-key 00000000-0000-0000-0000-000000000000 access-passphrase phrase \
-                        node-1.countersign.internal/0123456789abcdef";
-            let own: String =
-                noise(number, 40).iter().map(|byte| char::from(b'A' + byte % 26)).collect();
-            let mut reply = format!("{same} sign {own} body {{\"px\":\"{number}\"}} ").into_bytes();
-            reply.extend(noise(number + 1, 32));
-            reply
-        };
         let mut replay = Replay::default();
-        for number in 0..150_000 {
+        for number in 0..300_000 {
             let at = NOW.plus(Duration::from_micros(u64::from(number) * 33));
-            answer(&mut replay, number, &reply(number), at);
+            answer(&mut replay, number, &okx(number), at);
         }
-        let at = NOW.plus(Duration::from_secs(5));
-        for number in (0..150_000).step_by(4_999) {
+        let at = NOW.plus(Duration::from_secs(10));
+        for number in (150_000..300_000).step_by(4_999) {
             let found = replay.look(&key(number), &[9; 32], at);
-            assert_eq!(found, Known::Answered(reply(number)), "{number}");
+            assert_eq!(found, Known::Answered(okx(number), u64::from(number)), "{number}");
         }
+    }
+
+    #[test]
+    fn a_minute_is_a_minute_to_the_microsecond() {
+        let mut replay = Replay::default();
+        let micros = |number: u32| Duration::from_micros(u64::from(number) * 7_919);
+        for number in 0..1_000 {
+            answer(&mut replay, number, &okx(number), NOW.plus(micros(number)));
+        }
+        for number in 0..1_000 {
+            let minute = NOW.plus(micros(number)).plus(Duration::from_secs(60));
+            let before = ClockTime(minute.0 - 1);
+            let found = replay.look(&key(number), &[9; 32], before);
+            assert_eq!(found, Known::Answered(okx(number), u64::from(number)));
+            assert_eq!(replay.look(&key(number), &[8; 32], before), Known::Different);
+            let signed = Known::Signed(u64::from(number));
+            assert_eq!(replay.look(&key(number), &[9; 32], minute), signed);
+            assert_eq!(replay.look(&key(number), &[8; 32], minute), signed);
+        }
+    }
+
+    #[test]
+    fn a_clock_that_goes_back_or_far_ahead_does_no_harm() {
+        let mut replay = Replay::default();
+        for (number, at) in (0..).zip([NOW.0, 5, u64::MAX, 0, NOW.0]) {
+            answer(&mut replay, number, b"reply", ClockTime(at));
+        }
+        assert_eq!(
+            replay.look(&key(3), &[9; 32], ClockTime(9)),
+            Known::Answered(b"reply".to_vec(), 3)
+        );
+        assert_eq!(replay.look(&key(1), &[9; 32], NOW), Known::Signed(1));
+        assert_eq!(replay.look(&key(4), &[9; 32], ClockTime(u64::MAX)), Known::Signed(4));
+    }
+
+    #[test]
+    fn only_the_first_half_of_what_was_asked_is_kept() {
+        let mut replay = Replay::default();
+        answer(&mut replay, 7, b"reply", NOW);
+        for byte in 0..16 {
+            let mut content = [9; 32];
+            content[byte] ^= 1;
+            assert_eq!(replay.look(&key(7), &content, NOW), Known::Different);
+        }
+    }
+
+    #[test]
+    fn numbers_far_apart_leave_nothing_behind() {
+        let mut replay = Replay::default();
+        answer(&mut replay, 1, b"one", NOW);
+        // Signed, but without an answer.
+        for number in 2..ANSWERS_MAX as u32 + 2 {
+            replay.signed(key(number), u64::from(number));
+        }
+        assert_eq!(replay.look(&key(1), &[9; 32], NOW), Known::Answered(b"one".to_vec(), 1));
+        let last = ANSWERS_MAX as u32 + 2;
+        answer(&mut replay, last, b"last", NOW);
+        assert_eq!(replay.look(&key(1), &[9; 32], NOW), Known::Signed(1));
+        assert_eq!(replay.look(&key(9), &[9; 32], NOW), Known::Signed(9));
+        assert_eq!(
+            replay.look(&key(last), &[9; 32], NOW),
+            Known::Answered(b"last".to_vec(), u64::from(last))
+        );
     }
 
     #[test]
@@ -315,7 +413,10 @@ mod tests {
                     let same = replay.look(&key(*number), &[*number as u8; 32], now);
                     let other = replay.look(&key(*number), &[255; 32], now);
                     match reply {
-                        Some(reply) if is_kept => prop_assert_eq!(same, Known::Answered(reply.clone())),
+                        Some(reply) if is_kept => {
+                            let index = u64::from(*number);
+                            prop_assert_eq!(same, Known::Answered(reply.clone(), index));
+                        }
                         _ => prop_assert_eq!(same, signed),
                     }
                     let is_different = other == Known::Different;

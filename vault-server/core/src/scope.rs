@@ -1,5 +1,7 @@
 //! Scopes: put, get, list, delete.
 
+use std::ops::Bound::{Excluded, Unbounded};
+
 use prost::Message;
 use vault_ipc::proto::v1;
 use vault_model::{Class, Name, Timestamp};
@@ -11,6 +13,7 @@ use crate::approval::{Approved, Proposal};
 use crate::command::{self, Method};
 use crate::error::{ApprovalProblem, Conflict, VaultError};
 use crate::outstanding::Of;
+use crate::page::{Listed, Page};
 use crate::storage::{Changes, RowKey, ScopeRow};
 use crate::vault::{CompiledScope, Vault, detail};
 
@@ -195,16 +198,27 @@ impl Vault {
         Ok(v1::GetScopeResponse { scope: Some(self.scope_info(self.scope(name)?)) })
     }
 
-    /// All scopes, by name.
+    /// A page of the scopes, by name.
     ///
     /// # Errors
     ///
-    /// [`VaultError::Sealed`].
-    pub(crate) fn list_scopes(&self) -> Result<v1::ListScopesResponse, VaultError> {
-        let mut compiled: Vec<&CompiledScope> = self.opened()?.scopes.values().collect();
-        compiled.sort_by_key(|compiled| &compiled.document.name);
-        let scopes = compiled.into_iter().map(|compiled| self.scope_info(compiled)).collect();
-        Ok(v1::ListScopesResponse { scopes })
+    /// [`VaultError::Sealed`], [`VaultError::Field`] for a token that is none.
+    pub(crate) fn list_scopes(
+        &self,
+        command: &v1::ListScopesCommand,
+    ) -> Result<v1::ListScopesResponse, VaultError> {
+        let open = self.opened()?;
+        let v1::ListScopesCommand { page_size, page_token } = command;
+        let page = Page::new(Method::ScopeList, "", *page_size, page_token)?;
+        let after: Option<Name> = page.after(|text| text.parse().ok())?;
+        let from = after.as_ref().map_or(Unbounded, Excluded);
+        let names = open.state.tables().scopes.range::<Name, _>((from, Unbounded));
+        let (scopes, next_page_token) = page.fill(names.map(|(name, _)| {
+            let info = open.scopes.get(name).map(|compiled| self.scope_info(compiled));
+            let read = 1 + info.as_ref().map_or(0, |info| info.clients.len());
+            Ok(Listed { key: name.to_string(), message: info, read })
+        }))?;
+        Ok(v1::ListScopesResponse { scopes, next_page_token })
     }
 
     fn scope(&self, name: &str) -> Result<&CompiledScope, VaultError> {
@@ -212,7 +226,8 @@ impl Vault {
     }
 
     fn clients_of(&self, scope: &Name) -> Vec<String> {
-        self.tables().clients_of(scope).map(|client| client.name.to_string()).collect()
+        let clients = self.tables().clients_of(scope).take(CLIENTS_SHOWN);
+        clients.map(|client| client.name.to_string()).collect()
     }
 
     fn scope_info(&self, compiled: &CompiledScope) -> v1::ScopeInfo {
@@ -224,6 +239,7 @@ impl Vault {
             revision: compiled.revision,
             updated_at_ms: updated_at.unwrap_or_default().millis(),
             clients: self.clients_of(name),
+            client_count: self.tables().client_count_of(name) as u64,
             shadow_judged,
             shadow_diverged,
         }
@@ -241,6 +257,9 @@ fn wants_approval(old: Option<&ScopeDocument>, new: &ScopeDocument) -> bool {
     };
     widened.iter().any(opens) || (new.classes.contains(&Class::Withdraw) && !widened.is_empty())
 }
+
+/// Clients that are told of a scope at most.
+const CLIENTS_SHOWN: usize = 100;
 
 #[cfg(test)]
 mod tests {

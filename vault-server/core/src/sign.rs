@@ -3,7 +3,6 @@
 
 use std::time::Instant;
 
-use prost::Message;
 use vault_audit::EntryKind;
 use vault_ipc::SignCall;
 use vault_ipc::proto::v1;
@@ -11,10 +10,10 @@ use vault_model::{Mode, Name, SignedRequest, Timestamp, VenueRequest};
 use vault_venue::{Key, Moment, Venue};
 
 use crate::authorize::{Facts, Permit};
+use crate::batch::HASH_BYTES;
 use crate::credential::open_credential;
 use crate::crypto::stack::wiping_stack;
 use crate::error::VaultError;
-use crate::journal::Channel;
 use crate::metric::Came;
 use crate::order::{Asked, Order, limits_left, model_request, notional, wire_headers};
 use crate::storage::CredentialRow;
@@ -64,8 +63,9 @@ impl Vault {
         };
         match self.screen(asked, &order) {
             Ok(None) => {}
-            Ok(Some(reply)) => {
-                self.journal.answer_encoded(Channel::Front, correlation, reply, true);
+            Ok(Some((mut reply, index))) => {
+                reply.extend([0; HASH_BYTES]);
+                self.journal.answer_with_receipt(correlation, reply, index, true, false);
                 return Ok(());
             }
             Err(error) => return self.deny(asked, Some(&order), &Facts::default(), &error),
@@ -261,12 +261,12 @@ impl Vault {
         let response = v1::SignResponse {
             request: Some(wire_signed(signed)),
             usable_for_ms,
-            receipt: Some(self.receipt(&place)),
+            receipt: None,
             seq: place.seq,
             notional_usd: notional(cost),
             limits_left: limits_left(cost),
-        }
-        .encode_to_vec();
+        };
+        let response = self.with_receipt(&response, RECEIPT_TAG, &place);
         let Asked { caller, correlation, clock, .. } = asked;
         self.journal.traces.at_venue(correlation, &credential.venue);
         self.journal.traces.recorded(correlation, &place);
@@ -275,9 +275,11 @@ impl Vault {
         self.released.add(&caller.name, scope, &credential.name, usable_for_ms, clock);
         self.histories.add(&caller.name, scope, &cost.spend(clock));
         self.counts.count(&caller.name, Came::Signed);
-        let response = self.journal.answer_encoded(Channel::Front, correlation, response, true);
+        let (known, _) = response.split_at(response.len() - HASH_BYTES);
         let credential = &credential.name;
-        self.replay.answered(order.key, order.content, credential, &response, clock);
+        let is_kept = self.replay.answered(order.key, order.content, credential, known, clock);
+        self.journal.answer_with_receipt(correlation, response, place.index, true, is_kept);
+        self.journal.keeps_answers(self.replay.answers());
         Ok(())
     }
 }
@@ -302,5 +304,7 @@ fn wire_signed(signed: SignedRequest) -> v1::SignedRequest {
     }
 }
 
+/// Of the receipt in a `SignResponse`.
+const RECEIPT_TAG: u32 = 3;
 /// After which a Sign may find the lane of an Execute free. Milliseconds.
 const LANE_RETRY_MS: u64 = 100;

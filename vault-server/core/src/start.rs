@@ -140,7 +140,6 @@ pub fn start(
         instance.node.to_string(),
         instance.epoch,
         config.build.clone(),
-        opened.place.tree().clone(),
         past.last_seq,
         to_writer,
         durable.clone(),

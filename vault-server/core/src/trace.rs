@@ -91,7 +91,7 @@ mod tests {
         // A lane's turn takes it up again.
         traces.begin(7);
         traces.at_venue(7, "okx");
-        traces.recorded(7, &Place { index: 41, leaf_hash: Default::default(), seq: 9 });
+        traces.recorded(7, &Place { index: 41, seq: 9 });
         traces.at_venue(8, "kraken");
 
         let stages = traces.end(7).expect("asked for");

@@ -14,85 +14,15 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use vault_audit::{AuditError, Line, Log, LogSigner};
-use vault_ipc::Kind;
+use vault_audit::tree::CompactRange;
+use vault_audit::{AuditError, Log, LogSigner};
 use vault_ipc::metric::Histogram;
-use vault_ipc::trace::Synced;
 
+use crate::batch::{Batch, NoHash};
+use crate::hashes::Hashes;
 use crate::inbox::InputSender;
-use crate::metric::monotonic_us;
 use crate::run::Input;
 use crate::storage::Commit;
-
-/// Work in the order of its decisions: first all lines are on disk, then the rest happens.
-#[derive(Default)]
-pub struct Batch {
-    /// Lines of the log.
-    pub lines: Vec<Line>,
-    /// Frames for egress.
-    pub egress: Vec<u8>,
-    /// Frames for the front.
-    pub front: Vec<u8>,
-    /// Frames for the supervisor.
-    pub supervisor: Vec<u8>,
-    /// Transactions that may begin now.
-    pub commits: Vec<Commit>,
-    /// The last barrier among the frames for egress and front; 0 for none.
-    pub barrier: u64,
-    /// Correlations of the front's calls that are traced, among those that are answered.
-    pub traced: Vec<u64>,
-    /// Its place among the batches of the decision thread; 0 for those of others.
-    turn: u64,
-}
-
-impl Batch {
-    /// Whether there is nothing to do.
-    pub fn is_empty(&self) -> bool {
-        self.lines.is_empty()
-            && self.egress.is_empty()
-            && self.front.is_empty()
-            && self.supervisor.is_empty()
-            && self.commits.is_empty()
-    }
-
-    /// Whether it is more than lines: somebody waits for it.
-    pub fn is_awaited(&self) -> bool {
-        !(self.egress.is_empty()
-            && self.front.is_empty()
-            && self.supervisor.is_empty()
-            && self.commits.is_empty())
-    }
-
-    fn append(&mut self, mut later: Self) {
-        self.lines.append(&mut later.lines);
-        self.egress.append(&mut later.egress);
-        self.front.append(&mut later.front);
-        self.supervisor.append(&mut later.supervisor);
-        self.commits.append(&mut later.commits);
-        self.traced.append(&mut later.traced);
-        self.barrier = self.barrier.max(later.barrier);
-        self.turn = self.turn.max(later.turn);
-    }
-
-    /// Tells the front when its traced calls were synced, ahead of their answers.
-    fn tell_synced(&mut self, took: Duration) -> std::io::Result<()> {
-        let ended_us = monotonic_us();
-        let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        let began_us = ended_us.saturating_sub(took_us);
-        let correlations = std::mem::take(&mut self.traced);
-        let synced = Synced { correlations, began_us, ended_us };
-        let mut front = Vec::new();
-        vault_ipc::encode(Kind::Synced, 0, &synced, &mut front).map_err(std::io::Error::other)?;
-        front.append(&mut self.front);
-        self.front = front;
-        Ok(())
-    }
-
-    fn bytes(&self) -> u64 {
-        let lines: usize = self.lines.iter().map(|line| line.bytes().len()).sum();
-        (lines + self.egress.len() + self.front.len() + self.supervisor.len()) as u64
-    }
-}
 
 /// What the writer is told.
 pub enum ToWriter {
@@ -110,6 +40,8 @@ pub struct Durable(Arc<Progress>);
 
 struct Progress {
     size: AtomicU64,
+    /// The tree over what is on disk, at this size or a later one.
+    tree: Mutex<CompactRange>,
     barrier: AtomicU64,
     waiting_bytes: AtomicU64,
     /// How long each sync took, with its append, and how many entries it put on disk.
@@ -124,6 +56,7 @@ impl Default for Progress {
     fn default() -> Self {
         Self {
             size: AtomicU64::new(0),
+            tree: Mutex::default(),
             barrier: AtomicU64::new(0),
             waiting_bytes: AtomicU64::new(0),
             sync: Histogram::of_seconds(),
@@ -143,6 +76,22 @@ impl Durable {
     /// How many entries are on disk.
     pub fn size(&self) -> u64 {
         self.0.size.load(Ordering::Acquire)
+    }
+
+    /// The tree over all entries that are on disk.
+    pub fn tree(&self) -> CompactRange {
+        self.lock_tree().clone()
+    }
+
+    fn lock_tree(&self) -> MutexGuard<'_, CompactRange> {
+        // A panic ends the process.
+        self.0.tree.lock().expect("no panic while locked")
+    }
+
+    /// So much is on disk now.
+    pub(crate) fn grown(&self, tree: &CompactRange) {
+        self.lock_tree().clone_from(tree);
+        self.0.size.store(tree.size(), Ordering::Release);
     }
 
     /// The last barrier that was written to egress and front; 0 for none.
@@ -189,8 +138,9 @@ pub fn spawn(
     durable: Durable,
 ) -> std::io::Result<(Sender<ToWriter>, Shared, JoinHandle<()>)> {
     let (sender, receiver) = channel();
-    durable.0.size.store(log.size(), Ordering::Release);
-    let writer = Writer { log: Some(log), channels, store, signer: None, durable };
+    durable.grown(log.tree());
+    let hashes = Hashes::default();
+    let writer = Writer { log: Some(log), channels, store, signer: None, durable, hashes };
     let shared = Shared(Arc::new(Mutex::new(writer)));
     let own = shared.clone();
     let thread = std::thread::Builder::new().name("writer".to_owned()).spawn(move || {
@@ -208,6 +158,9 @@ pub enum WriterError {
     /// The log failed: nothing of the batch was released.
     #[error("the log cannot be written")]
     Audit(#[from] AuditError),
+    /// An answer cannot be finished: nothing of the batch was released.
+    #[error(transparent)]
+    Defect(#[from] NoHash),
     /// Egress, front or supervisor do not take what they are sent.
     #[error("a channel to another process broke")]
     Channel(#[from] std::io::Error),
@@ -230,6 +183,7 @@ struct Writer {
     store: Sender<Commit>,
     signer: Option<Box<LogSigner>>,
     durable: Durable,
+    hashes: Hashes,
 }
 
 /// The writer, for its own thread and for the one that decides: each writes whole batches.
@@ -281,7 +235,7 @@ fn run(shared: &Shared, receiver: &Receiver<ToWriter>) -> Result<(), WriterError
                     break;
                 }
             }
-            if batch.lines.len() >= BATCH_LINES_MAX {
+            if batch.entries() >= BATCH_LINES_MAX {
                 break;
             }
         }
@@ -318,15 +272,21 @@ impl Writer {
     fn write_batch(&mut self, mut batch: Batch) -> Result<(), WriterError> {
         let log = self.log.as_mut().ok_or(AuditError::Poisoned)?;
         let (bytes, turn) = (batch.bytes(), batch.turn);
-        if !batch.lines.is_empty() {
+        let lines: Vec<&[u8]> = batch.lines().collect();
+        if lines.is_empty() {
+            batch.fill_in(None, &mut self.hashes)?;
+        } else {
             let began = Instant::now();
-            let appended = log.append_lines(&batch.lines)?;
-            self.durable.0.sync.observe_since(began);
-            if !batch.traced.is_empty() {
-                batch.tell_synced(began.elapsed())?;
-            }
-            self.durable.0.entries.observe(batch.lines.len() as u64);
-            self.durable.0.size.store(appended.size, Ordering::Release);
+            let appended = log.append(&lines)?;
+            let took = began.elapsed();
+            self.durable.0.sync.observe_duration(took);
+            self.durable.0.entries.observe(lines.len() as u64);
+            drop(lines);
+            // Before it is said that they are there: so the thread that made them frees them.
+            batch.lines.clear();
+            self.durable.grown(log.tree());
+            batch.fill_in(Some(&appended), &mut self.hashes)?;
+            batch.tell_synced(took)?;
         }
         // From here on the batch is on disk.
         for commit in batch.commits {

@@ -4,15 +4,13 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::sync::Notify;
 use tokio::task::spawn_local;
 use tokio::time::Instant;
-use vault_ipc::half;
+use vault_ipc::half::{self, Frames, Inlet};
 use vault_ipc::metric::{USAGE_TOLD, Usage};
 use vault_ipc::{
-    Barrier, BarrierDone, Decoder, Dispatch, Frame, FrameError, Kind, StreamCut, StreamDial,
-    StreamSend,
+    Barrier, BarrierDone, Dispatch, Frame, FrameError, Kind, StreamCut, StreamDial, StreamSend,
 };
 
 use crate::dial::Dialer;
@@ -120,24 +118,12 @@ async fn tell_usage(sender: &Sender) {
     }
 }
 
-async fn read(mut stream: impl AsyncRead + Unpin, ends: &Ends) -> Result<(), EgressError> {
-    let mut bytes = vec![0; READ_BYTES];
-    let mut decoder = Decoder::default();
-    loop {
-        let count = vault_ipc::read_count(stream.read(&mut bytes).await)?;
-        if count == 0 {
-            if decoder.is_empty() {
-                return Ok(());
-            }
-            let ended = std::io::Error::from(std::io::ErrorKind::UnexpectedEof);
-            return Err(FrameError::Io(ended).into());
-        }
-        decoder.extend(&bytes[..count]);
-        let arrived = Instant::now();
-        while let Some(frame) = decoder.next_frame()? {
-            take(&frame, ends, arrived)?;
-        }
+async fn read(stream: Inlet, ends: &Ends) -> Result<(), EgressError> {
+    let mut frames = Frames::new(stream, READ_BYTES);
+    while let Some(frame) = frames.next().await? {
+        take(&frame, ends, frames.came().into())?;
     }
+    Ok(())
 }
 
 fn take(frame: &Frame, ends: &Ends, arrived: Instant) -> Result<(), FrameError> {

@@ -15,14 +15,25 @@ const NAME_BYTES_MAX: usize = 64;
 /// `W3C` trace flags: the trace is recorded.
 const SAMPLED: u32 = 1;
 
-/// The spans of a call; `None` for what no front of ours says.
-pub(crate) fn spans(trace: Trace) -> Option<Vec<Span>> {
+/// What of a trace may leave.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Fit {
+    pub spans: Vec<Span>,
+    /// How many may not: no front of ours sends them.
+    pub unfit: u64,
+}
+
+/// The spans of a call that are fit to leave.
+pub(crate) fn spans(trace: Trace) -> Fit {
     let Trace { trace_id, spans } = trace;
+    let told = spans.len();
     let is_id = trace_id.len() == 16 && trace_id.iter().any(|byte| *byte != 0);
-    if !is_id || spans.len() > SPANS_MAX {
-        return None;
-    }
-    spans.into_iter().map(|told| span(&trace_id, told)).collect()
+    let spans: Vec<Span> = match is_id && told <= SPANS_MAX {
+        true => spans.into_iter().filter_map(|told| span(&trace_id, told)).collect(),
+        false => Vec::new(),
+    };
+    let unfit = (told - spans.len()) as u64;
+    Fit { spans, unfit }
 }
 
 /// What a collector is sent.
@@ -149,7 +160,7 @@ mod tests {
     use opentelemetry_proto::tonic::common::v1::any_value::Value;
     use vault_ipc::trace::{SPANS_MAX, Span, SpanKind, Trace};
 
-    use super::spans;
+    use super::{Fit, spans};
 
     fn told() -> Span {
         Span {
@@ -173,7 +184,7 @@ mod tests {
 
     #[test]
     fn a_span_has_what_it_was_told_with() {
-        let spans = spans(trace(vec![told()])).expect("ours");
+        let Fit { spans, unfit: 0 } = spans(trace(vec![told()])) else { panic!("it is ours") };
         let [span] = spans.as_slice() else { panic!("one") };
         assert_eq!(
             (span.trace_id.as_slice(), span.name.as_str()),
@@ -208,7 +219,7 @@ mod tests {
     #[test]
     fn a_root_has_no_parent_and_no_foreign_flag() {
         let root = Span { parent: 0, is_continued: false, ..told() };
-        let spans = spans(trace(vec![root])).expect("ours");
+        let spans = spans(trace(vec![root])).spans;
         assert!(spans[0].parent_span_id.is_empty());
         assert_eq!(spans[0].flags, 0x101);
     }
@@ -226,12 +237,16 @@ mod tests {
             Span { id: 0, ..told() },
             Span { began_ns: 21, ..told() },
         ] {
-            assert_eq!(spans(trace(vec![told(), bad.clone()])), None, "{bad:?}");
+            let fit = spans(trace(vec![told(), bad.clone(), told()]));
+            assert_eq!((fit.spans.len(), fit.unfit), (2, 1), "{bad:?}");
+            assert_eq!(fit, Fit { unfit: 1, ..spans(trace(vec![told(), told()])) }, "{bad:?}");
         }
         for id in [vec![0; 16], vec![1; 15], vec![1; 17], Vec::new()] {
-            assert_eq!(spans(Trace { trace_id: id, spans: vec![told()] }), None);
+            let fit = spans(Trace { trace_id: id, spans: vec![told(), told()] });
+            assert_eq!(fit, Fit { spans: Vec::new(), unfit: 2 });
         }
-        assert!(spans(trace(vec![told(); SPANS_MAX])).is_some());
-        assert_eq!(spans(trace(vec![told(); SPANS_MAX + 1])), None);
+        assert_eq!(spans(trace(vec![told(); SPANS_MAX])).unfit, 0);
+        let fit = spans(trace(vec![told(); SPANS_MAX + 1]));
+        assert_eq!(fit, Fit { spans: Vec::new(), unfit: SPANS_MAX as u64 + 1 });
     }
 }

@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use bytes::Bytes;
+use prost::Message;
 use sha2::{Digest, Sha256};
 use vault_ipc::{Caller, Listener};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
@@ -16,6 +18,8 @@ const SERIAL_BYTES: usize = 16;
 pub(crate) struct Facts {
     address: IpAddr,
     certificate: Option<Certificate>,
+    /// [`Facts::caller`], for calls that come all the time.
+    encoded_caller: Option<Bytes>,
     listener: Listener,
     via: String,
 }
@@ -76,7 +80,10 @@ impl Facts {
         listener: Listener,
         certificate: Option<Certificate>,
     ) -> Self {
-        Self { address: address.to_canonical(), certificate, listener, via }
+        let address = address.to_canonical();
+        let mut facts = Self { address, certificate, encoded_caller: None, listener, via };
+        facts.encoded_caller = facts.caller().map(|caller| caller.encode_to_vec().into());
+        facts
     }
 
     /// Canonical.
@@ -129,6 +136,11 @@ impl Facts {
             via: self.via.clone(),
             listener: self.listener.into(),
         })
+    }
+
+    /// As [`Facts::caller`], encoded.
+    pub(crate) fn encoded_caller(&self) -> Option<Bytes> {
+        self.encoded_caller.clone()
     }
 
     #[cfg(test)]

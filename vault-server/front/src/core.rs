@@ -1,22 +1,28 @@
 //! The channel to the core: calls out, replies in, barriers in between, all in one order.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::mem;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use prost::Message;
+use rustc_hash::FxHashMap;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{Notify, oneshot};
+use tokio::time::Instant;
 use vault_ipc::half::{Inlet, Outlet};
 use vault_ipc::trace::Synced;
 use vault_ipc::{
-    Barrier, BarrierDone, Code, Decoder, Failure, ForgetCall, Frame, FrameError, Kind, Reply,
-    ServerIdentity, State, StreamCall, StreamEnd, StreamMessage,
+    Barrier, BarrierDone, Code, Decoder, Failure, ForgetCall, FrameError, FrameRef, Kind,
+    PeekedReply, Reply, ServerIdentity, State, StreamCall, StreamEnd, StreamMessage,
 };
 
 use crate::FrontError;
+use crate::gate::late;
 use crate::health::Healths;
 use crate::limit::Limits;
 use crate::place::Place;
@@ -24,6 +30,7 @@ use crate::registry::{Connection, Hold, Registry};
 use crate::stream::{Link, Streams};
 use crate::tls::TlsCell;
 use crate::trace::Call;
+use crate::unary::Framed;
 use crate::venue::{Response, Venues};
 
 /// Bytes taken from the channel at once.
@@ -31,6 +38,12 @@ const READ_BYTES: usize = 64 << 10;
 
 /// Bots' frames that go out before it is looked for operators' again, in bytes.
 const PIECE_BYTES: usize = 64 << 10;
+
+/// Room that is kept for the next piece: one of the usual size.
+const SPARE_BYTES_MAX: usize = 2 * PIECE_BYTES;
+
+/// How often it is looked for calls that nobody waits for any more.
+const SWEEP: Duration = Duration::from_millis(25);
 
 /// A handle on the channel.
 #[derive(Clone, Debug)]
@@ -42,11 +55,12 @@ struct Shared {
     ended: AtomicBool,
     next_correlation: AtomicU64,
     outgoing: Mutex<Outgoing>,
-    pending: Mutex<HashMap<u64, Pending>>,
+    pending: Mutex<PendingCalls>,
     queue_bytes: usize,
     registry: Arc<Registry>,
     streams: Streams,
     venues: Venues,
+    wake_sweeper: Notify,
     wake_writer: Notify,
 }
 
@@ -58,6 +72,8 @@ struct Outgoing {
     bots_bytes: usize,
     /// Of operators' calls, and what the core waits for. They go before every piece.
     operators: Vec<u8>,
+    /// What was the last piece, empty: it has the room that the next one needs.
+    spare: Vec<u8>,
 }
 
 /// What waits for the core.
@@ -103,7 +119,7 @@ impl Outgoing {
             Queue::Operators => &mut self.operators,
             Queue::Bots => {
                 if self.bots.back().is_none_or(|piece| piece.len() >= PIECE_BYTES) {
-                    self.bots.push_back(Vec::new());
+                    self.bots.push_back(mem::take(&mut self.spare));
                 }
                 self.bots.back_mut().expect("just put there")
             }
@@ -122,9 +138,21 @@ impl Outgoing {
             mem::swap(piece, &mut self.operators);
         } else if let Some(next) = self.bots.pop_front() {
             self.bots_bytes -= next.len();
-            *piece = next;
+            self.spare = mem::replace(piece, next);
+            if self.spare.capacity() > SPARE_BYTES_MAX {
+                self.spare = Vec::new();
+            }
         }
     }
+}
+
+/// Calls that wait for their reply.
+#[derive(Debug, Default)]
+struct PendingCalls {
+    /// By numbers of our own.
+    by_correlation: FxHashMap<u64, Pending>,
+    /// Whether it is looked for those that end.
+    is_swept: bool,
 }
 
 /// A call that waits for its reply, whether or not anybody waits for that: as long as the core has it,
@@ -133,18 +161,33 @@ impl Outgoing {
 #[derive(Debug)]
 struct Pending {
     connection: Arc<Connection>,
+    /// When nobody waits for it any more, if that is seen to here.
+    ends: Option<Instant>,
     kind: Kind,
     place: Option<Place>,
-    reply: oneshot::Sender<Answer>,
+    /// None: nobody waits for it any more.
+    reply: Option<oneshot::Sender<Answer>>,
     trace: Option<Arc<Call>>,
 }
 
-/// What the core answered.
+/// A call, beside its connection and its message.
 #[derive(Debug)]
-pub(crate) struct Answer {
-    hold: Option<Hold>,
+struct Ask {
+    correlation: u64,
+    /// As in [`Pending`].
+    ends: Option<Instant>,
+    kind: Kind,
     place: Option<Place>,
-    result: Result<Vec<u8>, Failure>,
+    trace: Option<Arc<Call>>,
+}
+
+/// What comes of a call.
+#[derive(Debug)]
+enum Answer {
+    /// The core answered.
+    Given { hold: Option<Hold>, place: Option<Place>, result: Result<Framed, Box<Failure>> },
+    /// It has not answered in time.
+    Late,
 }
 
 /// What the core answered well.
@@ -154,27 +197,53 @@ pub(crate) struct Answered {
     pub(crate) hold: Option<Hold>,
     /// The call's place, for as long as it needs one.
     pub(crate) place: Option<Place>,
-    pub(crate) response: Vec<u8>,
+    pub(crate) response: Framed,
 }
 
-/// Tells the core when nobody waits for a call any more, where that spares it work or keeps a request
-/// from being sent. The core answers all the same, and the call is on the list until then.
-struct Forget<'a> {
-    connection: &'a Connection,
+/// A call that the core has; its answer.
+///
+/// Dropped before that, it tells the core that nobody waits for the call any more, where that spares it
+/// work or keeps a request from being sent. The core answers all the same, and the call is on the list
+/// until then.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    answer: oneshot::Receiver<Answer>,
+    connection: Arc<Connection>,
     correlation: u64,
+    is_answered: bool,
     kind: Kind,
-    shared: &'a Shared,
+    shared: Arc<Shared>,
 }
 
-impl Drop for Forget<'_> {
+impl Future for Asked {
+    type Output = Result<Answered, Box<Failure>>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let answer = ready!(Pin::new(&mut self.answer).poll(cx));
+        self.is_answered = !matches!(answer, Ok(Answer::Late));
+        Poll::Ready(match answer {
+            Ok(Answer::Given { hold, place, result }) => {
+                result.map(|response| Answered { hold, place, response })
+            }
+            Ok(Answer::Late) => Err(Box::new(late())),
+            Err(_) => Err(Box::new(match self.kind {
+                // It may be at the venue already: whoever took this for "not sent" would send it again.
+                Kind::Execute | Kind::Proxy => lost("SHUTTING_DOWN"),
+                _ => gone(),
+            })),
+        })
+    }
+}
+
+impl Drop for Asked {
     fn drop(&mut self) {
-        if !matches!(self.kind, Kind::Execute | Kind::Proxy | Kind::Sign) {
+        if self.is_answered || !matches!(self.kind, Kind::Execute | Kind::Proxy | Kind::Sign) {
             return;
         }
-        if self.shared.pending().contains_key(&self.correlation) {
+        if self.shared.pending().by_correlation.contains_key(&self.correlation) {
             // Not bounded by `queue_bytes`, but by the calls that were: each is longer than this.
             // Behind the call itself.
-            let queue = Queue::of(self.connection);
+            let queue = Queue::of(&self.connection);
             let call = ForgetCall { caller: self.connection.facts().caller() };
             let sent = self.shared.send(queue, Kind::Forget, self.correlation, &call);
             debug_assert!(sent.is_ok(), "a caller is short");
@@ -199,6 +268,7 @@ impl Core {
             registry,
             streams,
             venues,
+            wake_sweeper: Notify::new(),
             wake_writer: Notify::new(),
         }))
     }
@@ -218,7 +288,28 @@ impl Core {
         place: Place,
         trace: Option<Arc<Call>>,
     ) -> Result<Answered, Failure> {
-        self.ask(self.next_correlation(), connection, kind, message, Some(place), trace).await
+        let correlation = self.next_correlation();
+        let ask = Ask { correlation, ends: None, kind, place: Some(place), trace };
+        self.ask(connection, message, ask).await
+    }
+
+    /// As [`Core::call`], of a Sign. With `ends`, the answer is that it took too long some
+    /// [milliseconds](SWEEP) after that at most, without a timer of its own.
+    ///
+    /// # Errors
+    ///
+    /// As [`Core::call`].
+    pub(crate) fn begin_sign(
+        &self,
+        connection: &Arc<Connection>,
+        message: &impl Message,
+        place: Place,
+        ends: Option<Instant>,
+        trace: Option<Arc<Call>>,
+    ) -> Result<Asked, Box<Failure>> {
+        let correlation = self.next_correlation();
+        let ask = Ask { correlation, ends, kind: Kind::Sign, place: Some(place), trace };
+        self.begin(connection, message, ask)
     }
 
     /// As [`Core::call`], for a call that a venue will answer too: what comes from there is kept
@@ -238,9 +329,8 @@ impl Core {
         let correlation = self.next_correlation();
         let response = self.0.venues.expect(correlation, connection).ok_or_else(gone)?;
         // Nothing is released to the front: the signature goes another way.
-        let asked = self.ask(correlation, connection, kind, message, Some(place), trace);
-        let answered = asked.await?;
-        Ok((answered, response))
+        let ask = Ask { correlation, ends: None, kind, place: Some(place), trace };
+        Ok((self.ask(connection, message, ask).await?, response))
     }
 
     /// Asks for a WebSocket; what core and egress say of it is kept from now on. From its link on, the
@@ -257,7 +347,9 @@ impl Core {
         let correlation = self.next_correlation();
         let entered = self.0.streams.enter(correlation, self, connection);
         let mut link = entered.map_err(|failure| *failure)?;
-        match self.ask(correlation, connection, Kind::Stream, call, None, None).await {
+        let kind = Kind::Stream;
+        let ask = Ask { correlation, ends: None, kind, place: None, trace: None };
+        match self.ask(connection, call, ask).await {
             Ok(_) => Ok(link),
             Err(failure) => {
                 // It was never asked for, or the core does not have it.
@@ -295,7 +387,7 @@ impl Core {
         let outgoing = self.0.outgoing();
         Waiting {
             bots_bytes: outgoing.waiting_bytes(Queue::Bots),
-            calls: self.0.pending.lock().expect("no panic while locked").len(),
+            calls: self.0.pending().by_correlation.len(),
             operators_bytes: outgoing.waiting_bytes(Queue::Operators),
         }
     }
@@ -306,41 +398,50 @@ impl Core {
 
     async fn ask(
         &self,
-        correlation: u64,
         connection: &Arc<Connection>,
-        kind: Kind,
         message: &impl Message,
-        place: Option<Place>,
-        trace: Option<Arc<Call>>,
+        ask: Ask,
     ) -> Result<Answered, Failure> {
-        let shared = &*self.0;
-        let (reply, answer) = oneshot::channel();
+        let asked = self.begin(connection, message, ask).map_err(|failure| *failure)?;
+        asked.await.map_err(|failure| *failure)
+    }
+
+    fn begin(
+        &self,
+        connection: &Arc<Connection>,
+        message: &impl Message,
+        ask: Ask,
+    ) -> Result<Asked, Box<Failure>> {
+        let Ask { correlation, ends, kind, place, trace } = ask;
+        let shared = &self.0;
         {
             let queue = Queue::of(connection);
             let mut outgoing = shared.outgoing();
             // Calls that were forgotten still lie here: without this, whoever calls and resets
             // without end would fill the memory.
             if outgoing.waiting_bytes(queue) > shared.queue_bytes {
-                return Err(Failure::new(Code::Exhausted, "OVERLOADED", "vault is busy"));
+                let busy = Failure::new(Code::Exhausted, "OVERLOADED", "vault is busy");
+                return Err(Box::new(busy));
             }
             if shared.ended.load(Ordering::Acquire) {
-                return Err(gone());
+                return Err(Box::new(gone()));
             }
             outgoing.put(queue, kind, correlation, message).map_err(|_| {
-                Failure::new(Code::BadRequest, "MESSAGE_TOO_LONG", "the message is too long")
+                let (code, words) = ("MESSAGE_TOO_LONG", "the message is too long");
+                Box::new(Failure::new(Code::BadRequest, code, words))
             })?;
         }
-        let pending = Pending { connection: Arc::clone(connection), kind, place, reply, trace };
-        shared.pending().insert(correlation, pending);
+        let (reply, answer) = oneshot::channel();
+        let connection = Arc::clone(connection);
+        let reply = Some(reply);
+        let pending =
+            Pending { connection: Arc::clone(&connection), ends, kind, place, reply, trace };
+        if shared.pending().insert(correlation, pending) {
+            shared.wake_sweeper.notify_one();
+        }
         shared.wake_writer.notify_one();
-
-        let _forget = Forget { connection, correlation, kind, shared };
-        let Answer { hold, place, result } = answer.await.map_err(|_| match kind {
-            // It may be at the venue already: whoever took this for "not sent" would send it again.
-            Kind::Execute | Kind::Proxy => lost("SHUTTING_DOWN"),
-            _ => gone(),
-        })?;
-        result.map(|response| Answered { hold, place, response })
+        let shared = Arc::clone(shared);
+        Ok(Asked { answer, connection, correlation, is_answered: false, kind, shared })
     }
 
     /// Serves the channel until it ends. A core that closes it with calls in it unread ends it like
@@ -359,10 +460,11 @@ impl Core {
         let ended = tokio::select! {
             ended = self.read(read, tls, healths) => ended,
             Err(error) = self.write(write) => Err(FrontError::Channel(error)),
+            never = self.sweep() => match never {},
         };
         self.0.ended.store(true, Ordering::Release);
         // Their callers see that no answer will come.
-        self.0.pending().clear();
+        self.0.pending().by_correlation.clear();
         ended
     }
 
@@ -383,9 +485,10 @@ impl Core {
                 let ended = std::io::Error::from(std::io::ErrorKind::UnexpectedEof);
                 return Err(FrameError::Io(ended).into());
             }
+            let came = std::time::Instant::now();
             decoder.extend(&bytes[..count]);
-            while let Some(frame) = decoder.next_frame()? {
-                self.take(&frame, tls, healths).await?;
+            while let Some(frame) = decoder.next_ref()? {
+                self.take(frame, came, tls, healths).await?;
             }
         }
     }
@@ -394,12 +497,19 @@ impl Core {
     /// that was sent before it.
     async fn take(
         &self,
-        frame: &Frame,
+        frame: FrameRef<'_>,
+        came: std::time::Instant,
         tls: &TlsCell,
         healths: &Healths,
     ) -> Result<(), FrontError> {
         match frame.kind {
-            Kind::Reply => self.take_reply(frame.correlation, frame.message()?),
+            Kind::Reply => match frame.peek_reply() {
+                Some(PeekedReply { response, releases }) => {
+                    let result = Ok(Framed::of(response));
+                    self.take_answer(frame.correlation, result, releases, came);
+                }
+                None => self.take_reply(frame.correlation, frame.message()?, came),
+            },
             Kind::Barrier => self.take_barrier(&frame.message()?)?,
             Kind::ServerIdentity => {
                 let identity: ServerIdentity = frame.message()?;
@@ -419,39 +529,72 @@ impl Core {
             }
             Kind::Synced => self.take_synced(&frame.message()?),
             Kind::Metrics => self.0.registry.metrics().told(frame.message()?),
-            Kind::StreamCut | Kind::StreamRefusal => self.0.streams.take_of_core(frame)?,
+            Kind::StreamCut | Kind::StreamRefusal => {
+                self.0.streams.take_of_core(&frame.to_frame())?
+            }
             // No core says it.
             _ => return Err(FrameError::Header.into()),
         }
         Ok(())
     }
 
-    fn take_reply(&self, correlation: u64, reply: Reply) {
-        // No core of ours answers twice.
-        let Some(pending) = self.0.pending().remove(&correlation) else {
-            return;
-        };
-        if let Some(call) = &pending.trace {
+    fn take_reply(&self, correlation: u64, reply: Reply, came: std::time::Instant) {
+        let trace = |call: &Pending| call.trace.clone();
+        let trace = self.0.pending().by_correlation.get(&correlation).and_then(trace);
+        if let Some(call) = trace {
             call.decided(reply.stages);
         }
-        let hold = || self.0.registry.hold(&pending.connection).of_call(pending.trace.clone());
-        let hold = reply.releases.then(hold);
         let result = match reply.failure {
-            Some(failure) => Err(failure),
-            None => Ok(reply.response),
+            Some(failure) => Err(Box::new(failure)),
+            None => Ok(Framed::of(&reply.response)),
         };
+        self.take_answer(correlation, result, reply.releases, came);
+    }
+
+    fn take_answer(
+        &self,
+        correlation: u64,
+        result: Result<Framed, Box<Failure>>,
+        releases: bool,
+        came: std::time::Instant,
+    ) {
+        // No core of ours answers twice.
+        let Some(pending) = self.0.pending().by_correlation.remove(&correlation) else {
+            return;
+        };
+        let hold = || {
+            let hold = self.0.registry.hold_since(&pending.connection, came);
+            hold.of_call(pending.trace.clone())
+        };
+        let hold = releases.then(hold);
         // What a venue answers too goes on taking its place. All else is done with it, whenever its
         // caller looks: who does not read must not keep places of others.
         let asks_venue = matches!(pending.kind, Kind::Execute | Kind::Proxy);
         let place = pending.place.filter(|_| asks_venue);
         // If the call was dropped meanwhile, bytes, hold and place are dropped with the answer.
-        let _ = pending.reply.send(Answer { hold, place, result });
+        if let Some(reply) = pending.reply {
+            let _ = reply.send(Answer::Given { hold, place, result });
+        }
+    }
+
+    /// Tells those calls that have taken too long, as long as there are any that may.
+    async fn sweep(&self) -> Infallible {
+        loop {
+            self.0.wake_sweeper.notified().await;
+            loop {
+                tokio::time::sleep(SWEEP).await;
+                if !self.0.pending().end_late(Instant::now()) {
+                    break;
+                }
+            }
+        }
     }
 
     fn take_synced(&self, synced: &Synced) {
         let pending = self.0.pending();
         for correlation in &synced.correlations {
-            if let Some(call) = pending.get(correlation).and_then(|call| call.trace.as_ref()) {
+            let call = pending.by_correlation.get(correlation);
+            if let Some(call) = call.and_then(|call| call.trace.as_ref()) {
                 call.synced(synced.began_us, synced.ended_us);
             }
         }
@@ -497,8 +640,34 @@ impl Core {
     }
 }
 
+impl PendingCalls {
+    /// Whether somebody has to begin to look for those that end.
+    fn insert(&mut self, correlation: u64, pending: Pending) -> bool {
+        let begins = pending.ends.is_some() && !mem::replace(&mut self.is_swept, true);
+        self.by_correlation.insert(correlation, pending);
+        begins
+    }
+
+    /// Tells those whose time is over. `false`: there are none that have an end.
+    fn end_late(&mut self, now: Instant) -> bool {
+        self.is_swept = false;
+        for pending in self.by_correlation.values_mut() {
+            let Some(ends) = pending.ends else { continue };
+            if ends > now {
+                self.is_swept = true;
+                continue;
+            }
+            pending.ends = None;
+            if let Some(reply) = pending.reply.take() {
+                let _ = reply.send(Answer::Late);
+            }
+        }
+        self.is_swept
+    }
+}
+
 impl Shared {
-    fn pending(&self) -> MutexGuard<'_, HashMap<u64, Pending>> {
+    fn pending(&self) -> MutexGuard<'_, PendingCalls> {
         self.pending.lock().expect("no panic while locked")
     }
 
@@ -541,10 +710,11 @@ mod tests {
 
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::UnixStream;
+    use tokio::time::Instant;
     use vault_ipc::half::{self, Inlet, Outlet};
     use vault_ipc::{Decoder, Kind, Listener, Reply, SignCall};
 
-    use super::{Core, Outgoing, PIECE_BYTES, Queue};
+    use super::{Core, Outgoing, PIECE_BYTES, Queue, SWEEP};
     use crate::FrontError;
     use crate::caller::Facts;
     use crate::health::Healths;
@@ -667,7 +837,48 @@ mod tests {
             while places.take(holder).is_none() {
                 tokio::task::yield_now().await;
             }
-            assert!(core.0.pending().is_empty());
+            assert!(core.0.pending().by_correlation.is_empty());
+        };
+        tokio::select! {
+            ended = served => panic!("{ended:?}"),
+            () = asked => {}
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_sign_that_is_not_answered_in_time_is_late_and_forgotten() {
+        let (core, open) = core();
+        let (ours, mut theirs) = UnixStream::pair().expect("a pair");
+        let (tls, healths) = (TlsCell::default(), Healths::new().await);
+        let places = Places::with_share(3, 1);
+        let holder = open.connection().facts().holder();
+        let call = SignCall::default();
+        let served = core.run(split(ours), &tls, &healths);
+        let asked = async {
+            let place = places.take(holder).expect("the first");
+            let ends = Instant::now() + Duration::from_secs(5);
+            let asked = core.begin_sign(open.connection(), &call, place, Some(ends), None);
+            let failure = asked.expect("asked").await.expect_err("late");
+            assert_eq!(failure.reason, "DEADLINE_EXCEEDED");
+            let late = Instant::now();
+            assert!(ends <= late && late <= ends + 2 * SWEEP, "{:?}", late - ends);
+            assert!(places.take(holder).is_none(), "the core still has it");
+
+            let (mut decoder, mut kinds) = (Decoder::default(), Vec::new());
+            while kinds.len() < 2 {
+                let mut bytes = vec![0; 1024];
+                let count = theirs.read(&mut bytes).await.expect("frames");
+                decoder.extend(&bytes[..count]);
+                while let Some(frame) = decoder.next_frame().expect("frames") {
+                    kinds.push((frame.kind, frame.correlation));
+                }
+            }
+            assert_eq!(kinds, [(Kind::Sign, 1), (Kind::Forget, 1)]);
+            theirs.write_all(&reply()).await.expect("written");
+            while places.take(holder).is_none() {
+                tokio::task::yield_now().await;
+            }
+            assert!(!core.0.pending().is_swept);
         };
         tokio::select! {
             ended = served => panic!("{ended:?}"),
@@ -748,7 +959,7 @@ mod tests {
                 core.call(open.connection(), Kind::Sign, &call, place(), None),
                 core.run(split(ours), &tls, &healths),
             );
-            assert_eq!(answer.expect("answered").response, b"signed");
+            assert_eq!(answer.expect("answered").response.as_slice(), b"signed");
             ended.expect("in order");
         }
     }

@@ -1,18 +1,17 @@
 //! What every call passes: places, a deadline, and the follow-up of what a reply releases.
 
 use std::convert::Infallible;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use http::{HeaderValue, Request, Response, Version, header};
+use http::{HeaderName, HeaderValue, Request, Response, Version, header};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
-use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until, timeout_at};
 use tonic::Status;
 use tonic::body::Body;
 use tonic::service::Routes;
@@ -24,10 +23,11 @@ use crate::core::Answered;
 use crate::handler::is_execute;
 use crate::head::{Framing, HeadError, Heads};
 use crate::place::Place;
-use crate::registry::{Connection, Hold, Holds};
-use crate::sign::{SIGN_BATCH_PATH, SIGN_PATH, Signs};
+use crate::registry::{CallPlace, Connection, Hold, Holds};
+use crate::sign::{SIGN_BATCH_PATH, SIGN_PATH, Signing, Signs};
 use crate::status::from_failure;
 use crate::stream::Upgrades;
+use crate::task::Tasks;
 use crate::trace::Call;
 use crate::unary;
 use crate::venue_proxy::{self, VenueProxy};
@@ -35,13 +35,40 @@ use crate::venue_proxy::{self, VenueProxy};
 /// How long after its deadline a call that asks a venue may take to say what became of it.
 const EXECUTE_GRACE: Duration = Duration::from_secs(1);
 
+/// A Sign whose time is over sooner than this has a timer of its own.
+const SOON: Duration = Duration::from_secs(1);
+
+static GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
+static GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
+
 /// The service of one connection, for each of its calls.
 #[derive(Clone, Debug)]
-pub(crate) struct Calls(Arc<Gate>);
+pub(crate) struct Calls {
+    gate: Arc<Gate>,
+    tasks: Tasks,
+}
 
 impl Calls {
-    pub(crate) fn through(gate: Gate) -> Self {
-        Self(Arc::new(gate))
+    /// Of a connection that polls its Signs itself: `tasks`.
+    pub(crate) fn through(gate: Gate, tasks: Tasks) -> Self {
+        Self { gate: Arc::new(gate), tasks }
+    }
+}
+
+/// The answer to a call, on its way.
+pub(crate) enum Answering {
+    Any(BoxFuture<'static, Response<ReplyBody>>),
+    Sign(Signing),
+}
+
+impl Future for Answering {
+    type Output = Result<Response<ReplyBody>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut *self {
+            Self::Any(answering) => answering.as_mut().poll(cx).map(Ok),
+            Self::Sign(signing) => Pin::new(signing).poll(cx).map(Ok),
+        }
     }
 }
 
@@ -77,7 +104,11 @@ pub(crate) struct Deadline {
 
 impl Deadline {
     pub(crate) fn after(left: Duration) -> Self {
-        let began = Instant::now();
+        Self::since(Instant::now(), left)
+    }
+
+    /// As [`Deadline::after`], at a moment that is the present.
+    fn since(began: Instant, left: Duration) -> Self {
         let unix_us = unix_us(SystemTime::now() + left);
         Self { at: began + left, began: began.into_std(), unix_us, trace: None }
     }
@@ -103,7 +134,7 @@ impl Deadline {
 /// A call that has a place on its connection.
 struct Begun {
     deadline: Deadline,
-    place: OwnedSemaphorePermit,
+    place: CallPlace,
 }
 
 /// A response body whose bytes own the holds of what they release.
@@ -111,7 +142,7 @@ struct Begun {
 pub(crate) struct ReplyBody {
     content: Content,
     /// The call's place on its connection, until the response has been handed over whole.
-    _place: Option<OwnedSemaphorePermit>,
+    _place: Option<CallPlace>,
 }
 
 #[derive(Debug)]
@@ -138,46 +169,69 @@ impl AsRef<[u8]> for HeldBytes {
 impl hyper::service::Service<Request<Incoming>> for Calls {
     type Response = Response<ReplyBody>;
     type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
+    type Future = Answering;
 
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let gate = Arc::clone(&self.0);
-        if let Some(signs) = &gate.signs
+    fn call(&self, request: Request<Incoming>) -> Answering {
+        let gate = Arc::clone(&self.gate);
+        if let Some(signs) = &self.gate.signs
             && is_rpc(&request)
             && request.uri().path() == SIGN_PATH
-            && !request.headers().contains_key("grpc-encoding")
+            && !request.headers().contains_key(&GRPC_ENCODING)
         {
-            let signs = signs.clone();
-            return Box::pin(async move { Ok(gate.sign(&signs, request).await) });
+            self.tasks.expect();
+            return Answering::Sign(gate.sign(signs, request));
         }
         // Here, not later: heads come in the order of their requests.
         let head = gate.heads.as_ref().map(|heads| heads.next());
-        Box::pin(async move {
-            Ok(match &gate.proxy {
+        Answering::Any(Box::pin(async move {
+            match &gate.proxy {
                 Some(proxy) if !is_rpc(&request) => gate.pass(proxy, request, head).await,
                 _ => gate.answer_counted(request).await,
-            })
-        })
+            }
+        }))
     }
 }
 
 impl Gate {
-    /// Answers a Sign of a bot.
-    async fn sign(&self, signs: &Signs, request: Request<Incoming>) -> Response<ReplyBody> {
-        let began = std::time::Instant::now();
-        let response = match self.begin(&request, self.call_max) {
-            Ok(Begun { deadline, place }) => {
-                // In its place from the start: it is large, and would be copied from hand to hand.
-                let answer = pin!(signs.answer(&self.connection, &deadline, request.into_body()));
-                let answered = tokio::time::timeout_at(deadline.at, answer).await;
-                let response = answered.ok().map(|answered| signed(answered, place));
-                deadline.answered(response.as_ref());
-                response.unwrap_or_else(|| refused(late()))
-            }
-            Err(response) => *response,
+    /// Answers a Sign of a bot: at once, as far as that goes.
+    fn sign(self: Arc<Self>, signs: &Signs, request: Request<Incoming>) -> Signing {
+        let began = Instant::now();
+        let Begun { deadline, place } = match self.begin(&request, self.call_max, began) {
+            Ok(begun) => begun,
+            Err(response) => return Signing::ended(self, began.into_std(), response),
         };
-        self.count(&response, began);
-        response
+        let bytes_max = signs.message_bytes_max();
+        match unary::try_message(request.into_body(), bytes_max) {
+            Ok(message) => {
+                let is_soon = deadline.at < began + SOON;
+                let timer = is_soon.then(|| Box::pin(sleep_until(deadline.at)));
+                let is_swept = timer.is_none();
+                let begun = message.and_then(|message| {
+                    signs.begin(&self.connection, &deadline, is_swept, message)
+                });
+                match begun {
+                    Ok(asked) => Signing::asked(self, asked, deadline, place, timer),
+                    Err(status) => {
+                        let response = signed(&deadline, Some(Err(status)), place);
+                        Signing::ended(self, deadline.began, Box::new(response))
+                    }
+                }
+            }
+            Err(begun) => {
+                let (gate, signs) = (Arc::clone(&self), signs.clone());
+                let began = deadline.began;
+                let coming = async move {
+                    let answer = async {
+                        let message = unary::message(begun, bytes_max).await?;
+                        let asked = signs.begin(&gate.connection, &deadline, false, message)?;
+                        came_to(&deadline, asked.await)
+                    };
+                    let answered = timeout_at(deadline.at, answer).await.ok();
+                    signed(&deadline, answered, place)
+                };
+                Signing::coming(self, began, Box::pin(coming))
+            }
+        }
     }
 
     async fn answer_counted(&self, request: Request<Incoming>) -> Response<ReplyBody> {
@@ -187,7 +241,7 @@ impl Gate {
         response
     }
 
-    fn count(&self, response: &Response<ReplyBody>, began: std::time::Instant) {
+    pub(crate) fn count(&self, response: &Response<ReplyBody>, began: std::time::Instant) {
         let listener = self.connection.facts().listener();
         self.connection.metrics().answered(listener, response.headers(), began);
     }
@@ -196,7 +250,7 @@ impl Gate {
         let is_execute = is_execute(request.uri().path());
         let is_batch = request.uri().path() == SIGN_BATCH_PATH;
         let most = if is_execute { self.execute_max } else { self.call_max };
-        let Begun { deadline, place } = match self.begin(&request, most) {
+        let Begun { deadline, place } = match self.begin(&request, most, Instant::now()) {
             Ok(begun) => begun,
             Err(response) => return *response,
         };
@@ -207,7 +261,7 @@ impl Gate {
         let says_late = is_execute || is_batch;
         let ends = if says_late { deadline.at + EXECUTE_GRACE } else { deadline.at };
         // Routes are always ready.
-        let answered = tokio::time::timeout_at(ends, self.routes.clone().call(request)).await;
+        let answered = timeout_at(ends, self.routes.clone().call(request)).await;
         match answered {
             Ok(Ok(response)) => {
                 deadline.answered(Some(&response));
@@ -225,13 +279,14 @@ impl Gate {
         &self,
         request: &Request<Incoming>,
         most: Duration,
+        now: Instant,
     ) -> Result<Begun, Box<Response<ReplyBody>>> {
         let refused = |failure| Err(Box::new(refused(failure)));
         let Some(place) = self.connection.begin_call() else {
             return refused(busy());
         };
         let mut left = most;
-        if let Some(asked) = request.headers().get("grpc-timeout") {
+        if let Some(asked) = request.headers().get(&GRPC_TIMEOUT) {
             let Some(asked) = parse_timeout(asked.as_bytes()) else {
                 return refused(Failure::new(
                     Code::BadRequest,
@@ -241,7 +296,7 @@ impl Gate {
             };
             left = left.min(asked);
         }
-        let mut deadline = Deadline::after(left);
+        let mut deadline = Deadline::since(now, left);
         deadline.trace = self.trace(request, &deadline);
         Ok(Begun { deadline, place })
     }
@@ -351,19 +406,42 @@ pub(crate) fn busy() -> Failure {
     Failure::new(Code::Exhausted, "OVERLOADED", "too many calls are in progress")
 }
 
-fn with_holds(mut response: Response<Body>, place: OwnedSemaphorePermit) -> Response<ReplyBody> {
+fn with_holds(mut response: Response<Body>, place: CallPlace) -> Response<ReplyBody> {
     let holds = response.extensions_mut().remove::<Arc<Holds>>();
     response.map(|body| body_of(Content::Any { body, holds }, Some(place)))
 }
 
-fn signed(answered: Result<Answered, Status>, place: OwnedSemaphorePermit) -> Response<ReplyBody> {
-    match answered {
+/// What the core answered a Sign.
+///
+/// # Errors
+///
+/// Its failure.
+pub(crate) fn came_to(
+    deadline: &Deadline,
+    answered: Result<Answered, Box<Failure>>,
+) -> Result<Answered, Status> {
+    let answered = answered.map_err(|failure| *failure);
+    if let Some(trace) = &deadline.trace {
+        trace.came_to(&answered);
+    }
+    answered.map_err(from_failure)
+}
+
+/// The response to a Sign; `None`: it took too long.
+pub(crate) fn signed(
+    deadline: &Deadline,
+    answered: Option<Result<Answered, Status>>,
+    place: CallPlace,
+) -> Response<ReplyBody> {
+    let response = answered.map(|answered| match answered {
         Ok(Answered { hold, response, .. }) => {
-            let reply = unary::Reply::new(&response, hold);
+            let reply = unary::Reply::new(response, hold);
             unary::Reply::head().map(|()| body_of(Content::One(reply), Some(place)))
         }
         Err(status) => with_holds(status.into_http(), place),
-    }
+    });
+    deadline.answered(response.as_ref());
+    response.unwrap_or_else(|| refused(late()))
 }
 
 fn refused(failure: Failure) -> Response<ReplyBody> {
@@ -371,7 +449,7 @@ fn refused(failure: Failure) -> Response<ReplyBody> {
     response.map(|body| body_of(Content::Any { body, holds: None }, None))
 }
 
-fn body_of(content: Content, place: Option<OwnedSemaphorePermit>) -> ReplyBody {
+fn body_of(content: Content, place: Option<CallPlace>) -> ReplyBody {
     ReplyBody { content, _place: place }
 }
 

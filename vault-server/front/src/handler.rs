@@ -6,16 +6,17 @@ use std::time::Duration;
 
 use futures_util::{Stream, stream};
 use prost::Message;
+use tokio::time::Instant;
 use tonic::service::Routes;
 use tonic::{Request, Response, Status};
 use vault_ipc::proto::{FILE_DESCRIPTOR_SET, v1};
 use vault_ipc::{
-    Caller, Chunk, Code, CommandCall, EnrollCall, Failure, Kind, Listener, PullCall, SignCall,
-    WhoamiCall,
+    Caller, Chunk, Code, CommandCall, EncodedSignCall, EnrollCall, Failure, Kind, Listener,
+    PullCall, SignCall, WhoamiCall,
 };
 
 use crate::convert::{Commanded, FromChunk};
-use crate::core::{Answered, Core};
+use crate::core::{Answered, Asked, Core};
 use crate::gate::{Deadline, busy, late};
 use crate::health::Healths;
 use crate::limit::ListenerLimits;
@@ -217,25 +218,32 @@ impl Handler {
         self.call(&connection, Kind::Enroll, &call).await
     }
 
-    /// Passes a Sign on; its answer is an encoded [`v1::SignResponse`].
-    pub(crate) async fn sign_answered(
+    /// Passes an encoded [`v1::SignRequest`] on; its answer is an encoded [`v1::SignResponse`]. `ends` as
+    /// in [`Core::begin_sign`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Handler::ask`].
+    pub(crate) fn begin_sign(
         &self,
         connection: &Arc<Connection>,
+        call: &EncodedSignCall,
         deadline: &Deadline,
-        request: v1::SignRequest,
-    ) -> Result<Answered, Status> {
-        let caller = caller(connection)?;
-        let call = sign_call(connection, caller, deadline, request);
-        self.ask_sign(connection, &call, deadline).await.map_err(from_failure)
+        ends: Option<Instant>,
+    ) -> Result<Asked, Box<Failure>> {
+        let place = self.calls.take(connection.facts().holder());
+        let place = place.ok_or_else(|| Box::new(busy()))?;
+        self.core.begin_sign(connection, call, place, ends, deadline.trace.clone())
     }
 
-    /// As [`Handler::sign_answered`], for a request that came over the router.
+    /// Passes a Sign on that came over the router.
     pub(crate) async fn sign_routed(
         &self,
         request: Request<v1::SignRequest>,
     ) -> Result<Response<v1::SignResponse>, Status> {
         let (connection, deadline) = (connection(&request)?, deadline(&request)?);
-        let answered = self.sign_answered(&connection, &deadline, request.into_inner()).await?;
+        let call = sign_call(&connection, caller(&connection)?, &deadline, request.into_inner());
+        let answered = self.ask_sign(&connection, &call, &deadline).await.map_err(from_failure)?;
         Ok(responded(decoded(&answered.response)?, answered.hold))
     }
 
@@ -285,6 +293,10 @@ impl Handler {
     }
 
     /// As [`Handler::ask`], for a Sign, which may be traced.
+    ///
+    /// # Errors
+    ///
+    /// As [`Handler::ask`].
     pub(crate) async fn ask_sign(
         &self,
         connection: &Arc<Connection>,
@@ -300,6 +312,10 @@ impl Handler {
     }
 
     /// Takes a place, and asks the core.
+    ///
+    /// # Errors
+    ///
+    /// There is no place, or as [`Core::call`].
     pub(crate) async fn ask(
         &self,
         connection: &Arc<Connection>,
@@ -364,7 +380,7 @@ impl Entries {
         let answer = self.handler.ask(&self.connection, Kind::Pull, &call);
         let answered =
             tokio::time::timeout(self.handler.call_max, answer).await.map_err(|_| late())??;
-        Chunk::decode(answered.response.as_slice()).map_err(|_| undecodable())
+        Chunk::decode(&*answered.response).map_err(|_| undecodable())
     }
 }
 

@@ -31,6 +31,7 @@ mod lobby;
 mod metric;
 mod operator;
 mod place;
+mod plain;
 mod price;
 mod proxy;
 mod registry;
@@ -40,6 +41,7 @@ mod serve;
 mod sign;
 mod status;
 mod stream;
+mod task;
 mod tls;
 mod trace;
 mod turn;
@@ -144,7 +146,7 @@ async fn serve_all(config: FrontConfig) -> Result<(), FrontError> {
     let tracer = config.tracing.as_ref().map(|tracing| Arc::new(Tracer::new(tracing)));
     let registry = Arc::new(Registry::traced(tracer.clone()));
     if let (Some(tracer), Some(tracing)) = (tracer, config.tracing) {
-        tokio::spawn(async move { tracer.serve(tracing.exporter).await });
+        tokio::spawn(async move { tracer.serve(tracing.exporters).await });
     }
     let tls = Arc::new(TlsCell::default());
     let turns = Turns::default();

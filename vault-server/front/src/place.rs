@@ -1,7 +1,8 @@
 //! Places for calls, shared by all clients, of which none gets more than its share.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
+
+use rustc_hash::FxHashMap;
 
 /// Of all places, one client's are one in so many, where nothing else is said.
 const SHARE: usize = 8;
@@ -17,15 +18,25 @@ pub(crate) struct Places {
 #[derive(Debug, Default)]
 struct Taken {
     all: usize,
-    /// By the holder of the client's certificate: of each that has a call under way.
-    by_holder: HashMap<Vec<u8>, usize>,
+    /// The slot of each holder of a client's certificate that has a call under way. Our CA gives the
+    /// names, so nobody chooses those that collide.
+    by_holder: FxHashMap<Arc<[u8]>, usize>,
+    free: Vec<usize>,
+    slots: Vec<Slot>,
+}
+
+/// What one holder has.
+#[derive(Debug)]
+struct Slot {
+    holder: Arc<[u8]>,
+    taken: usize,
 }
 
 /// A place; it is free again on drop.
 #[derive(Debug)]
 pub(crate) struct Place {
     places: Places,
-    holder: Vec<u8>,
+    slot: usize,
 }
 
 impl Places {
@@ -51,22 +62,24 @@ impl Places {
         if taken.all >= self.total {
             return None;
         }
-        match taken.by_holder.get_mut(holder) {
-            Some(own) if *own >= self.share => return None,
-            Some(own) => *own += 1,
+        let slot = match taken.by_holder.get(holder) {
+            Some(slot) => *slot,
             None if self.share == 0 => return None,
-            None => {
-                taken.by_holder.insert(holder.to_vec(), 1);
-            }
+            None => taken.enter(holder),
+        };
+        let own = &mut taken.slots[slot].taken;
+        if *own >= self.share {
+            return None;
         }
+        *own += 1;
         taken.all += 1;
-        Some(Place { places: self.clone(), holder: holder.to_vec() })
+        Some(Place { places: self.clone(), slot })
     }
 
     #[cfg(test)]
     fn is_untouched(&self) -> bool {
         let taken = self.taken();
-        taken.all == 0 && taken.by_holder.is_empty()
+        taken.all == 0 && taken.by_holder.is_empty() && taken.free.len() == taken.slots.len()
     }
 
     fn taken(&self) -> MutexGuard<'_, Taken> {
@@ -74,15 +87,36 @@ impl Places {
     }
 }
 
+impl Taken {
+    /// Gives a holder a slot, of which nothing is taken yet.
+    fn enter(&mut self, holder: &[u8]) -> usize {
+        let holder = Arc::<[u8]>::from(holder);
+        let entered = Slot { holder: Arc::clone(&holder), taken: 0 };
+        let slot = match self.free.pop() {
+            Some(slot) => {
+                self.slots[slot] = entered;
+                slot
+            }
+            None => {
+                self.slots.push(entered);
+                self.slots.len() - 1
+            }
+        };
+        self.by_holder.insert(holder, slot);
+        slot
+    }
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut taken = self.places.taken();
+        let mut guard = self.places.taken();
+        let taken = &mut *guard;
         taken.all -= 1;
-        if let Some(count) = taken.by_holder.get_mut(&self.holder) {
-            *count -= 1;
-            if *count == 0 {
-                taken.by_holder.remove(&self.holder);
-            }
+        let own = &mut taken.slots[self.slot];
+        own.taken -= 1;
+        if own.taken == 0 {
+            taken.by_holder.remove(&own.holder);
+            taken.free.push(self.slot);
         }
     }
 }
@@ -113,5 +147,19 @@ mod tests {
         assert!(held.iter().all(Option::is_some) && part.take(Some(&[3])).is_none());
         assert!(places.is_untouched(), "others");
         assert!(Places::new(0).take(None).is_none());
+    }
+
+    #[test]
+    fn who_has_none_any_more_is_forgotten_and_his_slot_goes_to_another() {
+        let places = Places::new(16);
+        for holder in 0..100_u8 {
+            let both = [places.take(Some(&[holder])), places.take(Some(&[holder]))];
+            assert!(both.iter().all(Option::is_some));
+            let other = places.take(Some(&[holder, 1])).expect("another's");
+            drop(both);
+            drop(other);
+        }
+        assert!(places.is_untouched());
+        assert_eq!(places.taken().slots.len(), 2);
     }
 }

@@ -18,12 +18,12 @@
 //! cut: the flag that `io.rs` looks at before it passes a byte is set, and that is final.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use futures_util::task::AtomicWaker;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 use vault_ipc::Listener;
 
@@ -62,7 +62,8 @@ struct Barriers {
 #[derive(Debug)]
 pub(crate) struct Connection {
     barriers: Arc<Barriers>,
-    calls: Arc<Semaphore>,
+    /// How many more it may have.
+    calls_left: AtomicU32,
     cut: AtomicBool,
     facts: Facts,
     metrics: Arc<Metrics>,
@@ -81,6 +82,10 @@ struct Releases {
     /// The oldest generation of which bytes may be neither on the socket nor dropped.
     unsettled_since: Option<u64>,
 }
+
+/// The place of one call of a connection; it is free again on drop.
+#[derive(Debug)]
+pub(crate) struct CallPlace(Arc<Connection>);
 
 /// Follows the bytes of one released reply; see the module.
 #[derive(Debug)]
@@ -140,7 +145,7 @@ impl Registry {
         }
         let connection = Arc::new(Connection {
             barriers: Arc::clone(&self.barriers),
-            calls: Arc::new(Semaphore::new(calls_max as usize)),
+            calls_left: AtomicU32::new(calls_max),
             cut: AtomicBool::new(false),
             facts,
             metrics: Arc::clone(&self.metrics),
@@ -156,12 +161,20 @@ impl Registry {
 
     /// Follows a reply that was just read from the channel.
     pub(crate) fn hold(&self, connection: &Arc<Connection>) -> Hold {
+        self.hold_since(connection, std::time::Instant::now())
+    }
+
+    /// As [`Registry::hold`]; it was read at this moment.
+    pub(crate) fn hold_since(
+        &self,
+        connection: &Arc<Connection>,
+        since: std::time::Instant,
+    ) -> Hold {
         let generation = self.generation.load(Ordering::Acquire);
         let mut releases = connection.releases();
         *releases.held.entry(generation).or_default() += 1;
         releases.unsettled_since.get_or_insert(generation);
         drop(releases);
-        let since = std::time::Instant::now();
         Hold { connection: Arc::clone(connection), generation, since, trace: None }
     }
 
@@ -258,8 +271,10 @@ impl Connection {
     }
 
     /// A place for one more call; `None` if the connection has all it may have.
-    pub(crate) fn begin_call(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.calls).try_acquire_owned().ok()
+    pub(crate) fn begin_call(self: &Arc<Self>) -> Option<CallPlace> {
+        let one_less = |left: u32| left.checked_sub(1);
+        let taken = self.calls_left.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_less);
+        taken.ok().map(|_| CallPlace(Arc::clone(self)))
     }
 
     /// Lets nothing pass any more, at once and for good. Its task drops the socket when it is next
@@ -272,6 +287,11 @@ impl Connection {
 
     pub(crate) fn is_cut(&self) -> bool {
         self.cut.load(Ordering::Acquire)
+    }
+
+    /// Has it polled, in its turn.
+    pub(crate) fn wake(&self) {
+        self.task.wake();
     }
 
     /// The task to wake when something about the connection changes from outside.
@@ -318,6 +338,12 @@ impl Connection {
 
     fn releases(&self) -> MutexGuard<'_, Releases> {
         self.releases.lock().expect("no panic while locked")
+    }
+}
+
+impl Drop for CallPlace {
+    fn drop(&mut self) {
+        self.0.calls_left.fetch_add(1, Ordering::AcqRel);
     }
 }
 
@@ -507,6 +533,19 @@ mod tests {
         tokio::task::yield_now().await;
         drop(open);
         passed.await.expect("passes");
+    }
+
+    #[test]
+    fn a_connection_has_so_many_calls_and_no_more() {
+        let registry = Arc::new(Registry::default());
+        let open = registry.enter(Facts::for_test([1; 16]), 2, 1).expect("below the limit");
+        let connection = open.connection();
+        let first = connection.begin_call().expect("the first");
+        let _second = connection.begin_call().expect("the second");
+        assert!(connection.begin_call().is_none());
+        drop(first);
+        let _third = connection.begin_call().expect("free again");
+        assert!(connection.begin_call().is_none());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -15,6 +15,7 @@ use crate::io::{Io, Watch};
 use crate::limit::Limits;
 use crate::registry::{Connection, Registered};
 use crate::stream;
+use crate::task::{Alarm, Running, TaskExecutor, Tasks};
 use crate::turn::Executor;
 
 /// Serves a stream whose handshake is done. `age` is when the client is asked to make another
@@ -39,6 +40,7 @@ pub(crate) async fn serve<T>(
         Some(heads) => Watch::Heads(Arc::clone(heads)),
         None => Watch::Frames(Frames::new(limits)),
     };
+    let tasks = Tasks::of(&connection);
     let io = TokioIo::new(Io::new(stream, Arc::clone(&connection), watch, limits.turn_bytes));
     if let Some(heads) = heads {
         let upgrades = gate.upgrades.clone();
@@ -49,15 +51,16 @@ pub(crate) async fn serve<T>(
             .max_buf_size(header_list_bytes as usize)
             .max_headers(HEADERS_MAX)
             .pipeline_flush(false)
-            .serve_connection(io, Calls::through(gate))
+            .serve_connection(io, Calls::through(gate, tasks.clone()))
             .with_upgrades();
-        until_end(http, &connection, limits, age).await;
+        until_end(http, tasks, &connection, limits, age).await;
         if let Some(upgrade) = upgrades.take() {
             heads.end();
             stream::serve::<T>(upgrade, &connection, limits).await;
         }
         return;
     }
+    let executor = TaskExecutor { others: executor, tasks: tasks.clone() };
     let http = hyper::server::conn::http2::Builder::new(executor)
         .timer(TokioTimer::new())
         .initial_connection_window_size(limits.connection_window_bytes)
@@ -69,8 +72,8 @@ pub(crate) async fn serve<T>(
         .max_header_list_size(header_list_bytes)
         .max_local_error_reset_streams(limits.local_error_reset_streams)
         .max_pending_accept_reset_streams(limits.pending_accept_reset_streams)
-        .serve_connection(io, Calls::through(gate));
-    until_end(http, &connection, limits, age).await;
+        .serve_connection(io, Calls::through(gate, tasks.clone()));
+    until_end(http, tasks, &connection, limits, age).await;
     // `http` and with it the socket are dropped before `registered`, which is a parameter: a barrier
     // that finds no record finds no socket either.
 }
@@ -95,7 +98,7 @@ where
     }
 }
 
-impl<T> Served for hyper::server::conn::http2::Connection<Stream<T>, Calls, Executor>
+impl<T> Served for hyper::server::conn::http2::Connection<Stream<T>, Calls, TaskExecutor>
 where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -104,8 +107,17 @@ where
     }
 }
 
-async fn until_end(http: impl Served, connection: &Connection, limits: &Limits, age: Duration) {
+async fn until_end(
+    http: impl Served,
+    tasks: Tasks,
+    connection: &Arc<Connection>,
+    limits: &Limits,
+    age: Duration,
+) {
     let mut http = pin!(http);
+    let mut running = Running::of(tasks);
+    let alarm = Alarm::of(connection);
+    let waker = Waker::from(Arc::clone(&alarm));
     let mut timer = pin!(tokio::time::sleep(age));
     let mut is_old = false;
 
@@ -125,7 +137,11 @@ async fn until_end(http: impl Served, connection: &Connection, limits: &Limits, 
             cx.waker().wake_by_ref();
         }
         connection.begin_turn();
-        let polled = http.as_mut().poll(cx);
+        // What is answered now is written when `http` is polled, and needs no turn of its own.
+        alarm.without(|| running.poll_woken());
+        let polled = http.as_mut().poll(&mut Context::from_waker(&waker));
+        // Calls only queue what they answer, holds and all: nothing but `http` writes.
+        running.poll_come();
         if polled.is_pending() {
             connection.settle();
         }

@@ -1,13 +1,59 @@
 //! One message in, one out: what gRPC puts around them on HTTP/2, without a codec's buffers.
 
+use std::ops::Deref;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Response, header};
 use http_body::{Body, Frame};
 use http_body_util::BodyExt;
-use prost::Message;
 use tonic::Status;
 
 use crate::registry::Hold;
+
+/// What has come of a request's body, and the rest of it.
+#[derive(Debug)]
+pub(crate) struct Begun<B> {
+    body: B,
+    come: Bytes,
+}
+
+/// Reads a request of which all has come: one message, not compressed. Nearly always it has, in one
+/// piece, which is then not copied.
+///
+/// # Errors
+///
+/// What has come, if it is not all.
+pub(crate) fn try_message<B: Body<Data = Bytes> + Unpin>(
+    mut body: B,
+    bytes_max: usize,
+) -> Result<Result<Bytes, Status>, Begun<B>> {
+    // Whoever polls it next says whom to wake.
+    let mut nobody = Context::from_waker(Waker::noop());
+    let mut come = Bytes::new();
+    loop {
+        match Pin::new(&mut body).poll_frame(&mut nobody) {
+            Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
+                Ok(data) if come.is_empty() => come = data,
+                // Most clients end with a frame that is empty.
+                Ok(data) if data.is_empty() => {}
+                Ok(data) => {
+                    let come = [come, data].concat().into();
+                    return Err(Begun { body, come });
+                }
+                Err(_trailers) => {}
+            },
+            Poll::Ready(Some(Err(_))) => return Ok(Err(broken_off())),
+            Poll::Ready(None) => break,
+            Poll::Pending => return Err(Begun { body, come }),
+        }
+        if body.is_end_stream() {
+            break;
+        }
+    }
+    Ok(prefix(&come, bytes_max).and_then(|size| whole(come, size)))
+}
 
 /// Reads a request to its end: one message, not compressed.
 ///
@@ -15,26 +61,26 @@ use crate::registry::Hold;
 ///
 /// With the codes of `tonic`: [`tonic::Code::OutOfRange`] for more than `bytes_max` bytes, before they have
 /// come; [`tonic::Code::Internal`] for what is no message, or not one.
-pub(crate) async fn message<M, B>(body: B, bytes_max: usize) -> Result<M, Status>
-where
-    M: Message + Default,
-    B: Body<Data = Bytes> + Unpin,
-{
-    let bytes = one(body, bytes_max).await?;
-    M::decode(bytes).map_err(|error| Status::internal(error.to_string()))
-}
-
-async fn one<B: Body<Data = Bytes> + Unpin>(
-    mut body: B,
+pub(crate) async fn message<B: Body<Data = Bytes> + Unpin>(
+    begun: Begun<B>,
     bytes_max: usize,
 ) -> Result<Bytes, Status> {
-    // Nearly always all of it is one piece, which is then not copied.
+    let Begun { mut body, come: first } = begun;
+    let mut first = Some(first).filter(|first| !first.is_empty());
     let mut come = Bytes::new();
     let mut pieces = BytesMut::new();
     let mut size = None;
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|_| Status::internal("a request that breaks off"))?;
-        let Ok(data) = frame.into_data() else { continue };
+    loop {
+        let data = match first.take() {
+            Some(data) => data,
+            None => match body.frame().await {
+                Some(frame) => match frame.map_err(|_| broken_off())?.into_data() {
+                    Ok(data) => data,
+                    Err(_trailers) => continue,
+                },
+                None => break,
+            },
+        };
         if pieces.is_empty() && come.is_empty() {
             come = data;
         } else {
@@ -55,16 +101,27 @@ async fn one<B: Body<Data = Bytes> + Unpin>(
             pieces.put(std::mem::take(&mut come));
         }
     }
-    let mut bytes = if pieces.is_empty() { come } else { pieces.freeze() };
+    whole(if pieces.is_empty() { come } else { pieces.freeze() }, size)
+}
+
+/// The message that all these bytes are, of which the prefix says how long it is.
+fn whole(mut bytes: Bytes, size: Option<usize>) -> Result<Bytes, Status> {
     match size {
         Some(size) if bytes.len() == PREFIX_BYTES + size => {
             bytes.advance(PREFIX_BYTES);
             Ok(bytes)
         }
+        Some(size) if bytes.len() > PREFIX_BYTES + size => {
+            Err(Status::internal("more than one message"))
+        }
         Some(_) => Err(Status::internal("a message that breaks off")),
         None if bytes.is_empty() => Err(Status::internal("Missing request message.")),
         None => Err(Status::internal("a message that breaks off")),
     }
+}
+
+fn broken_off() -> Status {
+    Status::internal("a request that breaks off")
 }
 
 /// How long the message is that begins here, once its prefix has come.
@@ -84,6 +141,40 @@ fn prefix(head: &[u8], bytes_max: usize) -> Result<Option<usize>, Status> {
     Ok(Some(size))
 }
 
+/// An encoded message, with what gRPC puts before it: whoever sends it on does not copy it again.
+#[derive(Eq, PartialEq)]
+pub(crate) struct Framed(Vec<u8>);
+
+impl Framed {
+    pub(crate) fn of(message: &[u8]) -> Self {
+        let mut bytes = Vec::with_capacity(PREFIX_BYTES + message.len());
+        bytes.push(0);
+        bytes.put_u32(u32::try_from(message.len()).expect("a frame of the core is shorter"));
+        bytes.extend_from_slice(message);
+        Self(bytes)
+    }
+
+    /// The message alone.
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        &self.0[PREFIX_BYTES..]
+    }
+}
+
+impl Deref for Framed {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.as_slice()
+    }
+}
+
+impl std::fmt::Debug for Framed {
+    /// Shows no message: it may hold a signature.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Framed").field("message_bytes", &self.as_slice().len()).finish()
+    }
+}
+
 /// An answer's one message and its good end.
 #[derive(Debug)]
 pub(crate) struct Reply(State);
@@ -97,24 +188,20 @@ enum State {
 
 /// Released bytes with what must live as long as they do.
 struct Held {
-    bytes: Vec<u8>,
+    framed: Framed,
     _hold: Option<Hold>,
 }
 
 impl AsRef<[u8]> for Held {
     fn as_ref(&self) -> &[u8] {
-        &self.bytes
+        &self.framed.0
     }
 }
 
 impl Reply {
     /// With an encoded message; the hold goes when its last byte goes.
-    pub(crate) fn new(message: &[u8], hold: Option<Hold>) -> Self {
-        let mut bytes = Vec::with_capacity(PREFIX_BYTES + message.len());
-        bytes.push(0);
-        bytes.put_u32(u32::try_from(message.len()).expect("a frame of the core is shorter"));
-        bytes.extend_from_slice(message);
-        Self(State::Message(Bytes::from_owner(Held { bytes, _hold: hold })))
+    pub(crate) fn new(framed: Framed, hold: Option<Hold>) -> Self {
+        Self(State::Message(Bytes::from_owner(Held { framed, _hold: hold })))
     }
 
     /// The head of such an answer.
@@ -155,14 +242,14 @@ mod tests {
     use std::convert::Infallible;
 
     use bytes::Bytes;
-    use futures_util::{FutureExt, stream};
+    use futures_util::{FutureExt, TryStreamExt, stream};
     use http_body::Frame;
-    use http_body_util::StreamBody;
+    use http_body_util::{Full, StreamBody};
     use prost::Message;
     use tonic::{Code, Status};
     use vault_ipc::proto::v1::SignRequest;
 
-    use super::{Reply, message};
+    use super::{Framed, Reply, message, try_message};
 
     fn request() -> SignRequest {
         SignRequest { request_id: "one".into(), credential: "main".into(), ..Default::default() }
@@ -178,8 +265,20 @@ mod tests {
         let pieces = bytes
             .chunks(piece)
             .map(|piece| Ok::<_, Infallible>(Frame::data(Bytes::copy_from_slice(piece))));
-        let body = StreamBody::new(stream::iter(pieces));
-        message(body, 64).now_or_never().expect("all has come")
+        decode(match try_message(StreamBody::new(stream::iter(pieces)), 64) {
+            Ok(read) => read,
+            Err(begun) => message(begun, 64).now_or_never().expect("all has come"),
+        })
+    }
+
+    fn decode(read: Result<Bytes, Status>) -> Result<SignRequest, Status> {
+        SignRequest::decode(read?).map_err(|error| Status::internal(error.to_string()))
+    }
+
+    /// As [`read`], of a body that says when all of it has come.
+    fn read_whole(bytes: &[u8]) -> Result<SignRequest, Status> {
+        let body = Full::new(Bytes::copy_from_slice(bytes));
+        decode(try_message(body, 64).expect("all has come"))
     }
 
     fn refused(bytes: &[u8], piece: usize) -> Code {
@@ -192,6 +291,11 @@ mod tests {
         for piece in 1..=bytes.len() {
             assert_eq!(read(&bytes, piece).expect("read"), request());
         }
+        assert_eq!(read_whole(&bytes).expect("read"), request());
+        let ended_later =
+            [&bytes[..], b""].map(|it| Ok::<_, Infallible>(Bytes::copy_from_slice(it)));
+        let body = StreamBody::new(stream::iter(ended_later).map_ok(Frame::data));
+        assert_eq!(decode(try_message(body, 64).expect("all has come")).expect("read"), request());
         assert_eq!(read(&framed(b""), 9).expect("read"), SignRequest::default());
     }
 
@@ -212,6 +316,48 @@ mod tests {
     }
 
     #[test]
+    fn what_has_come_whole_and_is_not_one_message_is_refused() {
+        let whole = framed(&request().encode_to_vec());
+        let more = [&whole[..], b"\0"].concat();
+        let compressed = [&[1], &whole[1..]].concat();
+        let long = framed(&[0; 65]);
+        for (bytes, code) in (0..whole.len())
+            .map(|cut| (&whole[..cut], Code::Internal))
+            .chain([(&more[..], Code::Internal), (&compressed, Code::Internal)])
+            .chain([(&long[..], Code::OutOfRange)])
+        {
+            assert_eq!(read_whole(bytes).expect_err("refused").code(), code, "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn what_has_not_come_is_waited_for() {
+        let whole = framed(&request().encode_to_vec());
+        for first in 0..whole.len() {
+            let (head, tail) = whole.split_at(first);
+            let pieces = [head, tail].map(|it| Ok::<_, Infallible>(Bytes::copy_from_slice(it)));
+            // The second comes when it is asked for again.
+            let mut is_late = true;
+            let mut pieces = pieces.into_iter().skip(usize::from(first == 0));
+            let body = stream::poll_fn(move |cx| {
+                if pieces.len() == 1 && std::mem::take(&mut is_late) {
+                    cx.waker().wake_by_ref();
+                    return std::task::Poll::Pending;
+                }
+                std::task::Poll::Ready(pieces.next().map(|it| it.map(Frame::data)))
+            });
+            let begun = try_message(StreamBody::new(body), 64).expect_err("not all has come");
+            let mut reading = Box::pin(message(begun, 64));
+            let read = loop {
+                if let Some(read) = (&mut reading).now_or_never() {
+                    break read;
+                }
+            };
+            assert_eq!(decode(read).expect("read"), request());
+        }
+    }
+
+    #[test]
     fn what_is_too_long_is_refused_by_its_prefix() {
         for size in [65, u32::MAX] {
             let prefix = [&[0][..], &size.to_be_bytes()].concat();
@@ -224,7 +370,8 @@ mod tests {
 
     #[test]
     fn a_reply_is_its_message_and_a_good_end() {
-        let mut reply = Reply::new(b"signed", None);
+        assert_eq!(Framed::of(b"signed").as_slice(), b"signed");
+        let mut reply = Reply::new(Framed::of(b"signed"), None);
         let data = reply.next().and_then(|frame| frame.into_data().ok()).expect("data");
         assert_eq!(data, framed(b"signed"));
         assert!(!reply.has_ended());
@@ -236,7 +383,7 @@ mod tests {
     #[test]
     fn an_error_of_the_connection_is_no_message() {
         let failed = stream::iter([Err::<Frame<Bytes>, _>("reset")]);
-        let read = message::<SignRequest, _>(StreamBody::new(failed), 64).now_or_never();
-        assert_eq!(read.expect("ended").expect_err("refused").code(), Code::Internal);
+        let read = try_message(StreamBody::new(failed), 64).expect("it has ended");
+        assert_eq!(read.expect_err("refused").code(), Code::Internal);
     }
 }

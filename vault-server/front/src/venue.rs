@@ -15,10 +15,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::task::AtomicWaker;
-use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::Instant;
-use vault_ipc::half::Inlet;
-use vault_ipc::{Decoder, Frame, FrameError, Kind, VenueBody, VenueEnd, VenueHead};
+use vault_ipc::half::{Frames, Inlet};
+use vault_ipc::{Frame, FrameError, Kind, VenueBody, VenueEnd, VenueHead};
 
 use crate::FrontError;
 use crate::limit::Limits;
@@ -199,28 +198,16 @@ impl Venues {
         ended
     }
 
-    async fn read(&self, mut stream: impl AsyncRead + Unpin) -> Result<(), FrontError> {
-        let mut bytes = vec![0; READ_BYTES];
-        let mut decoder = Decoder::default();
+    async fn read(&self, stream: Inlet) -> Result<(), FrontError> {
+        let mut frames = Frames::new(stream, READ_BYTES);
         let mut sweep = tokio::time::interval(SWEEP);
         loop {
-            let count = tokio::select! {
-                read = stream.read(&mut bytes) => vault_ipc::read_count(read)?,
-                now = sweep.tick() => {
-                    self.sweep(now);
-                    continue;
-                }
-            };
-            if count == 0 {
-                if decoder.is_empty() {
-                    return Ok(());
-                }
-                let ended = std::io::Error::from(std::io::ErrorKind::UnexpectedEof);
-                return Err(FrameError::Io(ended).into());
-            }
-            decoder.extend(&bytes[..count]);
-            while let Some(frame) = decoder.next_frame()? {
-                self.take(&frame)?;
+            tokio::select! {
+                frame = frames.next() => match frame? {
+                    Some(frame) => self.take(&frame)?,
+                    None => return Ok(()),
+                },
+                now = sweep.tick() => self.sweep(now),
             }
         }
     }

@@ -59,7 +59,50 @@ impl Frame {
     ///
     /// [`FrameError::Body`].
     pub fn message<M: Message + Default>(&self) -> Result<M, FrameError> {
-        M::decode(self.body.as_slice()).map_err(|_| FrameError::Body)
+        self.lent().message()
+    }
+
+    /// The same, lent.
+    pub fn lent(&self) -> FrameRef<'_> {
+        FrameRef { kind: self.kind, correlation: self.correlation, body: &self.body }
+    }
+}
+
+/// One frame where it came: its body is neither decoded nor copied yet.
+#[derive(Clone, Copy, Eq, PartialEq)]
+pub struct FrameRef<'b> {
+    /// As in [`Frame`].
+    pub kind: Kind,
+    /// As in [`Frame`].
+    pub correlation: u64,
+    /// As in [`Frame`].
+    pub body: &'b [u8],
+}
+
+impl std::fmt::Debug for FrameRef<'_> {
+    /// Shows no body, as [`Frame`].
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FrameRef")
+            .field("kind", &self.kind)
+            .field("correlation", &self.correlation)
+            .field("body_bytes", &self.body.len())
+            .finish()
+    }
+}
+
+impl FrameRef<'_> {
+    /// Decodes the body.
+    ///
+    /// # Errors
+    ///
+    /// [`FrameError::Body`].
+    pub fn message<M: Message + Default>(&self) -> Result<M, FrameError> {
+        M::decode(self.body).map_err(|_| FrameError::Body)
+    }
+
+    /// A frame of its own.
+    pub fn to_frame(&self) -> Frame {
+        Frame { kind: self.kind, correlation: self.correlation, body: self.body.to_vec() }
     }
 }
 
@@ -110,19 +153,25 @@ impl Decoder {
     ///
     /// [`FrameError::Header`].
     pub fn next_frame(&mut self) -> Result<Option<Frame>, FrameError> {
+        Ok(self.next_ref()?.map(|frame| frame.to_frame()))
+    }
+
+    /// As [`Decoder::next_frame`], without a copy.
+    ///
+    /// # Errors
+    ///
+    /// [`FrameError::Header`].
+    pub fn next_ref(&mut self) -> Result<Option<FrameRef<'_>>, FrameError> {
         let rest = &self.buffer[self.start..];
-        let Some(header) = rest.first_chunk::<HEADER_BYTES>() else {
+        let header = rest.first_chunk::<HEADER_BYTES>().map(parse).transpose()?;
+        let whole = header.filter(|(body_bytes, ..)| rest.len() - HEADER_BYTES >= *body_bytes);
+        let Some((body_bytes, kind, correlation)) = whole else {
             self.compact();
             return Ok(None);
         };
-        let (body_bytes, kind, correlation) = parse(header)?;
-        let Some(body) = rest.get(HEADER_BYTES..HEADER_BYTES + body_bytes) else {
-            self.compact();
-            return Ok(None);
-        };
-        let frame = Frame { kind, correlation, body: body.to_vec() };
-        self.start += HEADER_BYTES + body_bytes;
-        Ok(Some(frame))
+        let begin = self.start + HEADER_BYTES;
+        self.start = begin + body_bytes;
+        Ok(Some(FrameRef { kind, correlation, body: &self.buffer[begin..self.start] }))
     }
 
     /// Whether the stream may end here.

@@ -8,9 +8,12 @@ use std::io::{self, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Instant;
 
 use tokio::io::unix::AsyncFd;
-use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, Interest, ReadBuf};
+
+use crate::frame::{Decoder, Frame, FrameError, read_count};
 
 /// What comes.
 #[derive(Debug)]
@@ -19,6 +22,15 @@ pub struct Inlet(AsyncFd<UnixStream>);
 /// What goes.
 #[derive(Debug)]
 pub struct Outlet(Room);
+
+/// The frames that come by a stream.
+#[derive(Debug)]
+pub struct Frames<S = Inlet> {
+    bytes: Vec<u8>,
+    came: Instant,
+    decoder: Decoder,
+    stream: S,
+}
 
 #[derive(Debug)]
 enum Room {
@@ -65,6 +77,42 @@ fn register(stream: UnixStream, interest: Interest) -> io::Result<AsyncFd<UnixSt
     // puts another in its place while it is registered.
     let registered = unsafe { AsyncFd::register_with_interest(stream, interest) };
     Ok(registered?)
+}
+
+impl<S: AsyncRead + Unpin> Frames<S> {
+    /// Those of a stream, of which `read_bytes` are taken at once.
+    pub fn new(stream: S, read_bytes: usize) -> Self {
+        let (bytes, decoder) = (vec![0; read_bytes], Decoder::default());
+        Self { bytes, came: Instant::now(), decoder, stream }
+    }
+
+    /// The next frame; `None` once the stream has ended behind a whole one. It is read only if none lies
+    /// here any more. What was read is kept if this is dropped before it is done.
+    ///
+    /// # Errors
+    ///
+    /// [`FrameError::Header`]; [`FrameError::Io`], which is `UnexpectedEof` if the stream has ended inside
+    /// a frame.
+    pub async fn next(&mut self) -> Result<Option<Frame>, FrameError> {
+        loop {
+            if let Some(frame) = self.decoder.next_frame()? {
+                return Ok(Some(frame));
+            }
+            let count = read_count(self.stream.read(&mut self.bytes).await)?;
+            if count == 0 {
+                let is_whole = self.decoder.is_empty();
+                let cut = || FrameError::Io(io::ErrorKind::UnexpectedEof.into());
+                return if is_whole { Ok(None) } else { Err(cut()) };
+            }
+            self.came = Instant::now();
+            self.decoder.extend(&self.bytes[..count]);
+        }
+    }
+
+    /// When the end of the last frame was read.
+    pub fn came(&self) -> Instant {
+        self.came
+    }
 }
 
 impl AsyncRead for Inlet {
@@ -173,7 +221,103 @@ mod tests {
 
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-    use super::split;
+    use super::{Frames, split};
+    use crate::{BarrierDone, Frame, FrameError, Kind, encode};
+
+    fn frame(id: u64, bytes: &mut Vec<u8>) {
+        encode(Kind::BarrierDone, id, &BarrierDone { id }, bytes).expect("short");
+    }
+
+    fn correlations(frames: &[Frame]) -> Vec<u64> {
+        frames.iter().map(|frame| frame.correlation).collect()
+    }
+
+    #[tokio::test]
+    async fn frames_come_one_by_one_however_they_are_cut() {
+        let mut bytes = Vec::new();
+        (1..=5).for_each(|id| frame(id, &mut bytes));
+        for read_bytes in [1, 7, bytes.len(), 1 << 10] {
+            let mut frames = Frames::new(bytes.as_slice(), read_bytes);
+            let mut all = Vec::new();
+            while let Some(frame) = frames.next().await.expect("ours") {
+                all.push(frame);
+            }
+            assert_eq!(correlations(&all), [1, 2, 3, 4, 5]);
+            assert!(frames.next().await.expect("ended").is_none(), "and stays so");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_end_inside_a_frame_is_another_than_one_between_two() {
+        let mut bytes = Vec::new();
+        frame(1, &mut bytes);
+        let first = bytes.len();
+        frame(2, &mut bytes);
+        for end in first + 1..bytes.len() {
+            let mut frames = Frames::new(&bytes[..end], 64);
+            assert!(frames.next().await.expect("whole").is_some());
+            let cut = frames.next().await;
+            let is_cut = matches!(&cut, Err(FrameError::Io(error))
+                if error.kind() == std::io::ErrorKind::UnexpectedEof);
+            assert!(is_cut, "{end}: {cut:?}");
+        }
+        let mut frames = Frames::new(&bytes[..first], 64);
+        assert!(frames.next().await.expect("whole").is_some());
+        assert!(frames.next().await.expect("an end").is_none());
+        // The other end left unread what it was sent: an end all the same.
+        let (ours, theirs) = pair();
+        std::io::Write::write_all(&mut &ours, b"never read").expect("written");
+        drop(theirs);
+        let (inlet, _keep) = split(ours).expect("split");
+        assert!(Frames::new(inlet, 64).next().await.expect("an end").is_none());
+    }
+
+    #[tokio::test]
+    async fn a_header_that_is_not_ours_ends_it_behind_what_came_before() {
+        let mut bytes = Vec::new();
+        frame(1, &mut bytes);
+        bytes.extend([0xff; 64]);
+        let mut frames = Frames::new(bytes.as_slice(), 1 << 10);
+        assert!(frames.next().await.expect("whole").is_some());
+        assert!(matches!(frames.next().await, Err(FrameError::Header)));
+    }
+
+    #[tokio::test]
+    async fn who_does_not_wait_any_more_loses_nothing() {
+        let (ours, mut theirs) = pair();
+        let (inlet, _keep) = split(ours).expect("split");
+        let mut frames = Frames::new(inlet, 64);
+        let mut bytes = Vec::new();
+        (1..=3).for_each(|id| frame(id, &mut bytes));
+        let mut all = Vec::new();
+        // Byte for byte, and dropped as often as nothing has come.
+        for byte in bytes {
+            std::io::Write::write_all(&mut theirs, &[byte]).expect("written");
+            for _ in 0..4 {
+                tokio::select! {
+                    biased;
+                    frame = frames.next() => all.extend(frame.expect("ours")),
+                    () = tokio::task::yield_now() => {}
+                }
+            }
+        }
+        drop(theirs);
+        while let Some(frame) = frames.next().await.expect("ours") {
+            all.push(frame);
+        }
+        assert_eq!(correlations(&all), [1, 2, 3]);
+    }
+
+    #[tokio::test]
+    async fn frames_of_one_read_came_together() {
+        let mut bytes = Vec::new();
+        (1..=2).for_each(|id| frame(id, &mut bytes));
+        let mut frames = Frames::new(bytes.as_slice(), 1 << 10);
+        frames.next().await.expect("ours").expect("one");
+        let came = frames.came();
+        frames.next().await.expect("ours").expect("another");
+        assert_eq!(frames.came(), came);
+    }
 
     fn pair() -> (UnixStream, UnixStream) {
         UnixStream::pair().expect("a pair")

@@ -14,15 +14,15 @@ pub mod trace;
 
 pub use failure::{Code, Failure};
 pub use frame::{
-    BODY_BYTES_MAX, Decoder, Frame, FrameError, HEADER_BYTES, VERSION, encode, is_end, read,
-    read_count, write,
+    BODY_BYTES_MAX, Decoder, Frame, FrameError, FrameRef, HEADER_BYTES, VERSION, encode, is_end,
+    read, read_count, write,
 };
 pub use message::{
-    Barrier, BarrierDone, Caller, Chunk, CommandCall, Dispatch, EnrollCall, ExecuteCall,
-    ForgetCall, Hardening, Health, HealthRow, HealthState, Hold, Kind, Listener, LocalCall,
-    LocalOperation, Outcome, ProxyCall, PullCall, Reply, Report, Restart, ServerIdentity, SignCall,
-    State, StreamCall, StreamCut, StreamDial, StreamEnd, StreamMessage, StreamReady, StreamRefusal,
-    StreamSend, VenueBody, VenueEnd, VenueHead, WhoamiCall,
+    Barrier, BarrierDone, Caller, Chunk, CommandCall, Dispatch, EncodedSignCall, EnrollCall,
+    ExecuteCall, ForgetCall, Hardening, Health, HealthRow, HealthState, Hold, Kind, Listener,
+    LocalCall, LocalOperation, Outcome, ProxyCall, PullCall, Reply, Report, Restart,
+    ServerIdentity, SignCall, State, StreamCall, StreamCut, StreamDial, StreamEnd, StreamMessage,
+    StreamReady, StreamRefusal, StreamSend, VenueBody, VenueEnd, VenueHead, WhoamiCall,
 };
-pub use peek::Peek;
+pub use peek::{Peek, PeekedReply};
 pub use vault_proto as proto;

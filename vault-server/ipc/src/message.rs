@@ -1,5 +1,6 @@
 //! What the frames carry.
 
+use prost::bytes::Bytes;
 use vault_proto::v1;
 
 use crate::Failure;
@@ -166,6 +167,36 @@ pub struct SignCall {
     /// Whether the [`Reply`] is to have [`Stages`].
     #[prost(bool, tag = "5")]
     pub traced: bool,
+}
+
+/// A [`SignCall`] of which caller and request are encoded already: the same bytes.
+#[derive(Clone, PartialEq, prost::Message)]
+#[prost(skip_debug)]
+pub struct EncodedSignCall {
+    /// A [`Caller`].
+    #[prost(bytes = "bytes", required, tag = "1")]
+    pub caller: Bytes,
+    /// A [`v1::SignRequest`].
+    #[prost(bytes = "bytes", required, tag = "2")]
+    pub request: Bytes,
+    /// As in [`SignCall`].
+    #[prost(int64, tag = "3")]
+    pub deadline_us: i64,
+    /// As in [`SignCall`].
+    #[prost(uint64, tag = "4")]
+    pub queued_us: u64,
+    /// As in [`SignCall`].
+    #[prost(bool, tag = "5")]
+    pub traced: bool,
+}
+
+impl std::fmt::Debug for EncodedSignCall {
+    /// Shows neither part.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EncodedSignCall")
+            .field("request_bytes", &self.request.len())
+            .finish_non_exhaustive()
+    }
 }
 
 /// An Execute. Answered by a [`Reply`] with a [`v1::Execution`] once its entry is on disk; the
@@ -726,6 +757,14 @@ pub struct Reply {
     pub stages: Option<Box<Stages>>,
 }
 
+impl Reply {
+    /// Where the response begins in the encoded reply. Field 1 comes first: a key of one byte, the
+    /// length, the bytes.
+    pub fn response_at(&self) -> usize {
+        1 + prost::length_delimiter_len(self.response.len())
+    }
+}
+
 impl std::fmt::Debug for Reply {
     /// Shows no response: it may hold a signature.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -825,7 +864,30 @@ pub struct Restart {
 
 #[cfg(test)]
 mod tests {
-    use super::{Kind, ServerIdentity, VenueBody, VenueHead};
+    use prost::Message as _;
+    use vault_proto::v1;
+
+    use super::{Caller, EncodedSignCall, Kind, ServerIdentity, SignCall, VenueBody, VenueHead};
+
+    #[test]
+    fn a_call_with_encoded_parts_is_the_call() {
+        let caller = Caller { serial: vec![7; 16], listener: 1, ..Caller::default() };
+        let venue_request = v1::VenueRequest { host: "venue".to_owned(), ..Default::default() };
+        let request = v1::SignRequest { request: Some(venue_request), ..Default::default() };
+        for call in [
+            SignCall::default(),
+            SignCall { caller, request, deadline_us: 5, queued_us: 6, traced: true },
+        ] {
+            let encoded = EncodedSignCall {
+                caller: call.caller.encode_to_vec().into(),
+                request: call.request.encode_to_vec().into(),
+                deadline_us: call.deadline_us,
+                queued_us: call.queued_us,
+                traced: call.traced,
+            };
+            assert_eq!(encoded.encode_to_vec(), call.encode_to_vec());
+        }
+    }
 
     #[test]
     fn kinds_read_back() {

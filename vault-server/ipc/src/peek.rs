@@ -1,9 +1,9 @@
-//! A look at who calls, into a frame that is not decoded: what decides how long a call waits must not
-//! cost what decoding costs.
+//! A look into a frame that is not decoded: at who calls, since what decides how long a call waits must
+//! not cost what decoding costs, and at an answer, which is passed on as it is.
 //!
 //! Nothing may be granted by it. A frame that is not laid out as ours are shows nothing.
 
-use crate::Frame;
+use crate::{Frame, FrameRef};
 
 /// What begins a call of the front.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -27,6 +27,36 @@ impl Frame {
     }
 }
 
+/// A [`Reply`](crate::Reply) that says nothing but what was asked for.
+#[derive(Clone, Copy, Eq, PartialEq)]
+pub struct PeekedReply<'f> {
+    /// The encoded response message.
+    pub response: &'f [u8],
+    /// As in [`Reply`](crate::Reply).
+    pub releases: bool,
+}
+
+impl std::fmt::Debug for PeekedReply<'_> {
+    /// Shows no response: it may hold a signature.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PeekedReply").field("releases", &self.releases).finish_non_exhaustive()
+    }
+}
+
+impl<'b> FrameRef<'b> {
+    /// Looks at a frame whose message is a [`Reply`](crate::Reply). `None`: it is to be decoded, since it
+    /// has a failure or stages, or is laid out otherwise.
+    pub fn peek_reply(&self) -> Option<PeekedReply<'b>> {
+        let (response, rest) = field(FIRST, self.body)?;
+        let releases = match rest {
+            [] => false,
+            RELEASES => true,
+            _ => return None,
+        };
+        Some(PeekedReply { response, releases })
+    }
+}
+
 /// Splits off a field of bytes with this key, and what comes behind it.
 fn field(key: u8, bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let (first, mut rest) = bytes.split_first()?;
@@ -37,15 +67,18 @@ fn field(key: u8, bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 /// Keys of fields that have a length: the number, and 2.
 const FIRST: u8 = (1 << 3) | 2;
 const SECOND: u8 = (2 << 3) | 2;
+/// The third field of a reply, said to be true.
+const RELEASES: &[u8] = &[3 << 3, 1];
 
 #[cfg(test)]
 mod tests {
     use prost::Message as _;
 
-    use super::Peek;
+    use super::{Peek, PeekedReply};
+    use crate::trace::Stages;
     use crate::{
-        Caller, CommandCall, ExecuteCall, ForgetCall, Frame, Kind, ProxyCall, SignCall, StreamCall,
-        WhoamiCall,
+        Caller, Code, CommandCall, ExecuteCall, Failure, ForgetCall, Frame, Kind, ProxyCall, Reply,
+        SignCall, StreamCall, WhoamiCall,
     };
 
     fn frame(body: Vec<u8>) -> Frame {
@@ -91,5 +124,33 @@ mod tests {
         endless.extend([0xff; 9]);
         endless.push(1);
         assert_eq!(frame(endless).peek(), Peek::default());
+    }
+
+    #[test]
+    fn a_good_answer_shows_its_response_and_no_other_does() {
+        let looked = |reply: &Reply| {
+            let frame = frame(reply.encode_to_vec());
+            let peeked = frame.lent().peek_reply();
+            peeked.map(|PeekedReply { response, releases }| (response.to_vec(), releases))
+        };
+        let good = |releases| Reply { response: vec![7; 300], releases, ..Reply::default() };
+        for releases in [false, true] {
+            assert_eq!(looked(&good(releases)), Some((vec![7; 300], releases)));
+        }
+        let failure = Failure::new(Code::Denied, "NO", "no");
+        let stages = Some(Box::new(Stages { seq: 1, ..Stages::default() }));
+        assert_eq!(looked(&Reply { failure: Some(failure), ..Reply::default() }), None);
+        assert_eq!(looked(&Reply { stages, ..good(true) }), None);
+        assert_eq!(looked(&Reply::default()), None);
+
+        let whole = good(true).encode_to_vec();
+        for end in 0..whole.len() {
+            let shown = frame(whole[..end].to_vec()).lent().peek_reply().is_some();
+            assert_eq!(shown, end == whole.len() - 2, "{end}");
+        }
+        for last in [&[3 << 3, 0][..], &[3 << 3, 2], &[3 << 3, 1, 0]] {
+            let body = [&whole[..whole.len() - 2], last].concat();
+            assert!(frame(body).lent().peek_reply().is_none(), "{last:?}");
+        }
     }
 }

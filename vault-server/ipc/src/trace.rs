@@ -158,7 +158,7 @@ impl SpanKind {
     }
 }
 
-/// What the exporter has done since it started, whenever that has changed.
+/// What the exporter has done since it started: then, and whenever that has changed.
 #[derive(Clone, Copy, Eq, PartialEq, prost::Message)]
 pub struct Exported {
     /// Spans that the collector took.
@@ -170,4 +170,7 @@ pub struct Exported {
     /// Whether it took what it was last sent.
     #[prost(bool, tag = "3")]
     pub is_up: bool,
+    /// Spans that it was handed and that are none of ours.
+    #[prost(uint64, tag = "4")]
+    pub unfit: u64,
 }

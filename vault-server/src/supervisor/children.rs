@@ -17,12 +17,12 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGSYS, SIGTERM};
 use vault_ipc::proto::v1::ProcessHardening;
 
 use super::channel::Channel;
+use super::exporter::{self, EXPORTER, Exporter};
 use super::listener::Listeners;
 use crate::child::{
-    CoreSpec, EgressSpec, ExporterSpec, FrontSpec, GeoipSpec, Inheritance, ListenerSpec,
-    TracingSpec,
+    CoreSpec, EgressSpec, FrontSpec, GeoipSpec, Inheritance, ListenerSpec, TracingSpec,
 };
-use crate::config::{Collector, Config};
+use crate::config::Config;
 use crate::settings::Geoip;
 
 /// How long the other children may take to end by themselves when one has died.
@@ -34,20 +34,13 @@ const KILLED: Duration = Duration::from_secs(2);
 
 /// A process and what became of it.
 #[derive(Debug)]
-struct Process {
+pub(super) struct Process {
     name: &'static str,
     child: Child,
     status: Option<ExitStatus>,
     /// It was, and is not waited for a second time.
     is_killed: bool,
 }
-
-/// What hands spans on. The vault does not need it.
-#[derive(Debug)]
-struct Exporter(Process);
-
-/// How long it may take for its last spans, when the front has ended.
-const LAST_SPANS: Duration = Duration::from_millis(400);
 
 /// Front, core and egress, and the channel to the core.
 #[derive(Debug)]
@@ -168,8 +161,17 @@ impl Children {
             [OsString::from("__core"), "--data".into(), data.into(), to_json(&spec)?.into()];
         let core = start("core", &arguments, inheritance, config.development)?;
 
-        let exporter = config.tracing.otlp_endpoint.as_ref();
-        let exporter = exporter.map(|to| Exporter::spawn(to, supervisor, &plan)).transpose()?;
+        let exporter = config.tracing.otlp_endpoint.clone().map(|collector| {
+            Exporter::spawn(exporter::Told {
+                supervisor,
+                collector,
+                instance: config.server_names().into_iter().next().unwrap_or_default(),
+                require_hardening,
+                log: config.log,
+                development: config.development,
+            })
+        });
+        let exporter = exporter.transpose()?;
         let (exporter, traces, exporter_is_up) = match exporter {
             Some((exporter, traces, up)) => (Some(exporter), Some(traces), Some(up)),
             None => (None, None, None),
@@ -193,7 +195,7 @@ impl Children {
                 None => None,
             };
             let tracing = traces.map(|traces| TracingSpec {
-                exporter_fd: inheritance.add(traces),
+                exporter_fds: traces.into_iter().map(|end| inheritance.add(end)).collect(),
                 sample: *config.tracing.sample.get_ref(),
                 max_per_second: *config.tracing.max_per_second.get_ref(),
                 slow_ms: config.tracing.slow_ms.as_ref().map(|slow| *slow.get_ref()),
@@ -241,7 +243,7 @@ impl Children {
             front: self.front.child.id(),
             core: self.core.child.id(),
             egress: self.egress.child.id(),
-            exporter: self.exporter.as_ref().map(|exporter| exporter.0.child.id()),
+            exporter: self.exporter.as_ref().and_then(Exporter::pid),
         }
     }
 
@@ -257,6 +259,8 @@ impl Children {
         self.ups.retain_mut(|up| {
             let is_open = up.read();
             if !is_open && let Some(report) = up.report() {
+                // Of an exporter that was started anew there is one from before.
+                reports.retain(|one| one.process != report.process);
                 reports.push(report);
             }
             is_open
@@ -270,15 +274,20 @@ impl Children {
         for process in self.all_mut() {
             process.reap();
         }
-        if let Some(Exporter(process)) = &mut self.exporter
-            && process.status.is_none()
-        {
-            process.reap();
-            if process.status.is_some_and(|status| !status.success()) {
-                let words = process.describe();
-                tracing::warn!("{words}: no spans until the next start");
-            }
+        if let Some(exporter) = &mut self.exporter {
+            exporter.reap(Instant::now());
         }
+    }
+
+    /// When an exporter is to be started in the place of one that has died.
+    pub fn exporter_due(&self) -> Option<Instant> {
+        self.exporter.as_ref().and_then(Exporter::due)
+    }
+
+    /// Starts it, if it is time.
+    pub fn revive_exporter(&mut self, now: Instant) {
+        let up = self.exporter.as_mut().and_then(|exporter| exporter.revive(now));
+        self.ups.extend(up.map(|stream| Up { stream, bytes: Vec::new() }));
     }
 
     /// Whether one of them has ended.
@@ -326,48 +335,6 @@ impl Children {
 
     fn all_mut(&mut self) -> [&mut Process; 3] {
         [&mut self.core, &mut self.front, &mut self.egress]
-    }
-}
-
-/// Its name.
-const EXPORTER: &str = "exporter";
-
-impl Exporter {
-    /// Starts it, and says what the front and the supervisor hear from it by.
-    fn spawn(
-        collector: &Collector,
-        supervisor: u32,
-        plan: &Plan<'_>,
-    ) -> io::Result<(Self, UnixStream, UnixStream)> {
-        let (exporter_to_front, front_to_exporter) = UnixStream::pair()?;
-        let (up, is_up) = UnixStream::pair()?;
-        is_up.set_nonblocking(true)?;
-        let mut inheritance = Inheritance::default();
-        let spec = ExporterSpec {
-            supervisor,
-            front_fd: inheritance.add(exporter_to_front),
-            up_fd: inheritance.add(up),
-            collector: collector.address,
-            path: collector.path.clone(),
-            instance: plan.config.server_names().into_iter().next().unwrap_or_default(),
-            require_hardening: plan.require_hardening,
-            log: plan.config.log,
-        };
-        let arguments = [OsString::from("__exporter"), to_json(&spec)?.into()];
-        let process = start(EXPORTER, &arguments, inheritance, plan.config.development)?;
-        Ok((Self(process), front_to_exporter, is_up))
-    }
-}
-
-impl Drop for Exporter {
-    fn drop(&mut self) {
-        // The front's end ends it; what it still has goes first.
-        let until = Instant::now() + LAST_SPANS;
-        self.0.reap();
-        while self.0.status.is_none() && Instant::now() < until {
-            sleep(Duration::from_millis(5));
-            self.0.reap();
-        }
     }
 }
 
@@ -429,13 +396,26 @@ fn kill(processes: &mut [&mut Process]) {
 }
 
 impl Process {
-    fn reap(&mut self) {
+    pub(super) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.status.is_some()
+    }
+
+    /// It has ended, and not in order.
+    pub(super) fn has_failed(&self) -> bool {
+        self.status.is_some_and(|status| !status.success())
+    }
+
+    pub(super) fn reap(&mut self) {
         if self.status.is_none() {
             self.status = self.child.try_wait().ok().flatten();
         }
     }
 
-    fn describe(&self) -> String {
+    pub(super) fn describe(&self) -> String {
         let Some(status) = self.status else { return format!("the {} still runs", self.name) };
         match (status.signal(), status.code()) {
             (Some(SIGSYS), _) => format!(
@@ -458,11 +438,11 @@ fn signal_name(signal: i32) -> Option<&'static str> {
     signal_hook::low_level::signal_name(signal)
 }
 
-fn to_json(spec: &impl serde::Serialize) -> io::Result<String> {
+pub(super) fn to_json(spec: &impl serde::Serialize) -> io::Result<String> {
     serde_json::to_string(spec).map_err(io::Error::other)
 }
 
-fn start(
+pub(super) fn start(
     name: &'static str,
     arguments: &[OsString],
     inheritance: Inheritance,

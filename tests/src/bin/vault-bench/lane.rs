@@ -12,7 +12,7 @@ use vault_proto::v1::sign_service_client::SignServiceClient;
 use crate::bao::BaoLane;
 use crate::reply::Replies;
 use crate::work::{DENIED, Work, next_number};
-use crate::{Error, echo};
+use crate::{Error, echo, order};
 
 /// Signs in one batch, and under way on one stream.
 pub(crate) const TOGETHER: usize = 64;
@@ -27,7 +27,7 @@ pub(crate) enum Asker {
     Bao(BaoLane),
     Batch(SignServiceClient<Channel>, Work),
     Echo(Grpc<Channel>),
-    Sign(SignServiceClient<Channel>, Work),
+    Sign(Grpc<Channel>, Work),
     Stream(Box<SignStream>),
 }
 
@@ -58,11 +58,14 @@ impl Lane {
                 Ok(count)
             }
             Asker::Echo(grpc) => echo::call(grpc).await.map(|()| 1),
-            Asker::Sign(client, work) => {
+            Asker::Sign(grpc, work) => {
                 let number = next_number();
-                let answer = client.sign(work.request(number)).await;
+                let answer = order::sign(grpc, *work, number).await;
                 match (answer, work.is_denied(number)) {
-                    (Ok(answer), false) => replies.signed(answer.into_inner().receipt).map(|()| 1),
+                    (Ok(receipt), false) => {
+                        let receipt = receipt.ok_or("a signature without a receipt")?;
+                        replies.signed_at(receipt.index, &receipt.leaf_hash).map(|()| 1)
+                    }
                     (Ok(_), true) => Err("signed what was to be denied".into()),
                     (Err(status), is_denied) => refusal(&status, is_denied, replies),
                 }

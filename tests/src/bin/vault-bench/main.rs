@@ -52,6 +52,7 @@ mod lane;
 mod load;
 mod memory;
 mod mock;
+mod order;
 mod paced;
 mod plateau;
 mod reply;

@@ -26,9 +26,13 @@ pub(crate) struct Replies {
 impl Replies {
     pub(crate) fn signed(&mut self, receipt: Option<v1::Receipt>) -> Result<(), Error> {
         let receipt = receipt.ok_or("a signature without a receipt")?;
-        let hash =
-            receipt.leaf_hash.as_slice().try_into().map_err(|_| "a hash of another length")?;
-        self.signed.push((receipt.index, hash));
+        self.signed_at(receipt.index, &receipt.leaf_hash)
+    }
+
+    /// By what stands in its receipt.
+    pub(crate) fn signed_at(&mut self, index: u64, leaf_hash: &[u8]) -> Result<(), Error> {
+        let hash = leaf_hash.try_into().map_err(|_| "a hash of another length")?;
+        self.signed.push((index, hash));
         Ok(())
     }
 

@@ -130,8 +130,8 @@ impl Side {
             }
             Target::Sign(places, work, Manner::Single) => {
                 for place in places.iter().cycle().take(connections) {
-                    let client = place.signer().await?;
-                    let lane = || Lane::new(Asker::Sign(client.clone(), *work));
+                    let grpc = Grpc::new(place.channel().await?);
+                    let lane = || Lane::new(Asker::Sign(grpc.clone(), *work));
                     add(&mut lanes, streams, lane).await?;
                 }
             }

@@ -1,7 +1,10 @@
 //! What bots ask for in a scenario: their credentials, their scope, and their requests.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use bytes::BufMut;
+use prost::Message as _;
 use vault_client::v1::{CredentialMetadata, CredentialSecret};
 use vault_proto::v1;
 
@@ -111,6 +114,16 @@ allow = ["127.0.0.0/8"]
         self.ask(number).request(number)
     }
 
+    /// The encoded request of a call by its number, without its id, which comes before it.
+    pub(crate) fn rest(self, number: u64) -> &'static [u8] {
+        static RESTS: [OnceLock<Vec<u8>>; ASKS] = [const { OnceLock::new() }; ASKS];
+        let ask = self.ask(number);
+        RESTS[ask as usize].get_or_init(|| {
+            let request_id = String::new();
+            v1::SignRequest { request_id, ..ask.request(0) }.encode_to_vec()
+        })
+    }
+
     /// Whether the call of this number is to be denied.
     pub(crate) fn is_denied(self, number: u64) -> bool {
         self.ask(number) == Ask::Deny
@@ -128,11 +141,44 @@ allow = ["127.0.0.0/8"]
     }
 }
 
+/// How many kinds there are.
+const ASKS: usize = Ask::Rsa as usize + 1;
+
 /// The number of the next call of this run.
 pub(crate) fn next_number() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
+
+/// Writes the id of the request of a number, as the first field of a `SignRequest`.
+pub(crate) fn put_id(number: u64, buffer: &mut impl BufMut) {
+    let begin = id_begin();
+    let mut digits = [0; 20];
+    let mut first = digits.len();
+    let mut rest = number;
+    loop {
+        first -= 1;
+        digits[first] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    let digits = &digits[first..];
+    // Far below 128 bytes: the length is one byte.
+    buffer.put_slice(&[FIRST_FIELD, (begin.len() + digits.len()) as u8]);
+    buffer.put_slice(begin.as_bytes());
+    buffer.put_slice(digits);
+}
+
+/// What the ids of this run begin with.
+fn id_begin() -> &'static str {
+    static BEGIN: OnceLock<String> = OnceLock::new();
+    BEGIN.get_or_init(|| format!("bench-{}-", std::process::id()))
+}
+
+/// The key of a field of bytes with the number 1.
+const FIRST_FIELD: u8 = (1 << 3) | 2;
 
 impl Ask {
     fn credential_name(self) -> &'static str {
@@ -182,7 +228,7 @@ impl Ask {
             Self::P256 => ("api.coinbase.com", "/api/v3/brokerage/orders", "", COINBASE_ORDER),
         };
         v1::SignRequest {
-            request_id: format!("bench-{}-{number}", std::process::id()),
+            request_id: format!("{}{number}", id_begin()),
             credential: self.credential_name().to_owned(),
             request: Some(v1::VenueRequest {
                 method: "POST".to_owned(),
@@ -221,7 +267,21 @@ const COINBASE_ORDER: &str = r#"{"client_order_id":"a1","product_id":"BTC-USD","
 
 #[cfg(test)]
 mod tests {
-    use super::{Ask, MIX, Work};
+    use prost::Message as _;
+
+    use super::{Ask, MIX, Work, put_id};
+
+    #[test]
+    fn an_id_and_the_rest_are_the_request() {
+        for work in [Work::Deny, Work::Ed25519, Work::Hmac, Work::Mixed, Work::P256, Work::Rsa] {
+            for number in (0..20).chain([99, 100, 12_345, u64::MAX]) {
+                let mut bytes = Vec::new();
+                put_id(number, &mut bytes);
+                bytes.extend_from_slice(work.rest(number));
+                assert_eq!(bytes, work.request(number).encode_to_vec(), "{work:?} {number}");
+            }
+        }
+    }
 
     #[test]
     fn the_mix_is_what_is_said_of_it() {

@@ -24,7 +24,7 @@ pub async fn run(context: &Context, arguments: Arguments) -> Result<Exit, Fault>
     let names = match arguments.name {
         Some(name) => vec![name.to_string()],
         None => {
-            let answer = operator.list_credentials(ListCredentialsCommand {}).await?;
+            let answer = operator.list_credentials(ListCredentialsCommand::default()).await?;
             let enabled = answer.credentials.into_iter().filter(|info| info.state == "enabled");
             enabled.filter_map(|info| info.metadata).map(|metadata| metadata.name).collect()
         }

@@ -86,7 +86,9 @@ async fn invite(context: &Context, arguments: Invite) -> Result<(), Fault> {
 }
 
 async fn list(context: &Context) -> Result<(), Fault> {
-    let answer = context.operator().await?.list_clients(ListClientsCommand {}).await?;
+    let mut answer = context.operator().await?.list_clients(ListClientsCommand::default()).await?;
+    // Those who are not there yet after all others.
+    answer.clients.sort_by_key(|info| info.state == "invited");
     let clients: Vec<_> = answer.clients.iter().map(json::client).collect();
     context.output.show(&json!({ "clients": clients }), || {
         let rows: Vec<Vec<String>> = answer.clients.iter().map(row).collect();

@@ -202,7 +202,8 @@ async fn import(context: &Context, arguments: Import) -> Result<(), Fault> {
 }
 
 async fn list(context: &Context) -> Result<(), Fault> {
-    let answer = context.operator().await?.list_credentials(ListCredentialsCommand {}).await?;
+    let answer =
+        context.operator().await?.list_credentials(ListCredentialsCommand::default()).await?;
     let credentials: Vec<_> = answer.credentials.iter().map(json::credential).collect();
     context.output.show(&json!({ "credentials": credentials }), || {
         let rows: Vec<Vec<String>> = answer.credentials.iter().map(row).collect();

@@ -5,6 +5,7 @@
 //! the profile's role may not ask.
 
 mod caller;
+mod collector;
 mod credential;
 mod data;
 mod finding;

@@ -120,7 +120,7 @@ pub async fn resume(context: &Context, arguments: ResumeArguments) -> Result<(),
     let target = target.unwrap_or_default();
     let operator = context.operator().await?;
     // The one that there is now, and no later one: somebody may halt again meanwhile.
-    let halts = operator.halt_status(HaltStatusCommand {}).await?.halts;
+    let halts = operator.halt_status(HaltStatusCommand::default()).await?.halts;
     let present = halts.iter().find(|halt| halt.target == target);
     let halted_at_us = present.map_or(0, |halt| halt.at_us);
     let command = ResumeCommand { target: target.clone(), halted_at_us };
@@ -139,7 +139,7 @@ fn not_found(error: ClientError, hint: &str) -> Fault {
 }
 
 async fn status(context: &Context) -> Result<(), Fault> {
-    let answer = context.operator().await?.halt_status(HaltStatusCommand {}).await?;
+    let answer = context.operator().await?.halt_status(HaltStatusCommand::default()).await?;
     let halts: Vec<_> = answer.halts.iter().map(json::halt).collect();
     context.output.show(&json!({ "halts": halts }), || {
         if answer.halts.is_empty() {

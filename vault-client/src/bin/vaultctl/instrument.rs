@@ -7,9 +7,7 @@ use std::collections::BTreeSet;
 use clap::Subcommand;
 use serde_json::{Value, json};
 use vault_client::Operator;
-use vault_client::v1::{
-    self, DeleteInstrumentsCommand, InstrumentKey, ListInstrumentsCommand, StatusCommand,
-};
+use vault_client::v1::{self, DeleteInstrumentsCommand, InstrumentKey, ListInstrumentsCommand};
 use vault_model::{Name, Product};
 use vault_venue::Registry;
 
@@ -98,21 +96,11 @@ fn cells(word: &str, old: Option<&v1::Instrument>, new: &v1::Instrument) -> Vec<
 
 async fn list(context: &Context, venue: Option<Name>) -> Result<(), Fault> {
     let operator = context.operator().await?;
-    let venues = match venue {
-        Some(venue) => {
-            known(&venue)?;
-            vec![venue.to_string()]
-        }
-        // Venue by venue: all together may be more than one answer holds.
-        None => {
-            let catalogs = operator.status(StatusCommand {}).await?.catalogs;
-            catalogs.into_iter().map(|catalog| catalog.venue).collect()
-        }
-    };
-    let mut instruments = Vec::new();
-    for venue in &venues {
-        instruments.extend(list_of(&operator, venue).await?);
+    if let Some(venue) = &venue {
+        known(venue)?;
     }
+    let venue = venue.map(String::from).unwrap_or_default();
+    let instruments = list_of(&operator, &venue).await?;
     let values: Vec<Value> = instruments.iter().map(value).collect();
     context.output.show(&json!({ "instruments": values }), || {
         if instruments.is_empty() {
@@ -127,7 +115,7 @@ async fn list(context: &Context, venue: Option<Name>) -> Result<(), Fault> {
 }
 
 async fn list_of(operator: &Operator, venue: &str) -> Result<Vec<v1::Instrument>, Fault> {
-    let command = ListInstrumentsCommand { venue: venue.to_owned() };
+    let command = ListInstrumentsCommand { venue: venue.to_owned(), ..Default::default() };
     Ok(operator.list_instruments(command).await?.instruments)
 }
 

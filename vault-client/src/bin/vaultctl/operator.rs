@@ -57,7 +57,9 @@ pub async fn run(context: &Context, command: Command) -> Result<(), Fault> {
             show_invited(context, &name, &invited)
         }
         Command::List => {
-            let answer = operator.list_operators(ListOperatorsCommand {}).await?;
+            let mut answer = operator.list_operators(ListOperatorsCommand::default()).await?;
+            // Those who are not there yet after all others.
+            answer.operators.sort_by_key(|info| info.state == "invited");
             let operators: Vec<_> = answer.operators.iter().map(json::operator).collect();
             context.output.show(&json!({ "operators": operators }), || {
                 let rows: Vec<Vec<String>> = answer
@@ -76,7 +78,7 @@ pub async fn run(context: &Context, command: Command) -> Result<(), Fault> {
             })
         }
         Command::Revoke { name, confirm } => {
-            let there = operator.list_operators(ListOperatorsCommand {}).await?;
+            let there = operator.list_operators(ListOperatorsCommand::default()).await?;
             let info =
                 there.operators.iter().find(|info| info.name == name.as_str()).ok_or_else(
                     || Fault::new(Exit::NotFound, format!("operator {name} not found")),

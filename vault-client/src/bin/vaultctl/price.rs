@@ -160,7 +160,7 @@ async fn put(context: &Context, quotes: Vec<(Pair, Money)>) -> Result<Exit, Faul
 }
 
 async fn list(context: &Context) -> Result<(), Fault> {
-    let feeds = context.operator().await?.list_prices(ListPricesCommand {}).await?.feeds;
+    let feeds = context.operator().await?.list_prices(ListPricesCommand::default()).await?.feeds;
     let values: Vec<Value> = feeds.iter().map(info).collect();
     context.output.show(&json!({ "feeds": values }), || {
         if feeds.is_empty() {
@@ -247,7 +247,7 @@ async fn warn_of_strangers(
     operator: &Operator,
     pricers: &BTreeSet<Name>,
 ) -> Result<(), Fault> {
-    let clients = operator.list_clients(ListClientsCommand {}).await?.clients;
+    let clients = operator.list_clients(ListClientsCommand::default()).await?.clients;
     for name in pricers {
         let client = clients.iter().find(|client| client.name == name.as_str());
         let word = match client {
@@ -263,7 +263,7 @@ async fn warn_of_strangers(
 
 async fn delete_feed(context: &Context, pair: &Pair, given: Option<String>) -> Result<(), Fault> {
     let operator = context.operator().await?;
-    let feeds = operator.list_prices(ListPricesCommand {}).await?.feeds;
+    let feeds = operator.list_prices(ListPricesCommand::default()).await?.feeds;
     let text = pair.to_string();
     let feed = feeds.into_iter().filter_map(|info| info.feed).find(|feed| feed.pair == text);
     let state = feed.ok_or_else(|| {

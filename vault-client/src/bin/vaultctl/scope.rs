@@ -11,7 +11,8 @@ use clap::Subcommand;
 use serde_json::json;
 use tonic::Code;
 use vault_client::v1::{
-    DeleteScopeCommand, GetScopeCommand, ListScopesCommand, PutScopeCommand, ScopeInfo,
+    DeleteScopeCommand, GetScopeCommand, ListClientsCommand, ListScopesCommand, PutScopeCommand,
+    ScopeInfo,
 };
 use vault_client::{ClientError, Operator};
 use vault_model::{Class, Name, Timestamp};
@@ -161,6 +162,17 @@ async fn required(operator: &Operator, name: &str) -> Result<ScopeInfo, Fault> {
     })
 }
 
+/// Of a scope of many clients the vault names the first alone: asks for all of them.
+async fn name_clients(operator: &Operator, info: &mut ScopeInfo) -> Result<(), Fault> {
+    if info.client_count > info.clients.len() as u64 {
+        let scope = info.scope.as_ref().map(|scope| scope.name.clone()).unwrap_or_default();
+        let command = ListClientsCommand { scope, ..Default::default() };
+        let listed = operator.list_clients(command).await?.clients;
+        info.clients = listed.into_iter().map(|client| client.name).collect();
+    }
+    Ok(())
+}
+
 /// Reads what the vault has stored.
 pub fn document_of(info: &ScopeInfo) -> Result<ScopeDocument, Fault> {
     scope_from_wire(&info.scope.clone().unwrap_or_default()).map_err(|error| {
@@ -207,7 +219,9 @@ fn unknown_venue(document: &ScopeDocument) -> Option<(Name, String)> {
 }
 
 async fn show(context: &Context, name: &Name, toml_alone: bool) -> Result<(), Fault> {
-    let info = required(&context.operator().await?, name.as_str()).await?;
+    let operator = context.operator().await?;
+    let mut info = required(&operator, name.as_str()).await?;
+    name_clients(&operator, &mut info).await?;
     if context.output.is_json() && !toml_alone {
         return context.output.show(&json!({ "scope": json::scope(&info) }), String::new);
     }
@@ -230,7 +244,11 @@ async fn show(context: &Context, name: &Name, toml_alone: bool) -> Result<(), Fa
 }
 
 async fn list(context: &Context) -> Result<(), Fault> {
-    let answer = context.operator().await?.list_scopes(ListScopesCommand {}).await?;
+    let operator = context.operator().await?;
+    let mut answer = operator.list_scopes(ListScopesCommand::default()).await?;
+    for info in &mut answer.scopes {
+        name_clients(&operator, info).await?;
+    }
     let scopes: Vec<_> = answer.scopes.iter().map(json::scope).collect();
     context.output.show(&json!({ "scopes": scopes }), || {
         let rows: Vec<Vec<String>> = answer.scopes.iter().map(row).collect();

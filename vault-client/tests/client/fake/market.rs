@@ -44,7 +44,10 @@ impl PriceService for Fake {
             peer.as_ref(),
             request.into_inner().command,
         )?;
-        Ok(Response::new(v1::ListPricesResponse { feeds: self.state().feeds.clone() }))
+        Ok(Response::new(v1::ListPricesResponse {
+            feeds: self.state().feeds.clone(),
+            ..Default::default()
+        }))
     }
 
     async fn put_feed(
@@ -122,7 +125,7 @@ impl InstrumentService for Fake {
         )?;
         let mut instruments = self.state().instruments.clone();
         instruments.retain(|one| command.venue.is_empty() || one.venue == command.venue);
-        Ok(Response::new(v1::ListInstrumentsResponse { instruments }))
+        Ok(Response::new(v1::ListInstrumentsResponse { instruments, ..Default::default() }))
     }
 
     async fn delete(

@@ -19,8 +19,12 @@ use vault_proto::sealed::{IMPORT, UNSEAL};
 use super::{Fake, INSTANCE, Peer, refusal, serial_and_key};
 
 /// Every scope is at the same revision, and its shadow differs as often.
-fn info(scope: v1::Scope) -> v1::ScopeInfo {
+/// Names the first of its clients alone.
+fn info(scope: v1::Scope, clients: &[v1::ClientInfo]) -> v1::ScopeInfo {
+    let holders = clients.iter().filter(|client| client.scope == scope.name);
     v1::ScopeInfo {
+        clients: holders.clone().take(1).map(|client| client.name.clone()).collect(),
+        client_count: holders.count() as u64,
         scope: Some(scope),
         revision: 3,
         shadow_judged: 5,
@@ -138,13 +142,25 @@ impl ClientService for Fake {
         request: Request<v1::ListClientsRequest>,
     ) -> Result<Response<v1::ListClientsResponse>, Status> {
         let peer = peer(&request);
-        let _: v1::ListClientsCommand = self.command(
+        let command: v1::ListClientsCommand = self.command(
             "vault.v1.ClientService/List",
             peer.as_ref(),
             request.into_inner().command,
         )?;
-        let clients = self.state().clients.clone();
-        Ok(Response::new(v1::ListClientsResponse { clients }))
+        let state = self.state();
+        let mut clients = state.clients.clone();
+        clients.retain(|info| command.scope.is_empty() || info.scope == command.scope);
+        // A token is how many there were before.
+        let before = command.page_token.parse().unwrap_or(0);
+        let rows = state.page_rows.unwrap_or(clients.len()).max(1);
+        let end = clients.len().min(before + rows);
+        let next_page_token = match () {
+            () if state.pages_without_end => "again".to_owned(),
+            () if end < clients.len() => end.to_string(),
+            () => String::new(),
+        };
+        let clients = clients.drain(before..end).collect();
+        Ok(Response::new(v1::ListClientsResponse { clients, next_page_token }))
     }
 
     not_here! {
@@ -233,7 +249,9 @@ impl CredentialService for Fake {
             request.into_inner().command,
         )?;
         match self.state().credentials.clone() {
-            Some(credentials) => Ok(Response::new(v1::ListCredentialsResponse { credentials })),
+            Some(credentials) => {
+                Ok(Response::new(v1::ListCredentialsResponse { credentials, ..Default::default() }))
+            }
             None => Err(Status::unimplemented("not here")),
         }
     }
@@ -258,7 +276,8 @@ impl ScopeService for Fake {
         let stored = self.state().scopes.get(&command.name).cloned();
         let empty = v1::Scope { name: command.name, ..Default::default() };
         let scope = stored.unwrap_or(empty);
-        Ok(Response::new(v1::GetScopeResponse { scope: Some(info(scope)) }))
+        let info = info(scope, &self.state().clients);
+        Ok(Response::new(v1::GetScopeResponse { scope: Some(info) }))
     }
 
     async fn delete(
@@ -309,8 +328,10 @@ impl ScopeService for Fake {
             peer.as_ref(),
             request.into_inner().command,
         )?;
-        let scopes = self.state().scopes.values().cloned().map(info).collect();
-        Ok(Response::new(v1::ListScopesResponse { scopes }))
+        let state = self.state();
+        let scopes = state.scopes.values().cloned();
+        let scopes = scopes.map(|scope| info(scope, &state.clients)).collect();
+        Ok(Response::new(v1::ListScopesResponse { scopes, ..Default::default() }))
     }
 
     async fn start_replay(

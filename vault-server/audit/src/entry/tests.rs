@@ -140,10 +140,16 @@ proptest! {
                 );
                 prop_assert_eq!(&line, &serde_json::to_vec(&entry).expect("json"));
                 prop_assert!(!line.contains(&b'\n'));
+                let mut lines = b"before".to_vec();
+                prop_assert_eq!(entry.put_line(&mut lines), Ok(()));
+                prop_assert_eq!(&lines[6..], &line);
                 prop_assert_eq!(Entry::from_line(&line), Ok(entry));
             }
             Err(error) => {
                 prop_assert_eq!(error, EntryError::TooLong);
+                let mut lines = b"before".to_vec();
+                prop_assert_eq!(entry.put_line(&mut lines), Err(error));
+                prop_assert_eq!(lines, b"before");
                 prop_assert!(canonical.len() > ENTRY_BYTES_MAX);
             }
         }

@@ -9,6 +9,7 @@ use vault_venue::{KeyType, ReadError, Standing, Venue};
 use super::outcome::Execution;
 use crate::authorize::Facts;
 use crate::error::VaultError;
+use crate::journal::Channel;
 use crate::order::{Asked, Order};
 use crate::vault::Vault;
 
@@ -35,7 +36,8 @@ impl Vault {
                 let client = asked.caller.name.clone();
                 let execution = Execution { client, lane: None, intent: None };
                 self.dispatch(asked, execution, &order.request, reading, request, false)?;
-                self.answer_execution(asked, &v1::Execution::default());
+                let answer = v1::Execution::default();
+                self.journal.answer(Channel::Front, asked.correlation, &answer);
                 Ok(())
             }
             (Ok(_), None) => Err(VaultError::Internal("nothing was read")),

@@ -160,7 +160,7 @@ impl Vault {
         self.journal.record(entry)?;
         let answer = v1::CancelAllResponse { steps }.encode_to_vec();
         // Whoever asked may have gone: then it is for nobody.
-        self.journal.answer_encoded(Channel::Front, asker.correlation, answer, false);
+        self.journal.answer_encoded(Channel::Front, asker.correlation, answer);
         Ok(())
     }
 }

@@ -1,107 +1,135 @@
-//! The answers of the last minute, in a ring of bytes:
+//! The answers of the last minute, in blocks of bytes. In a block, one after the other:
 //!
 //! ```text
-//! number of the model, 4 | time, 8 | content, 32 | the answer, as what the model has not
+//! how it is written | time, since the one before (zigzag) | length of the answer, as kept
+//! | content, 16 | the answer, as what the model has not
 //! ```
 //!
-//! A model is an earlier answer to requests with the same credential ([`super::likeness`]).
+//! Numbers are LEB128; times are in microseconds. A model is an earlier answer to requests with the same
+//! credential ([`super::model`]). How it is written: 0 not at all, it was the venue's; 1 as it was; otherwise
+//! twice the number of the model and 2, and 1 more if by the model's form.
 
-use std::collections::{HashMap, VecDeque};
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use vault_model::{ClockTime, Name};
 
-use super::likeness::Model;
+use super::model::{Models, Written};
+use super::number::{put_number, take_length, take_number, unzigzag, zigzag};
+
+/// What was asked: half a SHA-256.
+pub type Content = [u8; 16];
 
 /// Bounded, oldest out. An answer has the number of its request.
 #[derive(Debug, Default, Eq, PartialEq)]
 pub struct Answers {
-    bytes: VecDeque<u8>,
-    /// Where each answer begins, as the lower half of the number of bytes that ever were before it. A
-    /// request without one begins where the next does.
-    begins: VecDeque<u32>,
-    /// The number of the first request.
-    oldest: u64,
-    /// Bytes that were dropped.
-    dropped: u64,
+    blocks: VecDeque<Block>,
+    /// Bytes of the blocks.
+    bytes: usize,
+    /// Blocks that ever were.
+    begun: u64,
     models: Models,
+    /// Where an answer is packed.
+    packed: Vec<u8>,
+}
+
+/// Answers to requests with numbers in a row.
+#[derive(Debug, Eq, PartialEq)]
+struct Block {
+    /// Which of all blocks it is.
+    block: u64,
+    /// The number of its first answer, and how many there are.
+    first: u64,
+    length: u64,
+    /// Times of the first answer and of the last.
+    since: ClockTime,
+    last: ClockTime,
+    /// The models of its answers, each once.
+    models: Vec<u32>,
+    bytes: Vec<u8>,
 }
 
 /// An answer as it was kept.
 #[derive(Debug, Eq, PartialEq)]
 pub struct Answer {
     /// What was asked.
-    pub content: [u8; 32],
+    pub content: Content,
     /// Absent: the answer was the venue's.
     pub reply: Option<Vec<u8>>,
 }
 
 impl Answers {
-    /// Keeps an answer. Requests come in the order of their numbers; of an earlier one none is kept.
+    /// Keeps an answer. Requests come in the order of their numbers; of an earlier one none is kept, which
+    /// is `false`.
     pub fn put(
         &mut self,
         number: u64,
-        content: &[u8; 32],
+        content: &Content,
         reply: Option<(&Name, &[u8])>,
         now: ClockTime,
-    ) {
-        if self.begins.is_empty() {
-            self.oldest = number;
+    ) -> bool {
+        if self.next().is_some_and(|next| number < next) {
+            return false;
         }
-        match number.checked_sub(self.oldest + self.begins.len() as u64) {
-            None => return,
-            Some(without) if without >= ANSWERS_MAX as u64 => {
-                self.clear();
-                self.oldest = number;
+        self.packed.clear();
+        let how = match reply {
+            None => How::NotAtAll,
+            Some((credential, reply)) => {
+                let credential = credential.as_str().as_bytes();
+                match self.models.pack(credential, reply, &mut self.packed) {
+                    None => {
+                        self.packed.extend_from_slice(reply);
+                        How::AsItWas
+                    }
+                    Some(written) => How::Like(written),
+                }
             }
-            Some(without) => {
-                let end = self.end();
-                self.begins.extend((0..without).map(|_| end));
-            }
-        }
-        let end = self.end();
-        self.begins.push_back(end);
-
-        let mut packed = Vec::with_capacity(PACKED);
-        packed.extend_from_slice(&[0; HEAD]);
-        let model = match reply {
-            None => NO_REPLY,
-            Some((credential, reply)) => self.models.pack(credential, reply, &mut packed),
         };
-        packed[..4].copy_from_slice(&model.to_le_bytes());
-        packed[4..12].copy_from_slice(&now.0.to_le_bytes());
-        packed[12..HEAD].copy_from_slice(content);
-        self.make_room(packed.len());
-        self.bytes.extend(&packed);
-        while self.begins.len() > ANSWERS_MAX || self.size() > BYTES_MAX {
-            if !self.drop_oldest() {
-                break;
-            }
+        let needed = HEAD_MAX + self.packed.len();
+        if !self.blocks.back().is_some_and(|block| block.takes(number, needed, now)) {
+            self.begin_block(number, needed, now);
         }
+        if let Some(block) = self.blocks.back_mut() {
+            if let How::Like(Written { model, .. }) = how
+                && self.models.is_first_use(model, block.block)
+            {
+                block.models.push(model);
+            }
+            block.put(how, content, &self.packed, now);
+        }
+        while self.is_too_much() && self.drop_oldest() {}
+        true
     }
 
-    /// The answer to a request.
-    pub fn of(&self, number: u64) -> Option<Answer> {
-        let place = usize::try_from(number.checked_sub(self.oldest)?).ok()?;
-        let begin = self.offset(*self.begins.get(place)?);
-        let end = self.begins.get(place + 1).map_or(self.bytes.len(), |next| self.offset(*next));
-        let bytes: Vec<u8> = self.bytes.range(begin..end).copied().collect();
-        let (head, packed) = bytes.split_at_checked(HEAD)?;
-        let (model, content) = (number_at(head), head[12..].try_into().ok()?);
-        let reply = match model {
-            NO_REPLY => None,
-            model => Some(self.models.unpack(model, packed)?),
+    /// The answer to a request, if it was kept for less than a minute.
+    pub fn of(&self, number: u64, now: ClockTime) -> Option<Answer> {
+        if self.next()?.saturating_sub(number) > ANSWERS_MAX {
+            return None;
+        }
+        let after = self.blocks.partition_point(|block| block.first <= number);
+        let block = self.blocks.get(after.checked_sub(1)?)?;
+        let kept = block.of(number)?;
+        if kept.at.plus(ANSWER_KEPT) <= now {
+            return None;
+        }
+        let reply = match kept.how {
+            How::NotAtAll => None,
+            How::AsItWas => Some(kept.packed.to_vec()),
+            How::Like(written) => Some(self.models.unpack(written, kept.packed)?),
         };
-        Some(Answer { content, reply })
+        Some(Answer { content: *kept.content, reply })
     }
 
-    /// Forgets what was kept for longer than a minute.
+    /// Forgets what was kept for longer than a minute: a block when all of it was.
     pub fn forget_old(&mut self, now: ClockTime) {
-        while self.oldest_at().is_some_and(|at| at.plus(ANSWER_KEPT) <= now) {
+        let is_old = |block: &Block| block.last.plus(ANSWER_KEPT) <= now;
+        if !self.blocks.front().is_some_and(is_old) {
+            return;
+        }
+        while self.blocks.front().is_some_and(is_old) {
             self.drop_oldest();
         }
-        if self.begins.is_empty() && self.bytes.capacity() > 0 {
+        if self.blocks.is_empty() {
             self.clear();
         }
     }
@@ -111,157 +139,148 @@ impl Answers {
         *self = Self::default();
     }
 
-    /// Bytes that all of it takes, but for a word for each answer.
+    /// From the first to the last, with what lies between them.
+    pub fn length(&self) -> usize {
+        let ends = self.next().zip(self.blocks.front());
+        ends.map_or(0, |(next, oldest)| usize::try_from(next - oldest.first).unwrap_or(usize::MAX))
+    }
+
+    /// Bytes that all of it takes.
     pub fn size(&self) -> usize {
-        self.bytes.len() + self.models.bytes
+        self.bytes + self.models.size()
     }
 
-    fn end(&self) -> u32 {
-        (self.dropped + self.bytes.len() as u64) as u32
+    /// The number after the last.
+    fn next(&self) -> Option<u64> {
+        self.blocks.back().map(Block::next)
     }
 
-    fn offset(&self, begin: u32) -> usize {
-        begin.wrapping_sub(self.dropped as u32) as usize
-    }
-
-    fn oldest_at(&self) -> Option<ClockTime> {
-        if self.begins.is_empty() {
-            return None;
+    fn begin_block(&mut self, number: u64, needed: usize, now: ClockTime) {
+        if let Some(block) = self.blocks.back_mut() {
+            // Full, but where answers are far between.
+            if block.bytes.capacity() - block.bytes.len() > BLOCK_BYTES / 8 {
+                self.bytes -= block.bytes.capacity();
+                block.bytes.shrink_to_fit();
+                self.bytes += block.bytes.capacity();
+            }
         }
-        // Of requests without an answer nothing is kept; they go with the one before the next.
-        let mut at = [0; 8];
-        for (byte, kept) in at.iter_mut().zip(self.bytes.range(4.min(self.bytes.len())..)) {
-            *byte = *kept;
-        }
-        Some(ClockTime(u64::from_le_bytes(at)))
+        let bytes = Vec::with_capacity(needed.max(BLOCK_BYTES));
+        self.bytes += bytes.capacity();
+        self.begun += 1;
+        let (block, models) = (self.begun, Vec::new());
+        let block = Block { block, first: number, length: 0, since: now, last: now, models, bytes };
+        self.blocks.push_back(block);
     }
 
-    /// Doubles the room, but never beyond what may be taken.
-    fn make_room(&mut self, more: usize) {
-        let needed = self.bytes.len() + more;
-        if needed > self.bytes.capacity() {
-            let room = (self.bytes.capacity() * 2).clamp(ROOM_MIN, ROOM_MAX).max(needed);
-            self.bytes.reserve_exact(room - self.bytes.len());
-        }
+    fn is_too_much(&self) -> bool {
+        let all = self.next().zip(self.blocks.front());
+        let is_of_none = |(next, oldest): (u64, &Block)| next - oldest.next() >= ANSWERS_MAX;
+        self.size() > BYTES_MAX || all.is_some_and(is_of_none)
     }
 
     fn drop_oldest(&mut self) -> bool {
-        let Some(begin) = self.begins.pop_front() else {
+        let Some(block) = self.blocks.pop_front() else {
             return false;
         };
-        self.oldest += 1;
-        let next = self.begins.front().copied().unwrap_or_else(|| self.end());
-        let length = next.wrapping_sub(begin) as usize;
-        if length > 0 {
-            let model: Vec<u8> = self.bytes.range(..4).copied().collect();
-            self.models.let_go(number_at(&model));
-            self.bytes.drain(..length);
-            self.dropped += length as u64;
+        self.bytes -= block.bytes.capacity();
+        for model in block.models {
+            self.models.let_go(model);
         }
         true
     }
 }
 
-/// A number at the beginning of some bytes.
-fn number_at(bytes: &[u8]) -> u32 {
-    bytes.first_chunk().map_or(NO_REPLY, |bytes| u32::from_le_bytes(*bytes))
+impl Block {
+    fn next(&self) -> u64 {
+        self.first + self.length
+    }
+
+    /// Whether there is room for an answer.
+    fn takes(&self, number: u64, needed: usize, now: ClockTime) -> bool {
+        self.next() == number
+            && self.bytes.capacity() - self.bytes.len() >= needed
+            && self.since.plus(BLOCK_SPAN) > now
+    }
+
+    fn put(&mut self, how: How, content: &Content, packed: &[u8], now: ClockTime) {
+        put_number(&mut self.bytes, how.number());
+        put_number(&mut self.bytes, zigzag(now.0, self.last.0));
+        put_number(&mut self.bytes, packed.len() as u64);
+        self.bytes.extend_from_slice(content);
+        self.bytes.extend_from_slice(packed);
+        (self.length, self.last) = (self.length + 1, now);
+    }
+
+    fn of(&self, number: u64) -> Option<Kept<'_>> {
+        let (mut bytes, mut at) = (self.bytes.as_slice(), self.since);
+        for _ in self.first..number {
+            take_kept(&mut bytes, &mut at)?;
+        }
+        take_kept(&mut bytes, &mut at)
+    }
 }
 
-/// The models, and how many answers need each.
-#[derive(Debug, Default, Eq, PartialEq)]
-struct Models {
-    /// By the credential's hash: what its answers are compared with.
-    present: HashMap<u8, u32>,
-    all: HashMap<u32, Used>,
-    last: u32,
-    bytes: usize,
+/// An answer in its block.
+struct Kept<'b> {
+    how: How,
+    at: ClockTime,
+    content: &'b Content,
+    packed: &'b [u8],
 }
 
-#[derive(Debug, Eq, PartialEq)]
-struct Used {
-    model: Model,
-    /// Answers that need it.
-    now: u32,
-    /// Answers that were compared with it.
-    ever: u32,
+fn take_kept<'b>(bytes: &mut &'b [u8], at: &mut ClockTime) -> Option<Kept<'b>> {
+    let how = How::of(take_number(bytes)?)?;
+    *at = ClockTime(unzigzag(take_number(bytes)?, at.0));
+    let length = take_length(bytes)?;
+    let content;
+    (content, *bytes) = bytes.split_first_chunk()?;
+    let packed = bytes.split_off(..length)?;
+    Some(Kept { how, at: *at, content, packed })
 }
 
-impl Models {
-    /// Writes what a model does not have; returns the model's number.
-    fn pack(&mut self, credential: &Name, reply: &[u8], packed: &mut Vec<u8>) -> u32 {
-        let mut hash = DefaultHasher::new();
-        credential.hash(&mut hash);
-        let place = hash.finish() as u8;
-        let head = packed.len();
-        if let Some(number) = self.present.get(&place).copied()
-            && let Some(used) = self.all.get_mut(&number)
-        {
-            used.model.pack(reply, packed);
-            used.ever += 1;
-            let is_like = packed.len() - head <= reply.len() / 2;
-            // If answers differ from each other anyway, another model is no better.
-            if is_like || used.ever < MODEL_TRIED {
-                used.now += 1;
-                return number;
+/// How an answer is written.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum How {
+    AsItWas,
+    Like(Written),
+    /// It was the venue's.
+    NotAtAll,
+}
+
+impl How {
+    fn number(self) -> u64 {
+        match self {
+            Self::NotAtAll => 0,
+            Self::AsItWas => 1,
+            Self::Like(Written { model, is_formed }) => {
+                (u64::from(model) << 1 | u64::from(is_formed)) + 2
             }
-            packed.truncate(head);
-        }
-        let Some(model) = Model::new(reply.to_vec()) else {
-            packed.extend_from_slice(reply);
-            return NO_MODEL;
-        };
-        self.last = self.last.wrapping_add(1).max(FIRST_MODEL);
-        let number = self.last;
-        model.pack(reply, packed);
-        self.bytes += model.size();
-        self.all.insert(number, Used { model, now: 1, ever: 1 });
-        if let Some(before) = self.present.insert(place, number) {
-            self.drop_unused(before);
-        }
-        number
-    }
-
-    fn unpack(&self, number: u32, packed: &[u8]) -> Option<Vec<u8>> {
-        match number {
-            NO_MODEL => Some(packed.to_vec()),
-            number => self.all.get(&number)?.model.unpack(packed),
         }
     }
 
-    /// An answer is forgotten.
-    fn let_go(&mut self, number: u32) {
-        if let Some(used) = self.all.get_mut(&number) {
-            used.now = used.now.saturating_sub(1);
-            self.drop_unused(number);
-        }
-    }
-
-    fn drop_unused(&mut self, number: u32) {
-        let is_unused = self.all.get(&number).is_some_and(|used| used.now == 0);
-        if is_unused && !self.present.values().any(|present| *present == number) {
-            let gone = self.all.remove(&number);
-            self.bytes -= gone.map_or(0, |used| used.model.size());
-        }
+    fn of(number: u64) -> Option<Self> {
+        Some(match number {
+            0 => Self::NotAtAll,
+            1 => Self::AsItWas,
+            more => {
+                let model = u32::try_from((more - 2) >> 1).ok()?;
+                Self::Like(Written { model, is_formed: more & 1 == 1 })
+            }
+        })
     }
 }
 
-/// Numbers that are no model's: the answer was the venue's, or is here as it was.
-const NO_REPLY: u32 = 0;
-const NO_MODEL: u32 = 1;
-const FIRST_MODEL: u32 = 2;
-/// Answers that a model is tried with at least.
-const MODEL_TRIED: u32 = 16;
-/// Bytes before what is left of an answer.
-const HEAD: usize = 44;
-/// Room for most of them at once.
-const PACKED: usize = 512;
+/// Bytes before what is left of an answer, at most.
+const HEAD_MAX: usize = 5 + 10 + 10 + size_of::<Content>();
+/// Bytes of a block, but of one with an answer that needs more.
+const BLOCK_BYTES: usize = 16 << 10;
+/// From the first answer of a block to the last: so much longer than it is kept may an answer lie there.
+const BLOCK_SPAN: Duration = Duration::from_secs(5);
 
 /// How long an answer is kept.
-pub const ANSWER_KEPT: Duration = Duration::from_secs(60);
+const ANSWER_KEPT: Duration = Duration::from_secs(60);
 /// So many are kept.
-pub const ANSWERS_MAX: usize = 262_144;
-/// Bytes that are kept: at 30,000 Signs a second those of five seconds, the longest that a call lasts.
-pub const BYTES_MAX: usize = 24 << 20;
-/// Room that is made at first, and at most, but for one answer that does not fit.
-const ROOM_MIN: usize = 64 << 10;
-const ROOM_MAX: usize = BYTES_MAX + (64 << 10);
+pub const ANSWERS_MAX: u64 = 262_144;
+/// Bytes that are kept: at 30,000 Signs a second those of five seconds, the longest that a call lasts, if they
+/// have the form of each other, as a program's have.
+pub const BYTES_MAX: usize = 14_200 << 10;

@@ -1,60 +1,89 @@
 //! Says what a text has that another, which is like it, has not.
 //!
-//! Answers to one bot differ in a signature, a hash, a few digits: of some 500 bytes 115 are left. Cheap
-//! enough for each Sign, unlike a general compression, since what a text is compared with is prepared once.
+//! Answers to one bot differ in a signature, a hash, a few digits: of some 500 bytes 90 are left. Cheap
+//! enough for each Sign, unlike a general compression, since what a text is compared with is prepared once,
+//! and since texts that differ in some places only are compared eight bytes at a time.
 //!
 //! ```text
-//! repeat:  number, so many bytes of its own | these | number, so many bytes of the other
-//!          | if any: number, from where, counted from where the last ones ended (zigzag)
+//! repeat:  number, 4 times so many bytes of its own, and what they are: 0 themselves, 1 base64, 2 of URLs,
+//!          3 hex | these
+//!          | unless this is the end: number, twice so many bytes of the other, and 1 if they are moved
+//!          | if so: number, from where, counted from where the last ones ended (zigzag)
 //! ```
-//!
-//! A number is LEB128: seven bits in a byte, the lowest first.
+
+use super::form::Form;
+use super::letters::Letters;
+use super::number::{put_number, take_length, take_number, unzigzag, zigzag};
 
 /// What texts are compared with.
 #[derive(Debug, Eq, PartialEq)]
 pub struct Model {
     bytes: Vec<u8>,
-    /// Where six bytes with a hash stand, and 1; 0: nowhere.
+    /// Where eight bytes begin, of which six have this hash, and 1; 0: nowhere. A power of two of them.
     places: Vec<u16>,
+    /// Bits of a hash that say no place.
+    shift: u32,
+    /// Where texts differ from it, if that is known.
+    form: Option<Form>,
 }
 
 impl Model {
-    /// Prepares a text; `None` if it is too long to be one.
-    pub fn new(bytes: Vec<u8>) -> Option<Self> {
+    /// Prepares a text, and what it differs from others in, if that is known; `None` if it is too long to
+    /// be one.
+    pub fn new(bytes: &[u8], form: Option<Form>) -> Option<Self> {
         if bytes.len() > MODEL_MAX {
             return None;
         }
-        let mut places = vec![0; PLACES];
-        for (place, six) in (1..).zip(bytes.windows(SEEN)) {
-            places[slot(six)] = place;
+        let mut places = vec![0; (2 * bytes.len()).next_power_of_two().clamp(2, PLACES_MAX)];
+        let shift = u64::BITS - places.len().ilog2();
+        for (place, eight) in (1..).zip(bytes.windows(8)) {
+            places[slot(word(eight), shift)] = place;
         }
-        Some(Self { bytes, places })
+        Some(Self { bytes: bytes.to_vec(), places, shift, form })
     }
 
     /// Bytes that it takes.
     pub fn size(&self) -> usize {
-        self.bytes.len() + self.places.len() * size_of::<u16>()
+        let form = self.form.as_ref().map_or(0, Form::size);
+        self.bytes.len() + self.places.len() * size_of::<u16>() + form
+    }
+
+    /// The text itself.
+    pub fn text(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Writes to `packed` a text that differs from the model only where others did, in yet fewer bytes. Says
+    /// whether it does; if not, nothing is written.
+    pub fn pack_formed(&self, text: &[u8], packed: &mut Vec<u8>) -> bool {
+        self.form.as_ref().is_some_and(|form| form.pack(&self.bytes, text, packed))
+    }
+
+    /// Reads what [`Model::pack_formed`] wrote; `None` for anything else.
+    pub fn unpack_formed(&self, packed: &[u8]) -> Option<Vec<u8>> {
+        self.form.as_ref()?.unpack(&self.bytes, packed)
     }
 
     /// Writes to `packed` what `text` does not share with the model.
     pub fn pack(&self, text: &[u8], packed: &mut Vec<u8>) {
         // Bytes of its own that are not written yet begin here; what was shared last ended there.
         let (mut own, mut ended) = (0, 0);
-        let mut at = 0;
-        while at < text.len() {
-            let Some((from, length)) = self.shared(&text[at..], ended + (at - own)) else {
-                at += 1;
-                continue;
+        while own < text.len() {
+            let Some((at, from)) = self.shared(&text[own..], ended) else {
+                break;
             };
+            let (at, expected) = (own + at, ended + at);
+            let length = common(&text[at..], &self.bytes[from..]);
             put_own(packed, &text[own..at]);
-            put_number(packed, length);
-            put_number(packed, zigzag(from, ended + (at - own)));
-            at += length;
-            (own, ended) = (at, from + length);
+            let is_moved = from != expected;
+            put_number(packed, (length as u64) << 1 | u64::from(is_moved));
+            if is_moved {
+                put_number(packed, zigzag(from as u64, expected as u64));
+            }
+            (own, ended) = (at + length, from + length);
         }
         if own < text.len() {
             put_own(packed, &text[own..]);
-            put_number(packed, 0);
         }
     }
 
@@ -62,98 +91,125 @@ impl Model {
     pub fn unpack(&self, mut packed: &[u8]) -> Option<Vec<u8>> {
         let (mut text, mut ended) = (Vec::new(), 0usize);
         while !packed.is_empty() {
-            let own = take_number(&mut packed)?;
-            text.extend_from_slice(packed.split_off(..own)?);
-            let length = take_number(&mut packed)?;
-            if length == 0 {
-                continue;
+            let own = take_own(&mut packed, &mut text)?;
+            if packed.is_empty() {
+                break;
             }
-            let from = unzigzag(take_number(&mut packed)?, ended.checked_add(own)?)?;
-            ended = from.checked_add(length)?;
+            let shared = take_length(&mut packed)?;
+            let expected = ended.checked_add(own)?;
+            let from = match shared & 1 {
+                0 => expected,
+                _ => usize::try_from(unzigzag(take_number(&mut packed)?, expected as u64)).ok()?,
+            };
+            ended = from.checked_add(shared >> 1)?;
             text.extend_from_slice(self.bytes.get(from..ended)?);
         }
         Some(text)
     }
 
-    /// Where the beginning of `rest` stands in the model, and how much of it: where it is expected, or
-    /// anywhere.
-    fn shared(&self, rest: &[u8], expected: usize) -> Option<(usize, usize)> {
-        let shared_from = |from: usize| {
-            let bytes = self.bytes.get(from..).unwrap_or_default();
-            common(rest, bytes)
+    /// The next bytes of `rest` that the model has, too: where they are in it, and where in the model.
+    fn shared(&self, rest: &[u8], ended: usize) -> Option<(usize, usize)> {
+        let expected = self.bytes.get(ended..).unwrap_or_default();
+        if let Some(at) = agree(rest, expected) {
+            return Some((at, ended + at));
+        }
+        (0..).zip(rest.windows(8)).find_map(|(at, eight)| {
+            let eight = word(eight);
+            let place = usize::from(self.places[slot(eight, self.shift)].checked_sub(1)?);
+            let differ = eight ^ word(self.bytes.get(place..)?);
+            (same_first(differ) >= SEEN).then_some((at, place))
+        })
+    }
+}
+
+/// Where two texts begin to be the same, a few bytes at least, if they soon do: as they are after a
+/// signature or a time, which is as long in both.
+fn agree(one: &[u8], other: &[u8]) -> Option<usize> {
+    if one.first_chunk::<SHARED_MIN>().is_some_and(|first| other.starts_with(first)) {
+        return Some(0);
+    }
+    // Bytes before the present eight that are the same.
+    let mut before = 0;
+    for (at, (one, other)) in (0..SOON).step_by(8).zip(one.chunks(8).zip(other.chunks(8))) {
+        let Some((one, other)) = one.first_chunk().zip(other.first_chunk()) else {
+            return (before + common(one, other) >= SHARED_MIN).then_some(at - before);
         };
-        let there = shared_from(expected);
-        if there >= SHARED_MIN {
-            return Some((expected, there));
+        let differ = u64::from_le_bytes(*one) ^ u64::from_le_bytes(*other);
+        if before + same_first(differ) >= SHARED_MIN {
+            return Some(at - before);
         }
-        let place = self.places[slot(rest.get(..SEEN)?)].checked_sub(1)?;
-        let length = shared_from(usize::from(place));
-        (length >= SEEN).then_some((usize::from(place), length))
-    }
-}
-
-/// Bytes by which a place is found.
-const SEEN: usize = 6;
-/// Fewer bytes are not worth saying where they are.
-const SHARED_MIN: usize = 4;
-/// Places that are remembered of a model; a power of two.
-const PLACES: usize = 1 << 11;
-/// The longest model.
-const MODEL_MAX: usize = 16 << 10;
-
-/// How many bytes both begin with.
-fn common(one: &[u8], other: &[u8]) -> usize {
-    let (ones, others) = (one.as_chunks::<8>().0, other.as_chunks::<8>().0);
-    let eights = ones.iter().zip(others).take_while(|(one, other)| one == other).count() * 8;
-    let rest = one[eights..].iter().zip(&other[eights..]);
-    eights + rest.take_while(|(one, other)| one == other).count()
-}
-
-fn slot(six: &[u8]) -> usize {
-    let number = six.iter().fold(0u64, |number, byte| number << 8 | u64::from(*byte));
-    // Fibonacci's: the upper bits depend on all.
-    (number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - PLACES.ilog2())) as usize
-}
-
-fn put_own(packed: &mut Vec<u8>, own: &[u8]) {
-    put_number(packed, own.len());
-    packed.extend_from_slice(own);
-}
-
-fn put_number(packed: &mut Vec<u8>, mut number: usize) {
-    while number >= 0x80 {
-        packed.push(number as u8 | 0x80);
-        number >>= 7;
-    }
-    packed.push(number as u8);
-}
-
-fn take_number(packed: &mut &[u8]) -> Option<usize> {
-    let mut number = 0;
-    for shift in (0..usize::BITS).step_by(7) {
-        let byte = *packed.split_off_first()?;
-        number |= usize::from(byte & 0x7f).checked_shl(shift)?;
-        if byte < 0x80 {
-            return Some(number);
-        }
+        before = (differ.leading_zeros() / 8) as usize;
     }
     None
 }
 
-/// How far a place is behind the one that is expected, even, or before it, odd.
-fn zigzag(place: usize, expected: usize) -> usize {
-    match place.checked_sub(expected) {
-        Some(behind) => behind << 1,
-        None => (expected - place) << 1 | 1,
+/// How many bytes both begin with.
+fn common(one: &[u8], other: &[u8]) -> usize {
+    let (ones, others) = (one.as_chunks::<8>().0, other.as_chunks::<8>().0);
+    for (at, (one, other)) in (0..).step_by(8).zip(ones.iter().zip(others)) {
+        let differ = u64::from_le_bytes(*one) ^ u64::from_le_bytes(*other);
+        if differ != 0 {
+            return at + same_first(differ);
+        }
+    }
+    let eights = ones.len().min(others.len()) * 8;
+    let rest = one[eights..].iter().zip(&other[eights..]);
+    eights + rest.take_while(|(one, other)| one == other).count()
+}
+
+/// The first bytes of eight that are the same, by the bits that differ.
+fn same_first(differ: u64) -> usize {
+    (differ.trailing_zeros() / 8) as usize
+}
+
+/// Eight bytes as a number, the first the lowest.
+fn word(eight: &[u8]) -> u64 {
+    eight.first_chunk().map_or(0, |eight| u64::from_le_bytes(*eight))
+}
+
+/// The place of six bytes, of eight.
+fn slot(eight: u64, shift: u32) -> usize {
+    // Fibonacci's: the upper bits depend on all that are left.
+    ((eight << 16).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> shift) as usize
+}
+
+fn put_own(packed: &mut Vec<u8>, own: &[u8]) {
+    let letters = Letters::worth(own);
+    let kind = KINDS.iter().position(|kind| *kind == letters).unwrap_or(0);
+    put_number(packed, (own.len() as u64) << 2 | kind as u64);
+    match letters {
+        None => packed.extend_from_slice(own),
+        Some(letters) => letters.pack(own, packed),
     }
 }
 
-fn unzigzag(number: usize, expected: usize) -> Option<usize> {
-    match number & 1 {
-        0 => expected.checked_add(number >> 1),
-        _ => expected.checked_sub(number >> 1),
+/// Reads bytes of its own; returns how many.
+fn take_own(packed: &mut &[u8], text: &mut Vec<u8>) -> Option<usize> {
+    let head = take_length(packed)?;
+    let length = head >> 2;
+    match KINDS[head & 3] {
+        None => text.extend_from_slice(packed.split_off(..length)?),
+        Some(letters) => {
+            letters.unpack(packed.split_off(..letters.size(length))?, length, text);
+        }
     }
+    Some(length)
 }
+
+/// What bytes of its own are.
+const KINDS: [Option<Letters>; 4] =
+    [None, Some(Letters::Base64), Some(Letters::Base64Url), Some(Letters::Hex)];
+/// Bytes by which a place is found.
+const SEEN: usize = 6;
+/// Fewer bytes are not worth saying where they are.
+const SHARED_MIN: usize = 4;
+/// So far two texts are compared side by side before one is looked for in the other: longer than a
+/// signature of 64 bytes in hex.
+const SOON: usize = 136;
+/// Places that are remembered of a model at most.
+const PLACES_MAX: usize = 1 << 11;
+/// The longest model.
+const MODEL_MAX: usize = 16 << 10;
 
 #[cfg(test)]
 mod tests {
@@ -171,10 +227,10 @@ mod tests {
     #[test]
     fn what_is_the_same_takes_nearly_nothing() {
         let text: Vec<u8> = (0..800u32).map(|at| (at * at / 7) as u8).collect();
-        let model = Model::new(text.clone()).expect("short enough");
+        let model = Model::new(&text, None).expect("short enough");
         assert!(packed(&model, &text).len() <= 4);
         assert!(packed(&model, &[]).is_empty());
-        assert!(Model::new(vec![0; MODEL_MAX + 1]).is_none());
+        assert!(Model::new(&vec![0; MODEL_MAX + 1], None).is_none());
     }
 
     #[test]
@@ -182,7 +238,7 @@ mod tests {
         let text = "POST https://venue.test/order key=abcdefgh sign=0123456789 at=17000001 body={}";
         let like =
             "POST https://venue.test/order key=abcdefgh sign=98765 at=17000002 body={\"a\":1}";
-        let model = Model::new(text.as_bytes().to_vec()).expect("short enough");
+        let model = Model::new(text.as_bytes(), None).expect("short enough");
         let found = packed(&model, like.as_bytes());
         assert_eq!(model.unpack(&found).as_deref(), Some(like.as_bytes()));
         assert!(found.len() < 40, "{}", found.len());
@@ -202,14 +258,14 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_read_is_what_was_written(model in text(), other in text()) {
-            let model = Model::new(model).expect("short enough");
+            let model = Model::new(&model, None).expect("short enough");
             let found = packed(&model, &other);
             prop_assert_eq!(model.unpack(&found), Some(other));
         }
 
         #[test]
         fn any_bytes_are_read_or_refused(model in text(), packed in vec(any::<u8>(), 0..60)) {
-            let model = Model::new(model).expect("short enough");
+            let model = Model::new(&model, None).expect("short enough");
             let longest = model.bytes.len().max(1) * packed.len() + packed.len();
             if let Some(text) = model.unpack(&packed) {
                 prop_assert!(text.len() <= longest);

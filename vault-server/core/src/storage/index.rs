@@ -2,6 +2,7 @@
 //! are.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound::{Excluded, Unbounded};
 use std::time::Duration;
 
 use vault_model::{HaltLevel, Name, Serial, Timestamp};
@@ -133,6 +134,34 @@ impl Tables {
     pub fn clients_of(&self, scope: &Name) -> impl Iterator<Item = &ClientRow> + use<'_> {
         let names = self.index.clients_of.get(scope).into_iter().flatten();
         names.filter_map(|name| self.clients.get(name))
+    }
+
+    /// How many active clients a scope has.
+    pub fn client_count_of(&self, scope: &Name) -> usize {
+        self.index.clients_of.get(scope).map_or(0, BTreeSet::len)
+    }
+
+    /// The active clients of a scope whose names come after one, by name.
+    pub fn clients_of_after(
+        &self,
+        scope: &Name,
+        after: Option<&Name>,
+    ) -> impl Iterator<Item = &ClientRow> + use<'_> {
+        let from = after.map_or(Unbounded, |name| Excluded(name.clone()));
+        let names = self.index.clients_of.get(scope).into_iter();
+        names
+            .flat_map(move |names| names.range((from.clone(), Unbounded)))
+            .filter_map(|name| self.clients.get(name))
+    }
+
+    /// The names after one that have an invitation, good or not, each once.
+    pub fn invited_after(&self, after: Option<&Name>) -> impl Iterator<Item = &Name> + use<'_> {
+        let from = after.map_or(Unbounded, |name| Excluded((name.clone(), Hex([0xff; 16]))));
+        let mut last = None;
+        self.index
+            .invites_of
+            .range((from, Unbounded))
+            .filter_map(move |(name, _)| (last.replace(name) != Some(name)).then_some(name))
     }
 
     /// The invitations of a name, of clients and operators alike.

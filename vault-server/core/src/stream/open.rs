@@ -76,7 +76,7 @@ impl Vault {
         let id = self.executions.number();
         self.streams.begin(id, stream)?;
         self.journal.frame(Channel::Egress, Kind::StreamDial, id, &dial);
-        self.journal.answer_encoded(Channel::Front, correlation, Vec::new(), false);
+        self.journal.answer_encoded(Channel::Front, correlation, Vec::new());
         Ok(())
     }
 

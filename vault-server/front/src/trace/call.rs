@@ -309,8 +309,8 @@ mod tests {
     use crate::trace::{Tracer, Tracing};
 
     fn tracer(sample: f64, slow: Option<Duration>) -> Arc<Tracer> {
-        let exporter = UnixStream::pair().expect("a pair").0;
-        let tracing = Tracing { exporter, sample, max_per_second: 1_000, slow, from_bots: true };
+        let exporters = vec![UnixStream::pair().expect("a pair").0];
+        let tracing = Tracing { exporters, sample, max_per_second: 1_000, slow, from_bots: true };
         Arc::new(Tracer::new(&tracing))
     }
 

@@ -30,8 +30,8 @@ use crate::registry::Connection;
 /// What is traced, and where it goes.
 #[derive(Debug)]
 pub struct Tracing {
-    /// The channel to the exporter.
-    pub exporter: UnixStream,
+    /// The channels to exporters, of each that there may be one after the other.
+    pub exporters: Vec<UnixStream>,
     /// How many of all calls, from 0 to 1.
     pub sample: f64,
     /// Calls in a second; those of which bots ask for it get half of it.
@@ -89,9 +89,9 @@ impl Tracer {
         }
     }
 
-    /// Hands on what is gathered, for as long as there is an exporter.
-    pub(crate) async fn serve(&self, exporter: UnixStream) {
-        self.sink.serve(exporter).await;
+    /// Hands on what is gathered, for as long as there may be an exporter.
+    pub(crate) async fn serve(&self, exporters: Vec<UnixStream>) {
+        self.sink.serve(exporters).await;
     }
 
     /// What a call's headers say of its bot's trace.
@@ -170,6 +170,7 @@ pub(crate) fn samples(tracer: Option<&Tracer>) -> Vec<Sample> {
     put(Family::SpansDropped, &["collector"], counted(|tracer| tracer.sink.exported().dropped));
     put(Family::SpansDropped, &["exporter"], counted(|tracer| tracer.sink.unsent()));
     put(Family::SpansDropped, &["queue"], counted(|tracer| tracer.sink.overflown()));
+    put(Family::SpansDropped, &["unfit"], counted(|tracer| tracer.sink.exported().unfit));
     samples
 }
 
@@ -190,7 +191,7 @@ mod tests {
 
     fn tracing() -> Tracing {
         Tracing {
-            exporter: UnixStream::pair().expect("a pair").0,
+            exporters: vec![UnixStream::pair().expect("a pair").0],
             sample: 0.0,
             max_per_second: 10,
             slow: None,

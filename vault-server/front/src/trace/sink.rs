@@ -1,12 +1,15 @@
 //! What is on its way to the exporter: so much and no more, and nobody waits for it.
+//!
+//! A front is handed no descriptor while it runs. So it begins with a channel for each exporter that the
+//! supervisor may ever start for it, one after the other.
 
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncWriteExt as _;
 use tokio::sync::Notify;
-use vault_ipc::half::{self, Inlet, Outlet};
+use vault_ipc::half::{self, Frames, Inlet, Outlet};
 use vault_ipc::metric::Counter;
 use vault_ipc::trace::{Exported, Trace};
 use vault_ipc::{Decoder, FrameError, Kind};
@@ -20,13 +23,33 @@ const READ_BYTES: usize = 1 << 10;
 /// Where spans wait.
 #[derive(Debug, Default)]
 pub(super) struct Sink {
-    exported: Mutex<Exported>,
-    /// The exporter is gone.
+    exported: Mutex<Told>,
+    /// The exporter is gone, and no other has said that it is there.
     is_gone: AtomicBool,
     overflown: Counter,
     queue: Mutex<Vec<u8>>,
     unsent: Counter,
     wake: Notify,
+}
+
+/// What exporters have said: each begins to count at 0.
+#[derive(Debug, Default)]
+struct Told {
+    /// Of those that are gone, all together.
+    before: Exported,
+    present: Exported,
+}
+
+impl Told {
+    fn sum(&self) -> Exported {
+        let Self { before, present } = self;
+        Exported {
+            exported: before.exported.saturating_add(present.exported),
+            dropped: before.dropped.saturating_add(present.dropped),
+            unfit: before.unfit.saturating_add(present.unfit),
+            is_up: present.is_up,
+        }
+    }
 }
 
 impl Sink {
@@ -48,9 +71,9 @@ impl Sink {
         }
     }
 
-    /// What the exporter said last.
+    /// What has become of spans by what the exporter said last, and those before it.
     pub(super) fn exported(&self) -> Exported {
-        *self.exported.lock().expect("no panic while locked")
+        self.told().sum()
     }
 
     /// Spans for which there was no room.
@@ -58,13 +81,20 @@ impl Sink {
         self.overflown.count()
     }
 
-    /// Spans that came when there was no exporter any more.
+    /// Spans that came when there was no exporter.
     pub(super) fn unsent(&self) -> u64 {
         self.unsent.count()
     }
 
-    /// Hands on what comes until the exporter is gone. The vault does not need it.
-    pub(super) async fn serve(&self, exporter: UnixStream) {
+    /// Hands on what comes: to the first exporter, and when that is gone to the next that says that it is
+    /// there. The vault does not need them.
+    pub(super) async fn serve(&self, exporters: Vec<UnixStream>) {
+        for exporter in exporters {
+            self.serve_one(exporter).await;
+        }
+    }
+
+    async fn serve_one(&self, exporter: UnixStream) {
         let ended = match half::split(exporter) {
             Ok((inlet, outlet)) => tokio::select! {
                 ended = self.read(inlet) => ended,
@@ -73,7 +103,11 @@ impl Sink {
             Err(error) => Err(error.into()),
         };
         self.is_gone.store(true, Ordering::Release);
-        self.exported.lock().expect("no panic while locked").is_up = false;
+        {
+            let mut told = self.told();
+            told.before = Exported { is_up: false, ..told.sum() };
+            told.present = Exported::default();
+        }
         let lost = std::mem::take(&mut *self.queue());
         let mut decoder = Decoder::default();
         decoder.extend(&lost);
@@ -88,26 +122,21 @@ impl Sink {
         }
     }
 
-    async fn read(&self, mut inlet: Inlet) -> Result<(), FrameError> {
-        let mut bytes = vec![0; READ_BYTES];
-        let mut decoder = Decoder::default();
-        loop {
-            let count = vault_ipc::read_count(inlet.read(&mut bytes).await)?;
-            if count == 0 {
-                return Ok(());
-            }
-            decoder.extend(&bytes[..count]);
-            while let Some(frame) = decoder.next_frame()? {
-                match frame.kind {
-                    Kind::Exported => {
-                        let exported = frame.message()?;
-                        *self.exported.lock().expect("no panic while locked") = exported;
+    async fn read(&self, inlet: Inlet) -> Result<(), FrameError> {
+        let mut frames = Frames::new(inlet, READ_BYTES);
+        while let Some(frame) = frames.next().await? {
+            match frame.kind {
+                Kind::Exported => {
+                    self.told().present = frame.message()?;
+                    if self.is_gone.swap(false, Ordering::AcqRel) {
+                        tracing::info!("there is an exporter again");
                     }
-                    // No exporter says it.
-                    _ => return Err(FrameError::Header),
                 }
+                // No exporter says it.
+                _ => return Err(FrameError::Header),
             }
         }
+        Ok(())
     }
 
     async fn write(&self, mut outlet: Outlet) -> Result<(), FrameError> {
@@ -135,6 +164,10 @@ impl Sink {
         std::iter::from_fn(next).map(|trace| trace.expect("a trace")).collect()
     }
 
+    fn told(&self) -> MutexGuard<'_, Told> {
+        self.exported.lock().expect("no panic while locked")
+    }
+
     fn queue(&self) -> MutexGuard<'_, Vec<u8>> {
         self.queue.lock().expect("no panic while locked")
     }
@@ -145,10 +178,10 @@ mod tests {
     use std::io::Read as _;
     use std::os::unix::net::UnixStream;
 
-    use vault_ipc::Decoder;
-    use vault_ipc::trace::{Span, Trace};
+    use vault_ipc::trace::{Exported, Span, Trace};
+    use vault_ipc::{Decoder, Kind};
 
-    use super::{QUEUE_BYTES_MAX, Sink};
+    use super::{Ordering, QUEUE_BYTES_MAX, Sink};
 
     fn trace() -> Trace {
         let span = Span { id: 1, client: "bot".to_owned(), ..Span::default() };
@@ -170,7 +203,7 @@ mod tests {
             put
         };
         let put = tokio::select! {
-            () = sink.serve(ours) => panic!("it has not ended"),
+            () = sink.serve(vec![ours]) => panic!("it has not ended"),
             put = fill => put,
         };
         assert!(sink.queue().len() < QUEUE_BYTES_MAX + (64 << 10));
@@ -196,11 +229,69 @@ mod tests {
             }
             drop(theirs);
         };
-        tokio::join!(sink.serve(ours), read);
+        tokio::join!(sink.serve(vec![ours]), read);
         for _ in 0..3 {
             sink.put(&trace());
         }
         assert_eq!((sink.unsent(), sink.overflown()), (21, 0));
         assert!(sink.queue().is_empty());
+    }
+
+    /// A frame of the front, read by an exporter that blocks nobody.
+    async fn next(theirs: &UnixStream, decoder: &mut Decoder) -> Trace {
+        let mut bytes = [0; 4096];
+        loop {
+            if let Some(frame) = decoder.next_frame().expect("a frame") {
+                return frame.message().expect("a trace");
+            }
+            tokio::task::yield_now().await;
+            if let Ok(count) = (&mut &*theirs).read(&mut bytes) {
+                decoder.extend(&bytes[..count]);
+            }
+        }
+    }
+
+    fn say(theirs: &UnixStream, exported: &Exported) {
+        vault_ipc::write(&mut &*theirs, Kind::Exported, 0, exported).expect("written");
+    }
+
+    #[tokio::test]
+    async fn spans_go_to_the_next_exporter_once_it_says_that_it_is_there() {
+        let sink = Sink::default();
+        let pairs: Vec<_> = (0..3).map(|_| UnixStream::pair().expect("a pair")).collect();
+        let (ours, theirs): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
+        for exporter in &theirs {
+            exporter.set_nonblocking(true).expect("set");
+        }
+        let exporters = async {
+            let mut theirs = theirs.into_iter();
+            for nth in 0..3 {
+                let exporter = theirs.next().expect("one more");
+                let until = async |holds: &dyn Fn() -> bool| {
+                    while !holds() {
+                        tokio::task::yield_now().await;
+                    }
+                };
+                if nth > 0 {
+                    // Nobody is there yet.
+                    until(&|| sink.is_gone.load(Ordering::Acquire)).await;
+                    sink.put(&trace());
+                    assert_eq!(sink.unsent(), 7 * nth);
+                }
+                say(&exporter, &Exported { exported: 5, unfit: 1, ..Exported::default() });
+                until(&|| sink.exported().exported == 5 * (nth + 1)).await;
+                sink.put(&trace());
+                let mut decoder = Decoder::default();
+                assert_eq!(next(&exporter, &mut decoder).await, trace());
+                say(&exporter, &Exported { exported: 5, dropped: 2, unfit: 1, is_up: true });
+                until(&|| sink.exported().is_up).await;
+            }
+        };
+        tokio::join!(sink.serve(ours), exporters);
+        let sum = sink.exported();
+        // Each counts from 0.
+        assert_eq!((sum.exported, sum.dropped, sum.unfit, sum.is_up), (15, 6, 3, false));
+        sink.put(&trace());
+        assert_eq!((sink.unsent(), sink.overflown()), (21, 0));
     }
 }

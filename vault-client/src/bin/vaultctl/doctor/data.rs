@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
 
+use super::collector::{self, Collector};
 use super::finding::{Code, Finding, listed};
 use super::identity::Node;
 use super::status;
@@ -32,6 +33,8 @@ pub enum Config {
         key_file: Option<PathBuf>,
         /// It was touched after the vault that runs had made its socket.
         is_newer_than_start: bool,
+        /// What listens at `[tracing] otlp_endpoint`, if it is stated.
+        collector: Option<Collector>,
     },
     /// It is not what the vault would read.
     Unreadable(String),
@@ -71,6 +74,7 @@ impl Config {
             Ok(text) => Self::Read {
                 key_file: key_file(&text),
                 is_newer_than_start: is_newer_than_start(directory),
+                collector: Collector::read(&text),
             },
             Err(error) => Self::Unreadable(error.to_string()),
         }
@@ -175,8 +179,10 @@ pub fn data(data: &Data) -> Vec<Finding> {
 }
 
 fn config(config: &Config, root: &Path) -> Vec<Finding> {
-    let (key_file, is_newer_than_start) = match config {
-        Config::Read { key_file, is_newer_than_start } => (key_file, *is_newer_than_start),
+    let (key_file, is_newer_than_start, collector) = match config {
+        Config::Read { key_file, is_newer_than_start, collector } => {
+            (key_file, *is_newer_than_start, collector)
+        }
         Config::Unreadable(why) => {
             let words = format!("{CONFIG} cannot be read: {why}");
             return vec![
@@ -201,6 +207,7 @@ fn config(config: &Config, root: &Path) -> Vec<Finding> {
             "move it to another disk, or use a systemd credential: [unseal] systemd_credential",
         ));
     }
+    findings.extend(collector.as_ref().map(collector::collector));
     findings
 }
 
@@ -279,7 +286,7 @@ mod tests {
     }
 
     fn configured(key_file: &str, is_newer_than_start: bool) -> Config {
-        Config::Read { key_file: Some(key_file.into()), is_newer_than_start }
+        Config::Read { key_file: Some(key_file.into()), is_newer_than_start, collector: None }
     }
 
     fn good() -> Data {
@@ -378,7 +385,7 @@ mod tests {
         let read = Data::read(folder.path()).expect("read");
         assert_eq!(read.nodes.len(), 3);
         let config_of = |read: Data| match read.config {
-            Config::Read { key_file, is_newer_than_start } => (key_file, is_newer_than_start),
+            Config::Read { key_file, is_newer_than_start, .. } => (key_file, is_newer_than_start),
             Config::Unreadable(why) => panic!("{why}"),
         };
         let (key_file, is_newer_than_start) = config_of(read.clone());

@@ -63,11 +63,11 @@ struct Look<'a> {
 
 impl Look<'_> {
     async fn people(&mut self) {
-        let mut found = match self.operator.list_operators(ListOperatorsCommand {}).await {
+        let mut found = match self.operator.list_operators(ListOperatorsCommand::default()).await {
             Ok(answer) => people::operators(&answer.operators, self.now_ms),
             Err(error) => vec![call_refused("operator list", error)],
         };
-        found.extend(match self.operator.list_clients(ListClientsCommand {}).await {
+        found.extend(match self.operator.list_clients(ListClientsCommand::default()).await {
             Ok(answer) => people::clients(&answer.clients, self.now_ms),
             Err(error) => vec![call_refused("client list", error)],
         });
@@ -75,7 +75,7 @@ impl Look<'_> {
     }
 
     async fn halts(&mut self) {
-        let found = match self.operator.halt_status(HaltStatusCommand {}).await {
+        let found = match self.operator.halt_status(HaltStatusCommand::default()).await {
             Ok(answer) => people::halts(&answer.halts),
             Err(error) => vec![call_refused("halt status", error)],
         };
@@ -87,16 +87,18 @@ impl Look<'_> {
         if check {
             found.extend(self.check_credentials().await);
         }
-        found.extend(match self.operator.list_credentials(ListCredentialsCommand {}).await {
-            Ok(answer) => credential::credentials(&answer.credentials, self.now_ms),
-            Err(error) => vec![call_refused("credential list", error)],
-        });
+        found.extend(
+            match self.operator.list_credentials(ListCredentialsCommand::default()).await {
+                Ok(answer) => credential::credentials(&answer.credentials, self.now_ms),
+                Err(error) => vec![call_refused("credential list", error)],
+            },
+        );
         self.report.add(Area::Credentials, found);
     }
 
     /// Has each enabled credential checked; what comes of it is in the list afterwards.
     async fn check_credentials(&self) -> Vec<Finding> {
-        let listed = match self.operator.list_credentials(ListCredentialsCommand {}).await {
+        let listed = match self.operator.list_credentials(ListCredentialsCommand::default()).await {
             Ok(listed) => listed.credentials,
             // Told by whoever lists them next.
             Err(_) => return Vec::new(),
@@ -125,7 +127,7 @@ impl Look<'_> {
     }
 
     async fn linted(&self) -> Result<Vec<Linted>, ClientError> {
-        let stored = self.operator.list_scopes(ListScopesCommand {}).await?.scopes;
+        let stored = self.operator.list_scopes(ListScopesCommand::default()).await?.scopes;
         let registry = Registry::bundled()
             .map_err(|_| ClientError::Protocol("this build's catalogues do not read"))?;
         let facts = scope::lint::stored(self.operator, &registry).await?;
@@ -136,7 +138,7 @@ impl Look<'_> {
             })?;
             linted.push(Linted {
                 name: document.name.to_string(),
-                client_count: info.clients.len(),
+                client_count: info.clients.len().max(info.client_count as usize),
                 warnings: lint(&document, &facts),
             });
         }

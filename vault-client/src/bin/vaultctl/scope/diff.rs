@@ -113,7 +113,7 @@ pub async fn facts(operator: Option<&Operator>) -> Result<DiffContext, Fault> {
     });
     let mut credentials = BTreeMap::new();
     if let Some(operator) = operator {
-        let answer = operator.list_credentials(ListCredentialsCommand {}).await?;
+        let answer = operator.list_credentials(ListCredentialsCommand::default()).await?;
         for metadata in answer.credentials.into_iter().filter_map(|info| info.metadata) {
             if let (Ok(name), Ok(venue)) = (metadata.name.parse(), metadata.venue.parse()) {
                 credentials.insert(name, venue);

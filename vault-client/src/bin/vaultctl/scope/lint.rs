@@ -98,10 +98,11 @@ fn not_asked(context: &Context, fault: &Fault) {
 
 /// What the vault stores. Instruments and prices are left out where it does not tell of them.
 pub async fn stored(operator: &Operator, registry: &Registry) -> Result<LintFacts, ClientError> {
-    let credentials = operator.list_credentials(ListCredentialsCommand {}).await?.credentials;
+    let credentials =
+        operator.list_credentials(ListCredentialsCommand::default()).await?.credentials;
     let credentials = credentials.iter().filter_map(|info| credential(registry, info)).collect();
     let instruments = operator.list_instruments(ListInstrumentsCommand::default()).await;
-    let prices = operator.list_prices(ListPricesCommand {}).await;
+    let prices = operator.list_prices(ListPricesCommand::default()).await;
     Ok(LintFacts {
         credentials: Some(credentials),
         instruments: instruments.ok().map(|answer| {

@@ -6,7 +6,8 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use prost::Message;
-use vault_audit::Entry;
+use vault_audit::tree::leaf_hash;
+use vault_audit::{Appended, Entry};
 use vault_ipc::proto::v1;
 use vault_ipc::{
     Caller, Decoder, Dispatch, ExecuteCall, Frame, Kind, Listener, Outcome, ProxyCall, Reply,
@@ -18,6 +19,7 @@ use vault_policy::{Grant, ScopeDocument};
 use crate::clock::Machine;
 use crate::config::{CoreConfig, DataDir, PublicAddresses, RequestLimits};
 use crate::execute::VenueCall;
+use crate::hashes::Hashes;
 use crate::inbox::{Inbox, inbox};
 use crate::init::{InitOptions, init};
 use crate::run::Input;
@@ -36,6 +38,7 @@ pub const OTHER: u8 = 2;
 pub struct Bench {
     pub vault: Vault,
     pub now: Timestamp,
+    hashes: Hashes,
     /// What must stay while the vault runs.
     _rest: (tempfile::TempDir, Vec<UnixStream>, Inbox),
 }
@@ -137,7 +140,8 @@ impl Bench {
             start(config, channels, &core, now, &Machine::look()).expect("a vault");
         let key = std::fs::read(&key_file).expect("its key file");
         vault.unseal_with_key_file(SecretBytes::new(key), now).expect("opens");
-        let mut bench = Self { vault, now, _rest: (folder, ends, inputs) };
+        let mut bench =
+            Self { vault, now, hashes: Hashes::default(), _rest: (folder, ends, inputs) };
         bench.fill();
         bench.look();
         bench
@@ -240,7 +244,12 @@ impl Bench {
 
     /// Takes what was decided away from the writer.
     pub fn look(&mut self) -> Seen {
-        let batch = self.vault.journal.take();
+        let mut batch = self.vault.journal.take();
+        let leaf_hashes: Vec<_> = batch.lines().map(leaf_hash).collect();
+        let size = self.vault.journal.size();
+        let first_index = size - leaf_hashes.len() as u64;
+        let appended = Appended { first_index, leaf_hashes, root: [0; 32], size };
+        batch.fill_in(Some(&appended), &mut self.hashes).expect("hashes of what was recorded");
         let frames = |bytes: &[u8]| -> Vec<Frame> {
             let mut decoder = Decoder::default();
             decoder.extend(bytes);
@@ -259,11 +268,7 @@ impl Bench {
                 .iter()
                 .map(|frame| (frame.correlation, frame.message().expect("an answer")))
                 .collect(),
-            entries: batch
-                .lines
-                .iter()
-                .map(|line| Entry::from_line(line.bytes()).expect("an entry"))
-                .collect(),
+            entries: batch.lines().map(|line| Entry::from_line(line).expect("an entry")).collect(),
             egress: egress.iter().map(|frame| frame.kind).collect(),
             front: front.iter().map(|frame| frame.kind).collect(),
             front_bytes: batch.front,

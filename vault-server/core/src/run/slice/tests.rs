@@ -14,7 +14,7 @@ use base64::prelude::BASE64_STANDARD;
 use prost::Message;
 use vault_audit::EntryKind;
 use vault_ipc::proto::v1;
-use vault_ipc::{ForgetCall, Frame, Kind, Reply};
+use vault_ipc::{ExecuteCall, ForgetCall, Frame, Kind, Reply, SignCall};
 use vault_model::{Class, Name};
 
 use crate::ahead::{Ahead, Done, Pile};
@@ -25,6 +25,7 @@ use crate::execute::tests::bench::{
 };
 use crate::grant::Read;
 use crate::inbox::{Inbox, InputSender, inbox};
+use crate::metric::monotonic_us;
 use crate::run::{Input, Round};
 use crate::storage::{Changes, HolderState};
 use crate::turn::Turns;
@@ -223,6 +224,48 @@ fn several_calls_of_one_client_wait_at_once_and_no_more_than_may() {
     desk.hear(first);
     assert_eq!(answered(&desk.slice()), [1, 2, 3, 4]);
     assert_eq!(answered(&desk.all_signed()), [5, 6]);
+}
+
+#[test]
+fn how_a_call_came_is_counted_once_when_it_is_taken_up_behind_others_too() {
+    let mut desk = Desk::new();
+    let queued_us = monotonic_us();
+    for correlation in 1..=6 {
+        let id = format!("order-{correlation}");
+        let call = sign(ONE, &id, "binance-rsa", order());
+        desk.put(Kind::Sign, correlation, &SignCall { queued_us, traced: true, ..call });
+    }
+    desk.slice();
+    let taken_up = |desk: &Desk| desk.bench.vault.counts.taken_up();
+    // Four may wait at once; the others are not taken up yet.
+    assert_eq!(taken_up(&desk), 4);
+    let set_aside_us = monotonic_us();
+    let mut seen = desk.all_signed();
+    assert_eq!(taken_up(&desk), 6);
+    seen.replies.extend(desk.all_signed().replies);
+    assert_eq!((answered(&seen).as_slice(), taken_up(&desk)), (&[1, 2, 3, 4, 5, 6][..], 6));
+    for (correlation, reply) in &seen.replies {
+        let stages = reply.stages.as_ref().expect("traced");
+        let is_of_the_first = stages.taken_us <= set_aside_us;
+        assert_eq!(is_of_the_first, *correlation <= 4, "{correlation}: {stages:?}");
+        assert!(stages.taken_us >= queued_us);
+    }
+}
+
+#[test]
+fn what_is_sent_is_traced_from_when_it_is_taken_up_behind_others() {
+    let mut desk = Desk::new();
+    for (correlation, id) in [(1, "one"), (2, "two")] {
+        let call = execute(id, "binance-rsa", order());
+        desk.put(Kind::Execute, correlation, &ExecuteCall { traced: true, ..call });
+    }
+    desk.slice();
+    let set_aside_us = monotonic_us();
+    let seen = desk.all_signed();
+    assert_eq!(answered(&seen), [1, 2]);
+    for (_, reply) in &seen.replies {
+        assert!(reply.stages.as_ref().expect("traced").taken_us <= set_aside_us);
+    }
 }
 
 #[test]

@@ -26,7 +26,7 @@ from countersign._proto.vault.v1 import common_pb2 as vault_dot_v1_dot_common__p
 from countersign._proto.vault.v1 import credential_service_pb2 as vault_dot_v1_dot_credential__service__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dvault/v1/client_service.proto\x12\x08vault.v1\x1a\x15vault/v1/common.proto\x1a!vault/v1/credential_service.proto\"?\n\x13InviteClientRequest\x12(\n\x07\x63ommand\x18\x01 \x01(\x0b\x32\x17.vault.v1.SignedCommand\"\x88\x01\n\x13InviteClientCommand\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x1c\n\x04role\x18\x02 \x01(\x0e\x32\x0e.vault.v1.Role\x12\r\n\x05scope\x18\x03 \x01(\t\x12\x10\n\x08networks\x18\x04 \x03(\t\x12$\n\x06invite\x18\x05 \x01(\x0b\x32\x14.vault.v1.InviteSpec\">\n\x14InviteClientResponse\x12&\n\x06invite\x18\x01 \x01(\x0b\x32\x16.vault.v1.InviteResult\"=\n\rEnrollRequest\x12\x10\n\x08token_id\x18\x01 \x01(\x0c\x12\x0b\n\x03\x63sr\x18\x02 \x01(\x0c\x12\r\n\x05proof\x18\x03 \x01(\x0c\"\xbe\x01\n\x0e\x45nrollResponse\x12\x13\n\x0b\x63\x65rtificate\x18\x01 \x01(\x0c\x12\x16\n\x0e\x63\x61_certificate\x18\x02 \x01(\x0c\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x1c\n\x04role\x18\x04 \x01(\x0e\x32\x0e.vault.v1.Role\x12\x14\n\x0cnot_after_ms\x18\x05 \x01(\x03\x12\x17\n\x0f\x63ore_public_key\x18\x06 \x01(\x0c\x12\x13\n\x0binstance_id\x18\x07 \x01(\x0c\x12\x0f\n\x07\x61\x64\x64ress\x18\x08 \x01(\t\"8\n\x0cRenewRequest\x12(\n\x07\x63ommand\x18\x01 \x01(\x0b\x32\x17.vault.v1.SignedCommand\"\x1b\n\x0cRenewCommand\x12\x0b\n\x03\x63sr\x18\x01 \x01(\x0c\"R\n\rRenewResponse\x12\x13\n\x0b\x63\x65rtificate\x18\x01 \x01(\x0c\x12\x16\n\x0e\x63\x61_certificate\x18\x02 \x01(\x0c\x12\x14\n\x0cnot_after_ms\x18\x03 \x01(\x03\"\xf3\x01\n\nClientInfo\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x1c\n\x04role\x18\x02 \x01(\x0e\x32\x0e.vault.v1.Role\x12\r\n\x05scope\x18\x03 \x01(\t\x12\x10\n\x08networks\x18\x04 \x03(\t\x12\r\n\x05state\x18\x05 \x01(\t\x12\x15\n\rcreated_at_ms\x18\x06 \x01(\x03\x12\x15\n\rrevoked_at_ms\x18\x07 \x01(\x03\x12/\n\x0c\x63\x65rtificates\x18\x08 \x03(\x0b\x32\x19.vault.v1.CertificateInfo\x12\x12\n\ninvited_by\x18\t \x01(\t\x12\x16\n\x0einvite_ends_ms\x18\n \x01(\x03\">\n\x12ListClientsRequest\x12(\n\x07\x63ommand\x18\x01 \x01(\x0b\x32\x17.vault.v1.SignedCommand\"\x14\n\x12ListClientsCommand\"<\n\x13ListClientsResponse\x12%\n\x07\x63lients\x18\x01 \x03(\x0b\x32\x14.vault.v1.ClientInfo\"A\n\x15\x44\x65scribeClientRequest\x12(\n\x07\x63ommand\x18\x01 \x01(\x0b\x32\x17.vault.v1.SignedCommand\"%\n\x15\x44\x65scribeClientCommand\x12\x0c\n\x04name\x18\x01 \x01(\t\">\n\x16\x44\x65scribeClientResponse\x12$\n\x06\x63lient\x18\x01 \x01(\x0b\x32\x14.vault.v1.ClientInfo\"?\n\x13RevokeClientRequest\x12(\n\x07\x63ommand\x18\x01 \x01(\x0b\x32\x17.vault.v1.SignedCommand\"3\n\x13RevokeClientCommand\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\x7f\n\x14RevokeClientResponse\x12 \n\x06\x63hange\x18\x01 \x01(\x0b\x32\x10.vault.v1.Change\x12*\n\x0boutstanding\x18\x02 \x01(\x0b\x32\x15.vault.v1.Outstanding\x12\x19\n\x11withdrawn_invites\x18\x03 \x01(\r\"\x0f\n\rWhoamiRequest\"\xc6\x01\n\x0eWhoamiResponse\x12\x0c\n\x04role\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\x12\x0b\n\x03via\x18\x04 \x01(\t\x12 \n\x18\x63\x65rtificate_not_after_ms\x18\x05 \x01(\x03\x12\x0f\n\x07time_ms\x18\x06 \x01(\x03\x12\r\n\x05scope\x18\x07 \x01(\t\x12\x17\n\x0f\x61\x64\x64ress_allowed\x18\x08 \x01(\x08\x12\x0e\n\x06sealed\x18\t \x01(\x08\x12\x0f\n\x07version\x18\n \x01(\t2\xe9\x03\n\rClientService\x12G\n\x06Invite\x12\x1d.vault.v1.InviteClientRequest\x1a\x1e.vault.v1.InviteClientResponse\x12;\n\x06\x45nroll\x12\x17.vault.v1.EnrollRequest\x1a\x18.vault.v1.EnrollResponse\x12\x38\n\x05Renew\x12\x16.vault.v1.RenewRequest\x1a\x17.vault.v1.RenewResponse\x12\x43\n\x04List\x12\x1c.vault.v1.ListClientsRequest\x1a\x1d.vault.v1.ListClientsResponse\x12M\n\x08\x44\x65scribe\x12\x1f.vault.v1.DescribeClientRequest\x1a .vault.v1.DescribeClientResponse\x12G\n\x06Revoke\x12\x1d.vault.v1.RevokeClientRequest\x1a\x1e.vault.v1.RevokeClientResponse\x12;\n\x06Whoami\x12\x17.vault.v1.WhoamiRequest\x1a\x18.vault.v1.WhoamiResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dvault/v1/client_service.proto\x12\x08vault.v1\x1a\x15vault/v1/common.proto\x1a!vault/v1/credential_service.proto\"?\n\x13InviteClientRequest\x12(\n\x07\x63ommand\x18\x01 \x01(\x0b\x32\x17.vault.v1.SignedCommand\"\x88\x01\n\x13InviteClientCommand\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x1c\n\x04role\x18\x02 \x01(\x0e\x32\x0e.vault.v1.Role\x12\r\n\x05scope\x18\x03 \x01(\t\x12\x10\n\x08networks\x18\x04 \x03(\t\x12$\n\x06invite\x18\x05 \x01(\x0b\x32\x14.vault.v1.InviteSpec\">\n\x14InviteClientResponse\x12&\n\x06invite\x18\x01 \x01(\x0b\x32\x16.vault.v1.InviteResult\"=\n\rEnrollRequest\x12\x10\n\x08token_id\x18\x01 \x01(\x0c\x12\x0b\n\x03\x63sr\x18\x02 \x01(\x0c\x12\r\n\x05proof\x18\x03 \x01(\x0c\"\xbe\x01\n\x0e\x45nrollResponse\x12\x13\n\x0b\x63\x65rtificate\x18\x01 \x01(\x0c\x12\x16\n\x0e\x63\x61_certificate\x18\x02 \x01(\x0c\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x1c\n\x04role\x18\x04 \x01(\x0e\x32\x0e.vault.v1.Role\x12\x14\n\x0cnot_after_ms\x18\x05 \x01(\x03\x12\x17\n\x0f\x63ore_public_key\x18\x06 \x01(\x0c\x12\x13\n\x0binstance_id\x18\x07 \x01(\x0c\x12\x0f\n\x07\x61\x64\x64ress\x18\x08 \x01(\t\"8\n\x0cRenewRequest\x12(\n\x07\x63ommand\x18\x01 \x01(\x0b\x32\x17.vault.v1.SignedCommand\"\x1b\n\x0cRenewCommand\x12\x0b\n\x03\x63sr\x18\x01 \x01(\x0c\"R\n\rRenewResponse\x12\x13\n\x0b\x63\x65rtificate\x18\x01 \x01(\x0c\x12\x16\n\x0e\x63\x61_certificate\x18\x02 \x01(\x0c\x12\x14\n\x0cnot_after_ms\x18\x03 \x01(\x03\"\xf3\x01\n\nClientInfo\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x1c\n\x04role\x18\x02 \x01(\x0e\x32\x0e.vault.v1.Role\x12\r\n\x05scope\x18\x03 \x01(\t\x12\x10\n\x08networks\x18\x04 \x03(\t\x12\r\n\x05state\x18\x05 \x01(\t\x12\x15\n\rcreated_at_ms\x18\x06 \x01(\x03\x12\x15\n\rrevoked_at_ms\x18\x07 \x01(\x03\x12/\n\x0c\x63\x65rtificates\x18\x08 \x03(\x0b\x32\x19.vault.v1.CertificateInfo\x12\x12\n\ninvited_by\x18\t \x01(\t\x12\x16\n\x0einvite_ends_ms\x18\n \x01(\x03\">\n\x12ListClientsRequest\x12(\n\x07\x63ommand\x18\x01 \x01(\x0b\x32\x17.vault.v1.SignedCommand\"J\n\x12ListClientsCommand\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\r\n\x05scope\x18\x03 \x01(\t\"U\n\x13ListClientsResponse\x12%\n\x07\x63lients\x18\x01 \x03(\x0b\x32\x14.vault.v1.ClientInfo\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"A\n\x15\x44\x65scribeClientRequest\x12(\n\x07\x63ommand\x18\x01 \x01(\x0b\x32\x17.vault.v1.SignedCommand\"%\n\x15\x44\x65scribeClientCommand\x12\x0c\n\x04name\x18\x01 \x01(\t\">\n\x16\x44\x65scribeClientResponse\x12$\n\x06\x63lient\x18\x01 \x01(\x0b\x32\x14.vault.v1.ClientInfo\"?\n\x13RevokeClientRequest\x12(\n\x07\x63ommand\x18\x01 \x01(\x0b\x32\x17.vault.v1.SignedCommand\"3\n\x13RevokeClientCommand\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\x7f\n\x14RevokeClientResponse\x12 \n\x06\x63hange\x18\x01 \x01(\x0b\x32\x10.vault.v1.Change\x12*\n\x0boutstanding\x18\x02 \x01(\x0b\x32\x15.vault.v1.Outstanding\x12\x19\n\x11withdrawn_invites\x18\x03 \x01(\r\"\x0f\n\rWhoamiRequest\"\xc6\x01\n\x0eWhoamiResponse\x12\x0c\n\x04role\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\x12\x0b\n\x03via\x18\x04 \x01(\t\x12 \n\x18\x63\x65rtificate_not_after_ms\x18\x05 \x01(\x03\x12\x0f\n\x07time_ms\x18\x06 \x01(\x03\x12\r\n\x05scope\x18\x07 \x01(\t\x12\x17\n\x0f\x61\x64\x64ress_allowed\x18\x08 \x01(\x08\x12\x0e\n\x06sealed\x18\t \x01(\x08\x12\x0f\n\x07version\x18\n \x01(\t2\xe9\x03\n\rClientService\x12G\n\x06Invite\x12\x1d.vault.v1.InviteClientRequest\x1a\x1e.vault.v1.InviteClientResponse\x12;\n\x06\x45nroll\x12\x17.vault.v1.EnrollRequest\x1a\x18.vault.v1.EnrollResponse\x12\x38\n\x05Renew\x12\x16.vault.v1.RenewRequest\x1a\x17.vault.v1.RenewResponse\x12\x43\n\x04List\x12\x1c.vault.v1.ListClientsRequest\x1a\x1d.vault.v1.ListClientsResponse\x12M\n\x08\x44\x65scribe\x12\x1f.vault.v1.DescribeClientRequest\x1a .vault.v1.DescribeClientResponse\x12G\n\x06Revoke\x12\x1d.vault.v1.RevokeClientRequest\x1a\x1e.vault.v1.RevokeClientResponse\x12;\n\x06Whoami\x12\x17.vault.v1.WhoamiRequest\x1a\x18.vault.v1.WhoamiResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -54,25 +54,25 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTCLIENTSREQUEST']._serialized_start=1042
   _globals['_LISTCLIENTSREQUEST']._serialized_end=1104
   _globals['_LISTCLIENTSCOMMAND']._serialized_start=1106
-  _globals['_LISTCLIENTSCOMMAND']._serialized_end=1126
-  _globals['_LISTCLIENTSRESPONSE']._serialized_start=1128
-  _globals['_LISTCLIENTSRESPONSE']._serialized_end=1188
-  _globals['_DESCRIBECLIENTREQUEST']._serialized_start=1190
-  _globals['_DESCRIBECLIENTREQUEST']._serialized_end=1255
-  _globals['_DESCRIBECLIENTCOMMAND']._serialized_start=1257
-  _globals['_DESCRIBECLIENTCOMMAND']._serialized_end=1294
-  _globals['_DESCRIBECLIENTRESPONSE']._serialized_start=1296
-  _globals['_DESCRIBECLIENTRESPONSE']._serialized_end=1358
-  _globals['_REVOKECLIENTREQUEST']._serialized_start=1360
-  _globals['_REVOKECLIENTREQUEST']._serialized_end=1423
-  _globals['_REVOKECLIENTCOMMAND']._serialized_start=1425
-  _globals['_REVOKECLIENTCOMMAND']._serialized_end=1476
-  _globals['_REVOKECLIENTRESPONSE']._serialized_start=1478
-  _globals['_REVOKECLIENTRESPONSE']._serialized_end=1605
-  _globals['_WHOAMIREQUEST']._serialized_start=1607
-  _globals['_WHOAMIREQUEST']._serialized_end=1622
-  _globals['_WHOAMIRESPONSE']._serialized_start=1625
-  _globals['_WHOAMIRESPONSE']._serialized_end=1823
-  _globals['_CLIENTSERVICE']._serialized_start=1826
-  _globals['_CLIENTSERVICE']._serialized_end=2315
+  _globals['_LISTCLIENTSCOMMAND']._serialized_end=1180
+  _globals['_LISTCLIENTSRESPONSE']._serialized_start=1182
+  _globals['_LISTCLIENTSRESPONSE']._serialized_end=1267
+  _globals['_DESCRIBECLIENTREQUEST']._serialized_start=1269
+  _globals['_DESCRIBECLIENTREQUEST']._serialized_end=1334
+  _globals['_DESCRIBECLIENTCOMMAND']._serialized_start=1336
+  _globals['_DESCRIBECLIENTCOMMAND']._serialized_end=1373
+  _globals['_DESCRIBECLIENTRESPONSE']._serialized_start=1375
+  _globals['_DESCRIBECLIENTRESPONSE']._serialized_end=1437
+  _globals['_REVOKECLIENTREQUEST']._serialized_start=1439
+  _globals['_REVOKECLIENTREQUEST']._serialized_end=1502
+  _globals['_REVOKECLIENTCOMMAND']._serialized_start=1504
+  _globals['_REVOKECLIENTCOMMAND']._serialized_end=1555
+  _globals['_REVOKECLIENTRESPONSE']._serialized_start=1557
+  _globals['_REVOKECLIENTRESPONSE']._serialized_end=1684
+  _globals['_WHOAMIREQUEST']._serialized_start=1686
+  _globals['_WHOAMIREQUEST']._serialized_end=1701
+  _globals['_WHOAMIRESPONSE']._serialized_start=1704
+  _globals['_WHOAMIRESPONSE']._serialized_end=1902
+  _globals['_CLIENTSERVICE']._serialized_start=1905
+  _globals['_CLIENTSERVICE']._serialized_end=2394
 # @@protoc_insertion_point(module_scope)

@@ -26,15 +26,15 @@ from countersign._proto.vault.v1 import common_pb2 as vault_dot_v1_dot_common__p
 from countersign._proto.vault.v1 import credential_service_pb2 as vault_dot_v1_dot_credential__service__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bvault/v1/halt_service.proto\x12\x08vault.v1\x1a\x15vault/v1/common.proto\x1a!vault/v1/credential_service.proto\"7\n\x0bHaltRequest\x12(\n\x07\x63ommand\x18\x01 \x01(\x0b\x32\x17.vault.v1.SignedCommand\"Q\n\x0bHaltCommand\x12\"\n\x05level\x18\x01 \x01(\x0e\x32\x13.vault.v1.HaltLevel\x12\x0e\n\x06target\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"t\n\x0cHaltResponse\x12 \n\x06\x63hange\x18\x01 \x01(\x0b\x32\x10.vault.v1.Change\x12*\n\x0boutstanding\x18\x02 \x01(\x0b\x32\x15.vault.v1.Outstanding\x12\x16\n\x0esymbol_unknown\x18\x03 \x01(\x08\"9\n\rResumeRequest\x12(\n\x07\x63ommand\x18\x01 \x01(\x0b\x32\x17.vault.v1.SignedCommand\"5\n\rResumeCommand\x12\x0e\n\x06target\x18\x01 \x01(\t\x12\x14\n\x0chalted_at_us\x18\x02 \x01(\x03\"2\n\x0eResumeResponse\x12 \n\x06\x63hange\x18\x01 \x01(\x0b\x32\x10.vault.v1.Change\"=\n\x11HaltStatusRequest\x12(\n\x07\x63ommand\x18\x01 \x01(\x0b\x32\x17.vault.v1.SignedCommand\"\x13\n\x11HaltStatusCommand\"x\n\x08HaltInfo\x12\x0e\n\x06target\x18\x01 \x01(\t\x12\"\n\x05level\x18\x02 \x01(\x0e\x32\x13.vault.v1.HaltLevel\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\n\n\x02\x62y\x18\x04 \x01(\t\x12\r\n\x05\x61t_ms\x18\x05 \x01(\x03\x12\r\n\x05\x61t_us\x18\x06 \x01(\x03\"7\n\x12HaltStatusResponse\x12!\n\x05halts\x18\x01 \x03(\x0b\x32\x12.vault.v1.HaltInfo\"<\n\x10\x43\x61ncelAllRequest\x12(\n\x07\x63ommand\x18\x01 \x01(\x0b\x32\x17.vault.v1.SignedCommand\"\"\n\x10\x43\x61ncelAllCommand\x12\x0e\n\x06target\x18\x01 \x01(\t\";\n\x11\x43\x61ncelAllResponse\x12&\n\x05steps\x18\x01 \x03(\x0b\x32\x17.vault.v1.CancelAllStep\"\xa9\x01\n\rCancelAllStep\x12\x12\n\ncredential\x18\x01 \x01(\t\x12\r\n\x05venue\x18\x02 \x01(\t\x12\x11\n\toperation\x18\x03 \x01(\t\x12\x0e\n\x06symbol\x18\x04 \x01(\t\x12\x12\n\x05\x65ntry\x18\x05 \x01(\x04H\x00\x88\x01\x01\x12\x0e\n\x06status\x18\x06 \x01(\r\x12\x0f\n\x07problem\x18\x07 \x01(\t\x12\x13\n\x0border_count\x18\x08 \x01(\rB\x08\n\x06_entry*[\n\tHaltLevel\x12\x1a\n\x16HALT_LEVEL_UNSPECIFIED\x10\x00\x12\x1a\n\x16HALT_LEVEL_NO_NEW_RISK\x10\x01\x12\x16\n\x12HALT_LEVEL_NOTHING\x10\x02\x32\x8c\x02\n\x0bHaltService\x12\x35\n\x04Halt\x12\x15.vault.v1.HaltRequest\x1a\x16.vault.v1.HaltResponse\x12;\n\x06Resume\x12\x17.vault.v1.ResumeRequest\x1a\x18.vault.v1.ResumeResponse\x12\x43\n\x06Status\x12\x1b.vault.v1.HaltStatusRequest\x1a\x1c.vault.v1.HaltStatusResponse\x12\x44\n\tCancelAll\x12\x1a.vault.v1.CancelAllRequest\x1a\x1b.vault.v1.CancelAllResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bvault/v1/halt_service.proto\x12\x08vault.v1\x1a\x15vault/v1/common.proto\x1a!vault/v1/credential_service.proto\"7\n\x0bHaltRequest\x12(\n\x07\x63ommand\x18\x01 \x01(\x0b\x32\x17.vault.v1.SignedCommand\"Q\n\x0bHaltCommand\x12\"\n\x05level\x18\x01 \x01(\x0e\x32\x13.vault.v1.HaltLevel\x12\x0e\n\x06target\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"t\n\x0cHaltResponse\x12 \n\x06\x63hange\x18\x01 \x01(\x0b\x32\x10.vault.v1.Change\x12*\n\x0boutstanding\x18\x02 \x01(\x0b\x32\x15.vault.v1.Outstanding\x12\x16\n\x0esymbol_unknown\x18\x03 \x01(\x08\"9\n\rResumeRequest\x12(\n\x07\x63ommand\x18\x01 \x01(\x0b\x32\x17.vault.v1.SignedCommand\"5\n\rResumeCommand\x12\x0e\n\x06target\x18\x01 \x01(\t\x12\x14\n\x0chalted_at_us\x18\x02 \x01(\x03\"2\n\x0eResumeResponse\x12 \n\x06\x63hange\x18\x01 \x01(\x0b\x32\x10.vault.v1.Change\"=\n\x11HaltStatusRequest\x12(\n\x07\x63ommand\x18\x01 \x01(\x0b\x32\x17.vault.v1.SignedCommand\":\n\x11HaltStatusCommand\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x12\n\npage_token\x18\x02 \x01(\t\"x\n\x08HaltInfo\x12\x0e\n\x06target\x18\x01 \x01(\t\x12\"\n\x05level\x18\x02 \x01(\x0e\x32\x13.vault.v1.HaltLevel\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\n\n\x02\x62y\x18\x04 \x01(\t\x12\r\n\x05\x61t_ms\x18\x05 \x01(\x03\x12\r\n\x05\x61t_us\x18\x06 \x01(\x03\"P\n\x12HaltStatusResponse\x12!\n\x05halts\x18\x01 \x03(\x0b\x32\x12.vault.v1.HaltInfo\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"<\n\x10\x43\x61ncelAllRequest\x12(\n\x07\x63ommand\x18\x01 \x01(\x0b\x32\x17.vault.v1.SignedCommand\"\"\n\x10\x43\x61ncelAllCommand\x12\x0e\n\x06target\x18\x01 \x01(\t\";\n\x11\x43\x61ncelAllResponse\x12&\n\x05steps\x18\x01 \x03(\x0b\x32\x17.vault.v1.CancelAllStep\"\xa9\x01\n\rCancelAllStep\x12\x12\n\ncredential\x18\x01 \x01(\t\x12\r\n\x05venue\x18\x02 \x01(\t\x12\x11\n\toperation\x18\x03 \x01(\t\x12\x0e\n\x06symbol\x18\x04 \x01(\t\x12\x12\n\x05\x65ntry\x18\x05 \x01(\x04H\x00\x88\x01\x01\x12\x0e\n\x06status\x18\x06 \x01(\r\x12\x0f\n\x07problem\x18\x07 \x01(\t\x12\x13\n\x0border_count\x18\x08 \x01(\rB\x08\n\x06_entry*[\n\tHaltLevel\x12\x1a\n\x16HALT_LEVEL_UNSPECIFIED\x10\x00\x12\x1a\n\x16HALT_LEVEL_NO_NEW_RISK\x10\x01\x12\x16\n\x12HALT_LEVEL_NOTHING\x10\x02\x32\x8c\x02\n\x0bHaltService\x12\x35\n\x04Halt\x12\x15.vault.v1.HaltRequest\x1a\x16.vault.v1.HaltResponse\x12;\n\x06Resume\x12\x17.vault.v1.ResumeRequest\x1a\x18.vault.v1.ResumeResponse\x12\x43\n\x06Status\x12\x1b.vault.v1.HaltStatusRequest\x1a\x1c.vault.v1.HaltStatusResponse\x12\x44\n\tCancelAll\x12\x1a.vault.v1.CancelAllRequest\x1a\x1b.vault.v1.CancelAllResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'vault.v1.halt_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_HALTLEVEL']._serialized_start=1117
-  _globals['_HALTLEVEL']._serialized_end=1208
+  _globals['_HALTLEVEL']._serialized_start=1181
+  _globals['_HALTLEVEL']._serialized_end=1272
   _globals['_HALTREQUEST']._serialized_start=99
   _globals['_HALTREQUEST']._serialized_end=154
   _globals['_HALTCOMMAND']._serialized_start=156
@@ -50,19 +50,19 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_HALTSTATUSREQUEST']._serialized_start=523
   _globals['_HALTSTATUSREQUEST']._serialized_end=584
   _globals['_HALTSTATUSCOMMAND']._serialized_start=586
-  _globals['_HALTSTATUSCOMMAND']._serialized_end=605
-  _globals['_HALTINFO']._serialized_start=607
-  _globals['_HALTINFO']._serialized_end=727
-  _globals['_HALTSTATUSRESPONSE']._serialized_start=729
-  _globals['_HALTSTATUSRESPONSE']._serialized_end=784
-  _globals['_CANCELALLREQUEST']._serialized_start=786
-  _globals['_CANCELALLREQUEST']._serialized_end=846
-  _globals['_CANCELALLCOMMAND']._serialized_start=848
-  _globals['_CANCELALLCOMMAND']._serialized_end=882
-  _globals['_CANCELALLRESPONSE']._serialized_start=884
-  _globals['_CANCELALLRESPONSE']._serialized_end=943
-  _globals['_CANCELALLSTEP']._serialized_start=946
-  _globals['_CANCELALLSTEP']._serialized_end=1115
-  _globals['_HALTSERVICE']._serialized_start=1211
-  _globals['_HALTSERVICE']._serialized_end=1479
+  _globals['_HALTSTATUSCOMMAND']._serialized_end=644
+  _globals['_HALTINFO']._serialized_start=646
+  _globals['_HALTINFO']._serialized_end=766
+  _globals['_HALTSTATUSRESPONSE']._serialized_start=768
+  _globals['_HALTSTATUSRESPONSE']._serialized_end=848
+  _globals['_CANCELALLREQUEST']._serialized_start=850
+  _globals['_CANCELALLREQUEST']._serialized_end=910
+  _globals['_CANCELALLCOMMAND']._serialized_start=912
+  _globals['_CANCELALLCOMMAND']._serialized_end=946
+  _globals['_CANCELALLRESPONSE']._serialized_start=948
+  _globals['_CANCELALLRESPONSE']._serialized_end=1007
+  _globals['_CANCELALLSTEP']._serialized_start=1010
+  _globals['_CANCELALLSTEP']._serialized_end=1179
+  _globals['_HALTSERVICE']._serialized_start=1275
+  _globals['_HALTSERVICE']._serialized_end=1543
 # @@protoc_insertion_point(module_scope)

@@ -71,8 +71,12 @@ class HaltStatusRequest(_message.Message):
     def __init__(self, command: _Optional[_Union[_common_pb2.SignedCommand, _Mapping]] = ...) -> None: ...
 
 class HaltStatusCommand(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
+    __slots__ = ("page_size", "page_token")
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    page_size: int
+    page_token: str
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
 
 class HaltInfo(_message.Message):
     __slots__ = ("target", "level", "reason", "by", "at_ms", "at_us")
@@ -91,10 +95,12 @@ class HaltInfo(_message.Message):
     def __init__(self, target: _Optional[str] = ..., level: _Optional[_Union[HaltLevel, str]] = ..., reason: _Optional[str] = ..., by: _Optional[str] = ..., at_ms: _Optional[int] = ..., at_us: _Optional[int] = ...) -> None: ...
 
 class HaltStatusResponse(_message.Message):
-    __slots__ = ("halts",)
+    __slots__ = ("halts", "next_page_token")
     HALTS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     halts: _containers.RepeatedCompositeFieldContainer[HaltInfo]
-    def __init__(self, halts: _Optional[_Iterable[_Union[HaltInfo, _Mapping]]] = ...) -> None: ...
+    next_page_token: str
+    def __init__(self, halts: _Optional[_Iterable[_Union[HaltInfo, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class CancelAllRequest(_message.Message):
     __slots__ = ("command",)

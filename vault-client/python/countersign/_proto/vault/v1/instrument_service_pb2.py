@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from countersign._proto.vault.v1 import common_pb2 as vault_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!vault/v1/instrument_service.proto\x12\x08vault.v1\x1a\x15vault/v1/common.proto\"\xc1\x01\n\nInstrument\x12\r\n\x05venue\x18\x01 \x01(\t\x12\x0f\n\x07product\x18\x02 \x01(\t\x12\x0e\n\x06symbol\x18\x03 \x01(\t\x12\x0c\n\x04\x62\x61se\x18\x04 \x01(\t\x12\r\n\x05quote\x18\x05 \x01(\t\x12\x15\n\rcontract_size\x18\x06 \x01(\t\x12\x11\n\tsize_unit\x18\x07 \x01(\t\x12\x11\n\treference\x18\x08 \x01(\t\x12\x12\n\nprice_tick\x18\t \x01(\t\x12\x15\n\rquantity_step\x18\n \x01(\t\"D\n\x18ImportInstrumentsRequest\x12(\n\x07\x63ommand\x18\x01 \x01(\x0b\x32\x17.vault.v1.SignedCommand\"E\n\x18ImportInstrumentsCommand\x12)\n\x0binstruments\x18\x01 \x03(\x0b\x32\x14.vault.v1.Instrument\"k\n\x19ImportInstrumentsResponse\x12 \n\x06\x63hange\x18\x01 \x01(\x0b\x32\x10.vault.v1.Change\x12\r\n\x05\x61\x64\x64\x65\x64\x18\x02 \x01(\r\x12\x0f\n\x07\x63hanged\x18\x03 \x01(\r\x12\x0c\n\x04same\x18\x04 \x01(\r\"B\n\x16ListInstrumentsRequest\x12(\n\x07\x63ommand\x18\x01 \x01(\x0b\x32\x17.vault.v1.SignedCommand\"\'\n\x16ListInstrumentsCommand\x12\r\n\x05venue\x18\x01 \x01(\t\"D\n\x17ListInstrumentsResponse\x12)\n\x0binstruments\x18\x01 \x03(\x0b\x32\x14.vault.v1.Instrument\"?\n\rInstrumentKey\x12\r\n\x05venue\x18\x01 \x01(\t\x12\x0f\n\x07product\x18\x02 \x01(\t\x12\x0e\n\x06symbol\x18\x03 \x01(\t\"D\n\x18\x44\x65leteInstrumentsRequest\x12(\n\x07\x63ommand\x18\x01 \x01(\x0b\x32\x17.vault.v1.SignedCommand\"A\n\x18\x44\x65leteInstrumentsCommand\x12%\n\x04keys\x18\x01 \x03(\x0b\x32\x17.vault.v1.InstrumentKey\"=\n\x19\x44\x65leteInstrumentsResponse\x12 \n\x06\x63hange\x18\x01 \x01(\x0b\x32\x10.vault.v1.Change2\x86\x02\n\x11InstrumentService\x12Q\n\x06Import\x12\".vault.v1.ImportInstrumentsRequest\x1a#.vault.v1.ImportInstrumentsResponse\x12K\n\x04List\x12 .vault.v1.ListInstrumentsRequest\x1a!.vault.v1.ListInstrumentsResponse\x12Q\n\x06\x44\x65lete\x12\".vault.v1.DeleteInstrumentsRequest\x1a#.vault.v1.DeleteInstrumentsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!vault/v1/instrument_service.proto\x12\x08vault.v1\x1a\x15vault/v1/common.proto\"\xc1\x01\n\nInstrument\x12\r\n\x05venue\x18\x01 \x01(\t\x12\x0f\n\x07product\x18\x02 \x01(\t\x12\x0e\n\x06symbol\x18\x03 \x01(\t\x12\x0c\n\x04\x62\x61se\x18\x04 \x01(\t\x12\r\n\x05quote\x18\x05 \x01(\t\x12\x15\n\rcontract_size\x18\x06 \x01(\t\x12\x11\n\tsize_unit\x18\x07 \x01(\t\x12\x11\n\treference\x18\x08 \x01(\t\x12\x12\n\nprice_tick\x18\t \x01(\t\x12\x15\n\rquantity_step\x18\n \x01(\t\"D\n\x18ImportInstrumentsRequest\x12(\n\x07\x63ommand\x18\x01 \x01(\x0b\x32\x17.vault.v1.SignedCommand\"E\n\x18ImportInstrumentsCommand\x12)\n\x0binstruments\x18\x01 \x03(\x0b\x32\x14.vault.v1.Instrument\"k\n\x19ImportInstrumentsResponse\x12 \n\x06\x63hange\x18\x01 \x01(\x0b\x32\x10.vault.v1.Change\x12\r\n\x05\x61\x64\x64\x65\x64\x18\x02 \x01(\r\x12\x0f\n\x07\x63hanged\x18\x03 \x01(\r\x12\x0c\n\x04same\x18\x04 \x01(\r\"B\n\x16ListInstrumentsRequest\x12(\n\x07\x63ommand\x18\x01 \x01(\x0b\x32\x17.vault.v1.SignedCommand\"N\n\x16ListInstrumentsCommand\x12\r\n\x05venue\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\r\x12\x12\n\npage_token\x18\x03 \x01(\t\"]\n\x17ListInstrumentsResponse\x12)\n\x0binstruments\x18\x01 \x03(\x0b\x32\x14.vault.v1.Instrument\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"?\n\rInstrumentKey\x12\r\n\x05venue\x18\x01 \x01(\t\x12\x0f\n\x07product\x18\x02 \x01(\t\x12\x0e\n\x06symbol\x18\x03 \x01(\t\"D\n\x18\x44\x65leteInstrumentsRequest\x12(\n\x07\x63ommand\x18\x01 \x01(\x0b\x32\x17.vault.v1.SignedCommand\"A\n\x18\x44\x65leteInstrumentsCommand\x12%\n\x04keys\x18\x01 \x03(\x0b\x32\x17.vault.v1.InstrumentKey\"=\n\x19\x44\x65leteInstrumentsResponse\x12 \n\x06\x63hange\x18\x01 \x01(\x0b\x32\x10.vault.v1.Change2\x86\x02\n\x11InstrumentService\x12Q\n\x06Import\x12\".vault.v1.ImportInstrumentsRequest\x1a#.vault.v1.ImportInstrumentsResponse\x12K\n\x04List\x12 .vault.v1.ListInstrumentsRequest\x1a!.vault.v1.ListInstrumentsResponse\x12Q\n\x06\x44\x65lete\x12\".vault.v1.DeleteInstrumentsRequest\x1a#.vault.v1.DeleteInstrumentsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,17 +43,17 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTINSTRUMENTSREQUEST']._serialized_start=516
   _globals['_LISTINSTRUMENTSREQUEST']._serialized_end=582
   _globals['_LISTINSTRUMENTSCOMMAND']._serialized_start=584
-  _globals['_LISTINSTRUMENTSCOMMAND']._serialized_end=623
-  _globals['_LISTINSTRUMENTSRESPONSE']._serialized_start=625
-  _globals['_LISTINSTRUMENTSRESPONSE']._serialized_end=693
-  _globals['_INSTRUMENTKEY']._serialized_start=695
-  _globals['_INSTRUMENTKEY']._serialized_end=758
-  _globals['_DELETEINSTRUMENTSREQUEST']._serialized_start=760
-  _globals['_DELETEINSTRUMENTSREQUEST']._serialized_end=828
-  _globals['_DELETEINSTRUMENTSCOMMAND']._serialized_start=830
-  _globals['_DELETEINSTRUMENTSCOMMAND']._serialized_end=895
-  _globals['_DELETEINSTRUMENTSRESPONSE']._serialized_start=897
-  _globals['_DELETEINSTRUMENTSRESPONSE']._serialized_end=958
-  _globals['_INSTRUMENTSERVICE']._serialized_start=961
-  _globals['_INSTRUMENTSERVICE']._serialized_end=1223
+  _globals['_LISTINSTRUMENTSCOMMAND']._serialized_end=662
+  _globals['_LISTINSTRUMENTSRESPONSE']._serialized_start=664
+  _globals['_LISTINSTRUMENTSRESPONSE']._serialized_end=757
+  _globals['_INSTRUMENTKEY']._serialized_start=759
+  _globals['_INSTRUMENTKEY']._serialized_end=822
+  _globals['_DELETEINSTRUMENTSREQUEST']._serialized_start=824
+  _globals['_DELETEINSTRUMENTSREQUEST']._serialized_end=892
+  _globals['_DELETEINSTRUMENTSCOMMAND']._serialized_start=894
+  _globals['_DELETEINSTRUMENTSCOMMAND']._serialized_end=959
+  _globals['_DELETEINSTRUMENTSRESPONSE']._serialized_start=961
+  _globals['_DELETEINSTRUMENTSRESPONSE']._serialized_end=1022
+  _globals['_INSTRUMENTSERVICE']._serialized_start=1025
+  _globals['_INSTRUMENTSERVICE']._serialized_end=1287
 # @@protoc_insertion_point(module_scope)

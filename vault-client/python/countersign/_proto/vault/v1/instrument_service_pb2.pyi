@@ -62,16 +62,22 @@ class ListInstrumentsRequest(_message.Message):
     def __init__(self, command: _Optional[_Union[_common_pb2.SignedCommand, _Mapping]] = ...) -> None: ...
 
 class ListInstrumentsCommand(_message.Message):
-    __slots__ = ("venue",)
+    __slots__ = ("venue", "page_size", "page_token")
     VENUE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     venue: str
-    def __init__(self, venue: _Optional[str] = ...) -> None: ...
+    page_size: int
+    page_token: str
+    def __init__(self, venue: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
 
 class ListInstrumentsResponse(_message.Message):
-    __slots__ = ("instruments",)
+    __slots__ = ("instruments", "next_page_token")
     INSTRUMENTS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     instruments: _containers.RepeatedCompositeFieldContainer[Instrument]
-    def __init__(self, instruments: _Optional[_Iterable[_Union[Instrument, _Mapping]]] = ...) -> None: ...
+    next_page_token: str
+    def __init__(self, instruments: _Optional[_Iterable[_Union[Instrument, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class InstrumentKey(_message.Message):
     __slots__ = ("venue", "product", "symbol")

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from countersign._proto.vault.v1 import common_pb2 as vault_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fvault/v1/operator_service.proto\x12\x08vault.v1\x1a\x15vault/v1/common.proto\"A\n\x15InviteOperatorRequest\x12(\n\x07\x63ommand\x18\x01 \x01(\x0b\x32\x17.vault.v1.SignedCommand\"i\n\x15InviteOperatorCommand\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x1c\n\x04role\x18\x02 \x01(\x0e\x32\x0e.vault.v1.Role\x12$\n\x06invite\x18\x03 \x01(\x0b\x32\x14.vault.v1.InviteSpec\"@\n\x16InviteOperatorResponse\x12&\n\x06invite\x18\x01 \x01(\x0b\x32\x16.vault.v1.InviteResult\"\xbd\x01\n\x0cOperatorInfo\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x1c\n\x04role\x18\x02 \x01(\x0e\x32\x0e.vault.v1.Role\x12\r\n\x05state\x18\x03 \x01(\t\x12\x15\n\rcreated_at_ms\x18\x04 \x01(\x03\x12/\n\x0c\x63\x65rtificates\x18\x05 \x03(\x0b\x32\x19.vault.v1.CertificateInfo\x12\x12\n\ninvited_by\x18\x06 \x01(\t\x12\x16\n\x0einvite_ends_ms\x18\x07 \x01(\x03\"@\n\x14ListOperatorsRequest\x12(\n\x07\x63ommand\x18\x01 \x01(\x0b\x32\x17.vault.v1.SignedCommand\"\x16\n\x14ListOperatorsCommand\"B\n\x15ListOperatorsResponse\x12)\n\toperators\x18\x01 \x03(\x0b\x32\x16.vault.v1.OperatorInfo\"A\n\x15RevokeOperatorRequest\x12(\n\x07\x63ommand\x18\x01 \x01(\x0b\x32\x17.vault.v1.SignedCommand\"%\n\x15RevokeOperatorCommand\x12\x0c\n\x04name\x18\x01 \x01(\t\"U\n\x16RevokeOperatorResponse\x12 \n\x06\x63hange\x18\x01 \x01(\x0b\x32\x10.vault.v1.Change\x12\x19\n\x11withdrawn_invites\x18\x02 \x01(\r2\xf4\x01\n\x0fOperatorService\x12K\n\x06Invite\x12\x1f.vault.v1.InviteOperatorRequest\x1a .vault.v1.InviteOperatorResponse\x12G\n\x04List\x12\x1e.vault.v1.ListOperatorsRequest\x1a\x1f.vault.v1.ListOperatorsResponse\x12K\n\x06Revoke\x12\x1f.vault.v1.RevokeOperatorRequest\x1a .vault.v1.RevokeOperatorResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fvault/v1/operator_service.proto\x12\x08vault.v1\x1a\x15vault/v1/common.proto\"A\n\x15InviteOperatorRequest\x12(\n\x07\x63ommand\x18\x01 \x01(\x0b\x32\x17.vault.v1.SignedCommand\"i\n\x15InviteOperatorCommand\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x1c\n\x04role\x18\x02 \x01(\x0e\x32\x0e.vault.v1.Role\x12$\n\x06invite\x18\x03 \x01(\x0b\x32\x14.vault.v1.InviteSpec\"@\n\x16InviteOperatorResponse\x12&\n\x06invite\x18\x01 \x01(\x0b\x32\x16.vault.v1.InviteResult\"\xbd\x01\n\x0cOperatorInfo\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x1c\n\x04role\x18\x02 \x01(\x0e\x32\x0e.vault.v1.Role\x12\r\n\x05state\x18\x03 \x01(\t\x12\x15\n\rcreated_at_ms\x18\x04 \x01(\x03\x12/\n\x0c\x63\x65rtificates\x18\x05 \x03(\x0b\x32\x19.vault.v1.CertificateInfo\x12\x12\n\ninvited_by\x18\x06 \x01(\t\x12\x16\n\x0einvite_ends_ms\x18\x07 \x01(\x03\"@\n\x14ListOperatorsRequest\x12(\n\x07\x63ommand\x18\x01 \x01(\x0b\x32\x17.vault.v1.SignedCommand\"=\n\x14ListOperatorsCommand\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x12\n\npage_token\x18\x02 \x01(\t\"[\n\x15ListOperatorsResponse\x12)\n\toperators\x18\x01 \x03(\x0b\x32\x16.vault.v1.OperatorInfo\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"A\n\x15RevokeOperatorRequest\x12(\n\x07\x63ommand\x18\x01 \x01(\x0b\x32\x17.vault.v1.SignedCommand\"%\n\x15RevokeOperatorCommand\x12\x0c\n\x04name\x18\x01 \x01(\t\"U\n\x16RevokeOperatorResponse\x12 \n\x06\x63hange\x18\x01 \x01(\x0b\x32\x10.vault.v1.Change\x12\x19\n\x11withdrawn_invites\x18\x02 \x01(\r2\xf4\x01\n\x0fOperatorService\x12K\n\x06Invite\x12\x1f.vault.v1.InviteOperatorRequest\x1a .vault.v1.InviteOperatorResponse\x12G\n\x04List\x12\x1e.vault.v1.ListOperatorsRequest\x1a\x1f.vault.v1.ListOperatorsResponse\x12K\n\x06Revoke\x12\x1f.vault.v1.RevokeOperatorRequest\x1a .vault.v1.RevokeOperatorResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,15 +43,15 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTOPERATORSREQUEST']._serialized_start=500
   _globals['_LISTOPERATORSREQUEST']._serialized_end=564
   _globals['_LISTOPERATORSCOMMAND']._serialized_start=566
-  _globals['_LISTOPERATORSCOMMAND']._serialized_end=588
-  _globals['_LISTOPERATORSRESPONSE']._serialized_start=590
-  _globals['_LISTOPERATORSRESPONSE']._serialized_end=656
-  _globals['_REVOKEOPERATORREQUEST']._serialized_start=658
-  _globals['_REVOKEOPERATORREQUEST']._serialized_end=723
-  _globals['_REVOKEOPERATORCOMMAND']._serialized_start=725
-  _globals['_REVOKEOPERATORCOMMAND']._serialized_end=762
-  _globals['_REVOKEOPERATORRESPONSE']._serialized_start=764
-  _globals['_REVOKEOPERATORRESPONSE']._serialized_end=849
-  _globals['_OPERATORSERVICE']._serialized_start=852
-  _globals['_OPERATORSERVICE']._serialized_end=1096
+  _globals['_LISTOPERATORSCOMMAND']._serialized_end=627
+  _globals['_LISTOPERATORSRESPONSE']._serialized_start=629
+  _globals['_LISTOPERATORSRESPONSE']._serialized_end=720
+  _globals['_REVOKEOPERATORREQUEST']._serialized_start=722
+  _globals['_REVOKEOPERATORREQUEST']._serialized_end=787
+  _globals['_REVOKEOPERATORCOMMAND']._serialized_start=789
+  _globals['_REVOKEOPERATORCOMMAND']._serialized_end=826
+  _globals['_REVOKEOPERATORRESPONSE']._serialized_start=828
+  _globals['_REVOKEOPERATORRESPONSE']._serialized_end=913
+  _globals['_OPERATORSERVICE']._serialized_start=916
+  _globals['_OPERATORSERVICE']._serialized_end=1160
 # @@protoc_insertion_point(module_scope)

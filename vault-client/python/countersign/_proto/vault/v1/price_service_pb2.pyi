@@ -106,14 +106,20 @@ class ListPricesRequest(_message.Message):
     def __init__(self, command: _Optional[_Union[_common_pb2.SignedCommand, _Mapping]] = ...) -> None: ...
 
 class ListPricesCommand(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
+    __slots__ = ("page_size", "page_token")
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    page_size: int
+    page_token: str
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
 
 class ListPricesResponse(_message.Message):
-    __slots__ = ("feeds",)
+    __slots__ = ("feeds", "next_page_token")
     FEEDS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     feeds: _containers.RepeatedCompositeFieldContainer[FeedInfo]
-    def __init__(self, feeds: _Optional[_Iterable[_Union[FeedInfo, _Mapping]]] = ...) -> None: ...
+    next_page_token: str
+    def __init__(self, feeds: _Optional[_Iterable[_Union[FeedInfo, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class FeedInfo(_message.Message):
     __slots__ = ("feed", "price", "age_ms", "accepted", "refused")

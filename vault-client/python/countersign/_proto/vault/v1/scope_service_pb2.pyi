@@ -187,20 +187,22 @@ class Network(_message.Message):
     def __init__(self, allow: _Optional[_Iterable[str]] = ..., deny: _Optional[_Iterable[str]] = ..., allow_any: bool = ..., countries: _Optional[_Union[Words, _Mapping]] = ...) -> None: ...
 
 class ScopeInfo(_message.Message):
-    __slots__ = ("scope", "revision", "updated_at_ms", "clients", "shadow_judged", "shadow_diverged")
+    __slots__ = ("scope", "revision", "updated_at_ms", "clients", "shadow_judged", "shadow_diverged", "client_count")
     SCOPE_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
     UPDATED_AT_MS_FIELD_NUMBER: _ClassVar[int]
     CLIENTS_FIELD_NUMBER: _ClassVar[int]
     SHADOW_JUDGED_FIELD_NUMBER: _ClassVar[int]
     SHADOW_DIVERGED_FIELD_NUMBER: _ClassVar[int]
+    CLIENT_COUNT_FIELD_NUMBER: _ClassVar[int]
     scope: Scope
     revision: int
     updated_at_ms: int
     clients: _containers.RepeatedScalarFieldContainer[str]
     shadow_judged: int
     shadow_diverged: int
-    def __init__(self, scope: _Optional[_Union[Scope, _Mapping]] = ..., revision: _Optional[int] = ..., updated_at_ms: _Optional[int] = ..., clients: _Optional[_Iterable[str]] = ..., shadow_judged: _Optional[int] = ..., shadow_diverged: _Optional[int] = ...) -> None: ...
+    client_count: int
+    def __init__(self, scope: _Optional[_Union[Scope, _Mapping]] = ..., revision: _Optional[int] = ..., updated_at_ms: _Optional[int] = ..., clients: _Optional[_Iterable[str]] = ..., shadow_judged: _Optional[int] = ..., shadow_diverged: _Optional[int] = ..., client_count: _Optional[int] = ...) -> None: ...
 
 class PutScopeRequest(_message.Message):
     __slots__ = ("command",)
@@ -267,14 +269,20 @@ class ListScopesRequest(_message.Message):
     def __init__(self, command: _Optional[_Union[_common_pb2.SignedCommand, _Mapping]] = ...) -> None: ...
 
 class ListScopesCommand(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
+    __slots__ = ("page_size", "page_token")
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    page_size: int
+    page_token: str
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
 
 class ListScopesResponse(_message.Message):
-    __slots__ = ("scopes",)
+    __slots__ = ("scopes", "next_page_token")
     SCOPES_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     scopes: _containers.RepeatedCompositeFieldContainer[ScopeInfo]
-    def __init__(self, scopes: _Optional[_Iterable[_Union[ScopeInfo, _Mapping]]] = ...) -> None: ...
+    next_page_token: str
+    def __init__(self, scopes: _Optional[_Iterable[_Union[ScopeInfo, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class DeleteScopeRequest(_message.Message):
     __slots__ = ("command",)
