@@ -94,12 +94,8 @@ mod tests {
 
     #[test]
     fn what_is_looked_at_is_what_the_vault_says() {
-        let receipt = v1::Receipt {
-            index: 300,
-            leaf_hash: vec![7; 32],
-            log_origin: "vault".to_owned(),
-            ..Default::default()
-        };
+        let receipt =
+            v1::Receipt { index: 300, leaf_hash: vec![7; 32], log_origin: "vault".to_owned() };
         let answer = v1::SignResponse {
             request: Some(v1::SignedRequest { method: "POST".to_owned(), ..Default::default() }),
             receipt: Some(receipt),
