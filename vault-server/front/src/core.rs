@@ -427,8 +427,8 @@ impl Core {
                 return Err(Box::new(gone()));
             }
             outgoing.put(queue, kind, correlation, message).map_err(|_| {
-                let (code, words) = ("MESSAGE_TOO_LONG", "the message is too long");
-                Box::new(Failure::new(Code::BadRequest, code, words))
+                let long = "the message is too long";
+                Box::new(Failure::new(Code::BadRequest, "MESSAGE_TOO_LONG", long))
             })?;
         }
         let (reply, answer) = oneshot::channel();
