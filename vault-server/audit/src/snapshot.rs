@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!  0  8  magic "CSSNAP\0\0"
-//!  8  4  format, 1
+//!  8  4  format, 2
 //! 12  4  reserved, 0
 //! 16  8  b, length of the body
 //! 24  b  body: the place, then what the reader has made of the log, both packed
@@ -211,7 +211,7 @@ fn text(origin: &Origin, place: &Place, digest: &str) -> String {
 
 const CONTEXT: &str = "countersign snapshot v1";
 const MAGIC: [u8; 8] = *b"CSSNAP\0\0";
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 const HEADER_BYTES: usize = 24;
 const NOTE_BYTES_MAX: usize = 4096;
 const SYNC_BYTES: usize = 4 << 20;

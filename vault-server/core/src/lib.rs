@@ -63,6 +63,7 @@ mod server;
 mod shadow;
 mod sign;
 mod snapshot;
+mod spread;
 mod start;
 mod stopped;
 pub mod storage;

@@ -9,6 +9,8 @@
 //! `docs/adr/0041-snapshots.md` says what is given up by not reading the rest at start, and that it is
 //! read afterwards, slowly.
 
+mod part;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::hash::Hash;
@@ -24,6 +26,7 @@ use vault_audit::{AuditError, LogSigner, LogVerifier, Origin, Place, Snapshot, S
 use vault_model::{NotPacked, Pack, Unpack};
 use vault_policy::Span;
 
+pub use self::part::{pack_parts, unpack_parts};
 use crate::start::Past;
 use crate::writer::Durable;
 

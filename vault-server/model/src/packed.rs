@@ -17,12 +17,14 @@ pub struct Pack<'w> {
     buffer: Vec<u8>,
     out: &'w mut dyn Write,
     written: io::Result<()>,
+    /// Bytes that the buffer has no more.
+    written_out: usize,
 }
 
 impl<'w> Pack<'w> {
     /// Writes to `out`, some hundred KiB at a time.
     pub fn new(out: &'w mut dyn Write) -> Self {
-        Self { buffer: Vec::with_capacity(2 * CHUNK_BYTES), out, written: Ok(()) }
+        Self { buffer: Vec::with_capacity(2 * CHUNK_BYTES), out, written: Ok(()), written_out: 0 }
     }
 
     /// Writes what is left.
@@ -33,6 +35,11 @@ impl<'w> Pack<'w> {
     pub fn finish(mut self) -> io::Result<()> {
         self.write_out();
         self.written
+    }
+
+    /// How many bytes were put in.
+    pub fn size(&self) -> usize {
+        self.written_out + self.buffer.len()
     }
 
     /// Bytes of a length that the reader knows.
@@ -111,6 +118,7 @@ impl<'w> Pack<'w> {
         if self.written.is_ok() {
             self.written = self.out.write_all(&self.buffer);
         }
+        self.written_out += self.buffer.len();
         self.buffer.clear();
     }
 }
@@ -266,6 +274,10 @@ impl<'b> Unpack<'b> {
     }
 
     fn wide(&mut self) -> Result<u128, NotPacked> {
+        // Nearly all of them are short, and 128 bits take several times as long.
+        if let Ok(number) = self.number() {
+            return Ok(u128::from(number));
+        }
         let mut number = 0u128;
         for (place, &byte) in self.0.iter().take(19).enumerate() {
             // The nineteenth byte has two bits.

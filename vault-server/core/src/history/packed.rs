@@ -16,9 +16,8 @@ impl Histories {
         pack.number(u64::from(*added));
         pack.clock(*tidied_at);
         let name = |pack: &mut Pack<'_>, name: &Name| pack.text(name.as_str());
-        for histories in [clients, scopes] {
-            snapshot::pack_map(histories, pack, name, |pack, history| history.pack(pack));
-        }
+        snapshot::pack_parts(clients, pack, name, |pack, history| history.pack(pack));
+        snapshot::pack_map(scopes, pack, name, |pack, history| history.pack(pack));
     }
 
     /// Reads what [`Histories::pack`] wrote.
@@ -33,7 +32,7 @@ impl Histories {
             whole_since: unpack.clock()?,
             added: u32::try_from(unpack.number()?).map_err(|_| NotPacked)?,
             tidied_at: unpack.clock()?,
-            clients: snapshot::unpack_map(unpack, Unpack::name, History::unpack)?,
+            clients: snapshot::unpack_parts(unpack, Unpack::name, History::unpack)?,
             scopes: snapshot::unpack_map(unpack, Unpack::name, History::unpack)?,
             empty: History::default(),
             sweep: None,

@@ -21,6 +21,7 @@ use super::table::{Row, RowError, RowKey, Table};
 use super::tree::{self, LeafChange, LeafHash, LeafKey, Tree};
 use super::{Applied, Changes, Op, Snapshot, Store, StoreError, StoredRow};
 use crate::crypto::mac::StateMac;
+use crate::spread::spread;
 
 /// Why the tables are not to be trusted, or a change does not fit them.
 #[derive(Debug, thiserror::Error)]
@@ -413,28 +414,9 @@ fn false_row(row: &StoredRow) -> StateError {
 
 /// The tree over rows whose MACs hold. Where there are many, several threads look at them.
 fn verified_tree(rows: &[StoredRow], state_mac: &StateMac) -> Result<Tree, StateError> {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX);
-    let each = rows.len().div_ceil(threads).max(ROWS_PER_THREAD_MIN);
-    let parts: Vec<Result<Vec<_>, StateError>> = std::thread::scope(|scope| {
-        let (first, others) = rows.split_at(rows.len().min(each));
-        let others: Vec<_> = others
-            .chunks(each)
-            .map(|part| {
-                let look = move || verified_leaves(part, state_mac);
-                let thread = std::thread::Builder::new().name("rows".to_owned());
-                // Where there is no other thread to be had, this one looks.
-                thread.spawn_scoped(scope, look).map_err(|_| look())
-            })
-            .collect();
-        let first = verified_leaves(first, state_mac);
-        let joined = others.into_iter().map(|part| match part {
-            Ok(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-            Err(looked) => looked,
-        });
-        std::iter::once(first).chain(joined).collect()
-    });
+    let parts: Vec<&[StoredRow]> = rows.chunks(ROWS_OF_A_PART).collect();
     let mut leaves = Vec::with_capacity(rows.len());
-    for part in parts {
+    for part in spread(&parts, "rows", |part| verified_leaves(part, state_mac)) {
         leaves.append(&mut part?);
     }
     leaves.sort_unstable();
@@ -459,10 +441,8 @@ fn verified_leaves(
     rows.iter().map(leaf).collect()
 }
 
-/// Threads that look at rows, at most.
-const THREADS_MAX: usize = 4;
 /// Fewer rows are no work for another thread.
-const ROWS_PER_THREAD_MIN: usize = 4_096;
+const ROWS_OF_A_PART: usize = 4_096;
 
 /// The `state_root` of a vault without rows: SHA-256 of nothing.
 pub fn empty_root() -> Hex<32> {
