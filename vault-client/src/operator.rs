@@ -1,5 +1,6 @@
 //! The client of an operator.
 
+use std::collections::HashSet;
 use std::time::{Duration, SystemTime};
 
 use prost::Message as _;
@@ -95,13 +96,14 @@ macro_rules! lists {
                 mut command: v1::$command,
             ) -> Result<v1::$response, ClientError> {
                 let mut whole = v1::$response::default();
+                let mut asked = HashSet::from([command.page_token.clone()]);
                 loop {
                     let page = self.$page(command.clone()).await?;
                     whole.$rows.extend(page.$rows);
                     if page.next_page_token.is_empty() {
                         return Ok(whole);
                     }
-                    if page.next_page_token == command.page_token {
+                    if !asked.insert(page.next_page_token.clone()) {
                         return Err(ClientError::Protocol("a list does not come to its end"));
                     }
                     command.page_token = page.next_page_token;

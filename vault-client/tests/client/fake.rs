@@ -86,8 +86,8 @@ pub struct State {
     pub clients: Vec<v1::ClientInfo>,
     /// How many a page of them has; absent: all.
     pub page_rows: Option<usize>,
-    /// Says after every page that there is the same one again.
-    pub pages_without_end: bool,
+    /// After so many pages there is the first of them again; 0: there is not.
+    pub pages_in_a_ring: usize,
     /// Feeds that are listed.
     pub feeds: Vec<v1::FeedInfo>,
     /// Instruments that are stored.
@@ -130,7 +130,7 @@ impl Fake {
                 feeds: Vec::new(),
                 instruments: Vec::new(),
                 page_rows: None,
-                pages_without_end: false,
+                pages_in_a_ring: 0,
                 replays: Vec::new(),
                 tickets: HashMap::new(),
             }),

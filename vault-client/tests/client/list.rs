@@ -65,13 +65,15 @@ async fn a_page_alone_can_be_asked_for_and_a_list_begins_where_it_is_told_to() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_list_that_stands_still_is_not_followed_for_ever() {
-    let fake = fake().await;
-    fake.state().pages_without_end = true;
-    let operator = operator(&fake).await;
-    let refused = operator.list_clients(v1::ListClientsCommand::default()).await;
-    assert!(matches!(refused, Err(ClientError::Protocol(_))), "{refused:?}");
-    assert_eq!(fake.state().commands.len(), 2);
+async fn a_list_that_stands_still_or_goes_round_is_not_followed_for_ever() {
+    for ring in 1..4 {
+        let fake = fake().await;
+        fake.state().pages_in_a_ring = ring;
+        let operator = operator(&fake).await;
+        let refused = operator.list_clients(v1::ListClientsCommand::default()).await;
+        assert!(matches!(refused, Err(ClientError::Protocol(_))), "{refused:?}");
+        assert_eq!(fake.state().commands.len(), ring + 1);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

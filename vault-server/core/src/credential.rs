@@ -379,16 +379,20 @@ impl Vault {
         now: Timestamp,
     ) -> Result<v1::DescribeCredentialResponse, VaultError> {
         let row = self.credential(name)?;
-        let scopes = self
-            .opened()?
-            .scopes
-            .values()
-            .filter(|compiled| compiled.document.credentials.contains(&row.name))
-            .map(|compiled| compiled.document.name.to_string())
-            .take(SCOPES_SHOWN)
-            .collect();
+        let open = self.opened()?;
+        let (mut scopes, mut scope_count) = (Vec::new(), 0);
+        for name in open.state.tables().scopes.keys() {
+            let scope = open.scopes.get(name);
+            if !scope.is_some_and(|scope| scope.document.credentials.contains(&row.name)) {
+                continue;
+            }
+            scope_count += 1;
+            if scopes.len() < SCOPES_SHOWN {
+                scopes.push(name.to_string());
+            }
+        }
         let credential = Some(self.credential_info(row, now)?);
-        Ok(v1::DescribeCredentialResponse { credential, scopes })
+        Ok(v1::DescribeCredentialResponse { credential, scopes, scope_count })
     }
 
     pub(crate) fn credential(&self, name: &str) -> Result<&CredentialRow, VaultError> {

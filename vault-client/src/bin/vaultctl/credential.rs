@@ -228,7 +228,11 @@ async fn describe(context: &Context, name: &Name) -> Result<(), Fault> {
     let command = DescribeCredentialCommand { name: name.to_string() };
     let answer = context.operator().await?.describe_credential(command).await?;
     let info = answer.credential.unwrap_or_default();
-    let value = json!({ "credential": json::credential(&info), "scopes": answer.scopes });
+    let value = json!({
+        "credential": json::credential(&info),
+        "scopes": answer.scopes,
+        "scope_count": answer.scope_count.max(answer.scopes.len() as u64),
+    });
     context.output.show(&value, || {
         let metadata = info.metadata.clone().unwrap_or_default();
         pairs(&[
@@ -244,7 +248,7 @@ async fn describe(context: &Context, name: &Name) -> Result<(), Fault> {
             ("disclose passphrase", metadata.disclose_passphrase.to_string()),
             ("nonce floor", metadata.nonce_floor.to_string()),
             ("created", Timestamp::from_millis(info.created_at_ms).to_string()),
-            ("scopes", answer.scopes.join(", ")),
+            ("scopes", scopes(&answer.scopes, answer.scope_count)),
             ("checked", info.check.as_ref().map_or("never".to_owned(), check::at)),
         ]) + &info
             .check
@@ -276,10 +280,34 @@ pub fn sites(metadata: &CredentialMetadata) -> Vec<&str> {
     }
 }
 
+/// The scopes that are named, and how many there are beside them.
+fn scopes(named: &[String], count: u64) -> String {
+    let all = named.join(", ");
+    match count.saturating_sub(named.len() as u64) {
+        0 => all,
+        more => format!("{all} and {more} more"),
+    }
+}
+
 fn rights(metadata: &CredentialMetadata) -> String {
     match (metadata.rights_stated, metadata.rights.as_slice()) {
         (false, _) => "all (unstated)".to_owned(),
         (true, []) => "none".to_owned(),
         (true, rights) => rights.join(", "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::scopes;
+
+    #[test]
+    fn scopes_that_are_not_named_are_counted() {
+        let named = ["a".to_owned(), "b".to_owned()];
+        assert_eq!(scopes(&[], 0), "");
+        assert_eq!(scopes(&named, 2), "a, b");
+        assert_eq!(scopes(&named, 9), "a, b and 7 more");
+        // A vault that does not say it.
+        assert_eq!(scopes(&named, 0), "a, b");
     }
 }

@@ -155,7 +155,9 @@ impl ClientService for Fake {
         let rows = state.page_rows.unwrap_or(clients.len()).max(1);
         let end = clients.len().min(before + rows);
         let next_page_token = match () {
-            () if state.pages_without_end => "again".to_owned(),
+            () if state.pages_in_a_ring > 0 => {
+                format!("again-{}", state.commands.len() % state.pages_in_a_ring)
+            }
             () if end < clients.len() => end.to_string(),
             () => String::new(),
         };

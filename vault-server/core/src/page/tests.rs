@@ -395,6 +395,27 @@ fn a_scope_names_a_hundred_of_its_clients_and_says_how_many_there_are() {
 }
 
 #[test]
+fn a_credential_names_a_thousand_of_its_scopes_in_order_and_says_how_many_there_are() {
+    let bench = bench(|changes| {
+        for number in 0..1_010 {
+            let mut document = ScopeDocument::new(name(&format!("a{number:04}")));
+            document.credentials.extend((number < 1_005).then(|| name("okx-main")));
+            changes.put(ScopeRow {
+                document: serde_json::to_value(&document).expect("a document"),
+                name: document.name,
+                revision: 1,
+                updated_at: Timestamp(0),
+            });
+        }
+    });
+    let described = bench.vault.describe_credential("okx-main", bench.now).expect("there");
+    // The bench's own scope is one of them.
+    assert_eq!((described.scopes.len(), described.scope_count), (1_000, 1_006));
+    let expected: Vec<String> = (0..1_000).map(|number| format!("a{number:04}")).collect();
+    assert_eq!(described.scopes, expected);
+}
+
+#[test]
 fn a_token_that_somebody_makes_up_is_refused_or_begins_somewhere() {
     let bench = bench(|changes| {
         changes.put(instrument("okx", Product::Spot, "A"));

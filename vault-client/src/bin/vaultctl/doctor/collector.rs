@@ -13,7 +13,7 @@ pub enum Collector {
     Answers(SocketAddr),
     /// Nothing does; why, in the system's words.
     Away(SocketAddr, String),
-    /// It is no address of this machine, with which no vault starts. Nothing was asked.
+    /// It is no collector on this machine, and no vault starts with it. Nothing was asked.
     NotLocal,
 }
 
@@ -21,8 +21,8 @@ impl Collector {
     /// Looks at what a configuration names, if it names something. Only loopback addresses are connected to.
     pub fn read(config: &str) -> Option<Self> {
         let table: toml::Table = toml::from_str(config).ok()?;
-        let endpoint = table.get("tracing")?.get("otlp_endpoint")?.as_str()?.to_owned();
-        let Some(address) = address(&endpoint) else {
+        let endpoint = table.get("tracing")?.get("otlp_endpoint")?;
+        let Some(address) = endpoint.as_str().and_then(address) else {
             return Some(Self::NotLocal);
         };
         Some(match TcpStream::connect_timeout(&address, WAIT) {
@@ -32,11 +32,14 @@ impl Collector {
     }
 }
 
+/// Where the vault takes a collector to be; it must take the same texts for one.
 fn address(endpoint: &str) -> Option<SocketAddr> {
     let rest = endpoint.strip_prefix("http://")?;
-    let authority = rest.split('/').next()?;
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
     let address: SocketAddr = authority.parse().ok()?;
-    (address.ip().is_loopback() && address.port() != 0).then_some(address)
+    let is_of_path = |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte);
+    let fits = address.ip().is_loopback() && address.port() != 0 && path.bytes().all(is_of_path);
+    fits.then_some(address)
 }
 
 /// Judges it.
@@ -75,7 +78,7 @@ mod tests {
     use super::{Collector, collector};
 
     fn found(endpoint: &str) -> Collector {
-        let config = format!("[tracing]\notlp_endpoint = \"{endpoint}\"\n");
+        let config = format!("[tracing]\notlp_endpoint = {}\n", toml::Value::from(endpoint));
         Collector::read(&config).expect("named")
     }
 
@@ -104,19 +107,34 @@ mod tests {
     }
 
     #[test]
-    fn nobody_elsewhere_is_connected_to() {
+    fn what_no_vault_starts_with_is_a_problem_and_nobody_is_connected_to() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("bound");
+        listener.set_nonblocking(true).expect("set");
+        let port = listener.local_addr().expect("an address").port();
+        // As in the test of the vault's own configuration.
         for endpoint in [
             "",
-            "127.0.0.1:4318",
-            "http://192.0.2.1:4318",
-            "http://0.0.0.0:4318",
-            "http://localhost:4318",
+            "127.0.0.1:PORT",
+            "https://127.0.0.1:PORT",
+            "http://127.0.0.1",
             "http://127.0.0.1:0",
-            "https://127.0.0.1:4318",
-            "http://a@127.0.0.1:4318",
+            "http://localhost:PORT",
+            "http://10.0.0.1:PORT",
+            "http://0.0.0.0:PORT",
+            "http://user@127.0.0.1:PORT",
+            "http://127.0.0.1:PORT?a=b",
+            "http://127.0.0.1:PORT/a?b=c",
+            "http://127.0.0.1:PORT/a b",
+            "http://127.0.0.1:PORT/a\r\nx:y",
         ] {
-            assert_eq!(found(endpoint), Collector::NotLocal, "{endpoint}");
+            let endpoint = endpoint.replace("PORT", &port.to_string());
+            assert_eq!(found(&endpoint), Collector::NotLocal, "{endpoint:?}");
         }
+        for value in ["4318", "true", "[\"http://127.0.0.1:4318\"]", "{ port = 4318 }"] {
+            let config = format!("[tracing]\notlp_endpoint = {value}\n");
+            assert_eq!(Collector::read(&config), Some(Collector::NotLocal), "{value}");
+        }
+        assert!(listener.accept().is_err(), "somebody connected");
     }
 
     #[test]

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from countersign._proto.vault.v1 import common_pb2 as vault_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!vault/v1/credential_service.proto\x12\x08vault.v1\x1a\x15vault/v1/common.proto\">\n\x12\x42\x65ginImportRequest\x12(\n\x07\x63ommand\x18\x01 \x01(\x0b\x32\x17.vault.v1.SignedCommand\"\x14\n\x12\x42\x65ginImportCommand\";\n\x13\x42\x65ginImportResponse\x12$\n\x06ticket\x18\x01 \x01(\x0b\x32\x14.vault.v1.SealTicket\"\xbe\x01\n\x12\x43redentialMetadata\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05venue\x18\x02 \x01(\t\x12\x13\n\x0b\x65nvironment\x18\x03 \x01(\t\x12\x0e\n\x06rights\x18\x04 \x03(\t\x12\x15\n\rrights_stated\x18\x05 \x01(\x08\x12\x0e\n\x06\x61ssume\x18\x06 \x03(\t\x12\x1b\n\x13\x64isclose_passphrase\x18\x07 \x01(\x08\x12\x13\n\x0bnonce_floor\x18\x08 \x01(\x04\x12\r\n\x05sites\x18\t \x03(\t\"`\n\x10\x43redentialSecret\x12\x0f\n\x07\x61pi_key\x18\x01 \x01(\t\x12\x0e\n\x06secret\x18\x02 \x01(\x0c\x12\x12\n\npassphrase\x18\x03 \x01(\x0c\x12\x17\n\x0fprivate_key_pem\x18\x04 \x01(\x0c\"9\n\rImportRequest\x12(\n\x07\x63ommand\x18\x01 \x01(\x0b\x32\x17.vault.v1.SignedCommand\"\xa3\x01\n\rImportCommand\x12\x11\n\tticket_id\x18\x01 \x01(\x0c\x12.\n\x08metadata\x18\x02 \x01(\x0b\x32\x1c.vault.v1.CredentialMetadata\x12\x0e\n\x06sealed\x18\x03 \x01(\x0c\x12\x10\n\x08key_type\x18\x04 \x01(\t\x12\x12\n\nskip_check\x18\x05 \x01(\x08\x12\x19\n\x11\x61llow_withdrawals\x18\x06 \x01(\x08\"\x7f\n\x0eImportResponse\x12 \n\x06\x63hange\x18\x01 \x01(\x0b\x32\x10.vault.v1.Change\x12\x0f\n\x07version\x18\x02 \x01(\r\x12\x10\n\x08key_type\x18\x03 \x01(\t\x12(\n\x05\x63heck\x18\x04 \x01(\x0b\x32\x19.vault.v1.CredentialCheck\"\xb3\x01\n\x0e\x43redentialInfo\x12.\n\x08metadata\x18\x01 \x01(\x0b\x32\x1c.vault.v1.CredentialMetadata\x12\x0f\n\x07version\x18\x02 \x01(\r\x12\r\n\x05state\x18\x03 \x01(\t\x12\x15\n\rcreated_at_ms\x18\x04 \x01(\x03\x12\x10\n\x08key_type\x18\x05 \x01(\t\x12(\n\x05\x63heck\x18\x06 \x01(\x0b\x32\x19.vault.v1.CredentialCheck\"B\n\x16ListCredentialsRequest\x12(\n\x07\x63ommand\x18\x01 \x01(\x0b\x32\x17.vault.v1.SignedCommand\"?\n\x16ListCredentialsCommand\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x12\n\npage_token\x18\x02 \x01(\t\"a\n\x17ListCredentialsResponse\x12-\n\x0b\x63redentials\x18\x01 \x03(\x0b\x32\x18.vault.v1.CredentialInfo\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"E\n\x19\x44\x65scribeCredentialRequest\x12(\n\x07\x63ommand\x18\x01 \x01(\x0b\x32\x17.vault.v1.SignedCommand\")\n\x19\x44\x65scribeCredentialCommand\x12\x0c\n\x04name\x18\x01 \x01(\t\"Z\n\x1a\x44\x65scribeCredentialResponse\x12,\n\ncredential\x18\x01 \x01(\x0b\x32\x18.vault.v1.CredentialInfo\x12\x0e\n\x06scopes\x18\x02 \x03(\t\"D\n\x18\x44isableCredentialRequest\x12(\n\x07\x63ommand\x18\x01 \x01(\x0b\x32\x17.vault.v1.SignedCommand\"(\n\x18\x44isableCredentialCommand\x12\x0c\n\x04name\x18\x01 \x01(\t\"i\n\x19\x44isableCredentialResponse\x12 \n\x06\x63hange\x18\x01 \x01(\x0b\x32\x10.vault.v1.Change\x12*\n\x0boutstanding\x18\x02 \x01(\x0b\x32\x15.vault.v1.Outstanding\"C\n\x17\x45nableCredentialRequest\x12(\n\x07\x63ommand\x18\x01 \x01(\x0b\x32\x17.vault.v1.SignedCommand\"\'\n\x17\x45nableCredentialCommand\x12\x0c\n\x04name\x18\x01 \x01(\t\"<\n\x18\x45nableCredentialResponse\x12 \n\x06\x63hange\x18\x01 \x01(\x0b\x32\x10.vault.v1.Change\"<\n\x0bOutstanding\x12\x15\n\rusable_for_ms\x18\x01 \x01(\x04\x12\x16\n\x0ewithout_expiry\x18\x02 \x01(\x08\"B\n\x16\x43heckCredentialRequest\x12(\n\x07\x63ommand\x18\x01 \x01(\x0b\x32\x17.vault.v1.SignedCommand\"&\n\x16\x43heckCredentialCommand\x12\x0c\n\x04name\x18\x01 \x01(\t\"C\n\x17\x43heckCredentialResponse\x12(\n\x05\x63heck\x18\x01 \x01(\x0b\x32\x19.vault.v1.CredentialCheck\"\x89\x01\n\x0f\x43redentialCheck\x12\x15\n\rchecked_at_us\x18\x01 \x01(\x03\x12-\n\x08\x66indings\x18\x02 \x03(\x0b\x32\x1b.vault.v1.CredentialFinding\x12\x0e\n\x06rights\x18\x03 \x03(\t\x12\x0f\n\x07problem\x18\x04 \x01(\t\x12\x0f\n\x07\x64rifted\x18\x05 \x01(\x08\"R\n\x11\x43redentialFinding\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x10\n\x08severity\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x0c\n\x04hint\x18\x04 \x01(\t2\xb3\x04\n\x11\x43redentialService\x12J\n\x0b\x42\x65ginImport\x12\x1c.vault.v1.BeginImportRequest\x1a\x1d.vault.v1.BeginImportResponse\x12;\n\x06Import\x12\x17.vault.v1.ImportRequest\x1a\x18.vault.v1.ImportResponse\x12K\n\x04List\x12 .vault.v1.ListCredentialsRequest\x1a!.vault.v1.ListCredentialsResponse\x12U\n\x08\x44\x65scribe\x12#.vault.v1.DescribeCredentialRequest\x1a$.vault.v1.DescribeCredentialResponse\x12R\n\x07\x44isable\x12\".vault.v1.DisableCredentialRequest\x1a#.vault.v1.DisableCredentialResponse\x12O\n\x06\x45nable\x12!.vault.v1.EnableCredentialRequest\x1a\".vault.v1.EnableCredentialResponse\x12L\n\x05\x43heck\x12 .vault.v1.CheckCredentialRequest\x1a!.vault.v1.CheckCredentialResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!vault/v1/credential_service.proto\x12\x08vault.v1\x1a\x15vault/v1/common.proto\">\n\x12\x42\x65ginImportRequest\x12(\n\x07\x63ommand\x18\x01 \x01(\x0b\x32\x17.vault.v1.SignedCommand\"\x14\n\x12\x42\x65ginImportCommand\";\n\x13\x42\x65ginImportResponse\x12$\n\x06ticket\x18\x01 \x01(\x0b\x32\x14.vault.v1.SealTicket\"\xbe\x01\n\x12\x43redentialMetadata\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05venue\x18\x02 \x01(\t\x12\x13\n\x0b\x65nvironment\x18\x03 \x01(\t\x12\x0e\n\x06rights\x18\x04 \x03(\t\x12\x15\n\rrights_stated\x18\x05 \x01(\x08\x12\x0e\n\x06\x61ssume\x18\x06 \x03(\t\x12\x1b\n\x13\x64isclose_passphrase\x18\x07 \x01(\x08\x12\x13\n\x0bnonce_floor\x18\x08 \x01(\x04\x12\r\n\x05sites\x18\t \x03(\t\"`\n\x10\x43redentialSecret\x12\x0f\n\x07\x61pi_key\x18\x01 \x01(\t\x12\x0e\n\x06secret\x18\x02 \x01(\x0c\x12\x12\n\npassphrase\x18\x03 \x01(\x0c\x12\x17\n\x0fprivate_key_pem\x18\x04 \x01(\x0c\"9\n\rImportRequest\x12(\n\x07\x63ommand\x18\x01 \x01(\x0b\x32\x17.vault.v1.SignedCommand\"\xa3\x01\n\rImportCommand\x12\x11\n\tticket_id\x18\x01 \x01(\x0c\x12.\n\x08metadata\x18\x02 \x01(\x0b\x32\x1c.vault.v1.CredentialMetadata\x12\x0e\n\x06sealed\x18\x03 \x01(\x0c\x12\x10\n\x08key_type\x18\x04 \x01(\t\x12\x12\n\nskip_check\x18\x05 \x01(\x08\x12\x19\n\x11\x61llow_withdrawals\x18\x06 \x01(\x08\"\x7f\n\x0eImportResponse\x12 \n\x06\x63hange\x18\x01 \x01(\x0b\x32\x10.vault.v1.Change\x12\x0f\n\x07version\x18\x02 \x01(\r\x12\x10\n\x08key_type\x18\x03 \x01(\t\x12(\n\x05\x63heck\x18\x04 \x01(\x0b\x32\x19.vault.v1.CredentialCheck\"\xb3\x01\n\x0e\x43redentialInfo\x12.\n\x08metadata\x18\x01 \x01(\x0b\x32\x1c.vault.v1.CredentialMetadata\x12\x0f\n\x07version\x18\x02 \x01(\r\x12\r\n\x05state\x18\x03 \x01(\t\x12\x15\n\rcreated_at_ms\x18\x04 \x01(\x03\x12\x10\n\x08key_type\x18\x05 \x01(\t\x12(\n\x05\x63heck\x18\x06 \x01(\x0b\x32\x19.vault.v1.CredentialCheck\"B\n\x16ListCredentialsRequest\x12(\n\x07\x63ommand\x18\x01 \x01(\x0b\x32\x17.vault.v1.SignedCommand\"?\n\x16ListCredentialsCommand\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x12\n\npage_token\x18\x02 \x01(\t\"a\n\x17ListCredentialsResponse\x12-\n\x0b\x63redentials\x18\x01 \x03(\x0b\x32\x18.vault.v1.CredentialInfo\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"E\n\x19\x44\x65scribeCredentialRequest\x12(\n\x07\x63ommand\x18\x01 \x01(\x0b\x32\x17.vault.v1.SignedCommand\")\n\x19\x44\x65scribeCredentialCommand\x12\x0c\n\x04name\x18\x01 \x01(\t\"o\n\x1a\x44\x65scribeCredentialResponse\x12,\n\ncredential\x18\x01 \x01(\x0b\x32\x18.vault.v1.CredentialInfo\x12\x0e\n\x06scopes\x18\x02 \x03(\t\x12\x13\n\x0bscope_count\x18\x03 \x01(\x04\"D\n\x18\x44isableCredentialRequest\x12(\n\x07\x63ommand\x18\x01 \x01(\x0b\x32\x17.vault.v1.SignedCommand\"(\n\x18\x44isableCredentialCommand\x12\x0c\n\x04name\x18\x01 \x01(\t\"i\n\x19\x44isableCredentialResponse\x12 \n\x06\x63hange\x18\x01 \x01(\x0b\x32\x10.vault.v1.Change\x12*\n\x0boutstanding\x18\x02 \x01(\x0b\x32\x15.vault.v1.Outstanding\"C\n\x17\x45nableCredentialRequest\x12(\n\x07\x63ommand\x18\x01 \x01(\x0b\x32\x17.vault.v1.SignedCommand\"\'\n\x17\x45nableCredentialCommand\x12\x0c\n\x04name\x18\x01 \x01(\t\"<\n\x18\x45nableCredentialResponse\x12 \n\x06\x63hange\x18\x01 \x01(\x0b\x32\x10.vault.v1.Change\"<\n\x0bOutstanding\x12\x15\n\rusable_for_ms\x18\x01 \x01(\x04\x12\x16\n\x0ewithout_expiry\x18\x02 \x01(\x08\"B\n\x16\x43heckCredentialRequest\x12(\n\x07\x63ommand\x18\x01 \x01(\x0b\x32\x17.vault.v1.SignedCommand\"&\n\x16\x43heckCredentialCommand\x12\x0c\n\x04name\x18\x01 \x01(\t\"C\n\x17\x43heckCredentialResponse\x12(\n\x05\x63heck\x18\x01 \x01(\x0b\x32\x19.vault.v1.CredentialCheck\"\x89\x01\n\x0f\x43redentialCheck\x12\x15\n\rchecked_at_us\x18\x01 \x01(\x03\x12-\n\x08\x66indings\x18\x02 \x03(\x0b\x32\x1b.vault.v1.CredentialFinding\x12\x0e\n\x06rights\x18\x03 \x03(\t\x12\x0f\n\x07problem\x18\x04 \x01(\t\x12\x0f\n\x07\x64rifted\x18\x05 \x01(\x08\"R\n\x11\x43redentialFinding\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x10\n\x08severity\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x0c\n\x04hint\x18\x04 \x01(\t2\xb3\x04\n\x11\x43redentialService\x12J\n\x0b\x42\x65ginImport\x12\x1c.vault.v1.BeginImportRequest\x1a\x1d.vault.v1.BeginImportResponse\x12;\n\x06Import\x12\x17.vault.v1.ImportRequest\x1a\x18.vault.v1.ImportResponse\x12K\n\x04List\x12 .vault.v1.ListCredentialsRequest\x1a!.vault.v1.ListCredentialsResponse\x12U\n\x08\x44\x65scribe\x12#.vault.v1.DescribeCredentialRequest\x1a$.vault.v1.DescribeCredentialResponse\x12R\n\x07\x44isable\x12\".vault.v1.DisableCredentialRequest\x1a#.vault.v1.DisableCredentialResponse\x12O\n\x06\x45nable\x12!.vault.v1.EnableCredentialRequest\x1a\".vault.v1.EnableCredentialResponse\x12L\n\x05\x43heck\x12 .vault.v1.CheckCredentialRequest\x1a!.vault.v1.CheckCredentialResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -61,31 +61,31 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DESCRIBECREDENTIALCOMMAND']._serialized_start=1347
   _globals['_DESCRIBECREDENTIALCOMMAND']._serialized_end=1388
   _globals['_DESCRIBECREDENTIALRESPONSE']._serialized_start=1390
-  _globals['_DESCRIBECREDENTIALRESPONSE']._serialized_end=1480
-  _globals['_DISABLECREDENTIALREQUEST']._serialized_start=1482
-  _globals['_DISABLECREDENTIALREQUEST']._serialized_end=1550
-  _globals['_DISABLECREDENTIALCOMMAND']._serialized_start=1552
-  _globals['_DISABLECREDENTIALCOMMAND']._serialized_end=1592
-  _globals['_DISABLECREDENTIALRESPONSE']._serialized_start=1594
-  _globals['_DISABLECREDENTIALRESPONSE']._serialized_end=1699
-  _globals['_ENABLECREDENTIALREQUEST']._serialized_start=1701
-  _globals['_ENABLECREDENTIALREQUEST']._serialized_end=1768
-  _globals['_ENABLECREDENTIALCOMMAND']._serialized_start=1770
-  _globals['_ENABLECREDENTIALCOMMAND']._serialized_end=1809
-  _globals['_ENABLECREDENTIALRESPONSE']._serialized_start=1811
-  _globals['_ENABLECREDENTIALRESPONSE']._serialized_end=1871
-  _globals['_OUTSTANDING']._serialized_start=1873
-  _globals['_OUTSTANDING']._serialized_end=1933
-  _globals['_CHECKCREDENTIALREQUEST']._serialized_start=1935
-  _globals['_CHECKCREDENTIALREQUEST']._serialized_end=2001
-  _globals['_CHECKCREDENTIALCOMMAND']._serialized_start=2003
-  _globals['_CHECKCREDENTIALCOMMAND']._serialized_end=2041
-  _globals['_CHECKCREDENTIALRESPONSE']._serialized_start=2043
-  _globals['_CHECKCREDENTIALRESPONSE']._serialized_end=2110
-  _globals['_CREDENTIALCHECK']._serialized_start=2113
-  _globals['_CREDENTIALCHECK']._serialized_end=2250
-  _globals['_CREDENTIALFINDING']._serialized_start=2252
-  _globals['_CREDENTIALFINDING']._serialized_end=2334
-  _globals['_CREDENTIALSERVICE']._serialized_start=2337
-  _globals['_CREDENTIALSERVICE']._serialized_end=2900
+  _globals['_DESCRIBECREDENTIALRESPONSE']._serialized_end=1501
+  _globals['_DISABLECREDENTIALREQUEST']._serialized_start=1503
+  _globals['_DISABLECREDENTIALREQUEST']._serialized_end=1571
+  _globals['_DISABLECREDENTIALCOMMAND']._serialized_start=1573
+  _globals['_DISABLECREDENTIALCOMMAND']._serialized_end=1613
+  _globals['_DISABLECREDENTIALRESPONSE']._serialized_start=1615
+  _globals['_DISABLECREDENTIALRESPONSE']._serialized_end=1720
+  _globals['_ENABLECREDENTIALREQUEST']._serialized_start=1722
+  _globals['_ENABLECREDENTIALREQUEST']._serialized_end=1789
+  _globals['_ENABLECREDENTIALCOMMAND']._serialized_start=1791
+  _globals['_ENABLECREDENTIALCOMMAND']._serialized_end=1830
+  _globals['_ENABLECREDENTIALRESPONSE']._serialized_start=1832
+  _globals['_ENABLECREDENTIALRESPONSE']._serialized_end=1892
+  _globals['_OUTSTANDING']._serialized_start=1894
+  _globals['_OUTSTANDING']._serialized_end=1954
+  _globals['_CHECKCREDENTIALREQUEST']._serialized_start=1956
+  _globals['_CHECKCREDENTIALREQUEST']._serialized_end=2022
+  _globals['_CHECKCREDENTIALCOMMAND']._serialized_start=2024
+  _globals['_CHECKCREDENTIALCOMMAND']._serialized_end=2062
+  _globals['_CHECKCREDENTIALRESPONSE']._serialized_start=2064
+  _globals['_CHECKCREDENTIALRESPONSE']._serialized_end=2131
+  _globals['_CREDENTIALCHECK']._serialized_start=2134
+  _globals['_CREDENTIALCHECK']._serialized_end=2271
+  _globals['_CREDENTIALFINDING']._serialized_start=2273
+  _globals['_CREDENTIALFINDING']._serialized_end=2355
+  _globals['_CREDENTIALSERVICE']._serialized_start=2358
+  _globals['_CREDENTIALSERVICE']._serialized_end=2921
 # @@protoc_insertion_point(module_scope)

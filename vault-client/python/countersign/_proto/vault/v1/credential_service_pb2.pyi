@@ -142,12 +142,14 @@ class DescribeCredentialCommand(_message.Message):
     def __init__(self, name: _Optional[str] = ...) -> None: ...
 
 class DescribeCredentialResponse(_message.Message):
-    __slots__ = ("credential", "scopes")
+    __slots__ = ("credential", "scopes", "scope_count")
     CREDENTIAL_FIELD_NUMBER: _ClassVar[int]
     SCOPES_FIELD_NUMBER: _ClassVar[int]
+    SCOPE_COUNT_FIELD_NUMBER: _ClassVar[int]
     credential: CredentialInfo
     scopes: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, credential: _Optional[_Union[CredentialInfo, _Mapping]] = ..., scopes: _Optional[_Iterable[str]] = ...) -> None: ...
+    scope_count: int
+    def __init__(self, credential: _Optional[_Union[CredentialInfo, _Mapping]] = ..., scopes: _Optional[_Iterable[str]] = ..., scope_count: _Optional[int] = ...) -> None: ...
 
 class DisableCredentialRequest(_message.Message):
     __slots__ = ("command",)
