@@ -131,8 +131,8 @@ impl Batch {
         self.lines.iter().map(|lines| lines.len()).sum()
     }
 
-    /// Adds an answer for the front that ends with the receipt of an entry, whose hash is blank. With
-    /// `is_kept` it may be given again.
+    /// Adds an answer for the front that ends with the receipt of an entry, whose hash is blank. Once it is
+    /// added, `keep` gets what is before the hash, and says whether it may be given again.
     ///
     /// # Errors
     ///
@@ -142,12 +142,13 @@ impl Batch {
         correlation: u64,
         reply: &Reply,
         index: u64,
-        is_kept: bool,
+        keep: impl FnOnce(&[u8]) -> bool,
     ) -> Result<(), vault_ipc::FrameError> {
         let begin = self.front.len() + vault_ipc::HEADER_BYTES + reply.response_at();
         vault_ipc::encode(Kind::Reply, correlation, reply, &mut self.front)?;
-        let at = begin + reply.response.len() - HASH_BYTES;
-        self.receipts.push(Blank { index, at, is_kept });
+        let known = reply.response.len() - HASH_BYTES;
+        let is_kept = keep(&reply.response[..known]);
+        self.receipts.push(Blank { index, at: begin + known, is_kept });
         Ok(())
     }
 

@@ -314,7 +314,8 @@ impl Vault {
         };
         self.dispatch(asked, execution, &order.request, reading, signed, nonce.is_some())?;
         let answer = self.with_receipt(&answer, RECEIPT_TAG, &place);
-        self.journal.answer_with_receipt(asked.correlation, answer, place.index, false, false);
+        let (correlation, index) = (asked.correlation, place.index);
+        self.journal.answer_with_receipt(correlation, answer, index, false, |_| false);
         Ok(())
     }
 

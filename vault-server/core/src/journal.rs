@@ -161,19 +161,19 @@ impl Journal {
     }
 
     /// Answers a call of the front with an encoded response that ends with the receipt of an entry
-    /// ([`crate::vault::Vault::with_receipt`]). `releases` if it holds a signature, `is_kept` if it may be
-    /// given again.
+    /// ([`crate::vault::Vault::with_receipt`]). `releases` if it holds a signature. `keep` gets it without its
+    /// hash and says whether it may be given again; it is not asked about one that is too long to be given.
     pub fn answer_with_receipt(
         &mut self,
         correlation: u64,
         response: Vec<u8>,
         index: u64,
         releases: bool,
-        is_kept: bool,
+        keep: impl FnOnce(&[u8]) -> bool,
     ) {
         let stages = self.end_trace(Channel::Front, correlation);
         let reply = Reply { response, failure: None, releases, stages };
-        if self.batch.answer_blank(correlation, &reply, index, is_kept).is_err() {
+        if self.batch.answer_blank(correlation, &reply, index, keep).is_err() {
             self.too_long(Channel::Front, correlation);
         }
     }

@@ -255,6 +255,55 @@ mod tests {
         assert_eq!(replay.look(&key(1_099), &[9; 32], NOW), Known::Answered(noise(99, 600), 1_099));
     }
 
+    fn answer_of(replay: &mut Replay, of: &str, number: u32, reply: &[u8], now: ClockTime) {
+        replay.signed(key(number), u64::from(number));
+        let credential = of.parse().expect("a name");
+        assert!(replay.answered(key(number), [9; 32], &credential, reply, now));
+        assert!(replay.answers.size() <= BYTES_MAX, "{}", replay.answers.size());
+    }
+
+    /// As of bots that pad a body, so that every second byte differs from what they sent before.
+    #[test]
+    fn long_answers_to_many_credentials_leave_room_for_others_when_they_are_over() {
+        let mut replay = Replay::default();
+        for number in 0..600 * 10 {
+            let mut reply = vec![b' '; 16_300];
+            for (padding, byte) in reply[1..].iter_mut().step_by(2).zip(noise(number, 8_150)) {
+                *padding = b" \t\n\r"[usize::from(byte % 4)];
+            }
+            answer_of(&mut replay, &format!("padded-{}", number / 10), number, &reply, NOW);
+        }
+        let later = NOW.plus(Duration::from_secs(60));
+        assert_eq!(replay.look(&key(0), &[9; 32], later), Known::Signed(0));
+        let all_later = later.plus(Duration::from_secs(59));
+        answer_of(&mut replay, "main", 9_999, b"a short answer", later);
+        let known = Known::Answered(b"a short answer".to_vec(), 9_999);
+        assert_eq!(replay.look(&key(9_999), &[9; 32], all_later), known);
+    }
+
+    #[test]
+    fn models_that_wait_take_no_room_from_answers() {
+        let mut replay = Replay::default();
+        for number in 0..600 {
+            let reply = noise(number, 16 << 10);
+            answer_of(&mut replay, &format!("seldom-{number}"), number, &reply, NOW);
+        }
+        // One that keeps all from being forgotten at once.
+        let between = NOW.plus(Duration::from_secs(30));
+        answer_of(&mut replay, "main", 600, b"a short answer", between);
+        let later = NOW.plus(Duration::from_secs(60));
+        assert_eq!(replay.look(&key(0), &[9; 32], later), Known::Signed(0));
+        // Too long to be models.
+        let long = |number| noise(number, 20 << 10);
+        for number in 601..1_101 {
+            answer_of(&mut replay, "main", number, &long(number), later);
+        }
+        for number in (601..1_101).step_by(7) {
+            let known = Known::Answered(long(number), u64::from(number));
+            assert_eq!(replay.look(&key(number), &[9; 32], later), known, "{number}");
+        }
+    }
+
     #[test]
     fn is_bounded_in_number_and_the_last_ones_are_kept() {
         let mut replay = Replay::default();

@@ -65,7 +65,7 @@ impl Vault {
             Ok(None) => {}
             Ok(Some((mut reply, index))) => {
                 reply.extend([0; HASH_BYTES]);
-                self.journal.answer_with_receipt(correlation, reply, index, true, false);
+                self.journal.answer_with_receipt(correlation, reply, index, true, |_| false);
                 return Ok(());
             }
             Err(error) => return self.deny(asked, Some(&order), &Facts::default(), &error),
@@ -275,10 +275,10 @@ impl Vault {
         self.released.add(&caller.name, scope, &credential.name, usable_for_ms, clock);
         self.histories.add(&caller.name, scope, &cost.spend(clock));
         self.counts.count(&caller.name, Came::Signed);
-        let (known, _) = response.split_at(response.len() - HASH_BYTES);
-        let credential = &credential.name;
-        let is_kept = self.replay.answered(order.key, order.content, credential, known, clock);
-        self.journal.answer_with_receipt(correlation, response, place.index, true, is_kept);
+        let (replay, credential) = (&mut self.replay, &credential.name);
+        let keep =
+            |known: &[u8]| replay.answered(order.key, order.content, credential, known, clock);
+        self.journal.answer_with_receipt(correlation, response, place.index, true, keep);
         self.journal.keeps_answers(self.replay.answers());
         Ok(())
     }

@@ -104,9 +104,11 @@ fn every_receipt_has_the_hash_of_its_entry_whatever_else_is_sent() {
         }
         let place = bed.record();
         let mut response = vec![0x2a, number as u8, 1];
-        response.resize(3 + usize::try_from(number).expect("small") * 17, 7);
+        let response_bytes = 3 + usize::try_from(number).expect("small") * 17;
+        response.resize(response_bytes, 7);
         response.extend([0; 32]);
-        bed.journal.answer_with_receipt(number, response, place.index, true, number % 2 == 0);
+        let keep = |known: &[u8]| known.len() == response_bytes && number % 2 == 0;
+        bed.journal.answer_with_receipt(number, response, place.index, true, keep);
         recorded.push((number, place.index));
         if number % 3 == 0 {
             // Several batches become one.
@@ -131,7 +133,7 @@ fn every_receipt_has_the_hash_of_its_entry_whatever_else_is_sent() {
         assert_eq!(hash, appended.leaf_hashes[index as usize]);
         assert!(before.iter().skip(3).all(|byte| *byte == 7), "nothing else was changed");
         // What is kept may be given again, in a batch without it.
-        bed.journal.answer_with_receipt(number, reply.response.clone(), index, true, false);
+        bed.journal.answer_with_receipt(number, reply.response.clone(), index, true, |_| false);
         bed.journal.flush();
         let mut again = bed.batch();
         let before = again.front.clone();
@@ -139,4 +141,23 @@ fn every_receipt_has_the_hash_of_its_entry_whatever_else_is_sent() {
         assert_eq!(filled_in.is_ok(), number % 2 == 0);
         assert_eq!(again.front, before, "the same hash");
     }
+}
+
+#[test]
+fn an_answer_that_is_too_long_is_not_kept_for_a_retry() {
+    let mut bed = Bed::new();
+    let place = bed.record();
+    let response = vec![0; vault_ipc::BODY_BYTES_MAX];
+    let keep = |_: &[u8]| panic!("it was not given");
+    bed.journal.answer_with_receipt(1, response, place.index, true, keep);
+    bed.journal.flush();
+    let mut batch = bed.batch();
+    let appended = appended(0, &batch);
+    batch.fill_in(Some(&appended), &mut Hashes::default()).expect("no hash is blank");
+
+    let mut decoder = Decoder::default();
+    decoder.extend(&batch.front);
+    let frame = decoder.next_frame().expect("a frame").expect("an answer");
+    let reply = Reply::decode(frame.body.as_slice()).expect("a reply");
+    assert!(reply.failure.is_some() && reply.response.is_empty());
 }

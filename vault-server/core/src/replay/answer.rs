@@ -97,7 +97,13 @@ impl Answers {
             }
             block.put(how, content, &self.packed, now);
         }
-        while self.is_too_much() && self.drop_oldest() {}
+        while self.is_too_much() {
+            // What nobody needs goes first.
+            let is_freed = self.size() > BYTES_MAX && self.models.forget_idle();
+            if !is_freed && !self.drop_oldest() {
+                break;
+            }
+        }
         true
     }
 

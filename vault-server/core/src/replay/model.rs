@@ -2,7 +2,8 @@
 //! answers need them.
 //!
 //! A model is an answer. Once it is known where others differ from it, the next of them is the model, with
-//! this knowledge: what was written with the one before needs it as it was.
+//! this knowledge: what was written with the one before needs it as it was. One that no answer needs waits
+//! for the next of its credential, as long as there is room.
 
 use super::form::Form;
 use super::likeness::Model;
@@ -90,6 +91,23 @@ impl Models {
         }
     }
 
+    /// Forgets the models that no answer needs; the next one to such a credential is one again. Whether there
+    /// were any.
+    pub fn forget_idle(&mut self) -> bool {
+        let before = self.bytes;
+        for present in &mut self.present {
+            if let Some(number) = present.checked_sub(1)
+                && let Some(place) = self.all.get_mut(number as usize)
+                && let Some(gone) = place.take_if(|used| used.blocks == 0)
+            {
+                self.bytes -= gone.size();
+                self.free.push(number);
+                *present = 0;
+            }
+        }
+        self.bytes < before
+    }
+
     /// Bytes that all take.
     pub fn size(&self) -> usize {
         self.bytes
@@ -132,7 +150,7 @@ impl Used {
     }
 
     fn size(&self) -> usize {
-        self.model.size() + self.learnt.differs.len()
+        size_of::<Option<Self>>() + self.model.size() + self.learnt.differs.len()
     }
 
     /// Writes what the model does not have, and says whether by its form; or nothing, and this answer should
@@ -184,7 +202,7 @@ impl Learnt {
     }
 
     fn form(&self, reply: &[u8]) -> Option<Form> {
-        self.differs.contains(&true).then(|| Form::new(&self.differs, reply))
+        self.differs.contains(&true).then(|| Form::new(&self.differs, reply)).flatten()
     }
 
     /// Notes where an answer differs; says whether that is enough to know.
@@ -292,16 +310,37 @@ mod tests {
         assert!(made < 200, "{made}");
     }
 
+    #[test]
+    fn models_that_no_answer_needs_are_forgotten_and_come_again() {
+        let mut models = Models::default();
+        let one = pack(&mut models, "one", reply(1).as_bytes());
+        let other = pack(&mut models, "other", reply(2).as_bytes());
+        for (how, _) in [&one, &other] {
+            assert!(models.is_first_use(how.model, 1));
+        }
+        let size = models.size();
+        assert!(!models.forget_idle());
+        models.let_go(one.0.model);
+        assert!(models.forget_idle());
+        assert_eq!(models.size() * 2, size);
+        assert_eq!(models.unpack(other.0, &other.1), Some(reply(2).into_bytes()));
+
+        let again = pack(&mut models, "one", reply(3).as_bytes());
+        assert_eq!(again.0.model, one.0.model, "its number was free");
+        assert_eq!(models.unpack(again.0, &again.1), Some(reply(3).into_bytes()));
+        assert_eq!(models.size(), size);
+    }
+
     proptest! {
         /// As long as an answer's block is there, so is its model; and no longer.
         #[test]
         fn a_model_is_there_as_long_as_it_is_needed(
-            steps in vec((0..3u8, 0..8u8, 0..40u32, 0..4usize, 0..3usize), 1..60),
+            steps in vec((0..3u8, 0..8u8, 0..40u32, 0..4usize, 0..3usize, any::<bool>()), 1..60),
         ) {
             let mut models = Models::default();
             let mut blocks: VecDeque<(Vec<u32>, Vec<Kept>)> = VecDeque::new();
             let mut next = 0;
-            for (block, (credential, form, count, letters, forgotten)) in (0u64..).zip(steps) {
+            for (block, (credential, form, count, letters, forgotten, is_full)) in (0u64..).zip(steps) {
                 blocks.push_back(Default::default());
                 let (needed, answers) = blocks.back_mut().expect("one was pushed");
                 for _ in 0..count {
@@ -324,6 +363,9 @@ mod tests {
                             models.let_go(model);
                         }
                     }
+                }
+                if is_full {
+                    models.forget_idle();
                 }
                 for (_, answers) in &blocks {
                     for (how, packed, reply) in answers {
