@@ -14,6 +14,7 @@ pub mod listener;
 mod notify;
 mod pulse;
 mod relay;
+mod up;
 
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};

@@ -2,7 +2,7 @@
 //! calls are traced, may end.
 
 use std::ffi::{OsStr, OsString};
-use std::io::{self, Read as _};
+use std::io;
 use std::os::fd::BorrowedFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
@@ -12,13 +12,13 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use command_fds::CommandFdExt as _;
-use prost::Message as _;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGSYS, SIGTERM};
 use vault_ipc::proto::v1::ProcessHardening;
 
 use super::channel::Channel;
-use super::exporter::{self, EXPORTER, Exporter};
+use super::exporter::{self, Exporter};
 use super::listener::Listeners;
+use super::up::Ups;
 use crate::child::{
     CoreSpec, EgressSpec, FrontSpec, GeoipSpec, Inheritance, ListenerSpec, TracingSpec,
 };
@@ -51,21 +51,8 @@ pub struct Children {
     exporter: Option<Exporter>,
     /// To the core.
     pub channel: Channel,
-    /// Where front, egress and exporter say that they are up; one is gone once its child has, or has died.
-    ups: Vec<Up>,
-    /// What they have said of themselves.
-    reports: Vec<ProcessHardening>,
+    ups: Ups,
 }
-
-/// Where a child says that it is up: how it is confined, and an end.
-#[derive(Debug)]
-struct Up {
-    stream: UnixStream,
-    bytes: Vec<u8>,
-}
-
-/// Longest that a child says of itself, in bytes.
-const UP_BYTES_MAX: usize = 1024;
 
 /// How the children are started.
 #[derive(Clone, Copy, Debug)]
@@ -233,8 +220,7 @@ impl Children {
         let (front, egress) = (front()?, egress()?);
         let channel = Channel::new(supervisor_to_core)?;
         let ups = [front_is_up, egress_is_up].into_iter().chain(exporter_is_up);
-        let ups = ups.map(|stream| Up { stream, bytes: Vec::new() }).collect();
-        Ok(Self { front, core, egress, exporter, channel, ups, reports: Vec::new() })
+        Ok(Self { front, core, egress, exporter, channel, ups: Ups::new(ups) })
     }
 
     /// Process ids.
@@ -249,24 +235,13 @@ impl Children {
 
     /// What to wait on until all are up.
     pub fn up_fds(&self) -> impl Iterator<Item = &UnixStream> {
-        self.ups.iter().map(|up| &up.stream)
+        self.ups.fds()
     }
 
-    /// How front, egress and exporter are confined, once all are up; said once. Without an exporter that
-    /// died before, and never if one of the others did.
+    /// How front, egress and exporter are confined, once all are up, and again when another exporter is.
+    /// Without an exporter that died before, and never if one of the others did.
     pub fn come_up(&mut self) -> Option<Vec<ProcessHardening>> {
-        let reports = &mut self.reports;
-        self.ups.retain_mut(|up| {
-            let is_open = up.read();
-            if !is_open && let Some(report) = up.report() {
-                // Of an exporter that was started anew there is one from before.
-                reports.retain(|one| one.process != report.process);
-                reports.push(report);
-            }
-            is_open
-        });
-        let needed = reports.iter().filter(|report| report.process != EXPORTER).count();
-        (self.ups.is_empty() && needed == 2).then(|| std::mem::take(reports))
+        self.ups.come_up()
     }
 
     /// Looks whether a child has ended, without waiting.
@@ -287,7 +262,7 @@ impl Children {
     /// Starts it, if it is time.
     pub fn revive_exporter(&mut self, now: Instant) {
         let up = self.exporter.as_mut().and_then(|exporter| exporter.revive(now));
-        self.ups.extend(up.map(|stream| Up { stream, bytes: Vec::new() }));
+        self.ups.await_also(up);
     }
 
     /// Whether one of them has ended.
@@ -338,30 +313,6 @@ impl Children {
     }
 }
 
-impl Up {
-    /// Takes what is there; whether more may come.
-    fn read(&mut self) -> bool {
-        let mut bytes = [0; UP_BYTES_MAX];
-        loop {
-            match self.stream.read(&mut bytes) {
-                Ok(0) => return false,
-                Ok(count) => self.bytes.extend_from_slice(&bytes[..count]),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return error.kind() == io::ErrorKind::WouldBlock,
-            }
-            if self.bytes.len() > UP_BYTES_MAX {
-                return false;
-            }
-        }
-    }
-
-    /// What the child said; `None` if it ended without a word.
-    fn report(&self) -> Option<ProcessHardening> {
-        let report = ProcessHardening::decode(self.bytes.as_slice()).ok()?;
-        (!report.process.is_empty()).then_some(report)
-    }
-}
-
 impl Drop for Children {
     fn drop(&mut self) {
         self.kill();
@@ -396,6 +347,10 @@ fn kill(processes: &mut [&mut Process]) {
 }
 
 impl Process {
+    pub(super) fn new(name: &'static str, child: Child) -> Self {
+        Self { name, child, status: None, is_killed: false }
+    }
+
     pub(super) fn id(&self) -> u32 {
         self.child.id()
     }
@@ -462,7 +417,7 @@ pub(super) fn start(
     // thread of an alarm's call may have locked anything else.
     unsafe { command.pre_exec(ignore_signals) };
     let child = command.spawn()?;
-    Ok(Process { name, child, status: None, is_killed: false })
+    Ok(Process::new(name, child))
 }
 
 /// Makes the process deaf to what ends the supervisor, and what it becomes by exec, too.
@@ -500,8 +455,9 @@ mod tests {
 
     fn ended(status: i32) -> String {
         let child = Command::new("true").stdout(Stdio::null()).spawn().expect("spawned");
-        let status = Some(ExitStatus::from_raw(status));
-        Process { name: "core", child, status, is_killed: false }.describe()
+        let mut process = Process::new("core", child);
+        process.status = Some(ExitStatus::from_raw(status));
+        process.describe()
     }
 
     #[test]

@@ -28,6 +28,8 @@ const PAUSE_MIN: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_secs(60);
 /// Whoever lived for so long did not die of its start.
 const STEADY: Duration = Duration::from_secs(600);
+/// What comes of it when the last has ended.
+const NO_MORE: &str = "no spans until the next start or Seal";
 
 /// What every exporter of these children is told.
 #[derive(Clone, Debug)]
@@ -49,6 +51,8 @@ pub(super) struct Exporter {
     /// Ends of the front's channels that nobody has yet.
     spares: VecDeque<UnixStream>,
     next: Next,
+    /// The last one ended in order, and nobody has said so.
+    has_left: bool,
 }
 
 /// When the next is started.
@@ -92,7 +96,8 @@ impl Exporter {
         let first = spares.pop_front().ok_or(io::ErrorKind::InvalidInput)?;
         let (process, up) = told.start(first)?;
         let next = Next::new(Instant::now());
-        Ok((Self { told, process: Some(process), spares, next }, of_front, up))
+        let exporter = Self { told, process: Some(process), spares, next, has_left: false };
+        Ok((exporter, of_front, up))
     }
 
     /// The present one's process id.
@@ -113,7 +118,10 @@ impl Exporter {
             Some(words) => self.wait(&words, now),
             // The front has let go of it: it ends itself, and nobody starts another then, or goes on to
             // the next channel.
-            None => drop(self.next.died(now)),
+            None => {
+                self.has_left = true;
+                self.next.died(now);
+            }
         }
     }
 
@@ -126,6 +134,11 @@ impl Exporter {
     pub(super) fn revive(&mut self, now: Instant) -> Option<UnixStream> {
         self.next.due.filter(|due| *due <= now)?;
         self.next.started(now);
+        if std::mem::take(&mut self.has_left) {
+            // Only now: when a front ends, so does its exporter, and no other is due in time.
+            let then = if self.spares.is_empty() { NO_MORE } else { "another is started" };
+            tracing::warn!("the exporter ended in order while the front lives: {then}");
+        }
         match self.told.start(self.spares.pop_front()?) {
             Ok((process, up)) => {
                 tracing::info!(pid = process.id(), "another exporter is started");
@@ -141,7 +154,7 @@ impl Exporter {
 
     fn wait(&mut self, words: &str, now: Instant) {
         if self.spares.is_empty() {
-            tracing::warn!("{words}: no spans until the next start or Seal");
+            tracing::warn!("{words}: {NO_MORE}");
             return;
         }
         let seconds = self.next.died(now).as_secs();
@@ -186,9 +199,70 @@ impl Drop for Exporter {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::VecDeque;
+    use std::io;
+    use std::process::{Command, Stdio};
+    use std::sync::{Arc, Mutex};
     use std::time::{Duration, Instant};
 
-    use super::{EXPORTERS_MAX, Next, PAUSE_MAX, STEADY};
+    use super::super::children::Process;
+    use super::{EXPORTER, EXPORTERS_MAX, Exporter, Next, PAUSE_MAX, STEADY, Told};
+    use crate::config::LogOutput;
+
+    /// What is logged.
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().expect("no panic while locked").write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn one_that_ends_in_order_is_told_of_once_the_front_has_outlived_it() {
+        let told = Told {
+            supervisor: 1,
+            collector: "http://127.0.0.1:4318".parse().expect("a collector"),
+            instance: String::new(),
+            require_hardening: false,
+            log: LogOutput::default(),
+            development: false,
+        };
+        let child = Command::new("true").stdout(Stdio::null()).spawn().expect("spawned");
+        let now = Instant::now();
+        let mut exporter = Exporter {
+            told,
+            process: Some(Process::new(EXPORTER, child)),
+            // It was the last.
+            spares: VecDeque::new(),
+            next: Next::new(now),
+            has_left: false,
+        };
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let log = tracing_subscriber::fmt().with_writer(move || writer.clone()).finish();
+        tracing::subscriber::with_default(log, || {
+            while exporter.pid().is_some() {
+                exporter.reap(now);
+                std::thread::yield_now();
+            }
+            assert!(exporter.revive(now).is_none());
+            assert!(lines.0.lock().expect("no panic while locked").is_empty());
+            let due = exporter.due().expect("another would be");
+            assert!(exporter.revive(due).is_none() && exporter.revive(due + STEADY).is_none());
+        });
+        let said = lines.0.lock().expect("no panic while locked").clone();
+        let said = String::from_utf8(said).expect("text");
+        let line =
+            "the exporter ended in order while the front lives: no spans until the next start";
+        assert_eq!((said.matches(line).count(), said.lines().count()), (1, 1), "{said}");
+        assert!(said.contains("WARN"), "{said}");
+    }
 
     #[test]
     fn who_dies_at_once_again_and_again_is_started_less_and_less_often() {

@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use vault_ipc::half::{self, Frames, Inlet, Outlet};
 use vault_ipc::metric::Counter;
 use vault_ipc::trace::{Exported, Trace};
-use vault_ipc::{Decoder, FrameError, Kind};
+use vault_ipc::{FrameError, Kind};
 
 /// What may lie here, in bytes: some thousand spans.
 const QUEUE_BYTES_MAX: usize = 1 << 20;
@@ -27,9 +27,27 @@ pub(super) struct Sink {
     /// The exporter is gone, and no other has said that it is there.
     is_gone: AtomicBool,
     overflown: Counter,
-    queue: Mutex<Vec<u8>>,
+    queue: Mutex<Queue>,
     unsent: Counter,
     wake: Notify,
+}
+
+/// What waits for the exporter, and what it was handed.
+#[derive(Debug, Default)]
+struct Queue {
+    frames: Vec<u8>,
+    /// Spans in them.
+    spans: u64,
+    /// Spans that the present exporter was handed.
+    handed: u64,
+}
+
+impl Queue {
+    /// Takes the frames, which are handed to the exporter.
+    fn take(&mut self) -> Vec<u8> {
+        self.handed += std::mem::take(&mut self.spans);
+        std::mem::take(&mut self.frames)
+    }
 }
 
 /// What exporters have said: each begins to count at 0.
@@ -61,8 +79,9 @@ impl Sink {
             return;
         }
         let mut queue = self.queue();
-        let fits = queue.len() < QUEUE_BYTES_MAX
-            && vault_ipc::encode(Kind::Trace, 0, trace, &mut queue).is_ok();
+        let fits = queue.frames.len() < QUEUE_BYTES_MAX
+            && vault_ipc::encode(Kind::Trace, 0, trace, &mut queue.frames).is_ok();
+        queue.spans += if fits { spans } else { 0 };
         drop(queue);
         if fits {
             self.wake.notify_one();
@@ -81,7 +100,7 @@ impl Sink {
         self.overflown.count()
     }
 
-    /// Spans that came when there was no exporter.
+    /// Spans that came when there was no exporter, and those that one took with it.
     pub(super) fn unsent(&self) -> u64 {
         self.unsent.count()
     }
@@ -103,17 +122,15 @@ impl Sink {
             Err(error) => Err(error.into()),
         };
         self.is_gone.store(true, Ordering::Release);
-        {
+        let known = {
             let mut told = self.told();
             told.before = Exported { is_up: false, ..told.sum() };
-            told.present = Exported::default();
-        }
-        let lost = std::mem::take(&mut *self.queue());
-        let mut decoder = Decoder::default();
-        decoder.extend(&lost);
-        while let Ok(Some(frame)) = decoder.next_frame() {
-            self.unsent.add(frame.message::<Trace>().map_or(0, |trace| trace.spans.len() as u64));
-        }
+            let Exported { exported, dropped, unfit, is_up: _ } = std::mem::take(&mut told.present);
+            exported.saturating_add(dropped).saturating_add(unfit)
+        };
+        // What it was handed and has not accounted for it took with it; the rest it never got.
+        let Queue { frames: _, spans, handed } = std::mem::take(&mut *self.queue());
+        self.unsent.add(spans + handed.saturating_sub(known));
         match ended {
             Ok(()) => tracing::warn!("the exporter has ended: spans are dropped from now on"),
             Err(error) => {
@@ -143,7 +160,7 @@ impl Sink {
         loop {
             self.wake.notified().await;
             loop {
-                let batch = std::mem::take(&mut *self.queue());
+                let batch = self.queue().take();
                 if batch.is_empty() {
                     break;
                 }
@@ -158,8 +175,8 @@ impl Sink {
     /// What waits.
     #[cfg(test)]
     pub(super) fn take(&self) -> Vec<Trace> {
-        let mut decoder = Decoder::default();
-        decoder.extend(&std::mem::take(&mut *self.queue()));
+        let mut decoder = vault_ipc::Decoder::default();
+        decoder.extend(&self.queue().take());
         let next = || decoder.next_frame().expect("frames").map(|frame| frame.message());
         std::iter::from_fn(next).map(|trace| trace.expect("a trace")).collect()
     }
@@ -168,7 +185,7 @@ impl Sink {
         self.exported.lock().expect("no panic while locked")
     }
 
-    fn queue(&self) -> MutexGuard<'_, Vec<u8>> {
+    fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().expect("no panic while locked")
     }
 }
@@ -206,7 +223,7 @@ mod tests {
             () = sink.serve(vec![ours]) => panic!("it has not ended"),
             put = fill => put,
         };
-        assert!(sink.queue().len() < QUEUE_BYTES_MAX + (64 << 10));
+        assert!(sink.queue().frames.len() < QUEUE_BYTES_MAX + (64 << 10));
         assert!(put > 70);
         assert_eq!((sink.overflown(), sink.unsent()), (70, 0));
         drop(theirs);
@@ -230,11 +247,38 @@ mod tests {
             drop(theirs);
         };
         tokio::join!(sink.serve(vec![ours]), read);
+        // It was handed the first and did not say what became of it.
+        assert_eq!(sink.unsent(), 7);
         for _ in 0..3 {
             sink.put(&trace());
         }
-        assert_eq!((sink.unsent(), sink.overflown()), (21, 0));
-        assert!(sink.queue().is_empty());
+        assert_eq!((sink.unsent(), sink.overflown()), (7 + 21, 0));
+        assert!(sink.queue().frames.is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_an_exporter_takes_with_it_is_counted_and_what_it_accounted_for_is_not() {
+        let sink = Sink::default();
+        let (ours, theirs) = UnixStream::pair().expect("a pair");
+        theirs.set_nonblocking(true).expect("set");
+        let mut decoder = Decoder::default();
+        let exporter = async {
+            for _ in 0..3 {
+                sink.put(&trace());
+                assert_eq!(next(&theirs, &mut decoder).await, trace());
+            }
+            say(&theirs, &Exported { exported: 8, dropped: 2, unfit: 1, is_up: true });
+            while !sink.exported().is_up {
+                tokio::task::yield_now().await;
+            }
+            // It waits still, and is not handed on any more.
+            sink.put(&trace());
+            drop(theirs);
+        };
+        tokio::join!(sink.serve(vec![ours]), exporter);
+        let Exported { exported, dropped, unfit, .. } = sink.exported();
+        assert_eq!((exported, dropped, unfit), (8, 2, 1));
+        assert_eq!((sink.unsent(), sink.overflown()), (4 * 7 - 8 - 2 - 1, 0));
     }
 
     /// A frame of the front, read by an exporter that blocks nobody.
