@@ -174,6 +174,20 @@ def formats():
     write("traceparent", "sampled", f"00-{parent}-01")
     write("traceparent", "unsampled", f"00-{parent}-00")
     write("traceparent", "later", f"01-{parent}-03-more")
+    field = lambda number, value: bytes([number << 3 | 2, len(value)]) + value
+    header = field(7, field(1, b"accept") + field(2, b"*/*"))
+    request = field(1, b"POST") + field(3, b"www.okx.com") + field(4, b"/api/v5/trade/order")
+    sign = lambda request, more=b"": field(1, b"order-1") + field(2, b"okx-main") + field(3, request) + more
+    for name, piece, message in [
+        ("plain", 255, sign(request + field(6, b"{}") + header + header)),
+        ("pieces", 7, sign(request + header)),
+        ("unknown-field", 255, sign(request, b"\x40\x01")),
+        ("empty-headers", 16, sign(request + field(7, b"") * 20)),
+        ("out-of-order", 255, field(3, request) + field(1, b"order-1")),
+        ("twice", 255, sign(request) + field(1, b"order-2")),
+        ("none", 255, b""),
+    ]:
+        write("sign", name, bytes([piece, 0]) + len(message).to_bytes(4, "big") + message)
     url = "https://api.binance.com/api/v3/order?symbol=BTCUSDT&newClientOrderId=a%2Fb"
     write("proxy", "plain", "/" + url)
     write("proxy", "encoded", "/" + urllib.parse.quote(url, safe="~()*!.'"))

@@ -128,7 +128,7 @@ macro_rules! tests {
 
 tests! {
     addition binance bybit catalog coinbase csr entry frame geoip key kraken listing note okx price proxy
-    reader scope snapshot socket_message token traceparent venue wire
+    reader scope sign snapshot socket_message token traceparent venue wire
 }
 
 #[test]

@@ -1,28 +1,28 @@
 //! The channel to the core: calls out, replies in, barriers in between, all in one order.
 
-use std::collections::VecDeque;
-use std::convert::Infallible;
-use std::mem;
-use std::pin::Pin;
+mod outgoing;
+mod pending;
+
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use prost::Message;
-use rustc_hash::FxHashMap;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
-use vault_ipc::half::{Inlet, Outlet};
+use vault_ipc::half::{Frames, Inlet, Outlet};
 use vault_ipc::trace::Synced;
 use vault_ipc::{
-    Barrier, BarrierDone, Code, Decoder, Failure, ForgetCall, FrameError, FrameRef, Kind,
-    PeekedReply, Reply, ServerIdentity, State, StreamCall, StreamEnd, StreamMessage,
+    Barrier, BarrierDone, Code, Failure, FrameError, FrameRef, Kind, PeekedReply, Reply,
+    ServerIdentity, State, StreamCall, StreamEnd, StreamMessage,
 };
 
+pub(crate) use self::pending::Asked;
+
+use self::outgoing::{Outgoing, Queue};
+use self::pending::{Answer, Ask, Pending, PendingCalls};
 use crate::FrontError;
-use crate::gate::late;
 use crate::health::Healths;
 use crate::limit::Limits;
 use crate::place::Place;
@@ -35,15 +35,6 @@ use crate::venue::{Response, Venues};
 
 /// Bytes taken from the channel at once.
 const READ_BYTES: usize = 64 << 10;
-
-/// Bots' frames that go out before it is looked for operators' again, in bytes.
-const PIECE_BYTES: usize = 64 << 10;
-
-/// Room that is kept for the next piece: one of the usual size.
-const SPARE_BYTES_MAX: usize = 2 * PIECE_BYTES;
-
-/// How often it is looked for calls that nobody waits for any more.
-const SWEEP: Duration = Duration::from_millis(25);
 
 /// A handle on the channel.
 #[derive(Clone, Debug)]
@@ -64,18 +55,6 @@ struct Shared {
     wake_writer: Notify,
 }
 
-/// Whole frames that wait for the writer.
-#[derive(Debug, Default)]
-struct Outgoing {
-    /// Of bots' and strangers' calls, in pieces of about [`PIECE_BYTES`].
-    bots: VecDeque<Vec<u8>>,
-    bots_bytes: usize,
-    /// Of operators' calls, and what the core waits for. They go before every piece.
-    operators: Vec<u8>,
-    /// What was the last piece, empty: it has the room that the next one needs.
-    spare: Vec<u8>,
-}
-
 /// What waits for the core.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Waiting {
@@ -87,109 +66,6 @@ pub(crate) struct Waiting {
     pub(crate) operators_bytes: usize,
 }
 
-/// Whose frames a frame goes with.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Queue {
-    Bots,
-    Operators,
-}
-
-impl Queue {
-    fn of(connection: &Connection) -> Self {
-        if connection.facts().is_operator() { Self::Operators } else { Self::Bots }
-    }
-}
-
-impl Outgoing {
-    fn waiting_bytes(&self, queue: Queue) -> usize {
-        match queue {
-            Queue::Bots => self.bots_bytes,
-            Queue::Operators => self.operators.len(),
-        }
-    }
-
-    fn put(
-        &mut self,
-        queue: Queue,
-        kind: Kind,
-        correlation: u64,
-        message: &impl Message,
-    ) -> Result<(), FrameError> {
-        let piece = match queue {
-            Queue::Operators => &mut self.operators,
-            Queue::Bots => {
-                if self.bots.back().is_none_or(|piece| piece.len() >= PIECE_BYTES) {
-                    self.bots.push_back(mem::take(&mut self.spare));
-                }
-                self.bots.back_mut().expect("just put there")
-            }
-        };
-        let before = piece.len();
-        vault_ipc::encode(kind, correlation, message, piece)?;
-        if queue == Queue::Bots {
-            self.bots_bytes += piece.len() - before;
-        }
-        Ok(())
-    }
-
-    /// The next frames to write, into `piece`, which is empty.
-    fn take(&mut self, piece: &mut Vec<u8>) {
-        if !self.operators.is_empty() {
-            mem::swap(piece, &mut self.operators);
-        } else if let Some(next) = self.bots.pop_front() {
-            self.bots_bytes -= next.len();
-            self.spare = mem::replace(piece, next);
-            if self.spare.capacity() > SPARE_BYTES_MAX {
-                self.spare = Vec::new();
-            }
-        }
-    }
-}
-
-/// Calls that wait for their reply.
-#[derive(Debug, Default)]
-struct PendingCalls {
-    /// By numbers of our own.
-    by_correlation: FxHashMap<u64, Pending>,
-    /// Whether it is looked for those that end.
-    is_swept: bool,
-}
-
-/// A call that waits for its reply, whether or not anybody waits for that: as long as the core has it,
-/// it takes a place. Whoever calls and resets at once would otherwise have more with the core than may
-/// be.
-#[derive(Debug)]
-struct Pending {
-    connection: Arc<Connection>,
-    /// When nobody waits for it any more, if that is seen to here.
-    ends: Option<Instant>,
-    kind: Kind,
-    place: Option<Place>,
-    /// None: nobody waits for it any more.
-    reply: Option<oneshot::Sender<Answer>>,
-    trace: Option<Arc<Call>>,
-}
-
-/// A call, beside its connection and its message.
-#[derive(Debug)]
-struct Ask {
-    correlation: u64,
-    /// As in [`Pending`].
-    ends: Option<Instant>,
-    kind: Kind,
-    place: Option<Place>,
-    trace: Option<Arc<Call>>,
-}
-
-/// What comes of a call.
-#[derive(Debug)]
-enum Answer {
-    /// The core answered.
-    Given { hold: Option<Hold>, place: Option<Place>, result: Result<Framed, Box<Failure>> },
-    /// It has not answered in time.
-    Late,
-}
-
 /// What the core answered well.
 #[derive(Debug)]
 pub(crate) struct Answered {
@@ -198,57 +74,6 @@ pub(crate) struct Answered {
     /// The call's place, for as long as it needs one.
     pub(crate) place: Option<Place>,
     pub(crate) response: Framed,
-}
-
-/// A call that the core has; its answer.
-///
-/// Dropped before that, it tells the core that nobody waits for the call any more, where that spares it
-/// work or keeps a request from being sent. The core answers all the same, and the call is on the list
-/// until then.
-#[derive(Debug)]
-pub(crate) struct Asked {
-    answer: oneshot::Receiver<Answer>,
-    connection: Arc<Connection>,
-    correlation: u64,
-    is_answered: bool,
-    kind: Kind,
-    shared: Arc<Shared>,
-}
-
-impl Future for Asked {
-    type Output = Result<Answered, Box<Failure>>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let answer = ready!(Pin::new(&mut self.answer).poll(cx));
-        self.is_answered = !matches!(answer, Ok(Answer::Late));
-        Poll::Ready(match answer {
-            Ok(Answer::Given { hold, place, result }) => {
-                result.map(|response| Answered { hold, place, response })
-            }
-            Ok(Answer::Late) => Err(Box::new(late())),
-            Err(_) => Err(Box::new(match self.kind {
-                // It may be at the venue already: whoever took this for "not sent" would send it again.
-                Kind::Execute | Kind::Proxy => lost("SHUTTING_DOWN"),
-                _ => gone(),
-            })),
-        })
-    }
-}
-
-impl Drop for Asked {
-    fn drop(&mut self) {
-        if self.is_answered || !matches!(self.kind, Kind::Execute | Kind::Proxy | Kind::Sign) {
-            return;
-        }
-        if self.shared.pending().by_correlation.contains_key(&self.correlation) {
-            // Not bounded by `queue_bytes`, but by the calls that were: each is longer than this.
-            // Behind the call itself.
-            let queue = Queue::of(&self.connection);
-            let call = ForgetCall { caller: self.connection.facts().caller() };
-            let sent = self.shared.send(queue, Kind::Forget, self.correlation, &call);
-            debug_assert!(sent.is_ok(), "a caller is short");
-        }
-    }
 }
 
 impl Core {
@@ -294,7 +119,7 @@ impl Core {
     }
 
     /// As [`Core::call`], of a Sign. With `ends`, the answer is that it took too long some
-    /// [milliseconds](SWEEP) after that at most, without a timer of its own.
+    /// milliseconds (`SWEEP`) after that at most, without a timer of its own.
     ///
     /// # Errors
     ///
@@ -470,27 +295,18 @@ impl Core {
 
     async fn read(
         &self,
-        mut stream: impl AsyncRead + Unpin,
+        stream: impl AsyncRead + Unpin,
         tls: &TlsCell,
         healths: &Healths,
     ) -> Result<(), FrontError> {
-        let mut bytes = vec![0; READ_BYTES];
-        let mut decoder = Decoder::default();
-        loop {
-            let count = vault_ipc::read_count(stream.read(&mut bytes).await)?;
-            if count == 0 {
-                if decoder.is_empty() {
-                    return Ok(());
-                }
-                let ended = std::io::Error::from(std::io::ErrorKind::UnexpectedEof);
-                return Err(FrameError::Io(ended).into());
-            }
-            let came = std::time::Instant::now();
-            decoder.extend(&bytes[..count]);
-            while let Some(frame) = decoder.next_ref()? {
+        let mut frames = Frames::new(stream, READ_BYTES);
+        while frames.read().await? {
+            let came = frames.came();
+            while let Some(frame) = frames.next_ref()? {
                 self.take(frame, came, tls, healths).await?;
             }
         }
+        Ok(())
     }
 
     /// Handles one frame to its end before the next is looked at: a barrier comes after every reply
@@ -577,19 +393,6 @@ impl Core {
         }
     }
 
-    /// Tells those calls that have taken too long, as long as there are any that may.
-    async fn sweep(&self) -> Infallible {
-        loop {
-            self.0.wake_sweeper.notified().await;
-            loop {
-                tokio::time::sleep(SWEEP).await;
-                if !self.0.pending().end_late(Instant::now()) {
-                    break;
-                }
-            }
-        }
-    }
-
     fn take_synced(&self, synced: &Synced) {
         let pending = self.0.pending();
         for correlation in &synced.correlations {
@@ -640,32 +443,6 @@ impl Core {
     }
 }
 
-impl PendingCalls {
-    /// Whether somebody has to begin to look for those that end.
-    fn insert(&mut self, correlation: u64, pending: Pending) -> bool {
-        let begins = pending.ends.is_some() && !mem::replace(&mut self.is_swept, true);
-        self.by_correlation.insert(correlation, pending);
-        begins
-    }
-
-    /// Tells those whose time is over. `false`: there are none that have an end.
-    fn end_late(&mut self, now: Instant) -> bool {
-        self.is_swept = false;
-        for pending in self.by_correlation.values_mut() {
-            let Some(ends) = pending.ends else { continue };
-            if ends > now {
-                self.is_swept = true;
-                continue;
-            }
-            pending.ends = None;
-            if let Some(reply) = pending.reply.take() {
-                let _ = reply.send(Answer::Late);
-            }
-        }
-        self.is_swept
-    }
-}
-
 impl Shared {
     fn pending(&self) -> MutexGuard<'_, PendingCalls> {
         self.pending.lock().expect("no panic while locked")
@@ -704,17 +481,14 @@ fn gone() -> Failure {
 
 #[cfg(test)]
 mod tests {
-    use std::pin::pin;
     use std::sync::Arc;
-    use std::time::Duration;
 
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::UnixStream;
-    use tokio::time::Instant;
     use vault_ipc::half::{self, Inlet, Outlet};
-    use vault_ipc::{Decoder, Kind, Listener, Reply, SignCall};
+    use vault_ipc::{Kind, Reply, SignCall};
 
-    use super::{Core, Outgoing, PIECE_BYTES, Queue, SWEEP};
+    use super::Core;
     use crate::FrontError;
     use crate::caller::Facts;
     use crate::health::Healths;
@@ -725,7 +499,7 @@ mod tests {
     use crate::tls::TlsCell;
     use crate::venue::Venues;
 
-    fn core() -> (Core, Registered) {
+    pub(super) fn core() -> (Core, Registered) {
         let limits = Limits::default();
         let registry = Arc::new(Registry::default());
         let open = registry.enter(Facts::for_test([1; 16]), 1, 8).expect("below the limit");
@@ -738,11 +512,11 @@ mod tests {
         Places::new(1).take(None).expect("a place")
     }
 
-    fn split(ours: UnixStream) -> (Inlet, Outlet) {
+    pub(super) fn split(ours: UnixStream) -> (Inlet, Outlet) {
         half::split(ours.into_std().expect("a stream")).expect("split")
     }
 
-    fn reply() -> Vec<u8> {
+    pub(super) fn reply() -> Vec<u8> {
         let reply = Reply { response: b"signed".to_vec(), ..Reply::default() };
         let mut bytes = Vec::new();
         vault_ipc::encode(Kind::Reply, 1, &reply, &mut bytes).expect("short");
@@ -782,167 +556,6 @@ mod tests {
         let (is_answered, ended) = end_with_unread(&reply()[..20]).await;
         assert!(!is_answered);
         assert!(matches!(ended, Err(FrontError::Channel(_))), "{ended:?}");
-    }
-
-    #[test]
-    fn the_certificate_decides_on_the_queue_and_not_the_listener() {
-        let registry = Arc::new(Registry::default());
-        let queue = |listener, is_operator| {
-            let facts = Facts::for_test_at(listener, is_operator);
-            let open = registry.enter(facts, 1, 8).expect("below the limit");
-            Queue::of(open.connection())
-        };
-        for listener in [Listener::Bot, Listener::Enroll, Listener::Operator] {
-            assert_eq!(queue(listener, true), Queue::Operators);
-            assert_eq!(queue(listener, false), Queue::Bots);
-        }
-    }
-
-    #[tokio::test]
-    async fn a_call_takes_its_place_until_the_core_has_answered() {
-        let (core, open) = core();
-        let (ours, mut theirs) = UnixStream::pair().expect("a pair");
-        let (tls, healths) = (TlsCell::default(), Healths::new().await);
-        let places = Places::with_share(3, 1);
-        let holder = open.connection().facts().holder();
-        let call = SignCall {
-            caller: open.connection().facts().caller().expect("a certificate"),
-            ..SignCall::default()
-        };
-        let served = core.run(split(ours), &tls, &healths);
-        let asked = async {
-            // Called and taken back at once, as often as there are places.
-            let place = places.take(holder).expect("the first");
-            let call = core.call(open.connection(), Kind::Sign, &call, place, None);
-            assert!(tokio::time::timeout(Duration::from_millis(1), call).await.is_err());
-            assert!(places.take(holder).is_none(), "the core still has it");
-
-            let (mut decoder, mut frames) = (Decoder::default(), Vec::new());
-            while frames.len() < 2 {
-                let mut bytes = vec![0; 1024];
-                let count = theirs.read(&mut bytes).await.expect("frames");
-                decoder.extend(&bytes[..count]);
-                while let Some(frame) = decoder.next_frame().expect("frames") {
-                    frames.push(frame);
-                }
-            }
-            let [sign, forget] = frames.as_slice() else { panic!("{frames:?}") };
-            assert_eq!((sign.kind, sign.correlation), (Kind::Sign, 1));
-            assert_eq!((forget.kind, forget.correlation), (Kind::Forget, 1));
-            assert_eq!(forget.peek().serial, sign.peek().serial);
-            assert_eq!(forget.peek().serial, Some([1; 16]));
-            assert!(places.take(holder).is_none(), "the core still has it");
-
-            theirs.write_all(&reply()).await.expect("written");
-            while places.take(holder).is_none() {
-                tokio::task::yield_now().await;
-            }
-            assert!(core.0.pending().by_correlation.is_empty());
-        };
-        tokio::select! {
-            ended = served => panic!("{ended:?}"),
-            () = asked => {}
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_sign_that_is_not_answered_in_time_is_late_and_forgotten() {
-        let (core, open) = core();
-        let (ours, mut theirs) = UnixStream::pair().expect("a pair");
-        let (tls, healths) = (TlsCell::default(), Healths::new().await);
-        let places = Places::with_share(3, 1);
-        let holder = open.connection().facts().holder();
-        let call = SignCall::default();
-        let served = core.run(split(ours), &tls, &healths);
-        let asked = async {
-            let place = places.take(holder).expect("the first");
-            let ends = Instant::now() + Duration::from_secs(5);
-            let asked = core.begin_sign(open.connection(), &call, place, Some(ends), None);
-            let failure = asked.expect("asked").await.expect_err("late");
-            assert_eq!(failure.reason, "DEADLINE_EXCEEDED");
-            let late = Instant::now();
-            assert!(ends <= late && late <= ends + 2 * SWEEP, "{:?}", late - ends);
-            assert!(places.take(holder).is_none(), "the core still has it");
-
-            let (mut decoder, mut kinds) = (Decoder::default(), Vec::new());
-            while kinds.len() < 2 {
-                let mut bytes = vec![0; 1024];
-                let count = theirs.read(&mut bytes).await.expect("frames");
-                decoder.extend(&bytes[..count]);
-                while let Some(frame) = decoder.next_frame().expect("frames") {
-                    kinds.push((frame.kind, frame.correlation));
-                }
-            }
-            assert_eq!(kinds, [(Kind::Sign, 1), (Kind::Forget, 1)]);
-            theirs.write_all(&reply()).await.expect("written");
-            while places.take(holder).is_none() {
-                tokio::task::yield_now().await;
-            }
-            assert!(!core.0.pending().is_swept);
-        };
-        tokio::select! {
-            ended = served => panic!("{ended:?}"),
-            () = asked => {}
-        }
-    }
-
-    #[tokio::test]
-    async fn an_answer_that_nobody_looks_at_keeps_no_place() {
-        let (core, open) = core();
-        let (ours, mut theirs) = UnixStream::pair().expect("a pair");
-        let (tls, healths) = (TlsCell::default(), Healths::new().await);
-        let places = Places::with_share(2, 1);
-        let holder = open.connection().facts().holder();
-        let call = SignCall::default();
-        let served = core.run(split(ours), &tls, &healths);
-        let asked = async {
-            let place = places.take(holder).expect("the first");
-            let mut call = pin!(core.call(open.connection(), Kind::Sign, &call, place, None));
-            // Asked once, and not looked at again: as a stream whose client does not read.
-            assert!(futures_util::poll!(&mut call).is_pending());
-            assert!(places.take(holder).is_none(), "the core has it");
-            theirs.write_all(&reply()).await.expect("written");
-            while places.take(holder).is_none() {
-                tokio::task::yield_now().await;
-            }
-            assert!(call.await.is_ok());
-        };
-        tokio::select! {
-            ended = served => panic!("{ended:?}"),
-            () = asked => {}
-        }
-    }
-
-    #[test]
-    fn operators_frames_go_first_and_frames_stay_whole() {
-        let mut outgoing = Outgoing::default();
-        let call = SignCall { deadline_us: 1, ..SignCall::default() };
-        for correlation in 0..10_000 {
-            outgoing.put(Queue::Bots, Kind::Sign, correlation, &call).expect("short");
-        }
-        assert!(outgoing.waiting_bytes(Queue::Bots) > 2 * PIECE_BYTES);
-        let (mut piece, mut decoder, mut order) = (Vec::new(), Decoder::default(), Vec::new());
-        for turn in 0.. {
-            if turn == 1 {
-                outgoing.put(Queue::Operators, Kind::Command, 77_777, &call).expect("short");
-            }
-            piece.clear();
-            outgoing.take(&mut piece);
-            if piece.is_empty() {
-                break;
-            }
-            decoder.extend(&piece);
-            // Whatever went before, a piece ends with the end of a frame.
-            while let Some(frame) = decoder.next_frame().expect("frames") {
-                order.push(frame.correlation);
-            }
-            assert!(decoder.is_empty());
-        }
-        let place = order.iter().position(|correlation| *correlation == 77_777).expect("sent");
-        assert!(place > 0 && place < 5_000, "{place}");
-        order.remove(place);
-        assert!(order.iter().copied().eq(0..10_000), "bots' calls in their order");
-        assert_eq!(outgoing.waiting_bytes(Queue::Bots), 0);
     }
 
     #[tokio::test]

@@ -20,10 +20,11 @@ use vault_ipc::trace::SpanKind;
 use vault_ipc::{Code, Failure};
 
 use crate::core::Answered;
-use crate::handler::is_execute;
+use crate::handler::{is_execute, is_stream};
 use crate::head::{Framing, HeadError, Heads};
 use crate::place::Place;
 use crate::registry::{CallPlace, Connection, Hold, Holds};
+use crate::room::{Room, full};
 use crate::sign::{SIGN_BATCH_PATH, SIGN_PATH, Signing, Signs};
 use crate::status::from_failure;
 use crate::stream::Upgrades;
@@ -81,8 +82,12 @@ pub(crate) struct Gate {
     pub(crate) execute_max: Duration,
     /// Of an HTTP/1.1 connection.
     pub(crate) heads: Option<Arc<Heads>>,
+    /// Longest message taken, in bytes.
+    pub(crate) message_bytes_max: usize,
     /// Where clients are proxied: for all that is not gRPC.
     pub(crate) proxy: Option<VenueProxy>,
+    /// For what has not come whole.
+    pub(crate) room: Room,
     pub(crate) routes: Routes,
     /// Where bots sign.
     pub(crate) signs: Option<Signs>,
@@ -178,8 +183,13 @@ impl hyper::service::Service<Request<Incoming>> for Calls {
             && request.uri().path() == SIGN_PATH
             && !request.headers().contains_key(&GRPC_ENCODING)
         {
-            self.tasks.expect();
-            return Answering::Sign(gate.sign(signs, request));
+            let signing = gate.sign(signs, request);
+            // One that has not come whole is a task with turns of its own: what it has to do once the
+            // rest is there may be much, and all of them may end together.
+            if !signing.is_coming() {
+                self.tasks.expect();
+            }
+            return Answering::Sign(signing);
         }
         // Here, not later: heads come in the order of their requests.
         let head = gate.heads.as_ref().map(|heads| heads.next());
@@ -200,7 +210,7 @@ impl Gate {
             Ok(begun) => begun,
             Err(response) => return Signing::ended(self, began.into_std(), response),
         };
-        let bytes_max = signs.message_bytes_max();
+        let bytes_max = self.message_bytes_max;
         match unary::try_message(request.into_body(), bytes_max) {
             Ok(message) => {
                 let is_soon = deadline.at < began + SOON;
@@ -217,12 +227,12 @@ impl Gate {
                     }
                 }
             }
-            Err(begun) => {
+            Err(partial) => {
                 let (gate, signs) = (Arc::clone(&self), signs.clone());
                 let began = deadline.began;
                 let coming = async move {
                     let answer = async {
-                        let message = unary::message(begun, bytes_max).await?;
+                        let message = unary::message(partial, bytes_max, &gate.room).await?;
                         let asked = signs.begin(&gate.connection, &deadline, false, message)?;
                         came_to(&deadline, asked.await)
                     };
@@ -246,13 +256,26 @@ impl Gate {
         self.connection.metrics().answered(listener, response.headers(), began);
     }
 
-    async fn answer(&self, mut request: Request<Incoming>) -> Response<ReplyBody> {
+    async fn answer(&self, request: Request<Incoming>) -> Response<ReplyBody> {
         let is_execute = is_execute(request.uri().path());
         let is_batch = request.uri().path() == SIGN_BATCH_PATH;
         let most = if is_execute { self.execute_max } else { self.call_max };
         let Begun { deadline, place } = match self.begin(&request, most, Instant::now()) {
             Ok(begun) => begun,
             Err(response) => return *response,
+        };
+        let read = timeout_at(deadline.at, self.read(request)).await;
+        let mut request = match read {
+            Ok(Ok(request)) => request,
+            Ok(Err(status)) => {
+                let response = status.into_http();
+                deadline.answered(Some(&response));
+                return with_holds(response, place);
+            }
+            Err(_) => {
+                deadline.answered::<Body>(None);
+                return refused(late());
+            }
         };
         request.extensions_mut().insert(deadline.clone());
         request.extensions_mut().insert(Arc::clone(&self.connection));
@@ -272,6 +295,34 @@ impl Gate {
                 refused(late())
             }
         }
+    }
+
+    /// Reads the one message of a call for the router, which would decode it before its end has come.
+    /// Streams it reads itself.
+    ///
+    /// # Errors
+    ///
+    /// As [`unary::message`], and if there is no room for the head.
+    async fn read(&self, request: Request<Incoming>) -> Result<Request<Body>, Status> {
+        if is_stream(request.uri().path()) {
+            return Ok(request.map(Body::new));
+        }
+        let encoding = request.headers().get(&GRPC_ENCODING);
+        if encoding.is_some_and(|encoding| encoding != "identity") {
+            // Which is refused whatever comes.
+            return Ok(request.map(|_| Body::empty()));
+        }
+        let (head, body) = request.into_parts();
+        let message = match unary::try_message(body, self.message_bytes_max) {
+            Ok(message) => message?,
+            Err(partial) => {
+                let taken = self.room.take_head(&head.headers);
+                let _taken = taken.ok_or_else(|| from_failure(full()))?;
+                unary::message(partial, self.message_bytes_max, &self.room).await?
+            }
+        };
+        let body = unary::Framed::of(&message).into_body();
+        Ok(Request::from_parts(head, Body::new(body)))
     }
 
     /// Gives a call its place and its deadline, which is `most` away or as its client says.
@@ -329,7 +380,8 @@ impl Gate {
                 deadline.trace = self.trace(&request, &deadline);
                 let trace = deadline.trace.clone();
                 let upgrades = &self.upgrades;
-                let answered = proxy.answer(request, head, &self.connection, upgrades, deadline);
+                let answered =
+                    proxy.answer(request, head, &self.connection, &self.room, upgrades, deadline);
                 let response = answered.await;
                 if let Some(trace) = trace {
                     trace.proxied(response.headers());

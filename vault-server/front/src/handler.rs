@@ -20,13 +20,18 @@ use crate::core::{Answered, Asked, Core};
 use crate::gate::{Deadline, busy, late};
 use crate::health::Healths;
 use crate::limit::ListenerLimits;
-use crate::place::Places;
+use crate::place::{Place, Places};
 use crate::registry::{Connection, Hold, Holds};
+use crate::sign::SIGN_STREAM_PATH;
 use crate::status::from_failure;
 use crate::trace::Call;
 
 /// How long to wait before asking again when a tail has nothing new.
 const TAIL_PAUSE: Duration = Duration::from_millis(100);
+
+/// Longest request for descriptors, in bytes: a name. Any number of them come in one call, so each lies
+/// here until it is whole.
+const REFLECTION_BYTES_MAX: usize = 4 << 10;
 
 /// Batches and streams of Signs whose answers are not read yet, of all clients; of one an eighth.
 const MANY_MAX: usize = 128;
@@ -118,7 +123,8 @@ pub(crate) fn routes(handler: &Handler, healths: &Healths, message_bytes_max: us
                 reflection = reflection.with_service_name(*name);
             }
             let reflection = reflection.build_v1().expect("our own descriptors decode");
-            routes = routes.add_service(reflection.max_decoding_message_size(message_bytes_max));
+            let bytes_max = REFLECTION_BYTES_MAX.min(message_bytes_max);
+            routes = routes.add_service(reflection.max_decoding_message_size(bytes_max));
         }
         Listener::Unspecified => {}
     }
@@ -133,6 +139,11 @@ pub(crate) fn is_execute(path: &str) -> bool {
     path.strip_prefix('/')
         .and_then(|path| path.strip_prefix(v1::execute_service_server::SERVICE_NAME))
         .is_some_and(|rest| rest.starts_with('/'))
+}
+
+/// Whether a path is that of an RPC with any number of requests.
+pub(crate) fn is_stream(path: &str) -> bool {
+    path == SIGN_STREAM_PATH || path.starts_with("/grpc.reflection.")
 }
 
 impl Handler {
@@ -218,21 +229,25 @@ impl Handler {
         self.call(&connection, Kind::Enroll, &call).await
     }
 
+    /// A place for a call at the core, if there is one.
+    pub(crate) fn place(&self, connection: &Connection) -> Option<Place> {
+        self.calls.take(connection.facts().holder())
+    }
+
     /// Passes an encoded [`v1::SignRequest`] on; its answer is an encoded [`v1::SignResponse`]. `ends` as
     /// in [`Core::begin_sign`].
     ///
     /// # Errors
     ///
-    /// As [`Handler::ask`].
+    /// As [`Core::call`].
     pub(crate) fn begin_sign(
         &self,
         connection: &Arc<Connection>,
         call: &EncodedSignCall,
+        place: Place,
         deadline: &Deadline,
         ends: Option<Instant>,
     ) -> Result<Asked, Box<Failure>> {
-        let place = self.calls.take(connection.facts().holder());
-        let place = place.ok_or_else(|| Box::new(busy()))?;
         self.core.begin_sign(connection, call, place, ends, deadline.trace.clone())
     }
 
@@ -244,7 +259,7 @@ impl Handler {
         let (connection, deadline) = (connection(&request)?, deadline(&request)?);
         let call = sign_call(&connection, caller(&connection)?, &deadline, request.into_inner());
         let answered = self.ask_sign(&connection, &call, &deadline).await.map_err(from_failure)?;
-        Ok(responded(decoded(&answered.response)?, answered.hold))
+        Ok(responded(decoded(answered.response.as_slice())?, answered.hold))
     }
 
     /// Passes on whose call it is, and from where.
@@ -266,7 +281,7 @@ impl Handler {
         let connection = connection(&request)?;
         let call = command_call(&connection, method, request)?;
         let answered = self.ask(&connection, Kind::Command, &call).await.map_err(from_failure)?;
-        let first: Chunk = decoded(&answered.response)?;
+        let first: Chunk = decoded(answered.response.as_slice())?;
         let entries = Entries {
             connection,
             handler: self.clone(),
@@ -289,7 +304,7 @@ impl Handler {
         message: &impl Message,
     ) -> Result<Response<R>, Status> {
         let answered = self.ask(connection, kind, message).await.map_err(from_failure)?;
-        Ok(responded(decoded(&answered.response)?, answered.hold))
+        Ok(responded(decoded(answered.response.as_slice())?, answered.hold))
     }
 
     /// As [`Handler::ask`], for a Sign, which may be traced.
@@ -332,7 +347,7 @@ impl Handler {
         message: &impl Message,
         trace: Option<Arc<Call>>,
     ) -> Result<Answered, Failure> {
-        let place = self.calls.take(connection.facts().holder()).ok_or_else(busy)?;
+        let place = self.place(connection).ok_or_else(busy)?;
         self.core.call(connection, kind, message, place, trace).await
     }
 }
@@ -380,7 +395,7 @@ impl Entries {
         let answer = self.handler.ask(&self.connection, Kind::Pull, &call);
         let answered =
             tokio::time::timeout(self.handler.call_max, answer).await.map_err(|_| late())??;
-        Chunk::decode(&*answered.response).map_err(|_| undecodable())
+        Chunk::decode(answered.response.as_slice()).map_err(|_| undecodable())
     }
 }
 
@@ -450,4 +465,29 @@ pub(crate) fn decoded<R: Message + Default>(response: &[u8]) -> Result<R, Status
 
 pub(crate) fn undecodable() -> Failure {
     Failure::new(Code::Internal, "INTERNAL", "the core's answer does not decode")
+}
+
+#[cfg(test)]
+mod tests {
+    use prost::Message as _;
+    use vault_ipc::proto::FILE_DESCRIPTOR_SET;
+
+    use super::is_stream;
+
+    #[test]
+    fn the_rpcs_with_any_number_of_requests_are_those_of_the_descriptors() {
+        let ours = prost_types::FileDescriptorSet::decode(FILE_DESCRIPTOR_SET);
+        let mut count = 0;
+        for file in &ours.expect("descriptors").file {
+            for service in &file.service {
+                for method in &service.method {
+                    let path = format!("/{}.{}/{}", file.package(), service.name(), method.name());
+                    assert_eq!(is_stream(&path), method.client_streaming(), "{path}");
+                    count += 1;
+                }
+            }
+        }
+        assert!(count >= 30, "{count}");
+        assert!(is_stream("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"));
+    }
 }

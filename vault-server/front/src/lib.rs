@@ -35,6 +35,7 @@ mod plain;
 mod price;
 mod proxy;
 mod registry;
+mod room;
 mod scope;
 mod seal;
 mod serve;
@@ -58,8 +59,10 @@ use ipnet::IpNet;
 use vault_ipc::{Listener, half};
 
 pub use crate::limit::{Limits, ListenerLimits, WebSocketLimits};
+pub use crate::plain::plain;
 pub use crate::tls::IdentityError;
 pub use crate::trace::{Parent, Tracing, traceparent};
+pub use crate::unary::read_message;
 pub use crate::venue_proxy::{Scheme, TARGET_BYTES_MAX, Target, TargetError, target};
 
 use crate::core::Core;

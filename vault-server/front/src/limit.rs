@@ -33,6 +33,9 @@ pub struct Limits {
     pub first_byte: Duration,
     /// Largest HTTP/2 frame taken, in bytes.
     pub frame_bytes: u32,
+    /// Of one connection, messages and heads of calls that have not come whole, in bytes; or one message
+    /// of the longest that may come, if that is more.
+    pub half_come_bytes: usize,
     /// From accept to the end of the TLS handshake.
     pub handshake: Duration,
     /// HTTP/1.1: from the end of a response, or of the handshake, to the end of the next request's
@@ -186,6 +189,7 @@ impl Default for Limits {
             failed_handshakes_per_second: 10,
             first_byte: Duration::from_secs(1),
             frame_bytes: 16 << 10,
+            half_come_bytes: 1 << 20,
             handshake: Duration::from_secs(5),
             // Beyond what libraries keep a connection that they do not use.
             head: Duration::from_secs(75),

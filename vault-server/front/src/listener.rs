@@ -27,6 +27,7 @@ use crate::limit::{Limits, ListenerLimits};
 use crate::lobby::Lobby;
 use crate::proxy;
 use crate::registry::Registry;
+use crate::room::Room;
 use crate::serve::serve;
 use crate::sign::Signs;
 use crate::stream::Upgrades;
@@ -127,8 +128,7 @@ impl Door {
         let handler = Handler::new(kind, core, &of_kind, limits.execute_bytes);
         let routes_of_clients = (kind == Listener::Operator)
             .then(|| routes(&handler.for_clients(), healths, limits.bot.message_bytes));
-        let signs =
-            (kind == Listener::Bot).then(|| Signs::new(handler.clone(), of_kind.message_bytes));
+        let signs = (kind == Listener::Bot).then(|| Signs::new(handler.clone()));
         let proxy = (kind == Listener::Bot)
             .then(|| VenueProxy::new(handler.clone(), of_kind.message_bytes));
         Ok(Self {
@@ -223,9 +223,11 @@ impl Door {
             timeout(self.limits.handshake, identify).await.map_err(|_| Refusal::TooSlow)??;
 
         let lane = Lane::of(&identified.facts);
-        let routes = match &self.routes_of_clients {
-            Some(routes) if !identified.facts.is_operator() => routes,
-            _ => &self.routes,
+        let (routes, message_bytes_max) = match &self.routes_of_clients {
+            Some(routes) if !identified.facts.is_operator() => {
+                (routes, self.limits.bot.message_bytes)
+            }
+            _ => (&self.routes, self.of_kind.message_bytes),
         };
         let registered = self
             .registry
@@ -236,7 +238,9 @@ impl Door {
             connection: Arc::clone(registered.connection()),
             execute_max: self.of_kind.execute,
             heads: identified.heads,
+            message_bytes_max,
             proxy: self.proxy.clone(),
+            room: Room::of(self.limits.half_come_bytes.max(message_bytes_max)),
             routes: routes.clone(),
             signs: self.signs.clone(),
             upgrades: Upgrades::default(),

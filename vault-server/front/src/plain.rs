@@ -42,7 +42,7 @@ const HEADER: &[Field] = &[Field::Text, Field::Text];
 /// # Errors
 ///
 /// It does not decode.
-pub(crate) fn plain(message: Bytes) -> Result<Bytes, DecodeError> {
+pub fn plain(message: Bytes) -> Result<Bytes, DecodeError> {
     if is_plain(&message, SIGN_REQUEST) {
         return Ok(message);
     }

@@ -3,7 +3,8 @@
 //! A reply that releases a signature is followed through the process by a [`Hold`]:
 //!
 //! ```text
-//! core.rs reads the reply ─ Hold made ─► handler ─► response extension ─► gate.rs body ─► Bytes
+//! core.rs reads the reply ─ Hold made ─┬► sign.rs ─► unary.rs reply ──────────────────────► Bytes
+//!                                      └► handler ─► response extension ─► gate.rs body ─► Bytes
 //!     ─► h2's queue ─► h2's write buffer ─ Hold dropped ─► io.rs ─► TLS ─► socket
 //! ```
 //!

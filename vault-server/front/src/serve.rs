@@ -159,50 +159,118 @@ mod tests {
     use std::time::Duration;
 
     use bytes::Bytes;
+    use h2::SendStream;
+    use prost::Message as _;
     use tonic::service::Routes;
+    use vault_ipc::Listener;
+    use vault_ipc::proto::v1::SignRequest;
 
     use super::serve;
     use crate::caller::Facts;
+    use crate::core::Core;
     use crate::gate::Gate;
+    use crate::handler::Handler;
     use crate::limit::Limits;
     use crate::registry::{Connection, Registry};
-    use crate::stream::Upgrades;
+    use crate::room::Room;
+    use crate::sign::Signs;
+    use crate::stream::{Streams, Upgrades};
     use crate::turn::{Executor, Lane, Turns};
+    use crate::venue::Venues;
 
     const LONG: Duration = Duration::from_secs(60 * 60);
 
     /// A connection that is served and has nothing to do.
     async fn idle(registry: &Arc<Registry>, age: Duration) -> (Arc<Connection>, Client) {
-        let registered = registry.enter(Facts::for_test([1; 16]), 1, 1).expect("below the limit");
+        serve_with(registry, age, None, Turns::default()).await
+    }
+
+    /// As [`idle`]; `signs` where it signs, calls with turns of their own have them among `turns`.
+    async fn serve_with(
+        registry: &Arc<Registry>,
+        age: Duration,
+        signs: Option<Signs>,
+        turns: Turns,
+    ) -> (Arc<Connection>, Client) {
+        let registered = registry.enter(Facts::for_test([1; 16]), 8, 1).expect("below the limit");
         let connection = Arc::clone(registered.connection());
         let gate = Gate {
             call_max: LONG,
             connection: Arc::clone(&connection),
             execute_max: LONG,
             heads: None,
+            message_bytes_max: 64 << 10,
             proxy: None,
+            room: Room::of(1 << 20),
             routes: Routes::default(),
-            signs: None,
+            signs,
             upgrades: Upgrades::default(),
         };
         let (ours, theirs) = tokio::io::duplex(64 << 10);
         tokio::spawn(async move {
-            let executor = Executor { lane: Lane::Bots, turns: Turns::default() };
+            let executor = Executor { lane: Lane::Bots, turns };
             serve(ours, registered, gate, &Limits::default(), age, executor).await;
         });
         let (send, client) = h2::client::handshake(theirs).await.expect("h2");
         let client = tokio::spawn(client);
         let send = send.ready().await.expect("served");
-        // Until nothing moves any more.
+        calm().await;
+        (connection, Client { send, ended: client })
+    }
+
+    /// Waits until nothing moves any more.
+    async fn calm() {
         for _ in 0..100 {
             tokio::task::yield_now().await;
         }
-        (connection, Client { send, ended: client })
     }
 
     struct Client {
         send: h2::client::SendRequest<Bytes>,
         ended: tokio::task::JoinHandle<Result<(), h2::Error>>,
+    }
+
+    impl Client {
+        /// Begins a Sign, of which so many bytes are held back.
+        fn sign(&mut self, held_back: usize) -> (SendStream<Bytes>, Bytes) {
+            let request = http::Request::post("http://vault.test/vault.v1.SignService/Sign")
+                .header("content-type", "application/grpc");
+            let request = request.body(()).expect("a request");
+            let (_, mut body) = self.send.send_request(request, false).expect("sent");
+            let message = SignRequest { request_id: "one".into(), ..SignRequest::default() };
+            let message = message.encode_to_vec();
+            let length = u32::try_from(message.len()).expect("short").to_be_bytes();
+            let mut whole = Bytes::from([&[0][..], &length, &message].concat());
+            let rest = whole.split_off(whole.len() - held_back);
+            body.send_data(whole, rest.is_empty()).expect("sent");
+            (body, rest)
+        }
+    }
+
+    #[tokio::test]
+    async fn a_sign_that_has_not_come_whole_has_turns_of_its_own() {
+        let limits = Limits::default();
+        let registry = Arc::new(Registry::default());
+        let streams = Streams::new(&limits, Arc::clone(&registry));
+        let venues = Venues::new(&limits, streams.clone());
+        let core = Core::new(Arc::clone(&registry), venues, streams, &limits);
+        let handler = Handler::new(Listener::Bot, &core, &limits.bot, limits.execute_bytes);
+        let turns = Turns::default();
+        // The slice is used up, and nobody begins a round.
+        turns.within(Lane::Bots, async { std::thread::sleep(Duration::from_millis(5)) }).await;
+        let signs = Some(Signs::new(handler));
+        let (_connection, mut client) = serve_with(&registry, LONG, signs, turns.clone()).await;
+
+        let (mut late, rest) = client.sign(1);
+        calm().await;
+        late.send_data(rest, true).expect("sent");
+        let _whole = client.sign(0);
+        calm().await;
+        assert_eq!(core.waiting().calls, 1, "the whole one, in the connection's own turn");
+
+        tokio::spawn(async move { turns.go_round().await });
+        calm().await;
+        assert_eq!(core.waiting().calls, 2);
     }
 
     #[tokio::test(start_paused = true)]
@@ -219,9 +287,7 @@ mod tests {
         let hold = registry.hold(&connection);
         let wait = registry.barrier(&[]).expect("a reply is held");
         let passed = tokio::spawn(wait.passed(Duration::from_millis(250)));
-        for _ in 0..100 {
-            tokio::task::yield_now().await;
-        }
+        calm().await;
         assert!(!passed.is_finished());
         drop(hold);
         passed.await.expect("passes");

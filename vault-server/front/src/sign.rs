@@ -11,12 +11,12 @@ use futures_util::future::BoxFuture;
 use http::Response as HttpResponse;
 use tokio::time::Sleep;
 use tonic::{Request, Response, Status, Streaming};
-use vault_ipc::EncodedSignCall;
 use vault_ipc::proto::v1;
 use vault_ipc::proto::v1::sign_service_server::SignService;
+use vault_ipc::{EncodedSignCall, Failure};
 
 use crate::core::Asked;
-use crate::gate::{Deadline, Gate, ReplyBody, came_to, signed};
+use crate::gate::{Deadline, Gate, ReplyBody, busy, came_to, signed};
 use crate::handler::{Handler, Messages, no_certificate};
 use crate::plain::plain;
 use crate::registry::{CallPlace, Connection};
@@ -28,23 +28,20 @@ pub(crate) const SIGN_PATH: &str = "/vault.v1.SignService/Sign";
 /// Where a batch of them goes.
 pub(crate) const SIGN_BATCH_PATH: &str = "/vault.v1.SignService/SignBatch";
 
+/// Where a stream of them goes.
+pub(crate) const SIGN_STREAM_PATH: &str = "/vault.v1.SignService/SignStream";
+
 /// Sign without router and codec: of all calls the one that is made all the time. What a client sends goes
 /// to the core as it came, if it is [as we would write it](plain), and what the core answers goes out as it
 /// came.
 #[derive(Clone, Debug)]
 pub(crate) struct Signs {
     handler: Arc<Handler>,
-    message_bytes_max: usize,
 }
 
 impl Signs {
-    pub(crate) fn new(handler: Handler, message_bytes_max: usize) -> Self {
-        Self { handler: Arc::new(handler), message_bytes_max }
-    }
-
-    /// Longest message taken, in bytes.
-    pub(crate) fn message_bytes_max(&self) -> usize {
-        self.message_bytes_max
+    pub(crate) fn new(handler: Handler) -> Self {
+        Self { handler: Arc::new(handler) }
     }
 
     /// Passes the message of a call of [`SIGN_PATH`] on. If `is_swept`, its answer comes by its deadline in
@@ -62,18 +59,21 @@ impl Signs {
     ) -> Result<Asked, Status> {
         let caller = connection.facts().encoded_caller();
         let caller = caller.ok_or_else(|| from_failure(no_certificate()))?;
+        let refused = |failure: Failure| {
+            if let Some(trace) = &deadline.trace {
+                trace.failed(&failure);
+            }
+            from_failure(failure)
+        };
+        // First: whoever has all his places already is refused before his message is looked at.
+        let place = self.handler.place(connection).ok_or_else(|| refused(busy()))?;
         let request = plain(message).map_err(|error| Status::internal(error.to_string()))?;
         let queued_us = connection.metrics().decoded(deadline.began);
         let (deadline_us, traced) = (deadline.unix_us, deadline.queued());
         let call = EncodedSignCall { caller, request, deadline_us, queued_us, traced };
         let ends = is_swept.then_some(deadline.at);
-        let begun = self.handler.begin_sign(connection, &call, deadline, ends);
-        begun.map_err(|failure| {
-            if let Some(trace) = &deadline.trace {
-                trace.failed(&failure);
-            }
-            from_failure(*failure)
-        })
+        let begun = self.handler.begin_sign(connection, &call, place, deadline, ends);
+        begun.map_err(|failure| refused(*failure))
     }
 }
 
@@ -125,6 +125,11 @@ impl Signing {
         response: Box<HttpResponse<ReplyBody>>,
     ) -> Self {
         Self { began, gate, state: State::Ended(Some(response)) }
+    }
+
+    /// Whether the rest of it is awaited.
+    pub(crate) fn is_coming(&self) -> bool {
+        matches!(self.state, State::Coming(_))
     }
 }
 

@@ -1,12 +1,15 @@
-//! The calls that a connection polls itself, in its own turn.
+//! The Signs that a connection polls itself, in its own turn: those that came whole.
 //!
 //! A task of the runtime for each call costs more than what there is to do for a Sign: an allocation of
 //! its own, a place in the runtime's list, two turns of a lane, and the clock read four times. Here calls
 //! lie in slots that are used again; who wakes one notes its slot and wakes the connection. So all answers
 //! that come together for one connection are handed over in one of its turns, which then writes them.
 //!
-//! They end with their connection. What one of them has to do is short, and a connection has no more of
-//! them than it may have calls: so a turn stays short.
+//! They end with their connection. Each was read, looked at and passed on when it came, within the bytes
+//! that a connection reads in a turn; what is left is to hand its answer over, and that takes
+//! microseconds, for no more of them than a connection may have calls: so a turn stays short. A Sign of
+//! which the rest is awaited is none of these: up to 64 KiB would have to be decoded for each once it is
+//! there, and all of them may end together. It is a task with turns of its own, as other calls are.
 
 use std::mem;
 use std::pin::Pin;

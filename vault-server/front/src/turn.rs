@@ -14,9 +14,9 @@
 //!
 //! A lane that does not use its slice leaves it to the others, since the next round begins at once. A
 //! slice is overdrawn by one turn at most; how long that may be is bounded by what a connection may
-//! read in a turn (`Limits::turn_bytes`), by how many Signs it may have, which it polls in its own turn
-//! (`task.rs`), and by what one handshake costs. So who floods one lane makes
-//! his own kind wait, and what is in other lanes at most some milliseconds for each turn it needs.
+//! read in a turn (`Limits::turn_bytes`), by how many Signs it may have whose answers it hands over in its
+//! own turn (`task.rs`), and by what one message and one handshake cost. So who floods one lane makes his
+//! own kind wait, and what is in other lanes at most some milliseconds for each turn it needs.
 
 use std::collections::VecDeque;
 use std::mem;

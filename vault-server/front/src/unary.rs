@@ -1,20 +1,23 @@
 //! One message in, one out: what gRPC puts around them on HTTP/2, without a codec's buffers.
 
-use std::ops::Deref;
+use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
+use futures_util::{FutureExt, stream};
 use http::{HeaderMap, HeaderValue, Response, header};
 use http_body::{Body, Frame};
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, Full, StreamBody};
 use tonic::Status;
 
 use crate::registry::Hold;
+use crate::room::{Room, full};
+use crate::status::from_failure;
 
 /// What has come of a request's body, and the rest of it.
 #[derive(Debug)]
-pub(crate) struct Begun<B> {
+pub(crate) struct Partial<B> {
     body: B,
     come: Bytes,
 }
@@ -28,7 +31,7 @@ pub(crate) struct Begun<B> {
 pub(crate) fn try_message<B: Body<Data = Bytes> + Unpin>(
     mut body: B,
     bytes_max: usize,
-) -> Result<Result<Bytes, Status>, Begun<B>> {
+) -> Result<Result<Bytes, Status>, Partial<B>> {
     // Whoever polls it next says whom to wake.
     let mut nobody = Context::from_waker(Waker::noop());
     let mut come = Bytes::new();
@@ -40,13 +43,13 @@ pub(crate) fn try_message<B: Body<Data = Bytes> + Unpin>(
                 Ok(data) if data.is_empty() => {}
                 Ok(data) => {
                     let come = [come, data].concat().into();
-                    return Err(Begun { body, come });
+                    return Err(Partial { body, come });
                 }
                 Err(_trailers) => {}
             },
             Poll::Ready(Some(Err(_))) => return Ok(Err(broken_off())),
             Poll::Ready(None) => break,
-            Poll::Pending => return Err(Begun { body, come }),
+            Poll::Pending => return Err(Partial { body, come }),
         }
         if body.is_end_stream() {
             break;
@@ -55,53 +58,61 @@ pub(crate) fn try_message<B: Body<Data = Bytes> + Unpin>(
     Ok(prefix(&come, bytes_max).and_then(|size| whole(come, size)))
 }
 
-/// Reads a request to its end: one message, not compressed.
+/// Reads a request to its end: one message, not compressed. Until it is whole it takes its size in `room`.
 ///
 /// # Errors
 ///
 /// With the codes of `tonic`: [`tonic::Code::OutOfRange`] for more than `bytes_max` bytes, before they have
-/// come; [`tonic::Code::Internal`] for what is no message, or not one.
+/// come; [`tonic::Code::Internal`] for what is no message, or not one; `OVERLOADED` if there is no room.
 pub(crate) async fn message<B: Body<Data = Bytes> + Unpin>(
-    begun: Begun<B>,
+    partial: Partial<B>,
     bytes_max: usize,
+    room: &Room,
 ) -> Result<Bytes, Status> {
-    let Begun { mut body, come: first } = begun;
-    let mut first = Some(first).filter(|first| !first.is_empty());
-    let mut come = Bytes::new();
-    let mut pieces = BytesMut::new();
+    let Partial { mut body, come } = partial;
+    // A copy: what has come keeps the connection's whole buffer, for as long as the rest takes.
+    let mut pieces = BytesMut::from(&come[..]);
+    drop(come);
     let mut size = None;
+    let mut _taken = None;
     loop {
-        let data = match first.take() {
-            Some(data) => data,
-            None => match body.frame().await {
-                Some(frame) => match frame.map_err(|_| broken_off())?.into_data() {
-                    Ok(data) => data,
-                    Err(_trailers) => continue,
-                },
-                None => break,
-            },
-        };
-        if pieces.is_empty() && come.is_empty() {
-            come = data;
-        } else {
-            if pieces.is_empty() {
-                pieces.put(std::mem::take(&mut come));
-            }
-            pieces.put(data);
-        }
-        let head = if pieces.is_empty() { &come[..] } else { &pieces[..] };
         if size.is_none() {
-            size = prefix(head, bytes_max)?;
+            size = prefix(&pieces, bytes_max)?;
+            if let Some(size) = size {
+                // Whole or not: its end has not come.
+                _taken = Some(room.take(size).ok_or_else(|| from_failure(full()))?);
+                pieces.reserve((PREFIX_BYTES + size).saturating_sub(pieces.len()));
+            }
         }
-        if size.is_some_and(|size| head.len() > PREFIX_BYTES + size) {
+        if size.is_some_and(|size| pieces.len() > PREFIX_BYTES + size) {
             return Err(Status::internal("more than one message"));
         }
-        if pieces.is_empty() && size.is_none_or(|size| come.len() < PREFIX_BYTES + size) {
-            // What has come keeps the connection's whole buffer, for as long as the rest takes.
-            pieces.put(std::mem::take(&mut come));
+        match body.frame().await {
+            Some(frame) => match frame.map_err(|_| broken_off())?.into_data() {
+                Ok(data) => pieces.put(data),
+                Err(_trailers) => {}
+            },
+            None => break,
         }
     }
-    whole(if pieces.is_empty() { come } else { pieces.freeze() }, size)
+    whole(pieces.freeze(), size)
+}
+
+/// Reads one message out of pieces, in which it comes to its end, as every Sign is read; for tests.
+///
+/// # Errors
+///
+/// With the codes of `tonic`: [`tonic::Code::OutOfRange`] for more than `bytes_max` bytes,
+/// [`tonic::Code::Internal`] for what is no message, or not one.
+pub fn read_message(pieces: &[Bytes], bytes_max: usize) -> Result<Bytes, Status> {
+    let pieces = pieces.iter().map(|piece| Ok::<_, Infallible>(Frame::data(piece.clone())));
+    match try_message(StreamBody::new(stream::iter(pieces)), bytes_max) {
+        Ok(read) => read,
+        Err(partial) => {
+            let room = Room::of(bytes_max);
+            message(partial, bytes_max, &room).now_or_never().expect("all pieces have come")
+        }
+    }
 }
 
 /// The message that all these bytes are, of which the prefix says how long it is.
@@ -142,7 +153,6 @@ fn prefix(head: &[u8], bytes_max: usize) -> Result<Option<usize>, Status> {
 }
 
 /// An encoded message, with what gRPC puts before it: whoever sends it on does not copy it again.
-#[derive(Eq, PartialEq)]
 pub(crate) struct Framed(Vec<u8>);
 
 impl Framed {
@@ -154,17 +164,14 @@ impl Framed {
         Self(bytes)
     }
 
+    /// As the body of a request.
+    pub(crate) fn into_body(self) -> Full<Bytes> {
+        Full::new(self.0.into())
+    }
+
     /// The message alone.
     pub(crate) fn as_slice(&self) -> &[u8] {
         &self.0[PREFIX_BYTES..]
-    }
-}
-
-impl Deref for Framed {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        self.as_slice()
     }
 }
 
@@ -235,6 +242,7 @@ impl Reply {
     }
 }
 
+/// Before a message: `u8 compressed | u32 BE length`.
 const PREFIX_BYTES: usize = 5;
 
 #[cfg(test)]
@@ -242,14 +250,15 @@ mod tests {
     use std::convert::Infallible;
 
     use bytes::Bytes;
-    use futures_util::{FutureExt, TryStreamExt, stream};
+    use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
     use http_body::Frame;
     use http_body_util::{Full, StreamBody};
     use prost::Message;
     use tonic::{Code, Status};
     use vault_ipc::proto::v1::SignRequest;
 
-    use super::{Framed, Reply, message, try_message};
+    use super::{Framed, Reply, message, read_message, try_message};
+    use crate::room::Room;
 
     fn request() -> SignRequest {
         SignRequest { request_id: "one".into(), credential: "main".into(), ..Default::default() }
@@ -262,13 +271,8 @@ mod tests {
 
     /// Reads it in pieces of so many bytes, or all at once.
     fn read(bytes: &[u8], piece: usize) -> Result<SignRequest, Status> {
-        let pieces = bytes
-            .chunks(piece)
-            .map(|piece| Ok::<_, Infallible>(Frame::data(Bytes::copy_from_slice(piece))));
-        decode(match try_message(StreamBody::new(stream::iter(pieces)), 64) {
-            Ok(read) => read,
-            Err(begun) => message(begun, 64).now_or_never().expect("all has come"),
-        })
+        let pieces: Vec<_> = bytes.chunks(piece).map(Bytes::copy_from_slice).collect();
+        decode(read_message(&pieces, 64))
     }
 
     fn decode(read: Result<Bytes, Status>) -> Result<SignRequest, Status> {
@@ -346,14 +350,38 @@ mod tests {
                 }
                 std::task::Poll::Ready(pieces.next().map(|it| it.map(Frame::data)))
             });
-            let begun = try_message(StreamBody::new(body), 64).expect_err("not all has come");
-            let mut reading = Box::pin(message(begun, 64));
+            let partial = try_message(StreamBody::new(body), 64).expect_err("not all has come");
+            let room = Room::of(64);
+            let mut reading = Box::pin(message(partial, 64, &room));
             let read = loop {
                 if let Some(read) = (&mut reading).now_or_never() {
                     break read;
                 }
             };
             assert_eq!(decode(read).expect("read"), request());
+        }
+    }
+
+    #[test]
+    fn what_has_not_come_to_its_end_takes_its_size_until_it_does_or_is_dropped() {
+        let whole = framed(&[7; 60]);
+        let begin = |come: usize| {
+            let come = Ok::<_, Infallible>(Frame::data(Bytes::copy_from_slice(&whole[..come])));
+            let body = StreamBody::new(stream::iter([come]).chain(stream::pending()));
+            try_message(body, 64).expect_err("not all has come")
+        };
+        // Whole too, without its end.
+        for come in 0..=whole.len() {
+            let room = Room::of(100);
+            let mut first = Box::pin(message(begin(come), 64, &room));
+            assert!((&mut first).now_or_never().is_none());
+            assert_eq!(room.left(), if come < 5 { 100 } else { 40 }, "{come}");
+            if come >= 5 {
+                let second = message(begin(5), 64, &room).now_or_never().expect("refused");
+                assert_eq!(second.expect_err("no room").code(), Code::ResourceExhausted);
+            }
+            drop(first);
+            assert_eq!(room.left(), 100);
         }
     }
 

@@ -29,6 +29,7 @@ use crate::gate::{Deadline, late};
 use crate::handler::{Handler, no_certificate};
 use crate::head::{Framing, HeadError};
 use crate::registry::Connection;
+use crate::room::{Room, Taken, full};
 use crate::stream::Upgrades;
 
 /// The proxy of the bot listeners.
@@ -86,14 +87,16 @@ impl VenueProxy {
         request: Request<Incoming>,
         head: Option<Result<Framing, HeadError>>,
         connection: &Arc<Connection>,
+        room: &Room,
         upgrades: &Upgrades,
         deadline: Deadline,
     ) -> Response<Body> {
         let is_head = request.method() == Method::HEAD;
-        let mut response = match self.pass(request, head, connection, upgrades, deadline).await {
-            Ok(response) => response,
-            Err(refusal) => answer::refused(refusal),
-        };
+        let mut response =
+            match self.pass(request, head, connection, room, upgrades, deadline).await {
+                Ok(response) => response,
+                Err(refusal) => answer::refused(refusal),
+            };
         if is_head {
             // Over HTTP/2, hyper leaves that to us.
             *response.body_mut() = Body::empty();
@@ -106,6 +109,7 @@ impl VenueProxy {
         request: Request<Incoming>,
         head: Option<Result<Framing, HeadError>>,
         connection: &Arc<Connection>,
+        room: &Room,
         upgrades: &Upgrades,
         deadline: Deadline,
     ) -> Result<Response<Body>, Refusal> {
@@ -129,7 +133,8 @@ impl VenueProxy {
         let headers = headers(&parts.headers)?;
         let request_id = request_id(&parts.headers)?;
         let caller = connection.facts().caller().ok_or_else(no_certificate)?;
-        let body = timeout_at(deadline.at, self.body(&parts.headers, body))
+        let taken = room.take_head(&parts.headers).ok_or_else(full)?;
+        let body = timeout_at(deadline.at, self.body(&parts.headers, body, taken))
             .await
             .map_err(|_| late())??;
         let call = ProxyCall {
@@ -155,7 +160,13 @@ impl VenueProxy {
         }
     }
 
-    async fn body(&self, headers: &HeaderMap, mut body: Incoming) -> Result<Vec<u8>, Failure> {
+    /// Reads a body whole; until it is, it takes more of the connection's room.
+    async fn body(
+        &self,
+        headers: &HeaderMap,
+        mut body: Incoming,
+        mut taken: Taken,
+    ) -> Result<Vec<u8>, Failure> {
         let too_long = || {
             Failure::new(Code::BadRequest, "BODY_TOO_LONG", "the body of the request is too long")
         };
@@ -165,7 +176,11 @@ impl VenueProxy {
         if stated.is_some_and(|stated| stated > DISCARDED_BYTES_MAX) {
             return Err(too_long());
         }
-        let mut whole = Vec::with_capacity(stated.unwrap_or(0).min(self.body_bytes_max));
+        let mut has_room = stated.unwrap_or(0).min(self.body_bytes_max);
+        if !taken.grow(has_room) {
+            return Err(full());
+        }
+        let mut whole = Vec::with_capacity(has_room);
         let mut read = 0;
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|_| {
@@ -180,6 +195,10 @@ impl VenueProxy {
             };
             read += data.len();
             if read <= self.body_bytes_max {
+                if !taken.grow(read.saturating_sub(has_room)) {
+                    return Err(full());
+                }
+                has_room = has_room.max(read);
                 whole.extend_from_slice(data);
             } else if read > DISCARDED_BYTES_MAX {
                 break;

@@ -13,7 +13,7 @@ use std::time::Instant;
 use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, Interest, ReadBuf};
 
-use crate::frame::{Decoder, Frame, FrameError, read_count};
+use crate::frame::{Decoder, Frame, FrameError, FrameRef, read_count};
 
 /// What comes.
 #[derive(Debug)]
@@ -98,15 +98,37 @@ impl<S: AsyncRead + Unpin> Frames<S> {
             if let Some(frame) = self.decoder.next_frame()? {
                 return Ok(Some(frame));
             }
-            let count = read_count(self.stream.read(&mut self.bytes).await)?;
-            if count == 0 {
-                let is_whole = self.decoder.is_empty();
-                let cut = || FrameError::Io(io::ErrorKind::UnexpectedEof.into());
-                return if is_whole { Ok(None) } else { Err(cut()) };
+            if !self.read().await? {
+                return Ok(None);
             }
-            self.came = Instant::now();
-            self.decoder.extend(&self.bytes[..count]);
         }
+    }
+
+    /// The next frame of what was read, without a copy.
+    ///
+    /// # Errors
+    ///
+    /// [`FrameError::Header`].
+    pub fn next_ref(&mut self) -> Result<Option<FrameRef<'_>>, FrameError> {
+        self.decoder.next_ref()
+    }
+
+    /// Reads on, when all frames that were read are taken; `false` once the stream has ended behind a whole
+    /// one.
+    ///
+    /// # Errors
+    ///
+    /// [`FrameError::Io`], as [`Frames::next`].
+    pub async fn read(&mut self) -> Result<bool, FrameError> {
+        let count = read_count(self.stream.read(&mut self.bytes).await)?;
+        if count == 0 {
+            let is_whole = self.decoder.is_empty();
+            let cut = || FrameError::Io(io::ErrorKind::UnexpectedEof.into());
+            return if is_whole { Ok(false) } else { Err(cut()) };
+        }
+        self.came = Instant::now();
+        self.decoder.extend(&self.bytes[..count]);
+        Ok(true)
     }
 
     /// When the end of the last frame was read.

@@ -1,7 +1,8 @@
 //! A look into a frame that is not decoded: at who calls, since what decides how long a call waits must
 //! not cost what decoding costs, and at an answer, which is passed on as it is.
 //!
-//! Nothing may be granted by it. A frame that is not laid out as ours are shows nothing.
+//! Nothing may be granted by what [`Frame::peek`] shows. A frame that is not laid out as ours are shows
+//! nothing.
 
 use crate::{Frame, FrameRef};
 

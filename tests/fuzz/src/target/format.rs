@@ -3,6 +3,7 @@
 use std::sync::OnceLock;
 
 use prost::Message as _;
+use prost::bytes::Bytes;
 use vault_policy::ScopeDocument;
 use vault_proto::v1;
 
@@ -71,6 +72,33 @@ pub fn note(data: &[u8]) {
     {
         super::take();
         assert_eq!(verifier.vkey(), text.trim_end());
+    }
+}
+
+/// Signs as the front reads them: a message in pieces, whose length the first byte says, passed on as it
+/// came or written anew.
+pub fn sign(data: &[u8]) {
+    const BYTES_MAX: usize = 4_000;
+    let Some((&piece, framed)) = data.split_first() else { return };
+    let pieces: Vec<_> =
+        framed.chunks(usize::from(piece).max(1)).map(Bytes::copy_from_slice).collect();
+    let cut = vault_front::read_message(&pieces, BYTES_MAX);
+    let whole = vault_front::read_message(&[Bytes::copy_from_slice(framed)], BYTES_MAX);
+    let code = |read: &Result<_, tonic::Status>| read.as_ref().err().map(tonic::Status::code);
+    assert_eq!((cut.as_ref().ok(), code(&cut)), (whole.as_ref().ok(), code(&whole)));
+    let Ok(message) = whole else { return };
+    assert!(message.len() <= BYTES_MAX);
+    let length = u32::try_from(message.len()).expect("short").to_be_bytes();
+    assert_eq!([&[0][..], &length, &message].concat(), framed);
+
+    let decoded = v1::SignRequest::decode(&message[..]);
+    match vault_front::plain(message.clone()) {
+        Ok(written) => {
+            super::take();
+            assert_eq!(decoded.expect("it decodes").encode_to_vec(), written);
+            assert!(written.len() <= message.len());
+        }
+        Err(_) => assert!(decoded.is_err()),
     }
 }
 

@@ -56,6 +56,7 @@ pub const TARGETS: &[Target] = &[
     target("proxy", format::proxy, format::proxy_words, 60_000),
     target("reader", reader::text, reader::words, 50_000),
     target("scope", format::scope, format::scope_words, 20_000),
+    target("sign", format::sign, no_words, 60_000),
     target("snapshot", format::snapshot, no_words, 20_000),
     target("socket_message", socket::message, socket::words, 20_000),
     target("token", format::token, no_words, 100_000),

@@ -3,6 +3,7 @@
 mod barrier;
 mod call;
 mod execute;
+mod half_come;
 mod handshake;
 mod support;
 mod venue_proxy;

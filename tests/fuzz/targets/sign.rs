@@ -1,0 +1,5 @@
+//! Signs as the front reads them.
+
+#![no_main]
+
+vault_fuzz::fuzz!("sign");
