@@ -7,6 +7,7 @@
 mod crowd;
 mod flood;
 mod frames;
+mod late;
 mod memory;
 mod overload;
 mod witness;
@@ -32,6 +33,8 @@ pub enum Attack {
     EmptyFrames,
     /// TLS handshakes that come to nothing, from many addresses.
     Handshakes,
+    /// Calls that come but for their last byte, and then end together.
+    LateEnds,
     /// A bot that asks for ten times of what it gets.
     Overload,
     /// HTTP/2: pings, and answers to pings that nobody sent.
@@ -47,7 +50,7 @@ pub enum Attack {
 }
 
 /// All of them.
-pub const ATTACKS: [Attack; 9] = [
+pub const ATTACKS: [Attack; 10] = [
     Attack::Slowloris,
     Attack::RapidReset,
     Attack::Continuation,
@@ -57,6 +60,7 @@ pub const ATTACKS: [Attack; 9] = [
     Attack::WindowUpdates,
     Attack::Handshakes,
     Attack::Overload,
+    Attack::LateEnds,
 ];
 
 /// Who is attacked, and as whom.
@@ -136,6 +140,7 @@ impl Attack {
             Self::Continuation => "continuation",
             Self::EmptyFrames => "empty-frames",
             Self::Handshakes => "handshakes",
+            Self::LateEnds => "late-ends",
             Self::Overload => "overload",
             Self::Pings => "pings",
             Self::RapidReset => "rapid-reset",
@@ -159,6 +164,7 @@ impl Attack {
     pub async fn run(self, target: &Target, effort: Effort, done: &Arc<Done>) {
         match self {
             Self::Handshakes => crowd::handshakes(target, effort, done).await,
+            Self::LateEnds => late::late_ends(target, effort, done).await,
             Self::Overload => overload::overload(target, effort, done).await,
             Self::Slowloris => crowd::slowloris(target, effort, done).await,
             _ => flood::flood(self, target, effort, done).await,

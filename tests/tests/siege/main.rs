@@ -139,3 +139,10 @@ async fn a_bot_that_asks_for_too_much_keeps_no_operator_waiting() {
     assert!(siege.done.answered() > 0);
     siege.withstood().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_that_end_together_keep_no_operator_waiting() {
+    let siege = Siege::of(Attack::LateEnds, 8, Duration::from_secs(3)).await;
+    assert!(siege.done.sent() >= 8 * 128, "{} calls", siege.done.sent());
+    siege.withstood().await;
+}
