@@ -2,8 +2,9 @@
 //!
 //! What is read of a body gives HTTP/2's window back, so windows do not bound it: whoever sends all but
 //! the last byte of as many calls as he may have would fill the memory. Each connection has so much room
-//! for all of its calls together, and whoever wants more is refused. A message takes what its prefix says that it will be, since that is what
-//! is allocated for it; a Sign that is there at once, whole, takes nothing.
+//! for all of its calls together, and whoever wants more is refused. A message takes what its prefix says
+//! that it will be, since that is what is allocated for it; a Sign that is there at once, whole, takes
+//! nothing.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
