@@ -6,7 +6,8 @@ use std::marker::PhantomData;
 use prost::Message;
 use prost::bytes::{BufMut as _, Bytes};
 use tonic::Status;
-use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
+use tonic::codec::{Codec, EncodeBuf, Encoder};
+use tonic_prost::ProstDecoder;
 
 /// An encoded message, answered by a message.
 #[derive(Debug)]
@@ -15,10 +16,6 @@ pub(crate) struct Encoded<R>(PhantomData<R>);
 /// Puts an encoded message where it goes.
 #[derive(Debug)]
 pub(crate) struct AsItIs;
-
-/// Takes a message.
-#[derive(Debug)]
-pub(crate) struct Decoded<R>(PhantomData<R>);
 
 impl<R> Encoded<R> {
     pub(crate) fn new() -> Self {
@@ -30,14 +27,14 @@ impl<R: Message + Default + 'static> Codec for Encoded<R> {
     type Encode = Bytes;
     type Decode = R;
     type Encoder = AsItIs;
-    type Decoder = Decoded<R>;
+    type Decoder = ProstDecoder<R>;
 
     fn encoder(&mut self) -> AsItIs {
         AsItIs
     }
 
-    fn decoder(&mut self) -> Decoded<R> {
-        Decoded(PhantomData)
+    fn decoder(&mut self) -> ProstDecoder<R> {
+        ProstDecoder::default()
     }
 }
 
@@ -48,15 +45,5 @@ impl Encoder for AsItIs {
     fn encode(&mut self, message: Bytes, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
         buffer.put(message);
         Ok(())
-    }
-}
-
-impl<R: Message + Default> Decoder for Decoded<R> {
-    type Item = R;
-    type Error = Status;
-
-    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<R>, Status> {
-        // As the generated clients say it. The error names fields and no content.
-        R::decode(buffer).map(Some).map_err(|error| Status::internal(error.to_string()))
     }
 }
