@@ -7,7 +7,7 @@ use std::process::Output;
 use vault_client::v1;
 use vault_tests::{OKX_SCOPE, TestVault};
 
-use crate::{doctor, examined, vaultctl};
+use crate::{Examined, doctor, examined, vaultctl};
 
 /// What a machine that runs tests may have or not.
 const OF_THE_MACHINE: [&str; 10] = [
@@ -156,16 +156,20 @@ async fn an_auditor_holds_the_log_against_what_was_kept() {
     assert_eq!((found.exit, found.level("KEPT_DIFFERS")), (3, "problem"));
 }
 
+/// What is found at a vault's data directory, without an identity.
+fn look_at(vault: &TestVault) -> Examined {
+    let data = vault.data();
+    let mut command = vaultctl(&["doctor", "--data", data.to_str().expect("plain")]);
+    command.env("HOME", vault.root());
+    examined(command)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_data_directory_is_looked_at_without_an_identity() {
     let vault = TestVault::start().await;
     let data = vault.data();
     let home = vault.root().to_str().expect("plain").to_owned();
-    let look = || {
-        let mut command = vaultctl(&["doctor", "--data", data.to_str().expect("plain")]);
-        command.env("HOME", &home);
-        examined(command)
-    };
+    let look = || look_at(&vault);
     let found = look();
     assert_eq!(found.level("DATA_PRIVATE"), "ok", "{:#}", found.json);
     assert_eq!(found.level("KEEP_ELSEWHERE"), "note");
@@ -190,12 +194,7 @@ async fn a_data_directory_is_looked_at_without_an_identity() {
 async fn whether_something_listens_where_spans_go_is_told() {
     let vault = TestVault::start().await;
     let data = vault.data();
-    let home = vault.root().to_str().expect("plain").to_owned();
-    let look = || {
-        let mut command = vaultctl(&["doctor", "--data", data.to_str().expect("plain")]);
-        command.env("HOME", &home);
-        examined(command)
-    };
+    let look = || look_at(&vault);
     assert!(!look().json.to_string().contains("COLLECTOR_"), "none is configured");
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("bound");
     let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
