@@ -134,7 +134,7 @@ impl Replay {
         if length > SIGNED_MAX {
             return Err(NotPacked);
         }
-        let mut replay = Self::default();
+        let mut replay = Self { signed: Signed::with_room(length), ..Self::default() };
         for number in 0..length as u64 {
             replay.signed(unpack.bytes()?, unpack.number()?);
             // Each once: there is one way to write it.

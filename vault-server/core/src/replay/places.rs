@@ -39,6 +39,16 @@ impl Default for Places {
 }
 
 impl Places {
+    /// Empty, and as large as it would have become with so many numbers, which each part gets its share of.
+    pub fn with_room(numbers: usize) -> Self {
+        let mut buckets = 0;
+        while numbers / PARTS > room(buckets) {
+            buckets = more(buckets);
+        }
+        let part = Part { buckets: vec![Bucket::default(); buckets], length: 0 };
+        Self { parts: vec![part; PARTS] }
+    }
+
     /// The number with this hash that is the right one.
     pub fn find(&self, hash: u64, is_it: impl Fn(Short) -> bool) -> Option<Short> {
         let part = &self.parts[part(hash)];
@@ -49,7 +59,7 @@ impl Places {
     /// Adds a number, which is not there; `hash_of` knows the hashes of all that are.
     pub fn insert(&mut self, hash: u64, number: Short, hash_of: impl Fn(Short) -> u64) {
         let part = &mut self.parts[part(hash)];
-        if part.length >= part.buckets.len() * SLOTS * 9 / 10 {
+        if part.length >= room(part.buckets.len()) {
             part.grow(hash_of);
         }
         part.insert(hash, number);
@@ -111,8 +121,8 @@ impl Part {
     }
 
     fn grow(&mut self, hash_of: impl Fn(Short) -> u64) {
-        let buckets = (self.buckets.len() * 3 / 2).max(BUCKETS_MIN);
-        let mut grown = Self { buckets: vec![Bucket::default(); buckets], length: 0 };
+        let buckets = vec![Bucket::default(); more(self.buckets.len())];
+        let mut grown = Self { buckets, length: 0 };
         for bucket in &self.buckets {
             for (number, tag) in bucket.numbers.iter().zip(bucket.tags) {
                 if tag != NONE {
@@ -142,6 +152,16 @@ impl Bucket {
             slot
         })
     }
+}
+
+/// How many numbers a part with so many buckets takes before it grows.
+fn room(buckets: usize) -> usize {
+    buckets * SLOTS * 9 / 10
+}
+
+/// How many buckets come after so many.
+fn more(buckets: usize) -> usize {
+    (buckets * 3 / 2).max(BUCKETS_MIN)
 }
 
 /// The part of a hash, its bucket there and its tag depend on different bits.
@@ -217,6 +237,27 @@ mod tests {
                 let length: usize = places.parts.iter().map(|part| part.length).sum();
                 prop_assert_eq!(length, queue.len());
             }
+        }
+    }
+
+    #[test]
+    fn room_that_is_made_at_once_is_what_it_would_have_become() {
+        let hash = |number: u32| u64::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let buckets = |places: &Places| -> Vec<usize> {
+            places.parts.iter().map(|part| part.buckets.len()).collect()
+        };
+        for kept in [0, 1, 5_000, 1 << 17, 1 << 20] {
+            let (mut grown, made) = (Places::default(), Places::with_room(kept as usize));
+            for number in 0..kept {
+                grown.insert(hash(number), short(number), |short| {
+                    hash(u32::from_le_bytes([short[0], short[1], short[2], 0]))
+                });
+            }
+            let (grown, made): (Vec<_>, Vec<_>) = (buckets(&grown), buckets(&made));
+            let [grown, made] = [grown, made].map(|parts| parts.iter().sum::<usize>());
+            // A part that gets more than its share is a step ahead, one that gets less is one behind.
+            assert!(2 * made <= 3 * grown, "{kept}: {grown}, {made}");
+            assert!(2 * grown <= 3 * made || kept < 5_000, "{kept}: {grown}, {made}");
         }
     }
 

@@ -17,6 +17,12 @@ pub struct Signed {
 }
 
 impl Signed {
+    /// Empty, with room for so many, [`SIGNED_MAX`] at most, to be found.
+    pub fn with_room(requests: usize) -> Self {
+        let places = Places::with_room(requests.min(SIGNED_MAX));
+        Self { places, ..Self::default() }
+    }
+
     /// Keeps one that came now; one that is here gets another index and stays where it is.
     pub fn put(&mut self, key: RequestKey, index: u64) {
         if let Some(number) = self.number(&key) {
