@@ -348,6 +348,7 @@ pub fn core(data: &Path, spec: &str) -> Result<(), ChildError> {
         unseal_key_file: config.unseal_key_file(credentials.as_deref())?,
         hardening: ProcessHardening::default(),
         stay_sealed: spec.stay_sealed,
+        writes_itself: config.latency.writes_itself(),
         give_back: memory::give_back,
     };
     let (front, supervisor) = (stream(spec.front_fd)?, stream(spec.supervisor_fd)?);

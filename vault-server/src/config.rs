@@ -11,7 +11,9 @@ mod template;
 mod tracing;
 
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::thread::available_parallelism;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -141,7 +143,23 @@ pub struct Geoip {
 pub struct Latency {
     /// Whether a process of its own keeps all processors from sleeping.
     pub keep_awake: bool,
+    /// Whether the log is written by a thread of its own. If it is not said, the processors decide.
+    pub writer_thread: Option<bool>,
 }
+
+impl Latency {
+    /// Whether the core's thread that decides writes the log, too.
+    pub fn writes_itself(&self) -> bool {
+        let has_few = || {
+            available_parallelism().is_ok_and(|processors| processors <= PROCESSORS_WITHOUT_WRITER)
+        };
+        self.writer_thread.map_or_else(has_few, |has_own| !has_own)
+    }
+}
+
+/// So many share client, front, core and kernel, and one more thread waits for its turn longer than its
+/// work takes.
+const PROCESSORS_WITHOUT_WRITER: NonZeroUsize = NonZeroUsize::new(2).expect("not zero");
 
 /// `[hardening]`.
 #[derive(Debug, Default, Deserialize)]

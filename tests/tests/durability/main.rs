@@ -136,9 +136,19 @@ fn check_once(entries: &[Entry]) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn fifty_kills_under_load_lose_and_repeat_nothing() {
+    fifty_kills(false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fifty_kills_lose_and_repeat_nothing_where_the_writer_has_its_own_thread() {
+    fifty_kills(true).await;
+}
+
+async fn fifty_kills(writer_thread: bool) {
     const KILLS: usize = 50;
     const REPLIES_BEFORE_A_KILL: usize = 1_000;
-    let mut vault = TestVault::builder().segment_bytes(1 << 20).start().await;
+    let vault = TestVault::builder().segment_bytes(1 << 20);
+    let mut vault = vault.config("latency", "writer_thread", writer_thread).start().await;
     prepare(&vault).await;
     let mut received = Received::default();
 

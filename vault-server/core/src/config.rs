@@ -158,6 +158,8 @@ pub struct CoreConfig {
     pub hardening: v1::ProcessHardening,
     /// Stay sealed even if `unseal_key_file` is there.
     pub stay_sealed: bool,
+    /// The thread that decides writes larger batches too, as long as the disk is quick.
+    pub writes_itself: bool,
     /// Gives memory that was freed back to the system; after a start and each attempt to unseal.
     pub give_back: fn(),
 }

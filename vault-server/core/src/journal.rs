@@ -283,13 +283,13 @@ impl Journal {
     }
 
     /// Ends a turn of the decision thread. Lines for which nobody waits stay for a moment: they go
-    /// with the next for which somebody does, so that their sync is not in its way. What was decided
-    /// `alone` is written here, if the writer has nothing to do.
+    /// with the next for which somebody does, so that their sync is not in its way. With
+    /// `writes_itself` the rest is written here, if the writer has nothing to do.
     ///
     /// # Errors
     ///
     /// The writer's.
-    pub fn settle(&mut self, alone: bool) -> Result<(), WriterError> {
+    pub fn settle(&mut self, writes_itself: bool) -> Result<(), WriterError> {
         if self.is_empty() {
             return Ok(());
         }
@@ -303,7 +303,7 @@ impl Journal {
         }
         self.kept_until = None;
         let mut batch = Some(self.close());
-        if let (Some(shared), true) = (&self.shared, alone) {
+        if let (Some(shared), true) = (&self.shared, writes_itself) {
             batch = batch.map_or(Ok(None), |batch| shared.write(batch))?;
         }
         if let Some(batch) = batch {

@@ -2,7 +2,7 @@
 //! sends is decided in turns (`turn.rs`), all else in its order.
 //!
 //! The thread that runs it is the only one that decides. It waits for input and, while there is hardly
-//! any, for the log's disk; not for a transaction, not for key derivation. Once a minute at most it
+//! any or processors are few, for the log's disk; not for a transaction, not for key derivation. Once a minute at most it
 //! writes a small file: the server's certificate, when that is renewed.
 
 mod slice;
@@ -258,7 +258,8 @@ fn decide(
             }
         }
         let is_short = round.inputs <= ROUND_SHORT && turns.is_empty();
-        vault.journal.settle(is_short)?;
+        let writes_itself = vault.config.writes_itself && vault.durable.is_quick();
+        vault.journal.settle(is_short || writes_itself)?;
         if Instant::now() >= tick_due {
             vault.clock.look(boottime_us());
             vault.tick(clock)?;

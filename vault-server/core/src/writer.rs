@@ -2,9 +2,10 @@
 //!
 //! Nothing else writes to the channels of egress, front and supervisor, so what leaves the core
 //! leaves in the order in which it was decided. While one batch is being synced the next one is
-//! being prepared; the sync itself is the batching window. Where nothing else is under way, the
-//! decision thread writes its batch itself ([`Shared`]): to wake another thread for it costs about as
-//! much as the sync. Any error ends the process: what is on disk is then known to a restart only.
+//! being prepared; the sync itself is the batching window. Where nothing else is under way, and where
+//! processors are few and the disk is quick, the decision thread writes its batch itself ([`Shared`]):
+//! to wake another thread for it costs about as much as the sync, and more where that one waits for a
+//! processor (`docs/adr/0047-who-writes.md`). Any error ends the process: what is on disk is then known to a restart only.
 
 use std::io::Write;
 use std::os::unix::net::UnixStream;
@@ -47,6 +48,8 @@ struct Progress {
     /// How long each sync took, with its append, and how many entries it put on disk.
     sync: Histogram,
     entries: Histogram,
+    /// How long the last one took, in microseconds.
+    last_sync_us: AtomicU64,
     /// Batches of the decision thread that were handed over, and the last of them that is written.
     handed_over: AtomicU64,
     written: AtomicU64,
@@ -61,6 +64,7 @@ impl Default for Progress {
             waiting_bytes: AtomicU64::new(0),
             sync: Histogram::of_seconds(),
             entries: Histogram::of_sizes(),
+            last_sync_us: AtomicU64::new(0),
             handed_over: AtomicU64::new(0),
             written: AtomicU64::new(0),
         }
@@ -71,6 +75,19 @@ impl Durable {
     /// How long syncs took, and how many entries each put on disk.
     pub fn syncs(&self) -> (&Histogram, &Histogram) {
         (&self.0.sync, &self.0.entries)
+    }
+
+    /// Whether the disk was quick when it was last written to: then a thread that waits for it itself loses
+    /// less than by waking another.
+    pub fn is_quick(&self) -> bool {
+        self.0.last_sync_us.load(Ordering::Relaxed) <= QUICK.as_micros() as u64
+    }
+
+    /// So many entries were appended and synced, and it took so long.
+    fn synced(&self, entries: usize, took: Duration) {
+        self.0.sync.observe_duration(took);
+        self.0.entries.observe(entries as u64);
+        self.0.last_sync_us.store(took.as_micros() as u64, Ordering::Relaxed);
     }
 
     /// How many entries are on disk.
@@ -279,8 +296,7 @@ impl Writer {
             let began = Instant::now();
             let appended = log.append(&lines)?;
             let took = began.elapsed();
-            self.durable.0.sync.observe_duration(took);
-            self.durable.0.entries.observe(lines.len() as u64);
+            self.durable.synced(lines.len(), took);
             drop(lines);
             // Before it is said that they are there: so the thread that made them frees them.
             batch.lines.clear();
@@ -338,7 +354,26 @@ impl Writer {
 
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
 const BATCH_LINES_MAX: usize = 4_096;
+/// A sync that takes no longer is a quick one: about what is decided meanwhile otherwise.
+const QUICK: Duration = Duration::from_millis(1);
 /// Below so much space that was written before, more is written at once.
 const AHEAD_BYTES_MIN: u64 = 128 << 10;
 /// Below so much, when there is time.
 const AHEAD_BYTES_KEPT: u64 = 1 << 20;
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Durable, QUICK};
+
+    #[test]
+    fn the_last_sync_says_whether_the_disk_is_quick() {
+        let durable = Durable::default();
+        assert!(durable.is_quick(), "nothing is known yet");
+        durable.synced(1, QUICK + Duration::from_micros(1));
+        assert!(!durable.is_quick());
+        durable.synced(100, QUICK);
+        assert!(durable.is_quick());
+    }
+}

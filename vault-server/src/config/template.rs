@@ -90,6 +90,8 @@ disk_free_min_bytes = {disk_free_min_bytes}
 [latency]
 # true: keep all processors from sleeping, for electricity. docs/reference/speed.md has figures.
 # keep_awake = true
+# Whether a thread of its own writes the log. Not said: if there are more than two processors.
+# writer_thread = true
 
 [metrics]
 # Figures for Prometheus, over plain HTTP: a loopback address, since whoever reaches it reads them.

@@ -82,4 +82,4 @@ impl Round<'_> {
 
 /// How long the front's calls are decided before the next look at the sockets; the last of them may
 /// take longer.
-const SLICE: Duration = Duration::from_millis(1);
+const SLICE: Duration = Duration::from_micros(500);

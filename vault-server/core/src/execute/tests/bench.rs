@@ -123,6 +123,7 @@ impl Bench {
             hardening: Default::default(),
             geoip: None,
             stay_sealed: true,
+            writes_itself: false,
             give_back: || {},
         };
         let mut ends = Vec::new();
