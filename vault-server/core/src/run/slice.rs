@@ -22,14 +22,14 @@ impl Round<'_> {
         }
     }
 
-    /// Decides what is next in line, for about [`SLICE`].
+    /// Decides what is next in line, for about [`SLICE`], or half of it if that is a [`LUMP`].
     pub(super) fn slice(&mut self, turns: &mut Turns) -> Result<Next, CoreError> {
         self.vault.line_up_lanes(turns);
         if turns.is_empty() {
             return Ok(Next::Continue);
         }
         let slice_began = Instant::now();
-        let mut began = slice_began;
+        let (mut began, mut decided) = (slice_began, 0);
         while let Some((turn, served)) = turns.next() {
             let next = self.serve(turn, served, turns)?;
             if next != Next::Continue {
@@ -38,7 +38,9 @@ impl Round<'_> {
             let ended = Instant::now();
             turns.charge(served, ended - began);
             self.vault.line_up_lanes(turns);
-            if ended - slice_began >= SLICE {
+            decided += 1;
+            let enough = if decided < LUMP { SLICE } else { SLICE / 2 };
+            if ended - slice_began >= enough {
                 break;
             }
             began = ended;
@@ -82,4 +84,7 @@ impl Round<'_> {
 
 /// How long the front's calls are decided before the next look at the sockets; the last of them may
 /// take longer.
-const SLICE: Duration = Duration::from_micros(500);
+const SLICE: Duration = Duration::from_millis(1);
+/// So many calls are worth a sync and the waking of front and client: to wait for more of them would only
+/// keep those waiting.
+const LUMP: usize = 48;
