@@ -131,7 +131,7 @@ impl Vault {
     }
 }
 
-/// Reads the log for auditors, on a thread of its own: the decision thread never waits for a disk.
+/// Reads the log for auditors, on a thread of its own: the decision thread does not read it.
 pub struct Librarian {
     audit: PathBuf,
     writer: Sender<ToWriter>,

@@ -284,7 +284,7 @@ impl Journal {
 
     /// Ends a turn of the decision thread. Lines for which nobody waits stay for a moment: they go
     /// with the next for which somebody does, so that their sync is not in its way. With
-    /// `writes_itself` the rest is written here, if the writer has nothing to do.
+    /// `writes_itself` all else is written here, if the writer has nothing to do and it is not much.
     ///
     /// # Errors
     ///
@@ -302,11 +302,13 @@ impl Journal {
             return Ok(());
         }
         self.kept_until = None;
-        let mut batch = Some(self.close());
-        if let (Some(shared), true) = (&self.shared, writes_itself) {
-            batch = batch.map_or(Ok(None), |batch| shared.write(batch))?;
-        }
-        if let Some(batch) = batch {
+        let batch = self.close();
+        let is_little = batch.front.len() + batch.egress.len() <= RELEASED_MAX;
+        let left = match &self.shared {
+            Some(shared) if writes_itself && is_little => shared.write(batch)?,
+            _ => Some(batch),
+        };
+        if let Some(batch) = left {
             self.send(batch);
         }
         Ok(())
@@ -338,6 +340,9 @@ impl Journal {
 
 /// How long lines may lie for which nobody waits.
 const KEPT: Duration = Duration::from_millis(5);
+/// Bytes of frames that a socket takes at once, by the system's default: the thread that decides waits for
+/// no process to read.
+const RELEASED_MAX: usize = 128 << 10;
 const LINES_MAX: usize = 1_024;
 const FRONT_BYTES_MAX: usize = 1 << 20;
 const EGRESS_BYTES_MAX: usize = 1 << 20;

@@ -1,5 +1,5 @@
-//! The loop: take everything that is there, decide a slice of it, hand it to the writer. What the front
-//! sends is decided in turns (`turn.rs`), all else in its order.
+//! The loop: take everything that is there, decide a slice of it, write it or hand it to the writer. What
+//! the front sends is decided in turns (`turn.rs`), all else in its order.
 //!
 //! The thread that runs it is the only one that decides. It waits for input and, while there is hardly
 //! any or processors are few, for the log's disk; not for a transaction, not for key derivation. Once a minute at most it
@@ -178,14 +178,23 @@ pub fn run(
                 vault.open = None;
                 vault.snapshots.finish();
             }
-            let failed = std::iter::from_fn(|| inbox.next()).find_map(|input| match input {
-                Input::WriterFailed(error) => Some(error),
-                _ => None,
-            });
-            failed.map_or(Ok(()), |error| Err(CoreError::Writer(error)))
+            failure(&inbox).map_or(Ok(()), |error| Err(CoreError::Writer(error)))
+        }
+        Err(CoreError::Writer(poisoned @ WriterError::Audit(AuditError::Poisoned))) => {
+            // By the writer's thread, which says why before it ends.
+            let _ = writer.join();
+            Err(CoreError::Writer(failure(&inbox).unwrap_or(poisoned)))
         }
         Err(error) => Err(error),
     }
+}
+
+/// Why the writer's thread has ended, if it failed.
+fn failure(inbox: &Inbox) -> Option<WriterError> {
+    std::iter::from_fn(|| inbox.next()).find_map(|input| match input {
+        Input::WriterFailed(error) => Some(error),
+        _ => None,
+    })
 }
 
 /// The sockets of those who send the most.
@@ -258,14 +267,16 @@ fn decide(
             }
         }
         let is_short = round.inputs <= ROUND_SHORT && turns.is_empty();
-        let writes_itself = vault.config.writes_itself && vault.durable.is_quick();
-        vault.journal.settle(is_short || writes_itself)?;
+        // After the sockets and before the disk is waited for: else whoever answered while that hung would
+        // be found late.
         if Instant::now() >= tick_due {
             vault.clock.look(boottime_us());
             vault.tick(clock)?;
             vault.journal.flush();
             tick_due = Instant::now() + TICK;
         }
+        let writes_itself = vault.config.writes_itself && vault.durable.is_quick();
+        vault.journal.settle(is_short || writes_itself)?;
     }
 }
 

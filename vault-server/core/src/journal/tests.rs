@@ -1,16 +1,18 @@
+use std::os::unix::net::UnixStream;
 use std::sync::mpsc::{Receiver, channel};
 
 use prost::Message;
 use vault_audit::tree::{CompactRange, leaf_hash};
-use vault_audit::{Appended, EntryKind};
+use vault_audit::{Appended, EntryKind, Log, Origin, SEGMENT_BYTES_MIN};
 use vault_ipc::proto::v1;
 use vault_ipc::{Decoder, Reply};
 use vault_model::Timestamp;
 
-use super::{Channel, Journal, Place};
+use super::{Channel, Journal, Place, RELEASED_MAX};
 use crate::batch::Batch;
 use crate::hashes::Hashes;
-use crate::writer::{Durable, ToWriter};
+use crate::inbox::inbox;
+use crate::writer::{self, Channels, Durable, ToWriter};
 
 struct Bed {
     journal: Journal,
@@ -90,6 +92,39 @@ fn what_is_on_disk_is_not_kept() {
         bed.durable.grown(&tree);
     }
     assert_eq!(bed.journal.on_their_way.len(), 1);
+}
+
+#[test]
+fn a_turn_is_written_here_unless_it_is_much_or_something_is_before_it() {
+    let mut bed = Bed::new();
+    let folder = tempfile::tempdir().expect("a folder");
+    let origin = Origin::new("vault.example", "n1", 0).expect("a name");
+    let visit = &mut |_, _: &[u8]| Ok(());
+    let opened = Log::open(folder.path(), &origin, SEGMENT_BYTES_MIN, Timestamp(0), None, visit);
+    let mut ends = Vec::new();
+    let mut pair = || {
+        let (ours, theirs) = UnixStream::pair().expect("a pair");
+        ends.push(theirs);
+        ours
+    };
+    let channels = Channels { egress: pair(), front: pair(), supervisor: pair() };
+    let ((store, _commits), (core, _inbox)) = (channel(), inbox().expect("an inbox"));
+    let log = opened.expect("a log").log;
+    // Its own thread has nothing to do: what is handed over comes to the bed.
+    let (_open, shared, _) =
+        writer::spawn(log, channels, store, core, bed.durable.clone()).expect("a thread");
+    bed.journal.share(shared);
+    let mut settle = |response_bytes: usize, writes_itself: bool| {
+        bed.record();
+        bed.journal.answer_encoded(Channel::Front, 1, vec![0; response_bytes]);
+        bed.journal.settle(writes_itself).expect("written or handed over");
+        (bed.durable.size(), bed.batch().entries())
+    };
+
+    assert_eq!(settle(10, true), (1, 0), "on disk");
+    assert_eq!(settle(RELEASED_MAX - 1_000, true), (2, 0));
+    assert_eq!(settle(RELEASED_MAX, true), (2, 1), "handed over");
+    assert_eq!(settle(10, true), (2, 1), "after what is not written yet");
 }
 
 #[test]
