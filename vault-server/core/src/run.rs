@@ -2,8 +2,8 @@
 //! the front sends is decided in turns (`turn.rs`), all else in its order.
 //!
 //! The thread that runs it is the only one that decides. It waits for input and, while there is hardly
-//! any or processors are few, for the log's disk; not for a transaction, not for key derivation. Once a minute at most it
-//! writes a small file: the server's certificate, when that is renewed.
+//! any or processors are few, for the log's disk; not for a transaction, not for key derivation. Once a
+//! minute at most it writes a small file: the server's certificate, when that is renewed.
 
 mod slice;
 

@@ -5,7 +5,8 @@
 //! being prepared; the sync itself is the batching window. Where nothing else is under way, and where
 //! processors are few and the disk is quick, the decision thread writes its batch itself ([`Shared`]):
 //! to wake another thread for it costs about as much as the sync, and more where that one waits for a
-//! processor (`docs/adr/0047-who-writes.md`). Any error ends the process: what is on disk is then known to a restart only.
+//! processor (`docs/adr/0047-who-writes.md`). Any error ends the process: what is on disk is then known to
+//! a restart only.
 
 use std::io::Write;
 use std::os::unix::net::UnixStream;
