@@ -194,6 +194,17 @@ pub struct Channels {
     pub supervisor: UnixStream,
 }
 
+#[cfg(test)]
+impl Channels {
+    /// Some, and their other ends, which have to be kept: egress, front, supervisor.
+    pub(crate) fn for_test() -> (Self, [UnixStream; 3]) {
+        let [egress, front, supervisor] =
+            std::array::from_fn(|_| UnixStream::pair().expect("a pair"));
+        let ends = [egress.1, front.1, supervisor.1];
+        (Self { egress: egress.0, front: front.0, supervisor: supervisor.0 }, ends)
+    }
+}
+
 struct Writer {
     /// Gone once it has failed or is closed: nothing more leaves then.
     log: Option<Log>,

@@ -1,4 +1,3 @@
-use std::os::unix::net::UnixStream;
 use std::sync::mpsc::{Receiver, channel};
 
 use prost::Message;
@@ -101,30 +100,24 @@ fn a_turn_is_written_here_unless_it_is_much_or_something_is_before_it() {
     let origin = Origin::new("vault.example", "n1", 0).expect("a name");
     let visit = &mut |_, _: &[u8]| Ok(());
     let opened = Log::open(folder.path(), &origin, SEGMENT_BYTES_MIN, Timestamp(0), None, visit);
-    let mut ends = Vec::new();
-    let mut pair = || {
-        let (ours, theirs) = UnixStream::pair().expect("a pair");
-        ends.push(theirs);
-        ours
-    };
-    let channels = Channels { egress: pair(), front: pair(), supervisor: pair() };
+    let (channels, _ends) = Channels::for_test();
     let ((store, _commits), (core, _inbox)) = (channel(), inbox().expect("an inbox"));
     let log = opened.expect("a log").log;
     // Its own thread has nothing to do: what is handed over comes to the bed.
     let (_open, shared, _) =
         writer::spawn(log, channels, store, core, bed.durable.clone()).expect("a thread");
     bed.journal.share(shared);
-    let mut settle = |response_bytes: usize, writes_itself: bool| {
+    let mut settle = |response_bytes: usize| {
         bed.record();
         bed.journal.answer_encoded(Channel::Front, 1, vec![0; response_bytes]);
-        bed.journal.settle(writes_itself).expect("written or handed over");
+        bed.journal.settle(true).expect("written or handed over");
         (bed.durable.size(), bed.batch().entries())
     };
 
-    assert_eq!(settle(10, true), (1, 0), "on disk");
-    assert_eq!(settle(RELEASED_MAX - 1_000, true), (2, 0));
-    assert_eq!(settle(RELEASED_MAX, true), (2, 1), "handed over");
-    assert_eq!(settle(10, true), (2, 1), "after what is not written yet");
+    assert_eq!(settle(10), (1, 0), "on disk");
+    assert_eq!(settle(RELEASED_MAX - 1_000), (2, 0));
+    assert_eq!(settle(RELEASED_MAX), (2, 1), "handed over");
+    assert_eq!(settle(10), (2, 1), "after what is not written yet");
 }
 
 #[test]

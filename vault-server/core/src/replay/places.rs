@@ -18,7 +18,7 @@ pub struct Places {
     parts: Vec<Part>,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 struct Part {
     buckets: Vec<Bucket>,
     length: usize,
@@ -34,7 +34,7 @@ struct Bucket {
 
 impl Default for Places {
     fn default() -> Self {
-        Self { parts: vec![Part::default(); PARTS] }
+        Self::with_room(0)
     }
 }
 
@@ -198,6 +198,15 @@ mod tests {
         [low, middle, high]
     }
 
+    /// The number that it is the lower three bytes of, if that has no more.
+    fn low([low, middle, high]: Short) -> u32 {
+        u32::from_le_bytes([low, middle, high, 0])
+    }
+
+    fn buckets(places: &Places) -> usize {
+        places.parts.iter().map(|part| part.buckets.len()).sum()
+    }
+
     #[test]
     fn a_bucket_has_64_bytes() {
         assert_eq!(size_of::<super::Bucket>(), 64);
@@ -218,7 +227,7 @@ mod tests {
                     let hash = (u64::from(next) % different).rotate_left(shift);
                     hashes.push(hash);
                     places.insert(hash, short(next), |short| {
-                        hashes[u32::from_le_bytes([short[0], short[1], short[2], 0]) as usize]
+                        hashes[low(short) as usize]
                     });
                     queue.push_back(next);
                     next += 1;
@@ -243,18 +252,12 @@ mod tests {
     #[test]
     fn room_that_is_made_at_once_is_what_it_would_have_become() {
         let hash = |number: u32| u64::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let buckets = |places: &Places| -> Vec<usize> {
-            places.parts.iter().map(|part| part.buckets.len()).collect()
-        };
         for kept in [0, 1, 5_000, 1 << 17, 1 << 20] {
             let (mut grown, made) = (Places::default(), Places::with_room(kept as usize));
             for number in 0..kept {
-                grown.insert(hash(number), short(number), |short| {
-                    hash(u32::from_le_bytes([short[0], short[1], short[2], 0]))
-                });
+                grown.insert(hash(number), short(number), |short| hash(low(short)));
             }
-            let (grown, made): (Vec<_>, Vec<_>) = (buckets(&grown), buckets(&made));
-            let [grown, made] = [grown, made].map(|parts| parts.iter().sum::<usize>());
+            let (grown, made) = (buckets(&grown), buckets(&made));
             // A part that gets more than its share is a step ahead, one that gets less is one behind.
             assert!(2 * made <= 3 * grown, "{kept}: {grown}, {made}");
             assert!(2 * grown <= 3 * made || kept < 5_000, "{kept}: {grown}, {made}");
@@ -269,17 +272,12 @@ mod tests {
         };
         const KEPT: u32 = 1 << 17;
         let mut places = Places::default();
-        let buckets =
-            |places: &Places| -> usize { places.parts.iter().map(|part| part.buckets.len()).sum() };
         let mut full = 0;
         for number in 0..16 * KEPT {
             if number >= KEPT {
                 places.remove(hash(number - KEPT), short(number - KEPT));
             }
-            let hash_of = |short: Short| {
-                let low = u32::from_le_bytes([short[0], short[1], short[2], 0]);
-                hash((number & !0xff_ffff) | low)
-            };
+            let hash_of = |short: Short| hash((number & !0xff_ffff) | low(short));
             places.insert(hash(number), short(number), hash_of);
             if number == KEPT {
                 full = buckets(&places);

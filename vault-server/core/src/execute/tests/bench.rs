@@ -40,7 +40,7 @@ pub struct Bench {
     pub now: Timestamp,
     hashes: Hashes,
     /// What must stay while the vault runs.
-    _rest: (tempfile::TempDir, Vec<UnixStream>, Inbox),
+    _rest: (tempfile::TempDir, [UnixStream; 3], Inbox),
 }
 
 /// What was decided since the last look.
@@ -126,13 +126,7 @@ impl Bench {
             writes_itself: false,
             give_back: || {},
         };
-        let mut ends = Vec::new();
-        let mut pair = || {
-            let (ours, theirs) = UnixStream::pair().expect("a pair");
-            ends.push(theirs);
-            ours
-        };
-        let channels = Channels { egress: pair(), front: pair(), supervisor: pair() };
+        let (channels, ends) = Channels::for_test();
         let now = Timestamp::from_millis(
             std::time::SystemTime::UNIX_EPOCH.elapsed().expect("after 1970").as_millis() as i64,
         );
