@@ -100,17 +100,16 @@ fn take_off(catalog: &Catalog, places: &Placeholders, request: &mut VenueRequest
             })
     };
     let Some(body) = form::of(&request.body) else {
-        let once =
-            |name: &str, value: &str| goes(name, value) && form::count(&request.query, name) == 1;
+        let counts = form::counts(&[&request.query]);
+        let once = |name: &str, value: &str| goes(name, value) && counts.get(name) == Some(&1);
         request.query = form::without(&request.query, once);
         if let Some(body) = json::without(&request.body, places.made_anew) {
             request.body = body;
         }
         return;
     };
-    let once = |name: &str, value: &str| {
-        goes(name, value) && form::count(&request.query, name) + form::count(body, name) == 1
-    };
+    let counts = form::counts(&[&request.query, body]);
+    let once = |name: &str, value: &str| goes(name, value) && counts.get(name) == Some(&1);
     let (query, body) = (form::without(&request.query, once), form::without(body, once));
     request.query = query;
     request.body = body.into_bytes();

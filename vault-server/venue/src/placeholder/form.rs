@@ -1,5 +1,7 @@
 //! Forms, pair by pair and as they were written: nothing is decoded.
 
+use std::collections::BTreeMap;
+
 /// A body as a form. JSON, bytes that are no text and nothing at all are none.
 pub(super) fn of(body: &[u8]) -> Option<&str> {
     let is_json = matches!(body.trim_ascii_start().first(), None | Some(b'{' | b'['));
@@ -11,9 +13,13 @@ pub(super) fn pairs(text: &str) -> impl Iterator<Item = (&str, &str)> {
     text.split('&').map(split)
 }
 
-/// How often a name is there.
-pub(super) fn count(text: &str, name: &str) -> usize {
-    pairs(text).filter(|(known, _)| *known == name).count()
+/// How often each name is there, in all of these texts together.
+pub(super) fn counts<'t>(texts: &[&'t str]) -> BTreeMap<&'t str, usize> {
+    let mut counts = BTreeMap::new();
+    for (name, _) in texts.iter().flat_map(|text| pairs(text)) {
+        *counts.entry(name).or_default() += 1;
+    }
+    counts
 }
 
 /// The form without some of its pairs; one that loses none is as it was.
