@@ -7,11 +7,11 @@ use std::io::{self, Read, Write};
 
 use prost::Message;
 
-use crate::message::Kind;
+use crate::message::{HEALTH_ROW_BYTES_MAX, HEALTH_ROWS_MAX, Kind};
 
 /// Length of a header, in bytes.
 pub const HEADER_BYTES: usize = 16;
-/// Longest body, in bytes: the largest message of an operator and its wrapping.
+/// Longest body of any kind, in bytes: the largest message of an operator and its wrapping.
 pub const BODY_BYTES_MAX: usize = (1 << 20) + (128 << 10);
 /// Version of the frames. Both ends are one binary, so there is no other.
 pub const VERSION: u8 = 1;
@@ -44,7 +44,7 @@ pub enum FrameError {
     /// The body does not decode as what the kind says.
     #[error("the body of a frame does not decode")]
     Body,
-    /// Wrong version, unknown kind, reserved bits, or a body that is too long.
+    /// Wrong version, unknown kind, reserved bits, or a body that is longer than its kind's.
     #[error("the header of a frame is not one of ours")]
     Header,
     /// Reading or writing failed, or the stream ended inside a frame.
@@ -106,11 +106,26 @@ impl FrameRef<'_> {
     }
 }
 
+/// Longest body of a kind, in bytes. It bounds what can be made of a frame by decoding it, before anybody
+/// has counted anything: a header of two bytes takes 48, a row of [`Health`](crate::Health) 136.
+pub fn body_bytes_max(kind: Kind) -> usize {
+    match kind {
+        // A message of 64 KiB, or a head of 40 and a body of 64; and who calls.
+        Kind::Execute | Kind::Proxy | Kind::Sign | Kind::Stream => 128 << 10,
+        Kind::Health => HEALTH_ROWS_MAX * HEALTH_ROW_BYTES_MAX,
+        // Numbers and a word.
+        Kind::StreamEnd | Kind::VenueEnd => 1 << 10,
+        // A head of 64 KiB, and what is around each header.
+        Kind::VenueHead => 96 << 10,
+        _ => BODY_BYTES_MAX,
+    }
+}
+
 /// Appends one frame to `out`.
 ///
 /// # Errors
 ///
-/// [`FrameError::Header`] if the body is longer than [`BODY_BYTES_MAX`]; `out` is unchanged then.
+/// [`FrameError::Header`] if the body is longer than [`body_bytes_max`]; `out` is unchanged then.
 pub fn encode(
     kind: Kind,
     correlation: u64,
@@ -118,7 +133,7 @@ pub fn encode(
     out: &mut Vec<u8>,
 ) -> Result<(), FrameError> {
     let body_bytes = message.encoded_len();
-    if body_bytes > BODY_BYTES_MAX {
+    if body_bytes > body_bytes_max(kind) {
         return Err(FrameError::Header);
     }
     out.reserve(HEADER_BYTES + body_bytes);
@@ -251,7 +266,7 @@ fn parse(header: &[u8; HEADER_BYTES]) -> Result<(usize, Kind, u64), FrameError> 
     };
     let body_bytes = u32::from_le_bytes([l0, l1, l2, l3]) as usize;
     let kind = Kind::from_code(kind).ok_or(FrameError::Header)?;
-    if version != VERSION || body_bytes > BODY_BYTES_MAX {
+    if version != VERSION || body_bytes > body_bytes_max(kind) {
         return Err(FrameError::Header);
     }
     Ok((body_bytes, kind, u64::from_le_bytes([c0, c1, c2, c3, c4, c5, c6, c7])))
@@ -263,9 +278,10 @@ mod tests {
     use std::os::unix::net::UnixStream;
 
     use super::{
-        BODY_BYTES_MAX, Decoder, FrameError, HEADER_BYTES, encode, is_end, read, read_count,
+        BODY_BYTES_MAX, Decoder, FrameError, HEADER_BYTES, body_bytes_max, encode, is_end, read,
+        read_count,
     };
-    use crate::{BarrierDone, Kind, State};
+    use crate::{BarrierDone, HEALTH_ROWS_MAX, Health, HealthRow, HealthState, Kind, State};
 
     fn two_frames() -> Vec<u8> {
         let mut bytes = Vec::new();
@@ -319,6 +335,35 @@ mod tests {
         let mut long = good;
         long[..4].copy_from_slice(&(BODY_BYTES_MAX as u32 + 1).to_le_bytes());
         assert!(matches!(read(&mut long.as_slice()), Err(FrameError::Header)));
+    }
+
+    #[test]
+    fn the_longest_picture_of_venues_fits_and_a_longer_one_is_nobodys() {
+        let row = HealthRow {
+            venue: "v".repeat(64),
+            host: "h".repeat(64),
+            source: "ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255".to_owned(),
+            state: HealthState::Banned.into(),
+            until_us: i64::MIN,
+            used_weight: u64::MAX,
+            weight_limit: u64::MAX,
+            in_flight: u32::MAX,
+            streams: u32::MAX,
+            last_problem: "P".repeat(64),
+        };
+        let rows = |count| Health { rows: vec![row.clone(); count] };
+        let mut bytes = Vec::new();
+        encode(Kind::Health, 0, &rows(HEALTH_ROWS_MAX), &mut bytes).expect("it fits");
+        assert!(matches!(
+            encode(Kind::Health, 0, &rows(2 * HEALTH_ROWS_MAX), &mut Vec::new()),
+            Err(FrameError::Header)
+        ));
+        let one_too_many = body_bytes_max(Kind::Health) as u32 + 1;
+        bytes[..4].copy_from_slice(&one_too_many.to_le_bytes());
+        assert!(matches!(read(&mut bytes.as_slice()), Err(FrameError::Header)));
+        let mut decoder = Decoder::default();
+        decoder.extend(&bytes[..HEADER_BYTES]);
+        assert!(matches!(decoder.next_ref(), Err(FrameError::Header)));
     }
 
     #[test]

@@ -35,8 +35,8 @@ macro_rules! families {
 }
 
 families! {
-    BatchEntries: Sizes "countersign_batch_entries" []
-        "Entries that one sync has put on disk";
+    BatchEntries: Sizes "countersign_batch_entries" ["thread"]
+        "Entries that one sync has put on disk, by the core's thread that made it";
     BuildInfo: Gauge "countersign_build_info" ["version"]
         "Always 1; the version is in the label";
     CallSeconds: Seconds "countersign_call_seconds" ["listener"]
