@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use http::HeaderMap;
 use http::header::RETRY_AFTER;
-use vault_ipc::{HealthRow, HealthState};
+use vault_ipc::{HEALTH_ROWS_MAX, HealthRow, HealthState};
 
 use crate::asker::{Asker, Errand};
 use crate::breaker::Breakers;
@@ -32,8 +32,6 @@ const RESERVE_PERCENT: u64 = 10;
 const CANCEL_RESERVE_PERCENT: u64 = 2;
 /// Venues remembered.
 const VENUES_MAX: usize = 4096;
-/// Venues told of.
-const ROWS_MAX: usize = 256;
 /// How exactly the end of a pause is told, in microseconds: two clocks are in it.
 const UNTIL_US: i64 = 100_000;
 
@@ -154,10 +152,10 @@ impl Health {
     pub(crate) fn rows(&self, now: Now) -> Vec<HealthRow> {
         let mut rows: Vec<HealthRow> =
             self.0.iter().map(|(key, venue)| venue.row(key, now)).collect();
-        if rows.len() > ROWS_MAX {
+        if rows.len() > HEALTH_ROWS_MAX {
             // What goes wrong is not crowded out.
             rows.sort_by_key(|row| row.state == i32::from(HealthState::Closed));
-            rows.truncate(ROWS_MAX);
+            rows.truncate(HEALTH_ROWS_MAX);
         }
         rows.sort_by(|one, other| (&one.host, &one.source).cmp(&(&other.host, &other.source)));
         rows

@@ -9,7 +9,7 @@ use std::time::Duration;
 use http::{HeaderMap, StatusCode};
 use tokio::time::{Instant, timeout_at};
 use vault_ipc::proto::v1::Header;
-use vault_ipc::{Dispatch, Kind, Outcome, Report, VenueBody, VenueEnd, VenueHead};
+use vault_ipc::{Dispatch, Kind, Outcome, REPORTS_MAX, Report, VenueBody, VenueEnd, VenueHead};
 
 use crate::asker::Asker;
 use crate::finding::Finding;
@@ -29,8 +29,6 @@ use crate::scrub::Scrubber;
 const PIECE_BYTES: usize = 64 << 10;
 /// Longest body that is looked into for the core, in bytes.
 const CORE_BODY_BYTES: usize = 4 << 20;
-/// Values that the core is told of one body.
-const REPORT_MAX: usize = 4_096;
 /// Longest body in which texts are held back, in bytes.
 const HELD_BODY_BYTES: usize = 64 << 10;
 /// What a venue must have got, for its silence to count against it. Milliseconds.
@@ -480,7 +478,7 @@ fn report(
     if dispatch.front_correlation != 0 || dispatch.report_at.is_empty() || problem.is_some() {
         return (problem, Vec::new(), false);
     }
-    let Ok(findings) = pointer::find(&account.body, &dispatch.report_at, REPORT_MAX) else {
+    let Ok(findings) = pointer::find(&account.body, &dispatch.report_at, REPORTS_MAX) else {
         return (Some(Problem::ResponseMalformed), Vec::new(), false);
     };
     let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);

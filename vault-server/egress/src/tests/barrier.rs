@@ -7,22 +7,24 @@ use super::bed::{Egress, HOST, Identity, Reply, Venue, get, http, post};
 #[test]
 fn what_is_written_delays_no_barrier_and_is_answered() {
     let identity = Identity::new(&[HOST]);
-    let wait = Duration::from_millis(600);
+    let wait = Duration::from_secs(3);
     for venue in [
         Venue::plain(&identity, move |_, _| Reply::Wait(wait, http("200 OK", "", "{}"))),
         Venue::framed(&identity, wait),
     ] {
         let mut egress = Egress::new(&venue, &identity);
-        let begun = Instant::now();
         for at in 1..=5 {
-            egress.dispatch(at, &post(at, "/", &vec![b'x'; 20_000]));
+            let mut order = post(at, "/", &vec![b'x'; 20_000]);
+            order.timeout_ms = 15_000;
+            egress.dispatch(at, &order);
         }
         while venue.requests().len() < 5 {
             std::thread::sleep(Duration::from_millis(5));
         }
+        let begun = Instant::now();
         egress.barrier(9);
         egress.wait_for_barrier(9);
-        assert!(begun.elapsed() < wait, "{:?}", begun.elapsed());
+        assert!(begun.elapsed() < wait / 2, "{:?}", begun.elapsed());
         assert!((1..=5).all(|at| !egress.has_outcome(at)));
         for at in 1..=5 {
             egress.told(at).is("", true, 1);
@@ -35,10 +37,15 @@ fn a_barrier_with_nothing_before_it_is_done_at_once() {
     let identity = Identity::new(&[HOST]);
     let venue = Venue::framed(&identity, Duration::ZERO);
     let mut egress = Egress::new(&venue, &identity);
-    let begun = Instant::now();
-    egress.barrier(1);
-    egress.wait_for_barrier(1);
-    assert!(begun.elapsed() < Duration::from_millis(150), "{:?}", begun.elapsed());
+    // The quickest of some: a machine may be busy, and what waits for something waits each time.
+    let quickest = (1..=10).map(|id| {
+        let begun = Instant::now();
+        egress.barrier(id);
+        egress.wait_for_barrier(id);
+        begun.elapsed()
+    });
+    let quickest = quickest.min().expect("ten");
+    assert!(quickest < Duration::from_millis(150), "{quickest:?}");
 }
 
 #[test]

@@ -117,19 +117,19 @@ fn a_connection_that_the_venue_has_closed_costs_no_order() {
 
 #[test]
 fn a_slow_venue_is_waited_for_so_long_and_no_longer() {
-    let (venue, mut egress) = one(Reply::Wait(Duration::from_secs(5), http("200 OK", "", "{}")));
+    let (venue, mut egress) = one(Reply::Wait(Duration::from_secs(30), http("200 OK", "", "{}")));
     let mut order = post(1, "/", b"x");
-    order.timeout_ms = 200;
+    order.timeout_ms = 2_000;
     order.repeatable = true;
     let begun = Instant::now();
     egress.send(1, &order).is("TIMEOUT", true, 1);
-    assert!((200..2_000).contains(&begun.elapsed().as_millis()));
+    assert!((2_000..15_000).contains(&begun.elapsed().as_millis()));
     assert_eq!(venue.requests().len(), 1);
 
     let late = b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{".to_vec();
     let (_venue, mut egress) = one(Reply::Say(late));
     let mut order = post(1, "/", b"x");
-    order.timeout_ms = 200;
+    order.timeout_ms = 2_000;
     let told = egress.send(1, &order);
     told.is("TIMEOUT", true, 1);
     assert_eq!(told.answer.status(), 200);

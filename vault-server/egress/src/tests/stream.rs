@@ -399,7 +399,7 @@ fn a_venue_that_is_gone_is_noticed() {
     let identity = Identity::new(&[HOST]);
     let venue = echoing(&identity);
     let hosts = [(HOST, venue.address, Some(identity.pem.as_str()))];
-    let idle = Duration::from_millis(200);
+    let idle = Duration::from_secs(1);
     let mut egress = Egress::with(&hosts, Names::Nobody, |config| config.limits.stream_idle = idle);
     egress.stand(1, &dial(1, "/"));
     // It answers, and is let be.
@@ -409,7 +409,7 @@ fn a_venue_that_is_gone_is_noticed() {
     egress.say(1, "stall");
     egress.event(1_001).ends(0, "TIMEOUT");
     // Asked after `idle` without a word, ended after twice as long; the last word may be `idle` old.
-    assert!((150..1_500).contains(&begun.elapsed().as_millis()), "{:?}", begun.elapsed());
+    assert!((750..10_000).contains(&begun.elapsed().as_millis()), "{:?}", begun.elapsed());
     assert_eq!(egress.end(1).problem, "TIMEOUT");
 
     egress.stand(2, &dial(2, "/"));
