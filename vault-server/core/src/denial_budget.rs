@@ -1,11 +1,11 @@
-//! How many denials of one client stand in the log in full; beyond that they are counted.
+//! How many denials of one caller stand in the log in full; beyond that they are counted.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use vault_model::{ClockTime, Name};
 
-/// A budget for each client: [`BURST`] at once, then [`PER_SECOND`].
+/// A budget for each client, or each operator: [`BURST`] at once, then [`PER_SECOND`].
 #[derive(Default)]
 pub struct DenialBudgets(HashMap<Name, Budget>);
 
@@ -15,10 +15,9 @@ struct Budget {
 }
 
 impl DenialBudgets {
-    /// Takes one denial from a client's budget; `false` if there is none left.
-    pub fn take(&mut self, client: &Name, now: ClockTime) -> bool {
-        let budget =
-            self.0.entry(client.clone()).or_insert_with(|| Budget { left: BURST, at: now });
+    /// Takes one denial from a caller's budget; `false` if there is none left.
+    pub fn take(&mut self, name: &Name, now: ClockTime) -> bool {
+        let budget = self.0.entry(name.clone()).or_insert_with(|| Budget { left: BURST, at: now });
         let earned = now.0.saturating_sub(budget.at.0) / EARNED_EVERY_US;
         if earned > 0 {
             budget.left = budget.left.saturating_add(earned).min(BURST);
@@ -32,9 +31,9 @@ impl DenialBudgets {
     }
 }
 
-/// Denials that a client may have logged at once.
+/// Denials that one may have logged at once.
 pub const BURST: u64 = 500;
-/// Denials that a client may have logged each second, in the long run.
+/// Denials that one may have logged each second, in the long run.
 pub const PER_SECOND: u64 = 50;
 const EARNED_EVERY_US: u64 = 1_000_000 / PER_SECOND;
 

@@ -10,6 +10,7 @@ pub(crate) mod tests;
 
 use std::time::Instant;
 
+use prost::Message as _;
 use vault_audit::EntryKind;
 use vault_ipc::proto::v1;
 use vault_ipc::{Dispatch, ExecuteCall, Kind, ProxyCall};
@@ -51,6 +52,22 @@ impl VenueCall {
             Self::Execute(call) => call.traced,
             Self::Proxy(call) => call.traced,
         }
+    }
+
+    fn header_count(&self) -> usize {
+        match self {
+            Self::Execute(call) => call.request.request.as_ref().map_or(0, |it| it.headers.len()),
+            Self::Proxy(call) => call.request.headers.len(),
+        }
+    }
+
+    /// What it takes while it is kept.
+    fn bytes(&self) -> usize {
+        let encoded = match self {
+            Self::Execute(call) => call.encoded_len(),
+            Self::Proxy(call) => call.encoded_len(),
+        };
+        size_of::<Self>() + encoded + self.header_count() * size_of::<v1::Header>()
     }
 
     /// Microseconds since the epoch after which nobody waits for the answer; 0 for never.
@@ -122,7 +139,8 @@ impl Vault {
                 let class = facts.reading.as_ref().map(|reading| reading.stated.class);
                 let is_cancel = class == Some(Class::Cancel);
                 let until = asked.left().map(|left| asked.clock.plus(left));
-                let waiting = Waiting { call, correlation, is_cancel, until };
+                let bytes = call.bytes();
+                let waiting = Waiting { call, correlation, is_cancel, until, bytes };
                 return match self.lanes.wait(&credential, &caller.name, waiting) {
                     Ok(()) => Ok(()),
                     Err(error) => self.deny(asked, Some(&order), &facts, &error),
@@ -148,6 +166,9 @@ impl Vault {
     ///
     /// [`Unread`].
     pub(crate) fn read_call(&self, client: &Name, call: &VenueCall) -> Result<Order, Unread> {
+        if call.header_count() > HEADERS_MAX {
+            return Err(VaultError::Field("a request has at most 128 headers").into());
+        }
         match call {
             VenueCall::Execute(call) => {
                 let v1::ExecuteRequest { request_id, credential, request } = &call.request;
@@ -286,7 +307,7 @@ impl Vault {
 
         let Asked { caller, clock, .. } = asked;
         self.journal.traces.recorded(asked.correlation, &place);
-        self.replay.sent(order.key, order.content, place.index, clock);
+        self.replay.sent(order.key, order.content, &caller.name, place.index, clock);
         let scope = facts.scope.as_ref().map(|(name, _)| name);
         self.histories.add(&caller.name, scope, &cost.spend(clock));
         self.counts.count(&caller.name, Came::Executed);
@@ -412,6 +433,8 @@ impl From<VaultError> for Unread {
     }
 }
 
+/// More than libraries send. What waits for its turn is kept as it came, and a header of two bytes takes 48.
+const HEADERS_MAX: usize = 128;
 /// Of the receipt in an `Execution`.
 const RECEIPT_TAG: u32 = 1;
 /// What the front gets of a call's time for itself. Microseconds.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use vault_ipc::proto::v1;
-use vault_ipc::{Health, HealthRow, HealthState};
+use vault_ipc::{HEALTH_ROWS_MAX, Health, HealthRow, HealthState};
 use vault_venue::Registry;
 
 use crate::execute::is_problem;
@@ -15,7 +15,7 @@ use crate::execute::is_problem;
 /// into a frame. A place is there once.
 pub(crate) fn venues(health: Health, registry: &Registry) -> Vec<v1::VenueHealth> {
     let mut seen = BTreeSet::new();
-    let rows = health.rows.into_iter().take(ROWS_MAX);
+    let rows = health.rows.into_iter().take(HEALTH_ROWS_MAX);
     rows.filter_map(|row| venue(row, registry))
         .filter(|row| seen.insert((row.venue.clone(), row.host.clone(), row.source.clone())))
         .collect()
@@ -58,17 +58,16 @@ fn is_host(text: &str) -> bool {
     (1..=HOST_BYTES_MAX).contains(&text.len()) && text.bytes().all(allowed)
 }
 
-pub(crate) const ROWS_MAX: usize = 256;
 /// No host of a catalogue is as long.
 pub(crate) const HOST_BYTES_MAX: usize = 64;
 
 #[cfg(test)]
 mod tests {
     use vault_ipc::proto::v1::{VenueHealth, VenueState};
-    use vault_ipc::{Health, HealthRow, HealthState};
+    use vault_ipc::{HEALTH_ROWS_MAX, Health, HealthRow, HealthState};
     use vault_venue::Registry;
 
-    use super::{HOST_BYTES_MAX, ROWS_MAX};
+    use super::HOST_BYTES_MAX;
 
     fn venues(rows: Vec<HealthRow>) -> Vec<VenueHealth> {
         super::venues(Health { rows }, &Registry::bundled().expect("catalogues"))
@@ -109,8 +108,9 @@ mod tests {
         assert_eq!((venue.venue.as_str(), venue.host.as_str()), ("okx", "www.okx.com"));
         assert_eq!((venue.state(), venue.until_us), (VenueState::Paused, 5));
         assert_eq!((venue.used_weight, venue.last_problem.as_str()), (7, "TIMEOUT"));
-        let many = (0..=ROWS_MAX).map(|number| HealthRow { host: format!("h{number}.x"), ..row() });
-        assert_eq!(venues(many.collect()).len(), ROWS_MAX);
+        let many =
+            (0..=HEALTH_ROWS_MAX).map(|number| HealthRow { host: format!("h{number}.x"), ..row() });
+        assert_eq!(venues(many.collect()).len(), HEALTH_ROWS_MAX);
     }
 
     #[test]

@@ -20,6 +20,8 @@ pub struct Lanes {
     calls: HashMap<u64, Name>,
     /// Lanes that are free for the next of those who wait, and not in line yet.
     ready: VecDeque<Name>,
+    /// Of all calls that wait.
+    bytes: usize,
 }
 
 #[derive(Clone, Copy, Default, Eq, PartialEq)]
@@ -51,6 +53,8 @@ pub struct Waiting {
     /// After which nobody waits for it any more, on the vault's own clock: a wall clock that is put
     /// back must not let it set out then. Absent: somebody waits for ever.
     pub until: Option<ClockTime>,
+    /// What it takes while it waits.
+    pub bytes: usize,
 }
 
 impl Lanes {
@@ -72,7 +76,7 @@ impl Lanes {
     ///
     /// # Errors
     ///
-    /// [`VaultError::Overloaded`] if [`WAITING_MAX`] of the client wait already.
+    /// [`VaultError::Overloaded`] if [`WAITING_MAX`] of the client wait already, or as many bytes as may.
     pub fn wait(
         &mut self,
         credential: &Name,
@@ -81,12 +85,18 @@ impl Lanes {
     ) -> Result<(), VaultError> {
         let turns = &mut self.by_credential.entry(credential.clone()).or_default().turns;
         let known = turns.iter_mut().find(|(name, _)| name == client);
+        let (count, bytes) = known.as_ref().map_or((0, 0), |(_, calls)| {
+            (calls.len(), calls.iter().map(|waiting| waiting.bytes).sum())
+        });
+        if count >= WAITING_MAX
+            || bytes + waiting.bytes > WAITING_BYTES_MAX
+            || self.bytes + waiting.bytes > BYTES_MAX
+        {
+            return Err(VaultError::Overloaded);
+        }
+        self.bytes += waiting.bytes;
         self.calls.insert(waiting.correlation, credential.clone());
         match known {
-            Some((_, calls)) if calls.len() >= WAITING_MAX => {
-                self.calls.remove(&waiting.correlation);
-                return Err(VaultError::Overloaded);
-            }
             Some((_, calls)) => calls.push_back(waiting),
             None => turns.push_back((client.clone(), VecDeque::from([waiting]))),
         }
@@ -138,18 +148,21 @@ impl Lanes {
         else {
             return false;
         };
-        !lane.take_out(|waiting| waiting.correlation == correlation).is_empty()
+        let out = lane.take_out(|waiting| waiting.correlation == correlation);
+        self.bytes -= out.iter().map(|waiting| waiting.bytes).sum::<usize>();
+        !out.is_empty()
     }
 
     /// Takes out the calls for which nobody waits any more; returns their correlations.
     pub fn take_late(&mut self, now: ClockTime) -> Vec<u64> {
         let is_late = |waiting: &Waiting| waiting.is_late(now);
         let lanes = self.by_credential.values_mut();
-        let late: Vec<u64> = lanes.flat_map(|lane| lane.take_out(is_late)).collect();
-        for correlation in &late {
-            self.calls.remove(correlation);
+        let late: Vec<Waiting> = lanes.flat_map(|lane| lane.take_out(is_late)).collect();
+        for waiting in &late {
+            self.calls.remove(&waiting.correlation);
+            self.bytes -= waiting.bytes;
         }
-        late
+        late.iter().map(|waiting| waiting.correlation).collect()
     }
 
     /// The next call of a lane that is free.
@@ -164,17 +177,22 @@ impl Lanes {
         }
         if let Some(waiting) = &next {
             self.calls.remove(&waiting.correlation);
+            self.bytes -= waiting.bytes;
         }
         next
     }
 }
 
 impl Lane {
-    fn take_out(&mut self, goes: impl Fn(&Waiting) -> bool) -> Vec<u64> {
+    fn take_out(&mut self, goes: impl Fn(&Waiting) -> bool) -> Vec<Waiting> {
         let mut out = Vec::new();
         for (_, calls) in &mut self.turns {
-            out.extend(calls.iter().filter(|call| goes(call)).map(|call| call.correlation));
-            calls.retain(|call| !goes(call));
+            if !calls.iter().any(&goes) {
+                continue;
+            }
+            let (gone, kept): (Vec<_>, Vec<_>) = calls.drain(..).partition(&goes);
+            out.extend(gone);
+            calls.extend(kept);
         }
         self.turns.retain(|(_, calls)| !calls.is_empty());
         out
@@ -197,13 +215,17 @@ fn next_of(lane: &Lane) -> usize {
 
 /// How many calls of one client may wait for one credential.
 pub const WAITING_MAX: usize = 256;
+/// Bytes of those: far more than their orders are long.
+const WAITING_BYTES_MAX: usize = 4 << 20;
+/// Bytes of all that wait.
+const BYTES_MAX: usize = 64 << 20;
 
 #[cfg(test)]
 mod tests {
     use vault_ipc::ExecuteCall;
     use vault_model::Name;
 
-    use super::{Lanes, WAITING_MAX, Waiting};
+    use super::{BYTES_MAX, Lanes, WAITING_BYTES_MAX, WAITING_MAX, Waiting};
     use crate::execute::VenueCall;
 
     fn name(text: &str) -> Name {
@@ -212,7 +234,7 @@ mod tests {
 
     fn call(correlation: u64, is_cancel: bool) -> Waiting {
         let call = VenueCall::Execute(ExecuteCall::default());
-        Waiting { call, correlation, is_cancel, until: None }
+        Waiting { call, correlation, is_cancel, until: None, bytes: 1_000 }
     }
 
     /// The correlations of what is left, in the order in which they set out.
@@ -242,6 +264,7 @@ mod tests {
         assert!(lanes.next(&main).is_none(), "one is on its way");
         assert_eq!(drain(&mut lanes, &main), [3, 1, 2]);
         assert!(lanes.by_credential.is_empty() && lanes.calls.is_empty(), "nothing is kept");
+        assert_eq!(lanes.bytes, 0);
     }
 
     #[test]
@@ -268,6 +291,32 @@ mod tests {
         assert!(lanes.forget(1));
         assert!(!lanes.forget(1) && !lanes.forget(77));
         assert_eq!(drain(&mut lanes, &main), [2]);
+        assert_eq!(lanes.bytes, 0);
+    }
+
+    #[test]
+    fn no_more_bytes_wait_than_may_of_a_client_and_of_all() {
+        let mut lanes = Lanes::default();
+        let mut wait = |credential: usize, client: &str, correlation, bytes| {
+            let credential = name(&format!("key-{credential}"));
+            let waiting = Waiting { bytes, ..call(correlation, false) };
+            lanes.wait(&credential, &name(client), waiting).map_err(|error| error.reason())
+        };
+        let third = WAITING_BYTES_MAX / 3;
+        for correlation in 1..=3 {
+            assert_eq!(wait(0, "loud", correlation, third), Ok(()));
+        }
+        assert_eq!(wait(0, "loud", 4, third), Err("OVERLOADED"));
+        assert_eq!(wait(0, "quiet", 4, 1), Ok(()));
+        for credential in 1..BYTES_MAX / WAITING_BYTES_MAX {
+            let correlation = 4 + credential as u64;
+            assert_eq!(wait(credential, "loud", correlation, WAITING_BYTES_MAX), Ok(()));
+        }
+        assert_eq!(wait(99, "late", 99, third), Err("OVERLOADED"));
+        assert!(lanes.forget(5));
+        assert!(!lanes.forget(4_000));
+        let waiting = Waiting { bytes: third, ..call(99, false) };
+        lanes.wait(&name("key-99"), &name("late"), waiting).expect("room again");
     }
 
     #[test]

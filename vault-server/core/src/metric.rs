@@ -19,6 +19,7 @@ use crate::execute::{problem, status};
 use crate::journal::Channel;
 use crate::storage::{CertificateState, Holder, HolderState, Tables};
 use crate::vault::Vault;
+use crate::writer::Hand;
 
 /// What came of a request that a client wanted signed or sent.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -282,16 +283,18 @@ impl Vault {
         for (reason, count) in &counts.denials {
             put(Family::Denials, &[reason], *count as f64);
         }
-        let (sync, entries) = self.durable.syncs();
         for (stage, histogram) in [
             ("decide", &counts.decide),
             ("hop", &counts.hop),
             ("sign", &counts.sign),
-            ("sync", sync),
+            ("sync", self.durable.syncs()),
         ] {
             samples.push(Sample::histogram(Family::StageSeconds, &[stage], histogram));
         }
-        samples.push(Sample::histogram(Family::BatchEntries, &[], entries));
+        for (thread, hand) in [("decisions", Hand::Decisions), ("writer", Hand::Writer)] {
+            let entries = self.durable.entries(hand);
+            samples.push(Sample::histogram(Family::BatchEntries, &[thread], entries));
+        }
     }
 
     fn add_tables(&self, samples: &mut Vec<Sample>) {
@@ -419,13 +422,15 @@ mod tests {
     use prost::Message as _;
     use vault_ipc::metric::{SAMPLES_MAX, Usage};
     use vault_ipc::proto::v1;
-    use vault_ipc::{BODY_BYTES_MAX, Health, HealthRow, HealthState, Kind, Outcome};
+    use vault_ipc::{
+        BODY_BYTES_MAX, HEALTH_ROWS_MAX, Health, HealthRow, HealthState, Kind, Outcome,
+    };
     use vault_model::{Name, Timestamp};
 
     use super::{CLIENTS_MAX, Came, Counts, OTHER, OUTCOMES_MAX};
     use crate::error::VaultError;
     use crate::execute::tests::bench::Bench;
-    use crate::health::{HOST_BYTES_MAX, ROWS_MAX};
+    use crate::health::HOST_BYTES_MAX;
 
     fn name(text: &str) -> Name {
         text.parse().expect("a name")
@@ -478,7 +483,7 @@ mod tests {
                 bench.vault.counts.count_outcome(venue, &outcome);
             }
         }
-        let rows = (0..4 * ROWS_MAX).map(|number| HealthRow {
+        let rows = (0..4 * HEALTH_ROWS_MAX).map(|number| HealthRow {
             venue: "coinbase".to_owned(),
             host: format!("{}{number:04}", "h".repeat(HOST_BYTES_MAX - 4)),
             source: "2001:db8:1111:2222:3333:4444:5555:6666".to_owned(),
@@ -492,7 +497,7 @@ mod tests {
         });
         let health = Health { rows: rows.collect() };
         bench.vault.venues = crate::health::venues(health, &bench.vault.registry);
-        assert_eq!(bench.vault.venues.len(), ROWS_MAX);
+        assert_eq!(bench.vault.venues.len(), HEALTH_ROWS_MAX);
 
         let metrics = bench.vault.metrics();
         assert!(metrics.samples.len() < SAMPLES_MAX, "{}", metrics.samples.len());

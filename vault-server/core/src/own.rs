@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 use vault_audit::EntryKind;
-use vault_ipc::{Dispatch, Kind, Outcome};
+use vault_ipc::{Dispatch, Kind, Outcome, REPORTS_MAX};
 use vault_model::{Class, ClockTime, Environment, Mode, Name, Reading, Timestamp, VenueRequest};
 use vault_venue::{Answer, KeyType, OwnRequest, ReadError, Reported, Standing};
 
@@ -334,12 +334,13 @@ impl Vault {
         self.journal.record(entry)?;
 
         let status = status(outcome).unwrap_or(0);
+        let reports = outcome.report.iter().take(REPORTS_MAX);
         let ended = match problem(outcome) {
             Some(problem) => Ended::Failed { status, problem: problem.to_owned() },
             None => Ended::Answered(Answer {
                 status: u16::try_from(status).unwrap_or(0),
-                reported: outcome.report.iter().filter_map(reported).collect(),
-                cut: outcome.report_cut,
+                reported: reports.filter_map(reported).collect(),
+                cut: outcome.report_cut || outcome.report.len() > REPORTS_MAX,
             }),
         };
         if let Some(job) = self.own.jobs.get_mut(&task.job) {

@@ -275,9 +275,10 @@ impl Vault {
         self.released.add(&caller.name, scope, &credential.name, usable_for_ms, clock);
         self.histories.add(&caller.name, scope, &cost.spend(clock));
         self.counts.count(&caller.name, Came::Signed);
-        let (replay, credential) = (&mut self.replay, &credential.name);
-        let keep =
-            |known: &[u8]| replay.answered(order.key, order.content, credential, known, clock);
+        let (replay, client, credential) = (&mut self.replay, &caller.name, &credential.name);
+        let keep = |known: &[u8]| {
+            replay.answered(order.key, order.content, client, credential, known, clock)
+        };
         self.journal.answer_with_receipt(correlation, response, place.index, true, keep);
         self.journal.keeps_answers(self.replay.answers());
         Ok(())

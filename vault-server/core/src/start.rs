@@ -178,6 +178,7 @@ pub fn start(
         counts: Counts::new(now),
         countries,
         denials: Default::default(),
+        operator_denials: Default::default(),
         divergences: Default::default(),
         disk_full: false,
         disk_low: false,

@@ -69,6 +69,8 @@ pub struct Vault {
     pub(crate) counts: Counts,
     pub(crate) countries: Countries,
     pub(crate) denials: DenialBudgets,
+    /// The same, of operators' commands: who has the front can send them unsigned.
+    pub(crate) operator_denials: DenialBudgets,
     /// The same for what shadows say.
     pub(crate) divergences: DenialBudgets,
     pub(crate) disk_full: bool,

@@ -36,6 +36,15 @@ pub enum ToWriter {
     Stop(Sender<()>),
 }
 
+/// Whose thread writes.
+#[derive(Clone, Copy, Debug)]
+pub enum Hand {
+    /// The one that decides.
+    Decisions,
+    /// The writer's own.
+    Writer,
+}
+
 /// How far the writer is, for other threads.
 #[derive(Clone, Default)]
 pub struct Durable(Arc<Progress>);
@@ -46,9 +55,9 @@ struct Progress {
     tree: Mutex<CompactRange>,
     barrier: AtomicU64,
     waiting_bytes: AtomicU64,
-    /// How long each sync took, with its append, and how many entries it put on disk.
+    /// How long each sync took, with its append, and how many entries it put on disk, by [`Hand`].
     sync: Histogram,
-    entries: Histogram,
+    entries: [Histogram; 2],
     /// How long the last one took, in microseconds.
     last_sync_us: AtomicU64,
     /// Batches of the decision thread that were handed over, and the last of them that is written.
@@ -64,7 +73,7 @@ impl Default for Progress {
             barrier: AtomicU64::new(0),
             waiting_bytes: AtomicU64::new(0),
             sync: Histogram::of_seconds(),
-            entries: Histogram::of_sizes(),
+            entries: [Histogram::of_sizes(), Histogram::of_sizes()],
             last_sync_us: AtomicU64::new(0),
             handed_over: AtomicU64::new(0),
             written: AtomicU64::new(0),
@@ -73,9 +82,14 @@ impl Default for Progress {
 }
 
 impl Durable {
-    /// How long syncs took, and how many entries each put on disk.
-    pub fn syncs(&self) -> (&Histogram, &Histogram) {
-        (&self.0.sync, &self.0.entries)
+    /// How long syncs took.
+    pub fn syncs(&self) -> &Histogram {
+        &self.0.sync
+    }
+
+    /// How many entries each sync of a thread put on disk.
+    pub fn entries(&self, hand: Hand) -> &Histogram {
+        &self.0.entries[hand as usize]
     }
 
     /// Whether the disk was quick when it was last written to: then a thread that waits for it itself loses
@@ -85,9 +99,9 @@ impl Durable {
     }
 
     /// So many entries were appended and synced, and it took so long.
-    fn synced(&self, entries: usize, took: Duration) {
+    fn synced(&self, hand: Hand, entries: usize, took: Duration) {
         self.0.sync.observe_duration(took);
-        self.0.entries.observe(entries as u64);
+        self.entries(hand).observe(entries as u64);
         self.0.last_sync_us.store(took.as_micros() as u64, Ordering::Relaxed);
     }
 
@@ -234,7 +248,7 @@ impl Shared {
             return Ok(Some(batch));
         }
         writer.durable.counted(&batch);
-        writer.write(batch)?;
+        writer.write(batch, Hand::Decisions)?;
         Ok(None)
     }
 
@@ -272,7 +286,7 @@ fn run(shared: &Shared, receiver: &Receiver<ToWriter>) -> Result<(), WriterError
         if let Some(signer) = signer {
             writer.signer = Some(signer);
         }
-        writer.write(batch)?;
+        writer.write(batch, Hand::Writer)?;
         if let Some(done) = stop {
             writer.close()?;
             drop(done);
@@ -290,15 +304,15 @@ fn run(shared: &Shared, receiver: &Receiver<ToWriter>) -> Result<(), WriterError
 }
 
 impl Writer {
-    fn write(&mut self, batch: Batch) -> Result<(), WriterError> {
-        let written = self.write_batch(batch);
+    fn write(&mut self, batch: Batch, hand: Hand) -> Result<(), WriterError> {
+        let written = self.write_batch(batch, hand);
         if written.is_err() {
             self.log = None;
         }
         written
     }
 
-    fn write_batch(&mut self, mut batch: Batch) -> Result<(), WriterError> {
+    fn write_batch(&mut self, mut batch: Batch, hand: Hand) -> Result<(), WriterError> {
         let log = self.log.as_mut().ok_or(AuditError::Poisoned)?;
         let (bytes, turn) = (batch.bytes(), batch.turn);
         let lines: Vec<&[u8]> = batch.lines().collect();
@@ -308,7 +322,7 @@ impl Writer {
             let began = Instant::now();
             let appended = log.append(&lines)?;
             let took = began.elapsed();
-            self.durable.synced(lines.len(), took);
+            self.durable.synced(hand, lines.len(), took);
             drop(lines);
             // Before it is said that they are there: so the thread that made them frees them.
             batch.lines.clear();
@@ -377,15 +391,18 @@ const AHEAD_BYTES_KEPT: u64 = 1 << 20;
 mod tests {
     use std::time::Duration;
 
-    use super::{Durable, QUICK};
+    use super::{Durable, Hand, QUICK};
 
     #[test]
     fn the_last_sync_says_whether_the_disk_is_quick() {
         let durable = Durable::default();
         assert!(durable.is_quick(), "nothing is known yet");
-        durable.synced(1, QUICK + Duration::from_micros(1));
+        durable.synced(Hand::Decisions, 1, QUICK + Duration::from_micros(1));
         assert!(!durable.is_quick());
-        durable.synced(100, QUICK);
+        durable.synced(Hand::Writer, 100, QUICK);
         assert!(durable.is_quick());
+        let entries =
+            [Hand::Decisions, Hand::Writer].map(|hand| durable.entries(hand).snapshot().sum);
+        assert_eq!(entries, [1, 100]);
     }
 }

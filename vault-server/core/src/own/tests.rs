@@ -5,12 +5,13 @@ use std::time::Duration;
 use prost::Message;
 use vault_audit::{EntryKind, Outcome as Ending};
 use vault_ipc::proto::v1;
-use vault_ipc::{Dispatch, Listener, Outcome, Report};
+use vault_ipc::{Dispatch, Listener, Outcome, REPORTS_MAX, Report};
 use vault_model::{HaltLevel, HaltTarget, Name, Role, Serial};
 
 use crate::act::Asker;
 use crate::caller::{Caller, Origin};
 use crate::credential::Import;
+use crate::denial_budget::BURST;
 use crate::error::VaultError;
 use crate::execute::tests::bench::{
     Bench, ONE, Seen, answered, execute, kraken_balance, okx_order, sign,
@@ -399,6 +400,54 @@ fn orders_are_looked_for_cancelled_and_looked_for_again() {
     assert!(steps.iter().all(|step| step.problem.is_empty()), "{steps:?}");
     assert_eq!(counts("GET /api/v5/trade/orders-pending"), [2, 0]);
     assert_eq!(counts("POST /api/v5/trade/cancel-batch-orders"), [2]);
+}
+
+#[test]
+fn of_a_response_no_more_is_taken_than_egress_may_tell() {
+    let mut bench = Bench::new();
+    bench.halt(HaltTarget::Venue(name("okx")), HaltLevel::Nothing);
+    let seen = bench.cancel_all(2, "symbol:okx/BTC-USDT").expect("begun");
+    let is_look = |(_, dispatch): &&(u64, Dispatch)| dispatch.url.contains("/orders-pending");
+    let (id, dispatch) = seen.dispatches.iter().find(is_look).expect("it looks for orders");
+    let orders: Vec<String> = (0..2 * REPORTS_MAX).map(|number| number.to_string()).collect();
+    let mut values = vec![("/code", 0, "0")];
+    for (row, order) in (0u32..).zip(&orders) {
+        values.push(("/data/*/instId", row, "BTC-USDT"));
+        values.push(("/data/*/ordId", row, order));
+    }
+    let told = says(dispatch, &values);
+    bench.outcome(*id, &told);
+    let job = bench.vault.own.jobs.values().next().expect("a job");
+    // Each order is a symbol and an id.
+    let found = job.steps.iter().map(|step| step.order_count).max();
+    assert!(found.is_some_and(|found| (2_000..=2_048).contains(&found)), "{found:?}");
+}
+
+#[test]
+fn refused_commands_of_one_operator_are_logged_up_to_a_number() {
+    let mut bench = Bench::new();
+    let mut refused = |correlation| {
+        let error = VaultError::NotFound("credential");
+        let asker = asker(correlation);
+        let method = crate::command::Method::CredentialImport;
+        bench.vault.refuse_asker(Err(error), method, &asker, bench.now).expect("no defect");
+        let seen = bench.look();
+        assert_eq!(seen.reason(), "NOT_FOUND");
+        seen.kinds()
+    };
+    for correlation in 1..=BURST {
+        assert_eq!(refused(correlation), [EntryKind::AdminDenied]);
+    }
+    assert_eq!(refused(BURST + 1), []);
+    // While the disk is nearly full none is.
+    let mut full = Bench::new();
+    full.vault.disk_full = true;
+    let error = VaultError::NotFound("credential");
+    let method = crate::command::Method::CredentialImport;
+    full.vault.refuse_asker(Err(error), method, &asker(1), full.now).expect("no defect");
+    assert_eq!(full.look().kinds(), []);
+    // Those of clients have budgets of their own, whatever their names.
+    assert!(bench.vault.denials.take(&name("alice"), bench.vault.clock_time()));
 }
 
 #[test]

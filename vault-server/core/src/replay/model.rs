@@ -5,6 +5,9 @@
 //! this knowledge: what was written with the one before needs it as it was. One that no answer needs waits
 //! for the next of its credential, as long as there is room.
 
+use vault_model::ClockTime;
+
+use super::ANSWER_KEPT;
 use super::form::Form;
 use super::likeness::Model;
 
@@ -37,7 +40,7 @@ impl Models {
         reply: &[u8],
         packed: &mut Vec<u8>,
     ) -> Option<Written> {
-        let place = place(credential);
+        let place = place(credential, PLACES);
         let present = self.present.get(place).and_then(|number| number.checked_sub(1));
         let learnt = match present.and_then(|number| Some((number, self.used(number)?))) {
             None => Learnt::of(reply),
@@ -81,6 +84,19 @@ impl Models {
         used.last_block = Some(block);
         used.blocks += u32::from(is_first);
         is_first
+    }
+
+    /// Bytes that who needs this model has to answer for: all of them, once in a minute.
+    pub fn charge(&mut self, number: u32, now: ClockTime) -> usize {
+        let Some(used) = self.used(number) else {
+            return 0;
+        };
+        // A clock that went back is a minute, too.
+        if used.charged_at.is_some_and(|at| (at..at.plus(ANSWER_KEPT)).contains(&now)) {
+            return 0;
+        }
+        used.charged_at = Some(now);
+        used.size()
     }
 
     /// A block is forgotten that needed it.
@@ -135,6 +151,8 @@ struct Used {
     blocks: u32,
     /// The last of them.
     last_block: Option<u64>,
+    /// When somebody had to answer for it last.
+    charged_at: Option<ClockTime>,
     /// Answers that were compared with it, and those that had its form.
     ever: u32,
     formed: u32,
@@ -146,7 +164,8 @@ impl Used {
         let form = learnt.form(reply);
         let model = Model::new(reply, form)?;
         let (ever, blocks, formed) = (1, 0, 0);
-        Some(Self { model, is_present: true, blocks, last_block: None, ever, formed, learnt })
+        let (last_block, charged_at) = (None, None);
+        Some(Self { model, is_present: true, blocks, last_block, charged_at, ever, formed, learnt })
     }
 
     fn size(&self) -> usize {
@@ -231,12 +250,12 @@ impl Learnt {
     }
 }
 
-/// The place of a credential. Admins name credentials: a hash without a secret will do, and two in one place
-/// cost room, no more.
-fn place(credential: &[u8]) -> usize {
+/// The place of a credential or a client, of so many. Admins name them: a hash without a secret will do, and
+/// two in one place cost room, no more.
+pub fn place(name: &[u8], places: usize) -> usize {
     let add = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3);
-    let hash = credential.iter().fold(0xcbf2_9ce4_8422_2325, add);
-    (hash ^ (hash >> 32)) as usize % PLACES
+    let hash = name.iter().fold(0xcbf2_9ce4_8422_2325, add);
+    (hash ^ (hash >> 32)) as usize % places
 }
 
 /// Credentials that have a model of their own, if no two have the same place.

@@ -259,7 +259,7 @@ impl Vault {
         let place_in_log = self.journal.record(entry)?;
 
         let Asked { caller, clock, .. } = asked;
-        self.replay.sent(order.key, order.content, place_in_log.index, clock);
+        self.replay.sent(order.key, order.content, &caller.name, place_in_log.index, clock);
         let scope = facts.scope.as_ref().map(|(name, _)| name);
         self.histories.add(&caller.name, scope, &cost.spend(clock));
         self.counts.count(&caller.name, Came::Executed);

@@ -57,12 +57,15 @@ impl Vault {
             handles: socket.handles.clone(),
             client: caller.name.to_string(),
         };
+        // What is kept, and cloned for each message, is what a socket is known by, whatever came with it.
+        let dialled = VenueRequest { headers: Vec::new(), body: Vec::new(), ..order.request };
+        let via = caller.origin.proxy().unwrap_or("direct").to_owned();
         let mut stream = Stream {
-            caller: call.caller,
+            caller: vault_ipc::Caller { via, ..call.caller },
             client: caller.name.clone(),
             front: correlation,
             socket: Arc::new(socket),
-            request: Arc::new(order.request),
+            request: Arc::new(dialled),
             logged_on: None,
             reads: Vec::new(),
             is_crowded: false,

@@ -593,6 +593,30 @@ fn there_are_no_more_of_a_client_than_may_be() {
 }
 
 #[test]
+fn nothing_is_kept_of_an_opening_that_a_socket_is_not_known_by() {
+    let mut bench = Bench::new();
+    let header = v1::Header { name: "x".to_owned(), value: "y".to_owned() };
+    let request = v1::VenueRequest {
+        method: "GET".to_owned(),
+        scheme: "wss".to_owned(),
+        host: PRIVATE.0.to_owned(),
+        path: PRIVATE.1.to_owned(),
+        headers: vec![header; 60_000],
+        body: vec![7; 60_000],
+        ..v1::VenueRequest::default()
+    };
+    let from = vault_ipc::Caller { via: "x".repeat(60_000), ..caller(ONE) };
+    let call = StreamCall { caller: from, request, deadline_us: 0 };
+    bench.vault.open_stream(call, 5, bench.now).expect("a decision");
+    let (id, _) = bench.look().dialled();
+
+    let stream = &bench.vault.streams.open[&id];
+    assert_eq!((stream.request.headers.len(), stream.request.body.len()), (0, 0));
+    assert_eq!((stream.request.path.as_str(), stream.caller.via.as_str()), (PRIVATE.1, "direct"));
+    assert_eq!(bench.say(5, LOGON).passed().0, id);
+}
+
+#[test]
 fn who_is_refused_all_the_time_is_cut() {
     let mut bench = Bench::new();
     let id = bench.open(1, PUBLIC);
