@@ -9,8 +9,9 @@ use tokio::time::timeout_at;
 use tonic::{Request, Response, Status, Streaming};
 use vault_ipc::proto::v1;
 use vault_ipc::trace::SpanKind;
-use vault_ipc::{Caller, Code, Failure};
+use vault_ipc::{Caller, Code, Failure, Kind};
 
+use crate::core::{Asked, answered};
 use crate::gate::{Deadline, busy, late};
 use crate::handler::{Handler, Messages, caller, connection, deadline, sign_call, undecodable};
 use crate::place::Place;
@@ -45,12 +46,12 @@ impl Handler {
         if let Some(trace) = &deadline.trace {
             trace.set_batch(requests.len());
         }
+        let holds = Holds::in_place(self.many(&connection)?);
         let asked = requests.into_iter().enumerate().map(|(place, request)| {
             let trace = deadline.trace.as_ref().and_then(|batch| batch.item(place));
             let deadline = Deadline { trace, ..deadline.clone() };
             self.item(&connection, caller.clone(), deadline, request)
         });
-        let holds = Holds::in_place(self.many(&connection)?);
         let mut results = Vec::new();
         for (result, hold) in join_all(asked).await {
             results.push(result);
@@ -74,20 +75,16 @@ impl Handler {
         let (handler, encoded) = (self.clone(), Arc::clone(&holds));
         let results = request
             .into_inner()
-            .map(move |request| {
-                let (handler, connection) = (handler.clone(), Arc::clone(&connection));
-                let caller = caller.clone();
-                async move {
-                    // From here on: how long a bot thinks between two of them is its own affair.
-                    let mut deadline = Deadline::after(handler.call_max());
-                    if let Some(tracer) = connection.metrics().tracer() {
-                        let began = deadline.began;
-                        let trace = tracer.begin(&connection, parent, SpanKind::Sign, began);
-                        deadline.trace = trace;
-                    }
-                    Ok(handler.item(&connection, caller, deadline, request?).await)
+            .map_ok(move |request| {
+                // From here on: how long a bot thinks between two of them is its own affair.
+                let mut deadline = Deadline::after(handler.call_max());
+                if let Some(tracer) = connection.metrics().tracer() {
+                    let began = deadline.began;
+                    deadline.trace = tracer.begin(&connection, parent, SpanKind::Sign, began);
                 }
+                handler.item(&connection, caller.clone(), deadline, request)
             })
+            .map(|item| async { Ok(item?.await) })
             .buffer_unordered(UNDER_WAY_MAX)
             .map_ok(move |(result, hold)| {
                 // Before the result is encoded: the bytes that it ends up in take it along.
@@ -105,45 +102,44 @@ impl Handler {
         place.ok_or_else(|| from_failure(busy()))
     }
 
-    async fn item(
+    /// Passes one Sign on, at once: what waits for its result has nothing of it but its id.
+    fn item(
         &self,
         connection: &Arc<Connection>,
         caller: Caller,
         deadline: Deadline,
         request: v1::SignRequest,
-    ) -> Item {
+    ) -> impl Future<Output = Item> + use<> {
         use v1::sign_result::Result as Outcome;
 
         let request_id = Some(&request.request_id).filter(|id| is_request_id(id)).cloned();
-        let (outcome, hold) = match self.signed(connection, caller, deadline, request).await {
-            Ok((signed, hold)) => (Outcome::Signed(signed), hold),
-            Err(failure) => (Outcome::Failure(sign_failure(failure)), None),
-        };
-        let request_id = request_id.unwrap_or_default();
-        (v1::SignResult { request_id, result: Some(outcome) }, hold)
-    }
-
-    async fn signed(
-        &self,
-        connection: &Arc<Connection>,
-        caller: Caller,
-        deadline: Deadline,
-        request: v1::SignRequest,
-    ) -> Result<(v1::SignResponse, Option<Hold>), Failure> {
         let call = sign_call(connection, caller, &deadline, request);
-        let answered = self.ask_sign(connection, &call, &deadline);
-        let answered = match timeout_at(deadline.at, answered).await {
-            Ok(answered) => answered?,
-            Err(_) => {
-                if let Some(trace) = &deadline.trace {
-                    trace.failed(&late());
-                }
-                return Err(late());
-            }
-        };
-        let signed = v1::SignResponse::decode(answered.response.as_slice());
-        Ok((signed.map_err(|_| undecodable())?, answered.hold))
+        let asked = self.ask(connection, Kind::Sign, call, deadline.trace.clone());
+        async move {
+            let (outcome, hold) = match signed(asked, &deadline).await {
+                Ok((signed, hold)) => (Outcome::Signed(signed), hold),
+                Err(failure) => (Outcome::Failure(sign_failure(failure)), None),
+            };
+            let request_id = request_id.unwrap_or_default();
+            (v1::SignResult { request_id, result: Some(outcome) }, hold)
+        }
     }
+}
+
+async fn signed(
+    asked: Result<Asked, Box<Failure>>,
+    deadline: &Deadline,
+) -> Result<(v1::SignResponse, Option<Hold>), Failure> {
+    let answered = match timeout_at(deadline.at, answered(asked)).await {
+        Ok(answered) => answered.map_err(|failure| *failure),
+        Err(_) => Err(late()),
+    };
+    if let Some(trace) = &deadline.trace {
+        trace.came_to(&answered);
+    }
+    let answered = answered?;
+    let signed = v1::SignResponse::decode(answered.response.as_slice());
+    Ok((signed.map_err(|_| undecodable())?, answered.hold))
 }
 
 /// Whether a request id is well formed, and may be said again.

@@ -65,7 +65,7 @@ impl ClientService for Handler {
         request: Request<v1::WhoamiRequest>,
     ) -> Result<Response<v1::WhoamiResponse>, Status> {
         self.identified()?;
-        Handler::whoami(self, &request).await
+        Handler::whoami(self, request).await
     }
 }
 

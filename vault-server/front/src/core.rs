@@ -1,5 +1,6 @@
 //! The channel to the core: calls out, replies in, barriers in between, all in one order.
 
+mod channel;
 mod outgoing;
 mod pending;
 
@@ -8,33 +9,21 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use prost::Message;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
-use vault_ipc::half::{Frames, Inlet, Outlet};
-use vault_ipc::trace::Synced;
-use vault_ipc::{
-    Barrier, BarrierDone, Code, Failure, FrameError, FrameRef, Kind, PeekedReply, Reply,
-    ServerIdentity, State, StreamCall, StreamEnd, StreamMessage,
-};
+use vault_ipc::{Code, Failure, FrameError, Kind, State, StreamCall, StreamEnd, StreamMessage};
 
 pub(crate) use self::pending::Asked;
 
 use self::outgoing::{Outgoing, Queue};
-use self::pending::{Answer, Ask, Pending, PendingCalls};
-use crate::FrontError;
-use crate::health::Healths;
+use self::pending::{Ask, Pending, PendingCalls};
 use crate::limit::Limits;
 use crate::place::Place;
 use crate::registry::{Connection, Hold, Registry};
 use crate::stream::{Link, Streams};
-use crate::tls::TlsCell;
 use crate::trace::Call;
 use crate::unary::Framed;
 use crate::venue::{Response, Venues};
-
-/// Bytes taken from the channel at once.
-const READ_BYTES: usize = 64 << 10;
 
 /// A handle on the channel.
 #[derive(Clone, Debug)]
@@ -98,24 +87,27 @@ impl Core {
         }))
     }
 
-    /// Sends one call and waits for its answer. Dropping the future forgets the call, and its place is
+    /// Sends one call; what it returns is its answer. Dropping that forgets the call, and its place is
     /// free once the core has answered; the core may still act on it, but if it has not answered, it
     /// is told of a call that it need not decide, or that a venue would answer. `trace` follows the call.
     ///
+    /// The message is dropped here, and by all that follow: decoded it may take 24 times as much as in
+    /// its frame, and a venue half a minute.
+    ///
     /// # Errors
     ///
-    /// The core's failure, or one of the channel: too long, too busy, ended.
-    pub(crate) async fn call(
+    /// One of the channel: too long, too busy, ended. The answer: the core's failure, or the channel's.
+    pub(crate) fn call(
         &self,
         connection: &Arc<Connection>,
         kind: Kind,
-        message: &impl Message,
+        message: impl Message,
         place: Place,
         trace: Option<Arc<Call>>,
-    ) -> Result<Answered, Failure> {
+    ) -> Result<Asked, Box<Failure>> {
         let correlation = self.next_correlation();
         let ask = Ask { correlation, ends: None, kind, place: Some(place), trace };
-        self.ask(connection, message, ask).await
+        self.ask(connection, message, ask)
     }
 
     /// As [`Core::call`], of a Sign. With `ends`, the answer is that it took too long some
@@ -127,14 +119,14 @@ impl Core {
     pub(crate) fn begin_sign(
         &self,
         connection: &Arc<Connection>,
-        message: &impl Message,
+        message: impl Message,
         place: Place,
         ends: Option<Instant>,
         trace: Option<Arc<Call>>,
     ) -> Result<Asked, Box<Failure>> {
         let correlation = self.next_correlation();
         let ask = Ask { correlation, ends, kind: Kind::Sign, place: Some(place), trace };
-        self.begin(connection, message, ask)
+        self.ask(connection, message, ask)
     }
 
     /// As [`Core::call`], for a call that a venue will answer too: what comes from there is kept
@@ -143,19 +135,19 @@ impl Core {
     /// # Errors
     ///
     /// As [`Core::call`].
-    pub(crate) async fn execute(
+    pub(crate) fn execute(
         &self,
         connection: &Arc<Connection>,
         kind: Kind,
-        message: &impl Message,
+        message: impl Message,
         place: Place,
         trace: Option<Arc<Call>>,
-    ) -> Result<(Answered, Response), Failure> {
+    ) -> Result<(Asked, Response), Box<Failure>> {
         let correlation = self.next_correlation();
         let response = self.0.venues.expect(correlation, connection).ok_or_else(gone)?;
         // Nothing is released to the front: the signature goes another way.
         let ask = Ask { correlation, ends: None, kind, place: Some(place), trace };
-        Ok((self.ask(connection, message, ask).await?, response))
+        Ok((self.ask(connection, message, ask)?, response))
     }
 
     /// Asks for a WebSocket; what core and egress say of it is kept from now on. From its link on, the
@@ -167,19 +159,19 @@ impl Core {
     pub(crate) async fn stream(
         &self,
         connection: &Arc<Connection>,
-        call: &StreamCall,
+        call: StreamCall,
     ) -> Result<Link, Failure> {
         let correlation = self.next_correlation();
         let entered = self.0.streams.enter(correlation, self, connection);
         let mut link = entered.map_err(|failure| *failure)?;
         let kind = Kind::Stream;
         let ask = Ask { correlation, ends: None, kind, place: None, trace: None };
-        match self.ask(connection, call, ask).await {
+        match answered(self.ask(connection, call, ask)).await {
             Ok(_) => Ok(link),
             Err(failure) => {
                 // It was never asked for, or the core does not have it.
                 link.forget();
-                Err(failure)
+                Err(*failure)
             }
         }
     }
@@ -221,20 +213,10 @@ impl Core {
         self.0.next_correlation.fetch_add(1, Ordering::Relaxed)
     }
 
-    async fn ask(
+    fn ask(
         &self,
         connection: &Arc<Connection>,
-        message: &impl Message,
-        ask: Ask,
-    ) -> Result<Answered, Failure> {
-        let asked = self.begin(connection, message, ask).map_err(|failure| *failure)?;
-        asked.await.map_err(|failure| *failure)
-    }
-
-    fn begin(
-        &self,
-        connection: &Arc<Connection>,
-        message: &impl Message,
+        message: impl Message,
         ask: Ask,
     ) -> Result<Asked, Box<Failure>> {
         let Ask { correlation, ends, kind, place, trace } = ask;
@@ -249,9 +231,9 @@ impl Core {
                 return Err(Box::new(busy));
             }
             if shared.ended.load(Ordering::Acquire) {
-                return Err(Box::new(gone()));
+                return Err(gone());
             }
-            outgoing.put(queue, kind, correlation, message).map_err(|_| {
+            outgoing.put(queue, kind, correlation, &message).map_err(|_| {
                 let long = "the message is too long";
                 Box::new(Failure::new(Code::BadRequest, "MESSAGE_TOO_LONG", long))
             })?;
@@ -267,179 +249,6 @@ impl Core {
         shared.wake_writer.notify_one();
         let shared = Arc::clone(shared);
         Ok(Asked { answer, connection, correlation, is_answered: false, kind, shared })
-    }
-
-    /// Serves the channel until it ends. A core that closes it with calls in it unread ends it like
-    /// any other: whether it was to end is the supervisor's to judge, by how its process does.
-    ///
-    /// # Errors
-    ///
-    /// [`FrontError::Channel`] if it breaks or says what no core says, [`FrontError::Identity`] if
-    /// the first identity cannot be used.
-    pub(crate) async fn run(
-        &self,
-        (read, write): (Inlet, Outlet),
-        tls: &TlsCell,
-        healths: &Healths,
-    ) -> Result<(), FrontError> {
-        let ended = tokio::select! {
-            ended = self.read(read, tls, healths) => ended,
-            Err(error) = self.write(write) => Err(FrontError::Channel(error)),
-            never = self.sweep() => match never {},
-        };
-        self.0.ended.store(true, Ordering::Release);
-        // Their callers see that no answer will come.
-        self.0.pending().by_correlation.clear();
-        ended
-    }
-
-    async fn read(
-        &self,
-        stream: impl AsyncRead + Unpin,
-        tls: &TlsCell,
-        healths: &Healths,
-    ) -> Result<(), FrontError> {
-        let mut frames = Frames::new(stream, READ_BYTES);
-        while frames.read().await? {
-            let came = frames.came();
-            while let Some(frame) = frames.next_ref()? {
-                self.take(frame, came, tls, healths).await?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Handles one frame to its end before the next is looked at: a barrier comes after every reply
-    /// that was sent before it.
-    async fn take(
-        &self,
-        frame: FrameRef<'_>,
-        came: std::time::Instant,
-        tls: &TlsCell,
-        healths: &Healths,
-    ) -> Result<(), FrontError> {
-        match frame.kind {
-            Kind::Reply => match frame.peek_reply() {
-                Some(PeekedReply { response, releases }) => {
-                    let result = Ok(Framed::of(response));
-                    self.take_answer(frame.correlation, result, releases, came);
-                }
-                None => self.take_reply(frame.correlation, frame.message()?, came),
-            },
-            Kind::Barrier => self.take_barrier(&frame.message()?)?,
-            Kind::ServerIdentity => {
-                let identity: ServerIdentity = frame.message()?;
-                match tls.install(identity) {
-                    Ok(()) => tracing::info!("server identity installed"),
-                    // The old one still serves.
-                    Err(error) if tls.is_installed() => {
-                        tracing::error!(%error, "new server identity refused");
-                    }
-                    Err(error) => return Err(error.into()),
-                }
-            }
-            Kind::State => {
-                let State { sealed } = frame.message()?;
-                tracing::info!(sealed, "state of the vault");
-                healths.set_sealed(sealed).await;
-            }
-            Kind::Synced => self.take_synced(&frame.message()?),
-            Kind::Metrics => self.0.registry.metrics().told(frame.message()?),
-            Kind::StreamCut | Kind::StreamRefusal => {
-                self.0.streams.take_of_core(&frame.to_frame())?
-            }
-            // No core says it.
-            _ => return Err(FrameError::Header.into()),
-        }
-        Ok(())
-    }
-
-    fn take_reply(&self, correlation: u64, reply: Reply, came: std::time::Instant) {
-        let trace = |call: &Pending| call.trace.clone();
-        let trace = self.0.pending().by_correlation.get(&correlation).and_then(trace);
-        if let Some(call) = trace {
-            call.decided(reply.stages);
-        }
-        let result = match reply.failure {
-            Some(failure) => Err(Box::new(failure)),
-            None => Ok(Framed::of(&reply.response)),
-        };
-        self.take_answer(correlation, result, reply.releases, came);
-    }
-
-    fn take_answer(
-        &self,
-        correlation: u64,
-        result: Result<Framed, Box<Failure>>,
-        releases: bool,
-        came: std::time::Instant,
-    ) {
-        // No core of ours answers twice.
-        let Some(pending) = self.0.pending().by_correlation.remove(&correlation) else {
-            return;
-        };
-        let hold = || {
-            let hold = self.0.registry.hold_since(&pending.connection, came);
-            hold.of_call(pending.trace.clone())
-        };
-        let hold = releases.then(hold);
-        // What a venue answers too goes on taking its place. All else is done with it, whenever its
-        // caller looks: who does not read must not keep places of others.
-        let asks_venue = matches!(pending.kind, Kind::Execute | Kind::Proxy);
-        let place = pending.place.filter(|_| asks_venue);
-        // If the call was dropped meanwhile, bytes, hold and place are dropped with the answer.
-        if let Some(reply) = pending.reply {
-            let _ = reply.send(Answer::Given { hold, place, result });
-        }
-    }
-
-    fn take_synced(&self, synced: &Synced) {
-        let pending = self.0.pending();
-        for correlation in &synced.correlations {
-            let call = pending.by_correlation.get(correlation);
-            if let Some(call) = call.and_then(|call| call.trace.as_ref()) {
-                call.synced(synced.began_us, synced.ended_us);
-            }
-        }
-    }
-
-    fn take_barrier(&self, barrier: &Barrier) -> Result<(), FrameError> {
-        let done = BarrierDone { id: barrier.id };
-        match self.0.registry.barrier(&barrier.cut_serials) {
-            None => self.0.send(Queue::Operators, Kind::BarrierDone, 0, &done)?,
-            Some(wait) => {
-                let shared = Arc::clone(&self.0);
-                tokio::spawn(async move {
-                    wait.passed(shared.barrier_drain).await;
-                    let sent = shared.send(Queue::Operators, Kind::BarrierDone, 0, &done);
-                    if let Err(error) = sent {
-                        tracing::error!(%error, "barrier not confirmed");
-                    }
-                });
-            }
-        }
-        Ok(())
-    }
-
-    /// Writes what is queued until the core takes no more.
-    async fn write(&self, mut stream: impl AsyncWrite + Unpin) -> Result<(), FrameError> {
-        let mut batch = Vec::new();
-        loop {
-            self.0.wake_writer.notified().await;
-            // What came while we waited or wrote goes out in few writes.
-            loop {
-                self.0.outgoing().take(&mut batch);
-                if batch.is_empty() {
-                    break;
-                }
-                match stream.write_all(&batch).await {
-                    // What the core said before is still read, up to the end.
-                    Err(error) if vault_ipc::is_end(&error) => return Ok(()),
-                    written => written?,
-                }
-                batch.clear();
-            }
-        }
     }
 }
 
@@ -465,6 +274,15 @@ impl Shared {
     }
 }
 
+/// What comes of a call, whether or not the core was asked.
+///
+/// # Errors
+///
+/// As [`Core::call`] and its answer.
+pub(crate) async fn answered(asked: Result<Asked, Box<Failure>>) -> Result<Answered, Box<Failure>> {
+    asked?.await
+}
+
 /// The failure of a call that the core has, and that it has not answered.
 pub(crate) fn lost(problem: &str) -> Failure {
     Failure::new(
@@ -475,12 +293,12 @@ pub(crate) fn lost(problem: &str) -> Failure {
     .with_hint("ask the venue what became of the request before you send another")
 }
 
-fn gone() -> Failure {
-    Failure::new(Code::Unavailable, "SHUTTING_DOWN", "vault is shutting down")
+fn gone() -> Box<Failure> {
+    Failure::new(Code::Unavailable, "SHUTTING_DOWN", "vault is shutting down").into()
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::sync::Arc;
 
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -488,7 +306,7 @@ mod tests {
     use vault_ipc::half::{self, Inlet, Outlet};
     use vault_ipc::{Kind, Reply, SignCall};
 
-    use super::Core;
+    use super::{Core, answered};
     use crate::FrontError;
     use crate::caller::Facts;
     use crate::health::Healths;
@@ -499,7 +317,7 @@ mod tests {
     use crate::tls::TlsCell;
     use crate::venue::Venues;
 
-    pub(super) fn core() -> (Core, Registered) {
+    pub(crate) fn core() -> (Core, Registered) {
         let limits = Limits::default();
         let registry = Arc::new(Registry::default());
         let open = registry.enter(Facts::for_test([1; 16]), 1, 8).expect("below the limit");
@@ -512,7 +330,7 @@ mod tests {
         Places::new(1).take(None).expect("a place")
     }
 
-    pub(super) fn split(ours: UnixStream) -> (Inlet, Outlet) {
+    pub(crate) fn split(ours: UnixStream) -> (Inlet, Outlet) {
         half::split(ours.into_std().expect("a stream")).expect("split")
     }
 
@@ -531,7 +349,7 @@ mod tests {
         let (tls, healths) = (TlsCell::default(), Healths::new().await);
         let call = SignCall::default();
         let (answer, ended, ()) = tokio::join!(
-            core.call(open.connection(), Kind::Sign, &call, place(), None),
+            answered(core.call(open.connection(), Kind::Sign, call, place(), None)),
             core.run(split(ours), &tls, &healths),
             async {
                 theirs.read_u8().await.expect("the call");
@@ -569,7 +387,7 @@ mod tests {
             let (tls, healths) = (TlsCell::default(), Healths::new().await);
             let call = SignCall::default();
             let (answer, ended) = tokio::join!(
-                core.call(open.connection(), Kind::Sign, &call, place(), None),
+                answered(core.call(open.connection(), Kind::Sign, call, place(), None)),
                 core.run(split(ours), &tls, &healths),
             );
             assert_eq!(answer.expect("answered").response.as_slice(), b"signed");

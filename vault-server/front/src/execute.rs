@@ -11,7 +11,7 @@ use vault_ipc::proto::v1;
 use vault_ipc::proto::v1::execute_service_server::ExecuteService;
 use vault_ipc::{Code, ExecuteCall, Failure, Kind, VenueHead};
 
-use crate::core::lost;
+use crate::core::{Asked, lost};
 use crate::gate::{Deadline, busy, late};
 use crate::handler::{Handler, Messages, caller, connection, deadline, undecodable};
 use crate::registry::Connection;
@@ -38,7 +38,7 @@ impl fmt::Debug for Executed {
 
 impl Handler {
     /// Passes an [`ExecuteCall`] or a [`vault_ipc::ProxyCall`] on, and waits until core and egress
-    /// have both answered, in whatever order.
+    /// have both answered, in whatever order, without the message.
     ///
     /// # Errors
     ///
@@ -48,52 +48,31 @@ impl Handler {
         &self,
         connection: &Arc<Connection>,
         kind: Kind,
-        message: &impl Message,
+        message: impl Message,
         deadline: &Deadline,
     ) -> Result<Executed, Failure> {
-        let executed = self.execute_traced(connection, kind, message, deadline).await;
+        let executed = match self.begin_execute(connection, kind, message, deadline) {
+            Ok((asked, response)) => both(asked, response, deadline).await,
+            Err(failure) => Err(*failure),
+        };
         if let Some(trace) = &deadline.trace {
             trace.came_to(&executed);
         }
         executed
     }
 
-    async fn execute_traced(
+    fn begin_execute(
         &self,
         connection: &Arc<Connection>,
         kind: Kind,
-        message: &impl Message,
+        message: impl Message,
         deadline: &Deadline,
-    ) -> Result<Executed, Failure> {
-        let ends = deadline.at;
-        if Instant::now() >= ends {
-            return Err(late());
+    ) -> Result<(Asked, venue::Response), Box<Failure>> {
+        if Instant::now() >= deadline.at {
+            return Err(late().into());
         }
         let place = self.executes().take(connection.facts().holder()).ok_or_else(busy)?;
-        let trace = deadline.trace.as_ref();
-        let asked = self.core().execute(connection, kind, message, place, trace.cloned());
-        // Once the core has the call, it may be at the venue.
-        let (answered, mut response) =
-            timeout_at(ends, asked).await.map_err(|_| lost("TIMEOUT"))??;
-        // The venue's head takes one too.
-        let _place = answered.place;
-        let execution =
-            v1::Execution::decode(answered.response.as_slice()).map_err(|_| undecodable())?;
-        let head = match timeout_at(ends, response.head()).await {
-            Ok(head) => head,
-            Err(_) => Err(Lost::sent("TIMEOUT")),
-        };
-        if let Some(trace) = trace {
-            match &head {
-                Ok(head) => trace.at_venue(head.status, head.latency_us),
-                Err(lost) => trace.lost_at_venue(&lost.problem),
-            }
-        }
-        let head = head.map_err(|lost| failure(&lost, &execution))?;
-        if !(200..=999).contains(&head.status) {
-            return Err(failure(&Lost::sent("RESPONSE_MALFORMED"), &execution));
-        }
-        Ok(Executed { execution, head, response })
+        self.core().execute(connection, kind, message, place, deadline.trace.clone())
     }
 
     async fn execute_call(
@@ -108,7 +87,7 @@ impl Handler {
             request: request.into_inner(),
             traced: deadline.queued(),
         };
-        let executed = self.executed(&connection, Kind::Execute, &call, &deadline).await;
+        let executed = self.executed(&connection, Kind::Execute, call, &deadline).await;
         Ok((executed.map_err(from_failure)?, deadline.at))
     }
 }
@@ -157,6 +136,36 @@ impl ExecuteService for Handler {
         );
         Ok(Response::new(Box::pin(parts)))
     }
+}
+
+/// What core and egress answer.
+async fn both(
+    asked: Asked,
+    mut response: venue::Response,
+    deadline: &Deadline,
+) -> Result<Executed, Failure> {
+    // Once the core has the call, it may be at the venue.
+    let answered = timeout_at(deadline.at, asked).await.map_err(|_| lost("TIMEOUT"))?;
+    let answered = answered.map_err(|failure| *failure)?;
+    // The venue's head takes one too.
+    let _place = answered.place;
+    let execution =
+        v1::Execution::decode(answered.response.as_slice()).map_err(|_| undecodable())?;
+    let head = match timeout_at(deadline.at, response.head()).await {
+        Ok(head) => head,
+        Err(_) => Err(Lost::sent("TIMEOUT")),
+    };
+    if let Some(trace) = &deadline.trace {
+        match &head {
+            Ok(head) => trace.at_venue(head.status, head.latency_us),
+            Err(lost) => trace.lost_at_venue(&lost.problem),
+        }
+    }
+    let head = head.map_err(|lost| failure(&lost, &execution))?;
+    if !(200..=999).contains(&head.status) {
+        return Err(failure(&Lost::sent("RESPONSE_MALFORMED"), &execution));
+    }
+    Ok(Executed { execution, head, response })
 }
 
 /// The response without its body, and the rest of it.

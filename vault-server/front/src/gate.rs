@@ -1,15 +1,15 @@
 //! What every call passes: places, a deadline, and the follow-up of what a reply releases.
 
+mod body;
+
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::{HeaderName, HeaderValue, Request, Response, Version, header};
-use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tonic::Status;
@@ -19,11 +19,13 @@ use tower::Service;
 use vault_ipc::trace::SpanKind;
 use vault_ipc::{Code, Failure};
 
+pub(crate) use self::body::ReplyBody;
+
+use self::body::{Content, body_of};
 use crate::core::Answered;
 use crate::handler::{is_execute, is_stream};
 use crate::head::{Framing, HeadError, Heads};
-use crate::place::Place;
-use crate::registry::{CallPlace, Connection, Hold, Holds};
+use crate::registry::{CallPlace, Connection, Holds};
 use crate::room::{Room, full};
 use crate::sign::{SIGN_BATCH_PATH, SIGN_PATH, Signing, Signs};
 use crate::status::from_failure;
@@ -140,35 +142,6 @@ impl Deadline {
 struct Begun {
     deadline: Deadline,
     place: CallPlace,
-}
-
-/// A response body whose bytes own the holds of what they release.
-#[derive(Debug)]
-pub(crate) struct ReplyBody {
-    content: Content,
-    /// The call's place on its connection, until the response has been handed over whole.
-    _place: Option<CallPlace>,
-}
-
-#[derive(Debug)]
-enum Content {
-    /// Whatever comes.
-    Any { body: Body, holds: Option<Arc<Holds>> },
-    /// One message, which has its hold.
-    One(unary::Reply),
-}
-
-/// Released bytes: the holds go when the last of them goes.
-struct HeldBytes {
-    bytes: Bytes,
-    _holds: Vec<Hold>,
-    _place: Option<Arc<Place>>,
-}
-
-impl AsRef<[u8]> for HeldBytes {
-    fn as_ref(&self) -> &[u8] {
-        &self.bytes
-    }
 }
 
 impl hyper::service::Service<Request<Incoming>> for Calls {
@@ -399,46 +372,6 @@ impl Gate {
     }
 }
 
-impl HttpBody for ReplyBody {
-    type Data = Bytes;
-    type Error = Status;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let (body, holds) = match &mut self.content {
-            Content::Any { body, holds } => (body, holds),
-            Content::One(reply) => return Poll::Ready(reply.next().map(Ok)),
-        };
-        let frame = std::task::ready!(Pin::new(body).poll_frame(cx));
-        Poll::Ready(frame.map(|frame| {
-            // What was encoded into these bytes has put its holds there before.
-            frame.map(|frame| match holds {
-                Some(holds) => frame.map_data(|bytes| {
-                    let (_holds, _place) = (holds.take(), holds.place());
-                    Bytes::from_owner(HeldBytes { bytes, _holds, _place })
-                }),
-                None => frame,
-            })
-        }))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match &self.content {
-            Content::Any { body, .. } => body.is_end_stream(),
-            Content::One(reply) => reply.has_ended(),
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match &self.content {
-            Content::Any { body, .. } => body.size_hint(),
-            Content::One(_) => SizeHint::default(),
-        }
-    }
-}
-
 /// Whether a request is a call of gRPC, which needs HTTP/2.
 fn is_rpc<B>(request: &Request<B>) -> bool {
     request.version() == Version::HTTP_2
@@ -501,10 +434,6 @@ fn refused(failure: Failure) -> Response<ReplyBody> {
     response.map(|body| body_of(Content::Any { body, holds: None }, None))
 }
 
-fn body_of(content: Content, place: Option<CallPlace>) -> ReplyBody {
-    ReplyBody { content, _place: place }
-}
-
 fn unix_us(at: SystemTime) -> i64 {
     at.duration_since(UNIX_EPOCH)
         .ok()
@@ -532,16 +461,9 @@ fn parse_timeout(value: &[u8]) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::time::Duration;
 
-    use bytes::Bytes;
-    use http_body_util::{BodyExt, Full};
-    use tonic::body::Body;
-
-    use super::{Content, body_of, parse_timeout};
-    use crate::caller::Facts;
-    use crate::registry::{Holds, Registry};
+    use super::parse_timeout;
 
     #[test]
     fn reads_timeouts_and_refuses_others() {
@@ -552,29 +474,5 @@ mod tests {
         for bad in [&b""[..], b"S", b"5", b"5s", b"-5S", b"+5S", b"123456789S", b"5 S", b"\xff1S"] {
             assert_eq!(parse_timeout(bad), None, "{bad:?}");
         }
-    }
-
-    #[tokio::test]
-    async fn the_bytes_keep_the_hold_until_the_last_of_them_is_gone() {
-        let registry = Arc::new(Registry::default());
-        let open = registry.enter(Facts::for_test([1; 16]), 1, 1).expect("below the limit");
-        let connection = open.connection();
-        let content = Content::Any {
-            body: Body::new(Full::new(Bytes::from_static(b"signed"))),
-            holds: Some(Arc::new(Holds::of(registry.hold(connection)))),
-        };
-        let body = body_of(content, None);
-        let is_settled = || {
-            connection.settle();
-            registry.barrier(&[]).is_none()
-        };
-
-        let mut bytes = body.collect().await.expect("no errors").to_bytes();
-        let head = bytes.split_to(2);
-        assert_eq!(head, b"si"[..]);
-        drop(head);
-        assert!(!is_settled());
-        drop(bytes);
-        assert!(is_settled());
     }
 }

@@ -16,8 +16,8 @@ use vault_ipc::{
 };
 
 use crate::convert::{Commanded, FromChunk};
-use crate::core::{Answered, Asked, Core};
-use crate::gate::{Deadline, busy, late};
+use crate::core::{Answered, Asked, Core, answered};
+use crate::gate::{Deadline, busy, came_to, late};
 use crate::health::Healths;
 use crate::limit::ListenerLimits;
 use crate::place::{Place, Places};
@@ -212,7 +212,7 @@ impl Handler {
     ) -> Result<Response<R>, Status> {
         let connection = connection(&request)?;
         let call = command_call(&connection, method, request)?;
-        self.call(&connection, Kind::Command, &call).await
+        self.call(&connection, Kind::Command, call).await
     }
 
     /// Passes an enrolment on.
@@ -226,7 +226,7 @@ impl Handler {
             via: connection.facts().via().to_owned(),
             request: request.into_inner(),
         };
-        self.call(&connection, Kind::Enroll, &call).await
+        self.call(&connection, Kind::Enroll, call).await
     }
 
     /// A place for a call at the core, if there is one.
@@ -243,7 +243,7 @@ impl Handler {
     pub(crate) fn begin_sign(
         &self,
         connection: &Arc<Connection>,
-        call: &EncodedSignCall,
+        call: EncodedSignCall,
         place: Place,
         deadline: &Deadline,
         ends: Option<Instant>,
@@ -258,18 +258,20 @@ impl Handler {
     ) -> Result<Response<v1::SignResponse>, Status> {
         let (connection, deadline) = (connection(&request)?, deadline(&request)?);
         let call = sign_call(&connection, caller(&connection)?, &deadline, request.into_inner());
-        let answered = self.ask_sign(&connection, &call, &deadline).await.map_err(from_failure)?;
+        let asked = self.ask(&connection, Kind::Sign, call, deadline.trace.clone());
+        let answered = came_to(&deadline, answered(asked).await)?;
         Ok(responded(decoded(answered.response.as_slice())?, answered.hold))
     }
 
     /// Passes on whose call it is, and from where.
     pub(crate) async fn whoami(
         &self,
-        request: &Request<v1::WhoamiRequest>,
+        request: Request<v1::WhoamiRequest>,
     ) -> Result<Response<v1::WhoamiResponse>, Status> {
-        let connection = connection(request)?;
+        let connection = connection(&request)?;
+        drop(request);
         let call = WhoamiCall { caller: caller(&connection)? };
-        self.call(&connection, Kind::Whoami, &call).await
+        self.call(&connection, Kind::Whoami, call).await
     }
 
     /// Passes a signed command on that is answered with entries, and pulls until their end.
@@ -280,7 +282,7 @@ impl Handler {
     ) -> Result<Response<Messages<R>>, Status> {
         let connection = connection(&request)?;
         let call = command_call(&connection, method, request)?;
-        let answered = self.ask(&connection, Kind::Command, &call).await.map_err(from_failure)?;
+        let answered = self.answered(&connection, Kind::Command, call).await?;
         let first: Chunk = decoded(answered.response.as_slice())?;
         let entries = Entries {
             connection,
@@ -301,29 +303,20 @@ impl Handler {
         &self,
         connection: &Arc<Connection>,
         kind: Kind,
-        message: &impl Message,
+        message: impl Message,
     ) -> Result<Response<R>, Status> {
-        let answered = self.ask(connection, kind, message).await.map_err(from_failure)?;
+        let answered = self.answered(connection, kind, message).await?;
         Ok(responded(decoded(answered.response.as_slice())?, answered.hold))
     }
 
-    /// As [`Handler::ask`], for a Sign, which may be traced.
-    ///
-    /// # Errors
-    ///
-    /// As [`Handler::ask`].
-    pub(crate) async fn ask_sign(
+    async fn answered(
         &self,
         connection: &Arc<Connection>,
-        call: &SignCall,
-        deadline: &Deadline,
-    ) -> Result<Answered, Failure> {
-        let trace = deadline.trace.as_ref();
-        let answer = self.ask_traced(connection, Kind::Sign, call, trace.cloned()).await;
-        if let Some(trace) = trace {
-            trace.came_to(&answer);
-        }
-        answer
+        kind: Kind,
+        message: impl Message,
+    ) -> Result<Answered, Status> {
+        let asked = self.ask(connection, kind, message, None);
+        answered(asked).await.map_err(|failure| from_failure(*failure))
     }
 
     /// Takes a place, and asks the core.
@@ -331,24 +324,15 @@ impl Handler {
     /// # Errors
     ///
     /// There is no place, or as [`Core::call`].
-    pub(crate) async fn ask(
+    pub(crate) fn ask(
         &self,
         connection: &Arc<Connection>,
         kind: Kind,
-        message: &impl Message,
-    ) -> Result<Answered, Failure> {
-        self.ask_traced(connection, kind, message, None).await
-    }
-
-    async fn ask_traced(
-        &self,
-        connection: &Arc<Connection>,
-        kind: Kind,
-        message: &impl Message,
+        message: impl Message,
         trace: Option<Arc<Call>>,
-    ) -> Result<Answered, Failure> {
+    ) -> Result<Asked, Box<Failure>> {
         let place = self.place(connection).ok_or_else(busy)?;
-        self.core.call(connection, kind, message, place, trace).await
+        self.core.call(connection, kind, message, place, trace)
     }
 }
 
@@ -392,9 +376,9 @@ impl Entries {
 
     async fn pull(&self) -> Result<Chunk, Failure> {
         let call = PullCall { grant: self.grant, from_index: self.next_index };
-        let answer = self.handler.ask(&self.connection, Kind::Pull, &call);
-        let answered =
-            tokio::time::timeout(self.handler.call_max, answer).await.map_err(|_| late())??;
+        let asked = self.handler.ask(&self.connection, Kind::Pull, call, None);
+        let answered = tokio::time::timeout(self.handler.call_max, answered(asked)).await;
+        let answered = answered.map_err(|_| late())?.map_err(|failure| *failure)?;
         Chunk::decode(answered.response.as_slice()).map_err(|_| undecodable())
     }
 }
@@ -453,7 +437,7 @@ pub(crate) fn no_certificate() -> Failure {
 fn responded<R>(response: R, hold: Option<Hold>) -> Response<R> {
     let mut response = Response::new(response);
     if let Some(hold) = hold {
-        // `gate.rs` ties it to the encoded bytes.
+        // `gate/body.rs` ties it to the encoded bytes.
         response.extensions_mut().insert(Arc::new(Holds::of(hold)));
     }
     response
@@ -468,26 +452,4 @@ pub(crate) fn undecodable() -> Failure {
 }
 
 #[cfg(test)]
-mod tests {
-    use prost::Message as _;
-    use vault_ipc::proto::FILE_DESCRIPTOR_SET;
-
-    use super::is_stream;
-
-    #[test]
-    fn the_rpcs_with_any_number_of_requests_are_those_of_the_descriptors() {
-        let ours = prost_types::FileDescriptorSet::decode(FILE_DESCRIPTOR_SET);
-        let mut count = 0;
-        for file in &ours.expect("descriptors").file {
-            for service in &file.service {
-                for method in &service.method {
-                    let path = format!("/{}.{}/{}", file.package(), service.name(), method.name());
-                    assert_eq!(is_stream(&path), method.client_streaming(), "{path}");
-                    count += 1;
-                }
-            }
-        }
-        assert!(count >= 30, "{count}");
-        assert!(is_stream("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"));
-    }
-}
+mod tests;

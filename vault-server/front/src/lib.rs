@@ -23,6 +23,8 @@ mod halt;
 mod handler;
 mod head;
 mod health;
+#[cfg(test)]
+mod heap;
 mod instrument;
 mod io;
 mod limit;

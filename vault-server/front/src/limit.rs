@@ -67,7 +67,8 @@ pub struct Limits {
     pub streams: u32,
     /// Bytes that a connection may read before it is others' turn.
     pub turn_bytes: usize,
-    /// Bytes of venues' responses that have come and are not passed on yet.
+    /// Bytes of venues' responses that have come and are not passed on yet, with what they take beside
+    /// themselves, and of heads whose calls last.
     pub venue_bytes: usize,
     /// Of these, those of one call.
     pub venue_call_bytes: usize,

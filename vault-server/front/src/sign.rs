@@ -72,7 +72,7 @@ impl Signs {
         let (deadline_us, traced) = (deadline.unix_us, deadline.queued());
         let call = EncodedSignCall { caller, request, deadline_us, queued_us, traced };
         let ends = is_swept.then_some(deadline.at);
-        let begun = self.handler.begin_sign(connection, &call, place, deadline, ends);
+        let begun = self.handler.begin_sign(connection, call, place, deadline, ends);
         begun.map_err(|failure| refused(*failure))
     }
 }

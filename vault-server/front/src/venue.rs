@@ -17,6 +17,7 @@ use bytes::Bytes;
 use futures_util::task::AtomicWaker;
 use tokio::time::Instant;
 use vault_ipc::half::{Frames, Inlet};
+use vault_ipc::proto::v1;
 use vault_ipc::{Frame, FrameError, Kind, VenueBody, VenueEnd, VenueHead};
 
 use crate::FrontError;
@@ -29,6 +30,12 @@ const READ_BYTES: usize = 256 << 10;
 
 /// Longest piece of a body, in bytes.
 const PIECE_BYTES_MAX: usize = 64 << 10;
+
+/// What a piece takes beside its bytes, of which there may be one.
+const PIECE_OVERHEAD: usize = 128;
+
+/// As many as an HTTP/2 list of 64 KiB can have.
+const HEADERS_MAX: usize = 2_048;
 
 /// How often clients are looked at that do not read.
 const SWEEP: Duration = Duration::from_secs(1);
@@ -43,7 +50,7 @@ pub(crate) struct Venues(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     arrivals: Mutex<HashMap<u64, Arc<Arrival>>>,
-    /// Bytes that have come and are not read yet.
+    /// Bytes that have come and are not read yet, with what they take, and those of heads whose calls last.
     bytes: Arc<AtomicUsize>,
     bytes_max: usize,
     call_bytes_max: usize,
@@ -70,6 +77,8 @@ struct State {
     /// When the head came.
     head_at: Option<Instant>,
     pieces: VecDeque<Bytes>,
+    /// Of all of them.
+    pieces_bytes: usize,
 }
 
 impl fmt::Debug for State {
@@ -113,6 +122,8 @@ impl Lost {
 pub(crate) struct Response {
     arrival: Arc<Arrival>,
     correlation: u64,
+    /// Of the head, which lasts as long as the call.
+    head_place: Option<Place>,
     venues: Venues,
 }
 
@@ -174,7 +185,7 @@ impl Venues {
             task: AtomicWaker::new(),
         });
         self.arrivals().insert(correlation, Arc::clone(&arrival));
-        let response = Response { arrival, correlation, venues: self.clone() };
+        let response = Response { arrival, correlation, head_place: None, venues: self.clone() };
         // After the entry: whoever ends the channel sees one or the other.
         (!self.0.ended.load(Ordering::Acquire)).then_some(response)
     }
@@ -213,10 +224,13 @@ impl Venues {
     }
 
     fn take(&self, frame: &Frame) -> Result<(), FrameError> {
-        let size = frame.body.len();
         match frame.kind {
             Kind::VenueHead => {
-                let head = frame.message()?;
+                let head: VenueHead = frame.message()?;
+                if head.headers.len() > HEADERS_MAX {
+                    return Err(FrameError::Body);
+                }
+                let size = frame.body.len() + head.headers.len() * size_of::<v1::Header>();
                 self.arrived(frame, size, |state, place| {
                     if state.head_at.is_some() {
                         return Err(FrameError::Header);
@@ -231,11 +245,12 @@ impl Venues {
                 if bytes.len() > PIECE_BYTES_MAX {
                     return Err(FrameError::Body);
                 }
-                self.arrived(frame, size, |state, place| {
+                self.arrived(frame, bytes.len() + PIECE_OVERHEAD, |state, place| {
                     if state.head_at.is_none() {
                         return Err(FrameError::Header);
                     }
                     if !bytes.is_empty() {
+                        state.pieces_bytes += bytes.len();
                         state.pieces.push_back(Bytes::from_owner(Piece { bytes, _place: place }));
                     }
                     Ok(())
@@ -305,7 +320,8 @@ impl Venues {
         let arrivals = self.arrivals();
         let full = || {
             arrivals.values().filter_map(|arrival| {
-                let bytes: usize = arrival.state().pieces.iter().map(Bytes::len).sum();
+                let state = arrival.state();
+                let bytes = state.pieces_bytes + state.pieces.len() * PIECE_OVERHEAD;
                 (bytes > 0).then_some((arrival, bytes))
             })
         };
@@ -360,6 +376,7 @@ impl Arrival {
         if is_unread {
             state.head = None;
             state.pieces = VecDeque::new();
+            state.pieces_bytes = 0;
         }
         drop(state);
         self.task.wake();
@@ -376,7 +393,8 @@ impl Response {
         poll_fn(|cx| {
             self.arrival.task.register(cx.waker());
             let mut state = self.arrival.state();
-            if let Some((head, _)) = state.head.take() {
+            if let Some((head, place)) = state.head.take() {
+                self.head_place = Some(place);
                 return Poll::Ready(Ok(head));
             }
             match &state.end {
@@ -396,6 +414,7 @@ impl Response {
         self.arrival.task.register(cx.waker());
         let mut state = self.arrival.state();
         if let Some(piece) = state.pieces.pop_front() {
+            state.pieces_bytes -= piece.len();
             return Poll::Ready(Some(Ok(piece)));
         }
         match &state.end {
@@ -423,9 +442,7 @@ impl Response {
     pub(crate) fn left(&self) -> Option<u64> {
         let state = self.arrival.state();
         match &state.end {
-            Some(End::Venue(end)) if end.problem.is_empty() => {
-                Some(state.pieces.iter().map(|piece| piece.len() as u64).sum())
-            }
+            Some(End::Venue(end)) if end.problem.is_empty() => Some(state.pieces_bytes as u64),
             _ => None,
         }
     }
@@ -457,244 +474,4 @@ impl End {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-    use std::time::Duration;
-
-    use prost::Message;
-    use tokio::io::AsyncWriteExt as _;
-    use tokio::net::UnixStream;
-    use tokio::time::Instant;
-    use vault_ipc::half;
-    use vault_ipc::proto::v1;
-    use vault_ipc::{Frame, FrameError, Kind, VenueBody, VenueEnd, VenueHead};
-
-    use super::{CUT_AFTER, Lost, Venues};
-    use crate::FrontError;
-    use crate::caller::Facts;
-    use crate::limit::Limits;
-    use crate::registry::{Registered, Registry};
-
-    fn enter(registry: &Arc<Registry>, serial: u8) -> Registered {
-        registry.enter(Facts::for_test([serial; 16]), 1, 8).expect("below the limit")
-    }
-
-    fn venues(venue_call_bytes: usize, venue_bytes: usize) -> Venues {
-        let limits = Limits { venue_bytes, venue_call_bytes, ..Limits::default() };
-        let streams = crate::stream::Streams::new(&limits, Arc::default());
-        Venues::new(&limits, streams)
-    }
-
-    fn frame(kind: Kind, correlation: u64, message: &impl Message) -> Frame {
-        Frame { kind, correlation, body: message.encode_to_vec() }
-    }
-
-    fn head(correlation: u64) -> Frame {
-        frame(Kind::VenueHead, correlation, &VenueHead { status: 200, ..Default::default() })
-    }
-
-    fn body(correlation: u64, bytes: usize) -> Frame {
-        frame(Kind::VenueBody, correlation, &VenueBody { bytes: vec![7; bytes] })
-    }
-
-    fn end(correlation: u64, problem: &str) -> Frame {
-        let end = VenueEnd { problem: problem.to_owned(), sent: true, retry_after_ms: 0 };
-        frame(Kind::VenueEnd, correlation, &end)
-    }
-
-    /// What the channel makes of an egress that says `last` and leaves unread what it was sent.
-    async fn end_with_unread(venues: &Venues, last: &[u8]) -> Result<(), FrontError> {
-        let (mut ours, mut theirs) = UnixStream::pair().expect("a pair");
-        ours.write_all(b"never read").await.expect("written");
-        theirs.write_all(last).await.expect("written");
-        drop(theirs);
-        venues.run(half::inlet(ours.into_std().expect("a stream")).expect("an inlet")).await
-    }
-
-    #[tokio::test]
-    async fn an_egress_that_leaves_bytes_unread_ends_in_order() {
-        let registry = Arc::new(Registry::default());
-        let open = enter(&registry, 1);
-        let Frame { kind, correlation, body } = head(5);
-        let mut bytes = Vec::new();
-        let message = VenueHead::decode(body.as_slice()).expect("a head");
-        vault_ipc::encode(kind, correlation, &message, &mut bytes).expect("short");
-
-        let venues_of_one = venues(1 << 20, 1 << 20);
-        let mut response = venues_of_one.expect(5, open.connection()).expect("not ended");
-        end_with_unread(&venues_of_one, &bytes).await.expect("in order");
-        assert_eq!(response.head().await.expect("came before").status, 200);
-        assert_eq!(response.lost(), Some(Lost::sent("CONNECTION_LOST")));
-
-        // But for an end inside a frame.
-        let ended = end_with_unread(&venues(1 << 20, 1 << 20), &bytes[..18]).await;
-        assert!(matches!(ended, Err(FrontError::Channel(_))), "{ended:?}");
-    }
-
-    #[tokio::test]
-    async fn a_response_comes_in_pieces_and_ends() {
-        let registry = Arc::new(Registry::default());
-        let open = enter(&registry, 1);
-        let venues = venues(1 << 20, 1 << 20);
-        let mut response = venues.expect(5, open.connection()).expect("not ended");
-        for frame in [head(5), body(5, 10), body(5, 0), body(5, 20)] {
-            venues.take(&frame).expect("in order");
-        }
-
-        assert_eq!(response.left(), None);
-        assert_eq!(response.head().await.expect("came").status, 200);
-        venues.take(&end(5, "")).expect("in order");
-        assert_eq!(response.left(), Some(30));
-        assert_eq!(response.piece().await.expect("one").expect("whole").len(), 10);
-        assert_eq!(response.piece().await.expect("two").expect("whole").len(), 20);
-        assert_eq!(response.piece().await, None);
-        assert_eq!(venues.0.bytes.load(std::sync::atomic::Ordering::Acquire), 0);
-
-        // Nobody waits for it any more.
-        drop(response);
-        venues.take(&body(5, 10)).expect("dropped");
-    }
-
-    #[test]
-    fn debug_shows_nothing_that_a_venue_said() {
-        let registry = Arc::new(Registry::default());
-        let open = enter(&registry, 1);
-        let venues = venues(1 << 20, 1 << 20);
-        let response = venues.expect(5, open.connection()).expect("not ended");
-        let canary = v1::Header { name: "a".to_owned(), value: "canary".to_owned() };
-        let head = VenueHead { status: 200, headers: vec![canary], latency_us: 0 };
-        venues.take(&frame(Kind::VenueHead, 5, &head)).expect("in order");
-        let body = VenueBody { bytes: b"canary".to_vec() };
-        venues.take(&frame(Kind::VenueBody, 5, &body)).expect("in order");
-
-        let shown = format!("{venues:?} {response:?}");
-        assert!(shown.contains("piece_count: 1") && !shown.contains("canary"), "{shown}");
-    }
-
-    #[test]
-    fn what_no_egress_says_is_an_error() {
-        let registry = Arc::new(Registry::default());
-        let open = enter(&registry, 1);
-        let venues = venues(1 << 20, 1 << 20);
-        let _responses: Vec<_> = (1..=4)
-            .map(|correlation| venues.expect(correlation, open.connection()).expect("not ended"))
-            .collect();
-
-        let early = venues.take(&body(1, 1));
-        assert!(matches!(early, Err(FrameError::Header)));
-        venues.take(&head(2)).expect("in order");
-        assert!(matches!(venues.take(&head(2)), Err(FrameError::Header)));
-        venues.take(&end(3, "TIMEOUT")).expect("in order");
-        assert!(matches!(venues.take(&end(3, "")), Err(FrameError::Header)));
-        venues.take(&head(4)).expect("in order");
-        assert!(matches!(venues.take(&body(4, (64 << 10) + 1)), Err(FrameError::Body)));
-        for kind in [Kind::Reply, Kind::Barrier, Kind::Dispatch, Kind::Outcome, Kind::State] {
-            let frame = Frame { kind, correlation: 0, body: Vec::new() };
-            assert!(matches!(venues.take(&frame), Err(FrameError::Header)), "{kind:?}");
-        }
-    }
-
-    #[tokio::test]
-    async fn a_call_that_does_not_read_is_ended_and_others_are_not() {
-        let registry = Arc::new(Registry::default());
-        let open = enter(&registry, 1);
-        let venues = venues(1000, 1 << 20);
-        let mut slow = venues.expect(1, open.connection()).expect("not ended");
-        let mut good = venues.expect(2, open.connection()).expect("not ended");
-        for correlation in [1, 2] {
-            venues.take(&head(correlation)).expect("in order");
-            venues.take(&body(correlation, 800)).expect("in order");
-        }
-        assert_eq!(good.piece().await.expect("some").expect("whole").len(), 800);
-        for correlation in [1, 2] {
-            venues.take(&body(correlation, 800)).expect("in order");
-            venues.take(&end(correlation, "")).expect("in order");
-        }
-
-        assert_eq!(slow.head().await, Err(Lost::sent("NOT_READ")));
-        assert_eq!(slow.piece().await, Some(Err(Lost::sent("NOT_READ"))));
-        assert_eq!(good.piece().await.expect("some").expect("whole").len(), 800);
-        assert_eq!(good.piece().await, None);
-    }
-
-    #[tokio::test]
-    async fn when_all_is_full_the_greediest_client_loses_its_fullest_call() {
-        let registry = Arc::new(Registry::default());
-        let (greedy, modest) = (enter(&registry, 1), enter(&registry, 2));
-        let venues = venues(1 << 20, 10_000);
-        let mut calls = Vec::new();
-        for (correlation, open, bytes) in
-            [(1, &greedy, 2500), (2, &greedy, 2600), (3, &modest, 4000)]
-        {
-            calls.push(venues.expect(correlation, open.connection()).expect("not ended"));
-            venues.take(&head(correlation)).expect("in order");
-            venues.take(&body(correlation, bytes)).expect("in order");
-        }
-        venues.take(&body(3, 2000)).expect("in order");
-
-        let is_ended = |call: &super::Response| call.arrival.state().end.is_some();
-        assert_eq!(calls.iter().map(is_ended).collect::<Vec<_>>(), [false, true, false]);
-
-        // What a call has given out counts until it is dropped, but no call is ended for it.
-        let mut held = Vec::new();
-        for call in &mut calls {
-            while let std::task::Poll::Ready(Some(Ok(piece))) =
-                call.poll_piece(&mut std::task::Context::from_waker(std::task::Waker::noop()))
-            {
-                held.push(piece);
-            }
-        }
-        venues.take(&body(1, 9000)).expect("in order");
-        assert_eq!(calls.iter().map(is_ended).collect::<Vec<_>>(), [true, true, false]);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn who_reads_for_too_long_loses_the_call_and_then_the_connection() {
-        let registry = Arc::new(Registry::default());
-        let open = enter(&registry, 1);
-        let venues = venues(1 << 20, 1 << 20);
-        let response = venues.expect(1, open.connection()).expect("not ended");
-        venues.take(&head(1)).expect("in order");
-        venues.take(&body(1, 10)).expect("in order");
-        venues.take(&end(1, "")).expect("in order");
-        let read = Limits::default().venue_read;
-
-        tokio::time::advance(read).await;
-        venues.sweep(Instant::now());
-        assert_eq!(response.left(), Some(10));
-        tokio::time::advance(Duration::from_millis(1)).await;
-        venues.sweep(Instant::now());
-        assert_eq!(response.left(), None);
-        assert!(!open.connection().is_cut());
-        tokio::time::advance(CUT_AFTER).await;
-        venues.sweep(Instant::now());
-        assert!(open.connection().is_cut());
-    }
-
-    #[tokio::test]
-    async fn a_connection_that_was_cut_gets_no_more() {
-        let registry = Arc::new(Registry::default());
-        let open = enter(&registry, 1);
-        let venues = venues(1 << 20, 1 << 20);
-        let mut response = venues.expect(1, open.connection()).expect("not ended");
-        venues.take(&head(1)).expect("in order");
-        open.connection().cut();
-        venues.take(&body(1, 10)).expect("dropped");
-
-        assert_eq!(response.piece().await, Some(Err(Lost::sent("NOT_READ"))));
-    }
-
-    #[tokio::test]
-    async fn an_end_without_a_head_is_a_loss() {
-        let registry = Arc::new(Registry::default());
-        let open = enter(&registry, 1);
-        let venues = venues(1 << 20, 1 << 20);
-        for (correlation, problem, expected) in
-            [(1, "TLS_FAILED", "TLS_FAILED"), (2, "", "RESPONSE_MALFORMED")]
-        {
-            let mut response = venues.expect(correlation, open.connection()).expect("not ended");
-            venues.take(&end(correlation, problem)).expect("in order");
-            assert_eq!(response.head().await, Err(Lost::sent(expected)));
-        }
-    }
-}
+mod tests;

@@ -8,10 +8,11 @@ mod answer;
 mod target;
 mod websocket;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use http::request::Parts;
-use http::{HeaderMap, Method, Request, Response, StatusCode, Version, header};
+use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode, Version, header};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::time::timeout_at;
@@ -152,7 +153,9 @@ impl VenueProxy {
             request_id,
             traced: deadline.queued(),
         };
-        let executed = self.handler.executed(connection, Kind::Proxy, &call, &deadline).await?;
+        // A head may be 40 KiB, and a venue take half a minute.
+        drop(parts);
+        let executed = self.handler.executed(connection, Kind::Proxy, call, &deadline).await?;
         // Told while it still can be: later, nothing but the end of the connection says it.
         match executed.response.lost() {
             Some(lost) => Err(execute::failure(&lost, &executed.execution).into()),
@@ -242,9 +245,9 @@ fn read(parts: &Parts) -> Result<Target, Refusal> {
 /// The bot's headers without those of the connection; names come in lower case.
 fn headers(headers: &HeaderMap) -> Result<Vec<v1::Header>, Refusal> {
     let mut passed = Vec::with_capacity(headers.len());
+    let of_connection = OfConnection::of(headers);
     for (name, value) in headers {
-        let name = name.as_str();
-        if is_of_connection(name, headers) || [header::HOST.as_str(), REQUEST_ID].contains(&name) {
+        if of_connection.has(name) || [header::HOST.as_str(), REQUEST_ID].contains(&name.as_str()) {
             continue;
         }
         let value = value.to_str().map_err(|_| {
@@ -254,20 +257,28 @@ fn headers(headers: &HeaderMap) -> Result<Vec<v1::Header>, Refusal> {
                 "a header has characters other than those of ascii",
             )
         })?;
-        passed.push(v1::Header { name: name.to_owned(), value: value.to_owned() });
+        passed.push(v1::Header { name: name.as_str().to_owned(), value: value.to_owned() });
     }
     Ok(passed)
 }
 
-/// Whether a header is for the next neighbour only: by itself, or because `connection` names it.
-fn is_of_connection(name: &str, headers: &HeaderMap) -> bool {
-    OF_CONNECTION.contains(&name)
-        || headers
-            .get_all(header::CONNECTION)
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split(','))
-            .any(|named| named.trim().eq_ignore_ascii_case(name))
+/// Which headers are for the next neighbour only.
+pub(super) struct OfConnection(HashSet<HeaderName>);
+
+impl OfConnection {
+    /// What `connection` names is gathered once: it may name very many.
+    pub(super) fn of(headers: &HeaderMap) -> Self {
+        let named = headers.get_all(header::CONNECTION).iter();
+        let named =
+            named.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
+        let names = named.filter_map(|name| HeaderName::from_bytes(name.trim().as_bytes()).ok());
+        Self(names.filter(|name| headers.contains_key(name)).collect())
+    }
+
+    /// Whether a header is, by itself or because `connection` names it.
+    pub(super) fn has(&self, name: &HeaderName) -> bool {
+        OF_CONNECTION.contains(&name.as_str()) || self.0.contains(name)
+    }
 }
 
 fn request_id(headers: &HeaderMap) -> Result<String, Refusal> {
@@ -292,7 +303,7 @@ fn request_id(headers: &HeaderMap) -> Result<String, Refusal> {
 mod tests {
     use http::{HeaderMap, HeaderName, HeaderValue};
 
-    use super::{headers, request_id};
+    use super::{OfConnection, headers, request_id};
 
     fn map(pairs: &[(&'static str, &'static [u8])]) -> HeaderMap {
         pairs
@@ -322,6 +333,17 @@ mod tests {
             headers(&map).expect("ascii").into_iter().map(|header| header.name).collect();
         passed.sort();
         assert_eq!(passed, ["content-type", "cookie", "x-mbx-apikey"]);
+    }
+
+    #[test]
+    fn what_connection_names_is_gathered_however_often_it_names_it() {
+        let names = "x-named, ,(),X-Named,x-absent,".repeat(2_000);
+        let mut map = map(&[("x-named", b"gone"), ("x-a", b"stays")]);
+        map.insert("connection", HeaderValue::from_str(&names).expect("a value"));
+        let passed: Vec<_> =
+            headers(&map).expect("ascii").into_iter().map(|header| header.name).collect();
+        assert_eq!(passed, ["x-a"]);
+        assert_eq!(OfConnection::of(&map).0.len(), 1);
     }
 
     #[test]

@@ -93,11 +93,11 @@ impl Future for Asked {
                 result.map(|response| Answered { hold, place, response })
             }
             Ok(Answer::Late) => Err(Box::new(late())),
-            Err(_) => Err(Box::new(match self.kind {
+            Err(_) => Err(match self.kind {
                 // It may be at the venue already: whoever took this for "not sent" would send it again.
-                Kind::Execute | Kind::Proxy => lost("SHUTTING_DOWN"),
+                Kind::Execute | Kind::Proxy => Box::new(lost("SHUTTING_DOWN")),
                 _ => gone(),
-            })),
+            }),
         })
     }
 }
@@ -161,7 +161,6 @@ impl PendingCalls {
 
 #[cfg(test)]
 mod tests {
-    use std::pin::pin;
     use std::time::Duration;
 
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -190,8 +189,8 @@ mod tests {
         let asked = async {
             // Called and taken back at once, as often as there are places.
             let place = places.take(holder).expect("the first");
-            let call = core.call(open.connection(), Kind::Sign, &call, place, None);
-            assert!(tokio::time::timeout(Duration::from_millis(1), call).await.is_err());
+            let asked = core.call(open.connection(), Kind::Sign, call, place, None).expect("asked");
+            assert!(tokio::time::timeout(Duration::from_millis(1), asked).await.is_err());
             assert!(places.take(holder).is_none(), "the core still has it");
 
             let (mut decoder, mut frames) = (Decoder::default(), Vec::new());
@@ -234,7 +233,7 @@ mod tests {
         let asked = async {
             let place = places.take(holder).expect("the first");
             let ends = Instant::now() + Duration::from_secs(5);
-            let asked = core.begin_sign(open.connection(), &call, place, Some(ends), None);
+            let asked = core.begin_sign(open.connection(), call, place, Some(ends), None);
             let failure = asked.expect("asked").await.expect_err("late");
             assert_eq!(failure.reason, "DEADLINE_EXCEEDED");
             let late = Instant::now();
@@ -274,15 +273,16 @@ mod tests {
         let served = core.run(split(ours), &tls, &healths);
         let asked = async {
             let place = places.take(holder).expect("the first");
-            let mut call = pin!(core.call(open.connection(), Kind::Sign, &call, place, None));
-            // Asked once, and not looked at again: as a stream whose client does not read.
-            assert!(futures_util::poll!(&mut call).is_pending());
+            let asked = core.call(open.connection(), Kind::Sign, call, place, None);
+            let mut asked = asked.expect("asked");
+            // Looked at once, and not again: as a stream whose client does not read.
+            assert!(futures_util::poll!(&mut asked).is_pending());
             assert!(places.take(holder).is_none(), "the core has it");
             theirs.write_all(&reply()).await.expect("written");
             while places.take(holder).is_none() {
                 tokio::task::yield_now().await;
             }
-            assert!(call.await.is_ok());
+            assert!(asked.await.is_ok());
         };
         tokio::select! {
             ended = served => panic!("{ended:?}"),

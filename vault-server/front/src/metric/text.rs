@@ -113,7 +113,7 @@ mod tests {
             Sample::number(Family::SealState, &["unsealed"], 1.0),
             Sample::number(Family::CoreUp, &[], 1.0),
             Sample::number(Family::SealState, &["sealed"], 0.0),
-            Sample::histogram(Family::BatchEntries, &[], &sizes),
+            Sample::histogram(Family::BatchEntries, &["writer"], &sizes),
             Sample { family: 999, ..Sample::default() },
             Sample { labels: vec!["too".into(), "many".into()], ..Sample::default() },
         ];
@@ -127,16 +127,18 @@ mod tests {
                    countersign_seal_state{state=\"sealed\"} 0\n\
                    countersign_seal_state{state=\"unsealed\"} 1\n";
         assert!(text.ends_with(end), "{text}");
-        let begin = "# HELP countersign_batch_entries Entries that one sync has put on disk\n\
+        let begin = "# HELP countersign_batch_entries Entries that one sync has put on disk, by the \
+                     core's thread that made it\n\
                      # TYPE countersign_batch_entries histogram\n\
-                     countersign_batch_entries_bucket{le=\"1\"} 1\n\
-                     countersign_batch_entries_bucket{le=\"2\"} 1\n\
-                     countersign_batch_entries_bucket{le=\"4\"} 2\n";
+                     countersign_batch_entries_bucket{thread=\"writer\",le=\"1\"} 1\n\
+                     countersign_batch_entries_bucket{thread=\"writer\",le=\"2\"} 1\n\
+                     countersign_batch_entries_bucket{thread=\"writer\",le=\"4\"} 2\n";
         assert!(text.starts_with(begin), "{text}");
-        assert!(text.contains(
-            "_bucket{le=\"4096\"} 2\ncountersign_batch_entries_bucket{le=\"+Inf\"} 3\n\
-             countersign_batch_entries_sum 10003\ncountersign_batch_entries_count 3\n"
-        ));
+        let end = "_bucket{thread=\"writer\",le=\"4096\"} 2\n\
+                   countersign_batch_entries_bucket{thread=\"writer\",le=\"+Inf\"} 3\n\
+                   countersign_batch_entries_sum{thread=\"writer\"} 10003\n\
+                   countersign_batch_entries_count{thread=\"writer\"} 3\n";
+        assert!(text.contains(end), "{text}");
     }
 
     #[test]

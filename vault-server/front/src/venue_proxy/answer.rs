@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tonic::body::Body;
 use vault_ipc::{Code, Failure};
 
-use super::is_of_connection;
+use super::OfConnection;
 use crate::execute::{Executed, index};
 use crate::venue;
 
@@ -135,11 +135,12 @@ pub(crate) fn of_venue(executed: Executed) -> Response<Body> {
             of_venue.append(name, value);
         }
     }
+    let of_connection = OfConnection::of(&of_venue);
     let mut headers = HeaderMap::with_capacity(of_venue.len() + 2);
     for (name, value) in &of_venue {
         let is_ours = name.as_str().starts_with(OURS);
         // `alt-svc` would speak of other ways to the vault.
-        if !is_ours && *name != header::ALT_SVC && !is_of_connection(name.as_str(), &of_venue) {
+        if !is_ours && *name != header::ALT_SVC && !of_connection.has(name) {
             headers.append(name, value.clone());
         }
     }

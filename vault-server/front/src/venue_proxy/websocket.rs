@@ -44,8 +44,10 @@ impl VenueProxy {
                 headers,
             },
         };
+        // As long as core and venue take, nothing of it is kept.
+        drop(parts);
         let asked = async {
-            let mut link = self.handler.core().stream(connection, &call).await?;
+            let mut link = self.handler.core().stream(connection, call).await?;
             let ready = link.ready().await?;
             Ok::<_, Failure>((link, ready))
         };

@@ -780,7 +780,7 @@ async fn a_client_has_so_many_and_no_more() {
 async fn a_silent_bot_is_asked_and_then_given_up() {
     let mut front = Front::start_with(Limits {
         keepalive_interval: Duration::from_millis(100),
-        keepalive_timeout: Duration::from_millis(200),
+        keepalive_timeout: Duration::from_secs(3),
         ..Limits::default()
     });
     let mut bot = Bot::open(&mut front, 1).await;
