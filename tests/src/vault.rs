@@ -315,9 +315,9 @@ impl TestVault {
     ///
     /// # Panics
     ///
-    /// If it does not for ten seconds.
+    /// If it does not for a minute.
     pub async fn await_stderr(&self, text: &str) {
-        let until = Instant::now() + Duration::from_secs(10);
+        let until = Instant::now() + Duration::from_secs(60);
         while !self.stderr().contains(text) {
             assert!(Instant::now() < until, "no {text:?} in:\n{}", self.stderr());
             tokio::time::sleep(Duration::from_millis(5)).await;

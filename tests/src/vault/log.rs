@@ -59,13 +59,13 @@ impl TestVault {
     ///
     /// # Panics
     ///
-    /// If none does for ten seconds.
+    /// If none does for a minute.
     pub fn await_checkpoint(&self, index: u64) {
         let signed = || {
             let note = std::fs::read_to_string(self.data().join("audit/checkpoint")).ok()?;
             note.lines().nth(1)?.parse::<u64>().ok()
         };
-        let until = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        let until = std::time::Instant::now() + std::time::Duration::from_secs(60);
         while signed().is_none_or(|size| size <= index) {
             assert!(std::time::Instant::now() < until, "no checkpoint signs entry {index}");
             std::thread::sleep(std::time::Duration::from_millis(20));

@@ -1,6 +1,6 @@
 //! Certificates, tokens, CSRs and passphrases.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use prost::Message as _;
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
@@ -263,25 +263,53 @@ async fn a_wrong_passphrase_costs_time() {
     vault.stop().await;
     vault.run().await;
 
-    let wrong = |vault: &TestVault, text: &str| vault.local().unseal(text).expect_err("wrong");
-    assert_eq!(wrong(&vault, "not this one").reason, "WRONG_PASSPHRASE");
-    let refused = vault.local().unseal(PASSPHRASE).expect_err("too early, right or not");
-    assert_eq!(refused.reason, "UNSEAL_BACKOFF");
-    let wait = vault.local().status().retry_after_s;
-    assert!((1..=2).contains(&wait), "{wait} s after the first failure");
-    tokio::time::sleep(Duration::from_secs(wait.into())).await;
-    assert_eq!(wrong(&vault, PASSPHRASE.trim_end_matches('x')).reason, "WRONG_PASSPHRASE");
-    let wait = vault.local().status().retry_after_s;
-    assert!((3..=4).contains(&wait), "{wait} s after the second");
+    let attempt = |vault: &TestVault, text: &str| vault.local().unseal(text).err();
+    let is_wrong = |vault: &TestVault, text: &str| {
+        let refused = attempt(vault, text).expect("wrong");
+        assert!(matches!(refused.reason.as_str(), "UNSEAL_BACKOFF" | "WRONG_PASSPHRASE"));
+        refused.reason == "WRONG_PASSPHRASE"
+    };
+    // What is left of a pause that began after `failed_at`, in whole seconds.
+    let wait = |vault: &TestVault, failed_at: Instant, pause: Duration| {
+        let wait = Duration::from_secs(vault.local().status().retry_after_s.into());
+        let passed = failed_at.elapsed();
+        assert!(wait <= pause && wait + passed >= pause, "{wait:?} of {pause:?} after {passed:?}");
+        wait
+    };
+    let (mut failures, mut pause) = (0, Duration::from_secs(2));
+    let first_wait = loop {
+        let failed_at = Instant::now();
+        assert!(is_wrong(&vault, "not this one"));
+        failures += 1;
+        // Too early, right or not.
+        if let Some(refused) = attempt(&vault, PASSPHRASE) {
+            assert_eq!(refused.reason, "UNSEAL_BACKOFF");
+            break wait(&vault, failed_at, pause);
+        }
+        // On a slow machine the pause may be over: the vault is open, and begins anew.
+        assert!(failed_at.elapsed() >= pause, "opened too early");
+        vault.stop().await;
+        vault.run().await;
+    };
+    tokio::time::sleep(first_wait).await;
+    let mut failed_at = Instant::now();
+    assert!(is_wrong(&vault, PASSPHRASE.trim_end_matches('x')));
+    (failures, pause) = (failures + 1, pause * 2);
+    wait(&vault, failed_at, pause);
 
     // A restart is no fresh start.
-    vault.stop().await;
-    vault.run().await;
-    let refused = vault.local().unseal(PASSPHRASE).expect_err("still too early");
-    assert_eq!(refused.reason, "UNSEAL_BACKOFF");
-    let wait = vault.local().status().retry_after_s;
-    assert!((1..=4).contains(&wait), "{wait} s");
-    tokio::time::sleep(Duration::from_secs(wait.into())).await;
+    loop {
+        vault.stop().await;
+        vault.run().await;
+        let asked_at = Instant::now();
+        if !is_wrong(&vault, "nor this") {
+            break;
+        }
+        // Here too it may be over: then another begins, which is twice as long.
+        assert!(failed_at.elapsed() >= pause, "the restart took the pause away");
+        (failed_at, failures, pause) = (asked_at, failures + 1, pause * 2);
+    }
+    tokio::time::sleep(wait(&vault, failed_at, pause)).await;
     let answer = vault.local().unseal(PASSPHRASE).expect("opened");
     assert_eq!(answer.state_rev, state_rev);
 
@@ -289,7 +317,7 @@ async fn a_wrong_passphrase_costs_time() {
     let wrong = entries.iter().filter(|entry| {
         entry.kind == EntryKind::UnsealDenied && entry.reason.as_deref() == Some("WRONG_PASSPHRASE")
     });
-    assert_eq!(wrong.count(), 2);
+    assert_eq!(wrong.count(), failures);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,8 +12,10 @@ use crate::{World, nonces_rise, utc};
 
 /// Orders in any second.
 const RATE: usize = 5;
+/// How long before midnight a test begins, and how long after it it ends.
+const AROUND: Duration = Duration::from_secs(6);
 
-/// A vault whose wall clock is 1.5 s before midnight, and whose hours end there.
+/// A vault whose wall clock is [`AROUND`] before midnight, and whose hours end there.
 async fn before_midnight() -> (World, DateTime<Utc>) {
     let real = utc(SystemTime::now());
     let today = real.date_naive().and_hms_opt(0, 0, 0).expect("midnight").and_utc();
@@ -30,15 +32,15 @@ async fn before_midnight() -> (World, DateTime<Utc>) {
          [[cumulative.orders]]\nper = \"1s\"\nat_most = {RATE}\n"
     );
     world.vault.bot_identity("bot", &scope, &[]).await;
-    let offset = midnight - TimeDelta::milliseconds(1_500) - utc(SystemTime::now());
+    let offset = midnight - AROUND - utc(SystemTime::now());
     world.wall.set_us(offset.num_microseconds().expect("less than a day"));
     (world, midnight)
 }
 
-/// Buys without a pause until 1.5 s after midnight. `steer` moves the clock meanwhile.
+/// Buys again and again until [`AROUND`] after midnight. `steer` moves the clock meanwhile.
 async fn trade(world: &World, midnight: DateTime<Utc>, mut steer: impl FnMut(&World)) {
     let bot = world.vault.connect_bot("bot").await;
-    let end = midnight + TimeDelta::milliseconds(1_500);
+    let end = midnight + AROUND;
     let mut reasons = BTreeSet::new();
     while utc(world.now()) < end {
         steer(world);
@@ -48,7 +50,8 @@ async fn trade(world: &World, midnight: DateTime<Utc>, mut steer: impl FnMut(&Wo
         if let Err(error) = bot.sign(order("kraken-main", request)).await {
             reasons.insert(error.refusal().expect("refused").reason.clone());
         }
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        // So few that the log has every denial in full.
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let expected = ["HOURS_CLOSED", "ORDER_RATE_REACHED"].map(str::to_owned);
     assert_eq!(reasons, BTreeSet::from(expected));
@@ -97,8 +100,9 @@ async fn a_second_that_is_left_out_or_smeared_is_nothing_special() {
         let begin_us = world.wall.offset_us();
         let begun = std::time::Instant::now();
         trade(&world, midnight, |world| {
-            // Over two seconds, a little at a time.
-            let part = begun.elapsed().min(Duration::from_secs(2)).as_millis();
+            // Over the two seconds around midnight, a little at a time.
+            let since = begun.elapsed().saturating_sub(AROUND - Duration::from_secs(1));
+            let part = since.min(Duration::from_secs(2)).as_millis();
             let part = i64::try_from(part).expect("2,000 at most");
             world.wall.set_us(begin_us + smeared_us * part / 2_000);
         })

@@ -18,7 +18,7 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use chrono::{DateTime, Utc};
 use prost::Message;
@@ -192,6 +192,15 @@ impl World {
     fn verify(&self) {
         self.vault.verify();
         assert!(!self.vault.stderr().contains("panicked"), "{}", self.vault.stderr());
+    }
+}
+
+/// Waits until something holds: what is looked after about once a second may take longer on a slow disk.
+async fn eventually(what: &str, holds: impl Fn() -> bool) {
+    let until = Instant::now() + Duration::from_secs(60);
+    while !holds() {
+        assert!(Instant::now() < until, "{what}: never");
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 

@@ -168,10 +168,14 @@ async fn age_s(admin: &Operator) -> u64 {
 #[tokio::test(flavor = "multi_thread")]
 async fn acts_on_the_market_are_whole_and_prices_go_on_through_kills() {
     let mut vault = TestVault::builder().key_file().start().await;
-    drop(vault.pricer("pricer").await);
+    let pricer = vault.pricer("pricer").await;
     let mut acts = Acts::default();
     Act::Feed(60).ask(&*vault.admin().await).await.expect("a feed");
     acts.apply(Act::Feed(60));
+    // The first kill comes soon, and there must be a price in the log by then.
+    let pricer = Client::connect(pricer).await.expect("connected");
+    assert_eq!(put(&pricer, 60_000).await.as_deref(), Some(""));
+    drop(pricer);
     let (mut number, mut held) = (0, 0);
 
     for kill in 0..KILLS {

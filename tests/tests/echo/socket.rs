@@ -20,6 +20,8 @@ const LOGON: &str = r#"{"op":"login","args":[{"apiKey":"countersign:okx-main","p
 
 /// How long a message may take that nobody need answer.
 const SILENCE: Duration = Duration::from_secs(2);
+/// How long one may take that is answered.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 type Socket = WebSocketStream<TlsStream<TcpStream>>;
 
@@ -76,7 +78,7 @@ impl Bed {
         let (mut socket, _) =
             tokio_tungstenite::client_async(request, stream).await.expect("opened");
         socket.send(Message::text(LOGON)).await.expect("sent");
-        let answer = next(&mut socket).await;
+        let answer = next(&mut socket, PATIENCE).await;
         assert!(
             matches!(&answer, Some(Message::Text(text)) if text.contains("login")),
             "{answer:?}"
@@ -85,10 +87,10 @@ impl Bed {
     }
 }
 
-/// What comes next and is no ping; `None`: nothing, or the end.
-async fn next(socket: &mut Socket) -> Option<Message> {
+/// What comes next and is no ping; `None`: nothing within a time, or the end.
+async fn next(socket: &mut Socket, within: Duration) -> Option<Message> {
     loop {
-        match tokio::time::timeout(SILENCE, socket.next()).await.ok()?? {
+        match tokio::time::timeout(within, socket.next()).await.ok()?? {
             Ok(Message::Ping(_) | Message::Pong(_)) => {}
             Ok(message) => return Some(message),
             Err(_) => return None,
@@ -171,7 +173,7 @@ async fn no_refusal_on_a_standing_socket_repeats_what_was_said() {
                 socket = bed.open().await;
                 socket.send(message).await.expect("sent");
             }
-            let Some(answer) = next(&mut socket).await else {
+            let Some(answer) = next(&mut socket, SILENCE).await else {
                 socket = bed.open().await;
                 continue;
             };

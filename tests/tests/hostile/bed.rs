@@ -12,9 +12,9 @@ use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 use vault_client::v1;
 use vault_ipc::{
-    BODY_BYTES_MAX, CommandCall, Dispatch, EnrollCall, ExecuteCall, Failure, Frame, Kind,
-    LocalCall, LocalOperation, Outcome, ProxyCall, PullCall, Reply, SignCall, StreamCall,
-    WhoamiCall,
+    CommandCall, Dispatch, EnrollCall, ExecuteCall, Failure, Frame, Kind, LocalCall,
+    LocalOperation, Outcome, ProxyCall, PullCall, Reply, SignCall, StreamCall, WhoamiCall,
+    body_bytes_max,
 };
 use vault_proto::sealed;
 use vault_proto::token::Token;
@@ -408,7 +408,7 @@ impl Bed {
     pub fn try_call(&mut self, kind: Kind, call: &impl Message) -> Option<Reply> {
         let id = self.number();
         let body = call.encode_to_vec();
-        if body.len() <= BODY_BYTES_MAX {
+        if body.len() <= body_bytes_max(kind) {
             let frame = Frame { kind, correlation: id, body };
             self.sent.push(Recorded { way: Way::FrontToCore, frame });
         }

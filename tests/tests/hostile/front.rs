@@ -8,8 +8,8 @@ use vault_audit::EntryKind;
 use vault_client::v1;
 use vault_core::command::Method;
 use vault_ipc::{
-    BarrierDone, Caller, CommandCall, EnrollCall, ExecuteCall, ForgetCall, Kind, Listener,
-    PullCall, Reply, StreamCut, StreamEnd, StreamMessage, WhoamiCall,
+    BarrierDone, Caller, CommandCall, EnrollCall, ExecuteCall, ForgetCall, Frame, Kind, Listener,
+    ProxyCall, PullCall, Reply, StreamCut, StreamEnd, StreamMessage, WhoamiCall, body_bytes_max,
 };
 use vault_proto::sealed::{self, TicketKey};
 use vault_proto::token::Token;
@@ -89,7 +89,7 @@ fn a_caller_that_does_not_exist_gets_nothing() {
     }
     let half = alice.fingerprint[..16].to_vec();
     callers.push(Caller { fingerprint: half, ..alice.clone() });
-    for address in [vec![], vec![127, 0, 0], vec![0; 15], vec![0; 17], vec![1; 1 << 20]] {
+    for address in [vec![], vec![127, 0, 0], vec![0; 15], vec![0; 17], vec![1; 1 << 16]] {
         callers.push(Caller { address, ..alice.clone() });
     }
     for listener in [0, 2, 3, 4, -1, i32::MAX] {
@@ -167,7 +167,7 @@ fn a_lie_about_address_or_client_gets_what_that_client_may_and_no_more() {
         }
     }
     // A balancer that vouches for nothing, in many words.
-    for via in ["", "proxy:127.0.0.1", "\u{0}\n{\"type\":\"seal\"}", &"x".repeat(1 << 20)] {
+    for via in ["", "proxy:127.0.0.1", "\u{0}\n{\"type\":\"seal\"}", &"x".repeat(1 << 16)] {
         let mut call = bed.sign_call("alice", orders[0].clone());
         via.clone_into(&mut call.caller.via);
         let mut other = bed.sign_call("alice", orders[1].clone());
@@ -607,7 +607,7 @@ fn a_barrier_that_is_not_kept_ends_the_core_and_answers_nobody() {
     let call = bed.command_call("admin", command);
     let id = bed.number();
     bed.core.front.send(Kind::Command, id, &call).expect("taken");
-    let is_answer = |frame: &vault_ipc::Frame| frame.kind == Kind::Reply && frame.correlation == id;
+    let is_answer = |frame: &Frame| frame.kind == Kind::Reply && frame.correlation == id;
     let barrier = bed.core.front.wait(0, SOON, |frame| {
         frame.kind == Kind::Barrier
             && frame.message().is_ok_and(|barrier: vault_ipc::Barrier| barrier.id > 1)
@@ -768,7 +768,7 @@ fn frames_that_are_none_end_the_core_in_order() {
         bytes.extend_from_slice(&9_u64.to_le_bytes());
         bytes
     };
-    let max = u32::try_from(vault_ipc::BODY_BYTES_MAX).expect("32 bits");
+    let max = u32::try_from(body_bytes_max(Kind::Sign)).expect("32 bits");
     let garbage = |count: usize| -> Vec<u8> { (0..count).map(|at| (at * 7 + 3) as u8).collect() };
     let mut attempts: Vec<Vec<u8>> = vec![
         header(max + 1, 1, 1, 0),
@@ -879,29 +879,59 @@ fn a_front_that_closes_in_the_middle_leaves_a_whole_log() {
 fn long_order(who: &str, bed: &Bed) -> ExecuteCall {
     let mut call = bed.execute_call(who, kraken_order("XBTUSD", "1"));
     let request = call.request.request.as_mut().expect("a request");
-    request.headers = vec![v1::Header { name: "x".to_owned(), value: "y".repeat(1 << 20) }];
+    request.headers = vec![v1::Header { name: "x".to_owned(), value: "y".repeat(120 << 10) }];
     call
+}
+
+/// Why a call was refused; nothing while it waits.
+fn refused(bed: &Bed, id: u64) -> Option<String> {
+    let is_reply = |frame: &Frame| frame.kind == Kind::Reply && frame.correlation == id;
+    let (_, reply) = bed.core.front.find(0, is_reply)?;
+    reply.message::<Reply>().expect("a reply").failure.map(|failure| failure.reason)
 }
 
 #[test]
 fn floods_of_calls_fill_no_memory() {
     let mut bed = Bed::new();
-    // Calls of nobody, with a megabyte each.
+    // Calls of nobody, as long as they can be.
     let mut nobody = long_order("bob", &bed);
     nobody.caller.serial = vec![9; 16];
     let bytes = encoded(Kind::Execute, 5, &nobody.encode_to_vec());
     for _ in 0..256 {
         bed.core.front.write(&bytes).expect("taken");
     }
-    // Calls that wait behind one whose outcome never comes, each as long as it can be.
+    // Calls that wait behind one whose outcome never comes. First with as many headers as fit: each is two
+    // bytes there.
     let _ = bed.execute("bob", kraken_order("XBTUSD", "1")).expect("sent");
-    for _ in 0..512 {
-        let mut call = long_order("bob", &bed);
-        call.request.request_id = request_id();
-        let id = bed.number();
-        bed.core.front.send(Kind::Execute, id, &call).expect("taken");
+    let proxied = |bed: &Bed, rest: Vec<v1::Header>| {
+        let ExecuteCall { caller, request, .. } =
+            bed.execute_call("bob", kraken_order("XBTUSD", "1"));
+        let mut request = request.request.expect("a request");
+        let value = format!("countersign:{}", credential("bob"));
+        request.headers = vec![v1::Header { name: "api-key".to_owned(), value }];
+        request.headers.extend(rest);
+        ProxyCall { caller, request_id: request_id(), request, ..ProxyCall::default() }
+    };
+    let mut last = 0;
+    for _ in 0..256 {
+        let call = proxied(&bed, vec![v1::Header::default(); 60_000]);
+        last = bed.number();
+        bed.core.front.send(Kind::Proxy, last, &call).expect("taken");
     }
     assert!(bed.is_serving());
+    assert_eq!(refused(&bed, last).as_deref(), Some("BAD_FIELD"));
+    // Then each as long as it can be.
+    let mut all = Vec::new();
+    for _ in 0..512 {
+        let long = v1::Header { name: "x".to_owned(), value: "y".repeat(120 << 10) };
+        let call = proxied(&bed, vec![long]);
+        all.push(bed.number());
+        bed.core.front.send(Kind::Proxy, all[all.len() - 1], &call).expect("taken");
+    }
+    assert!(bed.is_serving());
+    let reasons: Vec<_> = all.iter().map(|id| refused(&bed, *id)).collect();
+    assert!(reasons[..16].iter().all(Option::is_none), "these wait: {reasons:?}");
+    assert!(reasons[256..].iter().all(|it| it.as_deref() == Some("OVERLOADED")), "{reasons:?}");
     // Small ones, very many.
     for kind in [Kind::Forget, Kind::StreamEnd, Kind::StreamMessage, Kind::BarrierDone, Kind::Pull]
     {
@@ -975,7 +1005,7 @@ fn a_front_that_pulls_and_does_not_read_fills_no_memory() {
     // It may have given the front up, which took nothing for ten seconds.
     if bed.begin_if_ended(Duration::from_millis(500)).is_none() {
         assert!(bed.is_serving());
-        let is_refused = |frame: &vault_ipc::Frame| {
+        let is_refused = |frame: &Frame| {
             let reply = frame.message::<Reply>();
             let failure = reply.ok().and_then(|reply| reply.failure);
             frame.correlation == 3 && failure.is_some_and(|failure| failure.reason == "OVERLOADED")

@@ -137,7 +137,7 @@ fn frames_at_random_do_nothing_that_is_not_allowed() {
                 true => body,
                 false => mutate::message(&body, other, &mut random),
             };
-            if !decodes(kind, &body) || body.len() > vault_ipc::BODY_BYTES_MAX {
+            if !decodes(kind, &body) || body.len() > vault_ipc::body_bytes_max(kind) {
                 continue;
             }
             // A request that was not asked for before, most of the time.

@@ -21,7 +21,7 @@ use crate::bed::{
 };
 
 /// The most memory that a core may have had, whatever was done to it.
-pub const RESIDENT_BYTES_MAX: u64 = 512 << 20;
+pub const RESIDENT_BYTES_MAX: u64 = 256 << 20;
 
 /// What there was to judge.
 #[derive(Debug, Default)]

@@ -244,7 +244,7 @@ impl Bed {
         kind: vault_audit::EntryKind,
         count: usize,
     ) -> Vec<vault_audit::Entry> {
-        for _ in 0..100 {
+        for _ in 0..600 {
             let entries = self.entries(kind);
             if entries.len() >= count {
                 return entries;

@@ -363,7 +363,7 @@ async fn halt_scope_credential_and_revoke_cut_what_stands() {
 
 /// Waits until no more than so many WebSockets stand at the venues.
 async fn gone(bed: &Bed, left: usize) {
-    for _ in 0..100 {
+    for _ in 0..1_200 {
         if bed.mocks.streams() == left {
             return;
         }

@@ -60,6 +60,8 @@ pub struct State {
     pub certified: Vec<Vec<u8>>,
     /// How long certificates last.
     pub lifetime: Duration,
+    /// How much of that is over when they are issued.
+    pub used_up: Duration,
     /// Breaks the connection instead of answering, so many times.
     pub breaks: u32,
     /// Answers the next calls with this.
@@ -115,6 +117,7 @@ impl Fake {
                 invitations: HashMap::new(),
                 certified: Vec::new(),
                 lifetime: Duration::from_secs(24 * 3_600),
+                used_up: Duration::ZERO,
                 breaks: 0,
                 refusal: None,
                 forges_tickets: false,
@@ -204,9 +207,9 @@ impl Fake {
         let mut csr =
             CertificateSigningRequestParams::from_der(&csr.into()).expect("a CSR with its proof");
         let mut state = self.state();
-        let now = SystemTime::now();
-        csr.params.not_before = now.into();
-        csr.params.not_after = (now + state.lifetime).into();
+        let not_before = SystemTime::now() - state.used_up;
+        csr.params.not_before = not_before.into();
+        csr.params.not_after = (not_before + state.lifetime).into();
         csr.params.serial_number =
             Some(SerialNumber::from(vec![state.certified.len() as u8 + 1; 16]));
         csr.params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];

@@ -443,14 +443,13 @@ async fn after_a_renewal_the_new_certificate_signs_on() {
 async fn the_client_renews_by_itself_at_two_thirds() {
     let fake = Fake::start().await;
     let folder = temporary();
-    // Two thirds of it are past when the client first looks, but not all.
-    fake.state().lifetime = Duration::from_secs(6);
+    // Of its 24 hours two thirds are over when the client first looks, but not all.
+    fake.state().used_up = Duration::from_secs(17 * 3_600);
     let identity = enrolled(&fake, folder.path(), Role::Bot).await;
     let first = *identity.serial();
-    tokio::time::sleep(Duration::from_millis(4_100)).await;
-    fake.state().lifetime = Duration::from_secs(24 * 3_600);
+    fake.state().used_up = Duration::ZERO;
     let client = Client::connect(identity).await.expect("connected");
-    for _ in 0..100 {
+    for _ in 0..2_000 {
         tokio::time::sleep(Duration::from_millis(10)).await;
         if *client.identity().serial() != first {
             break;

@@ -151,9 +151,9 @@ pub fn lives(pid: i32) -> bool {
         .is_ok_and(|stat| !stat.rsplit(')').next().unwrap_or_default().starts_with(" Z"))
 }
 
-/// Waits up to five seconds for something to become true.
+/// Waits up to a minute for something to become true.
 pub fn eventually(what: impl Fn() -> bool) -> bool {
-    let until = Instant::now() + Duration::from_secs(5);
+    let until = Instant::now() + Duration::from_secs(60);
     while Instant::now() < until {
         if what() {
             return true;
