@@ -3,8 +3,8 @@
 //! A venue's reader may take the first or the last of two equal keys, forgive trailing data or
 //! round a number; whoever judges another reading than the venue's has judged nothing. So this
 //! reader refuses every text on which two readers could differ: equal keys, escapes in keys,
-//! control characters, lone surrogates, invalid UTF-8, trailing data, more than
-//! [`DEPTH_MAX`] levels. Numbers keep their exact text.
+//! control characters, lone surrogates, invalid UTF-8, trailing data, more than [`DEPTH_MAX`] levels
+//! or [`MEMBERS_MAX`] members. Numbers keep their exact text.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -46,6 +46,9 @@ pub struct NotStrict;
 
 /// The deepest nesting taken: the outermost object or array is the first level.
 pub const DEPTH_MAX: usize = 8;
+/// The most members of one object, as of the pairs of a form: each is asked of every operation that could
+/// take it.
+pub const MEMBERS_MAX: usize = 256;
 
 /// Up to so many members of an object are compared with each other; of more, a set is made.
 const COMPARED_MAX: usize = 16;
@@ -137,7 +140,7 @@ impl<'t> Reader<'t, '_> {
                 names.extend(members.iter().skip(names.len()).map(|known| known.name));
                 !names.contains(name)
             };
-            if !is_new {
+            if !is_new || members.len() == MEMBERS_MAX {
                 return Err(NotStrict);
             }
             self.skip_space();
@@ -299,7 +302,7 @@ pub fn has_control(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Field, NotStrict, Value};
+    use super::{Field, MEMBERS_MAX, NotStrict, Value};
 
     fn parse(bytes: &[u8]) -> Result<Value<'_>, NotStrict> {
         super::parse(bytes, &|name| name.len().checked_sub(2))
@@ -389,6 +392,19 @@ mod tests {
                 assert_eq!(parse(text(known).as_bytes()), Err(NotStrict), "{count} {known}");
             }
         }
+    }
+
+    #[test]
+    fn an_object_has_256_members_and_no_more() {
+        let text = |count: usize| {
+            let members: Vec<_> = (0..count).map(|number| format!("\"k{number}\":0")).collect();
+            format!("[{{{}}}]", members.join(","))
+        };
+        assert!(parse(text(MEMBERS_MAX).as_bytes()).is_ok());
+        assert_eq!(parse(text(MEMBERS_MAX + 1).as_bytes()), Err(NotStrict));
+        // Of each object.
+        let two = format!("[{0},{0}]", text(MEMBERS_MAX));
+        assert!(parse(two.as_bytes()).is_ok());
     }
 
     #[test]

@@ -92,15 +92,16 @@ pub(crate) fn undress(
 /// would heed is not known.
 fn take_off(catalog: &Catalog, places: &Placeholders, request: &mut VenueRequest) {
     let window = catalog.signature.window.as_ref();
-    let goes = |name: &str, value: &str| {
-        places.made_anew.contains(&name)
-            || places.key_parameters.contains(&name)
-            || window.is_some_and(|window| {
-                window.name == name && value.parse::<u64>().is_ok_and(|ms| ms > window.max_ms)
-            })
+    let is_anew =
+        |name: &str| places.made_anew.contains(&name) || places.key_parameters.contains(&name);
+    let is_window = |name: &str| window.is_some_and(|window| window.name == name);
+    let may_go = |name: &str| is_anew(name) || is_window(name);
+    let is_wide = |value: &str| {
+        window.is_some_and(|window| value.parse::<u64>().is_ok_and(|ms| ms > window.max_ms))
     };
+    let goes = |name: &str, value: &str| is_anew(name) || (is_window(name) && is_wide(value));
     let Some(body) = form::of(&request.body) else {
-        let counts = form::counts(&[&request.query]);
+        let counts = form::counts(&[&request.query], may_go);
         let once = |name: &str, value: &str| goes(name, value) && counts.get(name) == Some(&1);
         request.query = form::without(&request.query, once);
         if let Some(body) = json::without(&request.body, places.made_anew) {
@@ -108,7 +109,7 @@ fn take_off(catalog: &Catalog, places: &Placeholders, request: &mut VenueRequest
         }
         return;
     };
-    let counts = form::counts(&[&request.query, body]);
+    let counts = form::counts(&[&request.query, body], may_go);
     let once = |name: &str, value: &str| goes(name, value) && counts.get(name) == Some(&1);
     let (query, body) = (form::without(&request.query, once), form::without(body, once));
     request.query = query;

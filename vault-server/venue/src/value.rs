@@ -10,6 +10,9 @@ use crate::shape::{self, Strictness};
 
 /// The longest head of a value that is tried, in characters: longer than any word of a catalogue.
 const HEAD_MAX: usize = 80;
+/// Beyond so many bytes no pattern is asked what a venue might read: a symbol of any kind could be in
+/// there, and looking would take each operation of a venue the time of the whole text.
+const PATTERNED_MAX: usize = 1_024;
 /// How many symbols or ids a comma list may have.
 const LIST_MAX: usize = 50;
 
@@ -48,6 +51,7 @@ pub(crate) fn is_legal(
     };
     let pattern_holds = |text: &str| {
         param.patterns.is_empty()
+            || (how.accepting() && text.len() > PATTERNED_MAX)
             || text.split(',').all(|symbol| {
                 param.patterns.iter().any(|pattern| {
                     pattern.matches(symbol)

@@ -13,10 +13,14 @@ pub(super) fn pairs(text: &str) -> impl Iterator<Item = (&str, &str)> {
     text.split('&').map(split)
 }
 
-/// How often each name is there, in all of these texts together.
-pub(super) fn counts<'t>(texts: &[&'t str]) -> BTreeMap<&'t str, usize> {
+/// How often each of the names that are asked for is there, in all of these texts together.
+pub(super) fn counts<'t>(
+    texts: &[&'t str],
+    is_asked: impl Fn(&str) -> bool,
+) -> BTreeMap<&'t str, usize> {
     let mut counts = BTreeMap::new();
-    for (name, _) in texts.iter().flat_map(|text| pairs(text)) {
+    let names = texts.iter().flat_map(|text| pairs(text)).map(|(name, _)| name);
+    for name in names.filter(|name| is_asked(name)) {
         *counts.entry(name).or_default() += 1;
     }
     counts

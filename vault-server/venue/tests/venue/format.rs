@@ -253,6 +253,28 @@ fn symbols_fit_the_patterns_of_the_product() {
     assert_eq!(names(&read(&elsewhere).expect("loose")), ["POST /f/order"]);
 }
 
+/// Whoever looks for a symbol of each operation's own in 32 KiB looks for long; what is not looked at could
+/// be one.
+#[test]
+fn what_is_longer_than_any_list_of_symbols_could_be_a_symbol_of_any_kind() {
+    let unread = r#"format = 1
+venue = "made"
+[[operation]]
+method = "POST"
+path = "/unread"
+class = "account"
+source = "docs"
+"#;
+    let parts = [("head.toml", HEAD), ("operations.toml", OPERATIONS), ("unread.toml", unread)];
+    let venue = Venue::load("made", &parts.map(|(file, text)| Part { file, text })).expect("sound");
+    for (bytes, in_closure) in [(8, false), (1_024, false), (1_025, true), (8_000, true)] {
+        let text = format!("symbol={}&side=BUY&quantity=1", "-".repeat(bytes));
+        let reading = venue.read(&query("POST", "/unread", &text), &CHECKED).expect("unread");
+        assert!(names(&reading).contains(&"POST /f/order"), "{bytes}: of any symbol");
+        assert_eq!(names(&reading).contains(&"POST /order"), in_closure, "{bytes}");
+    }
+}
+
 #[test]
 fn paths_live_on_the_hosts_of_their_longest_route() {
     for (path, host, known) in [
