@@ -82,7 +82,8 @@ impl Histories {
             Some(history) => {
                 history.add(spend);
                 if history.has_many_keys() {
-                    history.forget_keys(keys_from);
+                    let mut room = FORGOTTEN_AT_ONCE;
+                    history.forget_keys(keys_from, &mut room);
                     self.whole_since = self.whole_since.max(keys_from);
                 }
             }
@@ -112,12 +113,15 @@ impl Histories {
         let forgotten = ClockTime(clock.0.saturating_sub(self.keys.as_micros()));
         self.whole_since = self.whole_since.max(forgotten);
         let from = self.sweep.unwrap_or(0);
-        let (keys, mut swept) = (self.keys, 0);
+        let (keys, mut swept, mut room) = (self.keys, 0, FORGOTTEN_MAX);
         for history in self.clients.values_mut().skip(from).take(SWEPT_MAX) {
-            history.tidy(clock, keys);
+            history.tidy_some(clock, keys, &mut room);
+            if room == 0 {
+                break;
+            }
             swept += 1;
         }
-        let is_end = swept < SWEPT_MAX;
+        let is_end = swept < SWEPT_MAX && room > 0;
         if is_end {
             self.scopes.values_mut().for_each(|history| history.tidy(clock, keys));
         }
@@ -146,6 +150,10 @@ pub fn keys_asked(scopes: impl Iterator<Item = DuplicatesDocument>) -> Span {
 const TIDY_EVERY: u32 = 1 << 16;
 /// Histories in which old ones are forgotten at a time, while the vault runs.
 const SWEPT_MAX: usize = 256;
+/// Keys that are forgotten at a time, of all of them together: a millisecond or two.
+const FORGOTTEN_MAX: usize = 8_192;
+/// Keys of a client that are forgotten as it gets new ones: more than a request brings.
+const FORGOTTEN_AT_ONCE: usize = 256;
 
 /// Says in the entry of a signature what it counts for, and when. The entry says already what the
 /// stated operation is, and in which mode.

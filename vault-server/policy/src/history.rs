@@ -2,7 +2,7 @@
 
 mod packed;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use vault_model::{ClockTime, Money, Name};
 
@@ -135,6 +135,12 @@ impl History {
     /// longer at most, and none gets shorter; drops keys that are older than `keys`. What rests still
     /// rests.
     pub fn tidy(&mut self, clock: ClockTime, keys: Span) {
+        let mut room = usize::MAX;
+        self.tidy_some(clock, keys, &mut room);
+    }
+
+    /// The same, but of keys drops as many as there is `room` for, and takes them off from it.
+    pub fn tidy_some(&mut self, clock: ClockTime, keys: Span, room: &mut usize) {
         let ago = |micros: u64| ClockTime(clock.0.saturating_sub(micros));
         let oldest = ago(Span::MAX.as_micros());
         self.orders.forget_before(oldest);
@@ -146,7 +152,7 @@ impl History {
             assets.retain(|_, series| !series.is_empty());
         }
         self.withdrawn.retain(|_, assets| !assets.is_empty());
-        self.forget_keys(ago(keys.as_micros()));
+        self.forget_keys(ago(keys.as_micros()), room);
     }
 
     /// Whether so many keys are kept that those for which nobody asks had better be dropped.
@@ -154,10 +160,11 @@ impl History {
         self.order_keys.sights.len().max(self.id_keys.sights.len()) >= KEYS_MANY
     }
 
-    /// Drops keys that were seen before this and not since.
-    pub fn forget_keys(&mut self, before: ClockTime) {
-        self.order_keys.forget_before(before);
-        self.id_keys.forget_before(before);
+    /// Drops keys that were seen before this and not since: as many as there is `room` for, which gets
+    /// less by them.
+    pub fn forget_keys(&mut self, before: ClockTime, room: &mut usize) {
+        self.order_keys.forget_before(before, room);
+        self.id_keys.forget_before(before, room);
     }
 
     /// When the window of orders has room for what leaves at most `room` in it.
@@ -372,10 +379,11 @@ const MINUTE_US: u64 = 60 * SECOND_US;
 const HOUR_US: u64 = 60 * MINUTE_US;
 const DAY_US: u64 = 24 * HOUR_US;
 
-/// When keys were seen last.
+/// When keys were seen last. In a tree, which grows by a node: a table of a million keys that doubles holds
+/// up everybody's orders.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 struct Seen {
-    last: HashMap<u64, ClockTime>,
+    last: BTreeMap<u64, ClockTime>,
     /// Every sight, the oldest first.
     sights: VecDeque<(ClockTime, u64)>,
 }
@@ -392,10 +400,13 @@ impl Seen {
         self.last.get(&key).is_some_and(inside)
     }
 
-    fn forget_before(&mut self, clock: ClockTime) {
-        while let Some((at, key)) = self.sights.front().copied()
+    /// Forgets so many at most, which it takes off from `room`.
+    fn forget_before(&mut self, clock: ClockTime, room: &mut usize) {
+        while *room > 0
+            && let Some((at, key)) = self.sights.front().copied()
             && at < clock
         {
+            *room -= 1;
             self.sights.pop_front();
             // Seen again since: that sight stays.
             if self.last.get(&key) == Some(&at) {

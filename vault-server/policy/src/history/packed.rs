@@ -1,7 +1,7 @@
 //! A history as bytes, and read from them again: the same to the last bit, so that what is decided
 //! by it is the same too.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use vault_model::{ClockTime, Money, NotPacked, Pack, Unpack};
 
@@ -212,8 +212,7 @@ impl Seen {
 
     fn unpack(unpack: &mut Unpack<'_>) -> Result<Self, NotPacked> {
         let length = unpack.len(SIGHT_BYTES)?;
-        let mut seen =
-            Self { last: HashMap::with_capacity(length), sights: VecDeque::with_capacity(length) };
+        let mut seen = Self { last: BTreeMap::new(), sights: VecDeque::with_capacity(length) };
         let mut last_at = 0u64;
         for _ in 0..length {
             last_at = last_at.wrapping_add(unpack.number()?);

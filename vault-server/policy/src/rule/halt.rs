@@ -131,9 +131,11 @@ fn touches(member: &Member, is_it: impl Fn(&str) -> bool) -> bool {
         Symbols::Every => return true,
         Symbols::Named(named) => named,
     };
+    let mut of_legs = member.legs.iter().map(|leg| leg.symbol.as_ref());
     named.is_empty()
         || named.iter().any(|named| is_it(named))
-        || member.legs.iter().any(|leg| leg.symbol.as_ref().is_none_or(|named| is_it(named)))
+        || of_legs
+            .any(|of_leg| of_leg.is_none_or(|of_leg| !named.contains(of_leg) && is_it(of_leg)))
 }
 
 fn strictest(levels: impl Iterator<Item = HaltLevel>) -> Option<HaltLevel> {

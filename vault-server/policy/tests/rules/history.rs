@@ -284,6 +284,35 @@ fn within_a_day_no_minute_is_one() {
     assert_eq!(history.orders_within(span("1d"), clock), 2);
 }
 
+/// Who has to forget much does it little by little, and until then nothing else is found.
+#[test]
+fn no_more_keys_are_forgotten_at_once_than_there_is_room_for() {
+    let spends = (0..300u64).map(|second| Spend {
+        order_keys: vec![second],
+        id_keys: vec![second % 100],
+        ..spend(second * SECOND, 1, "1")
+    });
+    let mut history = history(spends);
+    let (clock, per) = (ClockTime(300 * SECOND), span("200s"));
+    let before = clock;
+    let mut left = Vec::new();
+    for _ in 0..5 {
+        let mut room = 128;
+        history.forget_keys(before, &mut room);
+        left.push(128 - room);
+        for second in 0..300 {
+            let is_inside = second > 100 && second >= left.iter().sum::<usize>() as u64;
+            let found = history.has_order(second, per, clock);
+            assert_eq!(found, is_inside, "{second} after {left:?}");
+        }
+    }
+    assert_eq!(left, [128, 128, 128, 128, 88], "600 sights");
+    assert!((0..100).all(|key| !history.has_id(key, per, clock)));
+    let mut other = History::default();
+    (0..300u64).for_each(|second| other.add(&spend(second * SECOND, 1, "1")));
+    assert_eq!(history, other, "nothing is left of them");
+}
+
 #[test]
 fn a_spend_that_is_moved_lasts_as_long() {
     let spend = Spend { at: ClockTime(5), until: ClockTime(7), orders: 3, ..Spend::default() };
