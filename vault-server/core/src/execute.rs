@@ -23,7 +23,7 @@ use crate::hold::{HANDLE_LIFE, Hold, new_handle};
 use crate::journal::Channel;
 use crate::lane::Waiting;
 use crate::metric::Came;
-use crate::order::{Asked, Order, limits_left, model_request, notional, wire_headers};
+use crate::order::{Asked, HEADERS_MAX, Order, limits_left, model_request, notional, wire_headers};
 use crate::vault::Vault;
 
 pub use self::outcome::Executions;
@@ -433,8 +433,6 @@ impl From<VaultError> for Unread {
     }
 }
 
-/// More than libraries send. What waits for its turn is kept as it came, and a header of two bytes takes 48.
-const HEADERS_MAX: usize = 128;
 /// Of the receipt in an `Execution`.
 const RECEIPT_TAG: u32 = 1;
 /// What the front gets of a call's time for itself. Microseconds.

@@ -27,6 +27,9 @@ use crate::shadow::word;
 use crate::storage::ClientRow;
 use crate::vault::{Vault, detail};
 
+/// Headers of a request; more than libraries send. What waits for its turn is kept as it came, and a header
+/// of two bytes takes 48.
+pub(crate) const HEADERS_MAX: usize = 128;
 /// Of a call's time, what must be left for an Execute to begin.
 pub(crate) const EXECUTE_LEFT_MIN: Duration = Duration::from_millis(250);
 

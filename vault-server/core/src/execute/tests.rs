@@ -320,6 +320,24 @@ fn no_more_is_on_its_way_than_there_is_room_for() {
 }
 
 #[test]
+fn a_request_has_128_headers_and_no_more() {
+    let mut bench = Bench::new();
+    let with = |count: usize| {
+        let header =
+            |number: usize| v1::Header { name: format!("x-{number}"), ..v1::Header::default() };
+        v1::VenueRequest { headers: (0..count).map(header).collect(), ..kraken_balance() }
+    };
+    for (correlation, count, field) in [(1, 128, false), (2, 129, true)] {
+        let of_sign = bench.sign(correlation, &sign(ONE, "one", "kraken-main", with(count)));
+        let call = execute("two", "kraken-main", with(count));
+        let of_execute = bench.execute(correlation, call);
+        for seen in [of_sign, of_execute] {
+            assert_eq!(seen.reason() == "BAD_FIELD", field, "{count}: {}", seen.reason());
+        }
+    }
+}
+
+#[test]
 fn no_client_takes_all_places() {
     let mut bench = Bench::new();
     let (first, _, _) = bench.execute(1, execute("one", "okx-main", okx_order("1"))).sent();
