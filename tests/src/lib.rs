@@ -28,6 +28,7 @@
 //! - [`growth`] makes it large.
 //! - [`wire`] calls any RPC by name with any bytes, from any certificate and loopback address.
 //! - [`reason`] is the reason code of a call that must have been refused.
+//! - [`sign_patiently`] and [`patiently`] ask again where a stalled disk made a call late.
 //!
 //! `COUNTERSIGN_VAULT_SERVER` names a server binary to use instead of the workspace's own, which is
 //! built first where needed. Processes are killed when the value is dropped; if the test failed, the
@@ -46,7 +47,9 @@ pub mod wire;
 pub use binary::{vault_server, vaultctl};
 pub use port::Port;
 pub use server::{Launch, NotStarted, Ready, Server};
-pub use vault::{Builder, Made, PASSPHRASE, TestVault, order, receipt, scope};
+pub use vault::{
+    Builder, Made, PASSPHRASE, TestVault, is_late, order, patiently, receipt, scope, sign_patiently,
+};
 pub use venue::{
     KRAKEN_KEY, KRAKEN_SCOPE, KRAKEN_SECRET, Mocks, OKX_KEY, OKX_PASSPHRASE, OKX_SCOPE, OKX_SECRET,
     kraken_balance, kraken_deadline, kraken_metadata, kraken_moment, kraken_order,

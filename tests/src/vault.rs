@@ -21,7 +21,7 @@ use vault_proto::token::Token;
 
 pub use self::builder::Builder;
 pub use self::log::receipt;
-pub use self::people::{order, scope};
+pub use self::people::{is_late, order, patiently, scope, sign_patiently};
 use crate::local::Local;
 use crate::port::Port;
 use crate::server::{Launch, NotStarted, Ready, Server, kill};

@@ -3,14 +3,15 @@
 //!
 //! "Arrives" is seen by the bot's side: what is written to a loopback socket is there at once, so a
 //! reply that a task gets long after the acknowledgement would have been written after it. The
-//! allowance is for the scheduler of a busy machine.
+//! allowance is for the scheduler of a busy machine, and what it held this process up comes on top.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Barrier;
 use vault_client::v1;
-use vault_tests::{OKX_SCOPE, TestVault, okx_order, okx_post, order};
+use vault_tests::{OKX_SCOPE, TestVault, is_late, okx_order, okx_post, order, patiently};
 
 const TASKS: usize = 8;
 /// How late a task may notice a reply that was there before the acknowledgement.
@@ -39,6 +40,8 @@ async fn sign_until_refused(
                 seen.last_at = Some(Instant::now());
                 seen.count += 1;
             }
+            // A disk stalls. What may have been signed meanwhile is not received.
+            Err(error) if is_late(&error) => {}
             Err(error) => {
                 let reason = error.refusal().map(|refusal| refusal.reason.clone());
                 return (seen, reason.unwrap_or_else(|| "CONNECTION".to_owned()));
@@ -50,6 +53,8 @@ async fn sign_until_refused(
 struct Race {
     act_seq: u64,
     acknowledged_at: Instant,
+    /// The longest that this process was held up.
+    held_up: Duration,
     seen: Vec<(Seen, String)>,
 }
 
@@ -65,7 +70,7 @@ impl Race {
             if let Some(last_at) = seen.last_at {
                 let late = last_at.saturating_duration_since(self.acknowledged_at);
                 assert!(
-                    late < ALLOWANCE,
+                    late < ALLOWANCE + self.held_up,
                     "round {round}: a signature came {late:?} after the answer"
                 );
             }
@@ -99,16 +104,31 @@ where
             tokio::spawn(sign_until_refused(client, wanted.clone(), Arc::clone(&start)))
         })
         .collect();
+    let is_over = Arc::new(AtomicBool::new(false));
+    let watching = tokio::spawn(watch(Arc::clone(&is_over)));
     start.wait().await;
     tokio::time::sleep(pause).await;
     let act_seq = act.await;
     let acknowledged_at = Instant::now();
     let mut seen = Vec::new();
     for task in tasks {
-        let ended = tokio::time::timeout(Duration::from_secs(30), task);
+        let ended = tokio::time::timeout(Duration::from_secs(60), task);
         seen.push(ended.await.expect("bots are stopped").expect("no panic"));
     }
-    Race { act_seq, acknowledged_at, seen }
+    is_over.store(true, Ordering::Relaxed);
+    let held_up = watching.await.expect("no panic");
+    Race { act_seq, acknowledged_at, held_up, seen }
+}
+
+/// The longest that a task did not run which wants to every few milliseconds.
+async fn watch(is_over: Arc<AtomicBool>) -> Duration {
+    let mut longest = Duration::ZERO;
+    while !is_over.load(Ordering::Relaxed) {
+        let begun = Instant::now();
+        tokio::time::sleep(Duration::from_millis(2)).await;
+        longest = longest.max(begun.elapsed());
+    }
+    longest
 }
 
 /// Different moments of the load, the same in every run.
@@ -219,7 +239,7 @@ async fn feeds_that_are_deleted_win_every_race() {
         };
         admin.put_feed(v1::PutFeedCommand { feed: Some(feed) }).await.expect("a feed");
         let quote = v1::Quote { pair: "BTC/USDT".to_owned(), price: "60000".to_owned() };
-        let answers = pricer.put_prices(vec![quote]).await.expect("answered");
+        let answers = patiently(|| pricer.put_prices(vec![quote.clone()])).await.expect("answered");
         assert!(answers[0].accepted, "{answers:?}");
         let delete = async {
             let command = v1::DeleteFeedCommand { pair: "BTC/USDT".to_owned() };

@@ -264,7 +264,8 @@ fn epoch_ms(at: SystemTime) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
+    use std::path::Path;
+    use std::process::Command;
     use std::time::{Duration, Instant};
 
     use vault_ipc::metric::{Family, Metrics, Sample};
@@ -285,11 +286,9 @@ mod tests {
             std::fs::create_dir(&data).expect("made");
             let program = folder.path().join("hook");
             let told = folder.path().join("told");
-            let text = format!("#!/bin/sh\ncat >> {}\nexit {status}\n", told.display());
-            std::fs::write(&program, text).expect("written");
-            let mode = std::fs::Permissions::from_mode(0o755);
-            std::fs::set_permissions(&program, mode).expect("set");
-            let now = Instant::now();
+            write_script(&program, &format!("cat >> {}\nexit {status}", told.display()), 0o755);
+            // Ahead of the time in which the program runs: on a busy machine it may take a while.
+            let now = Instant::now() + Duration::from_secs(60);
             let alarm = Alarm::new(&program, &data, "vault.example".to_owned(), now);
             Self { alarm: alarm.expect("usable"), folder, now }
         }
@@ -305,7 +304,7 @@ mod tests {
 
         /// Works until nothing is to be told now; what was told since the last time.
         fn told(&mut self) -> Vec<(String, String)> {
-            let end = Instant::now() + Duration::from_secs(30);
+            let end = Instant::now() + Duration::from_secs(60);
             loop {
                 self.alarm.work(self.now);
                 let is_calling = self.alarm.hook.is_calling();
@@ -333,6 +332,15 @@ mod tests {
         fn later(&mut self, time: Duration) {
             self.now += time;
         }
+    }
+
+    /// Writes a script of the shell by a process of its own. A file that is open here for writing is so
+    /// in every process that another thread has just forked, and cannot be started so long.
+    pub(super) fn write_script(path: &Path, text: &str, mode: u32) {
+        let script = r#"printf '#!/bin/sh\n%s\n' "$1" > "$2" && chmod "$3" "$2""#;
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", script, "sh", text]).arg(path).arg(format!("{mode:o}"));
+        assert!(shell.status().expect("a shell").success());
     }
 
     fn pair(kind: &str, state: &str) -> (String, String) {

@@ -2,9 +2,11 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-use vault_client::{Client, ClientError, EnrollOptions, Identity, Operator, SignOrder, v1};
+use vault_client::{Client, ClientError, EnrollOptions, Identity, Operator, SignOrder, Signed, v1};
 use vault_policy::ScopeDocument;
 use vault_proto::token::Token;
 
@@ -54,7 +56,7 @@ impl TestVault {
     ///
     /// If it cannot be made.
     pub async fn connect(&self, name: &str) -> Operator {
-        Operator::connect(self.identity(name)).await.expect("connected")
+        patiently(|| Operator::connect(self.identity(name))).await.expect("connected")
     }
 
     /// The first admin's connection, made when it is first asked for.
@@ -165,7 +167,7 @@ impl TestVault {
     ///
     /// If it cannot be made.
     pub async fn connect_bot(&self, name: &str) -> Client {
-        Client::connect(self.identity(name)).await.expect("connected")
+        patiently(|| Client::connect(self.identity(name))).await.expect("connected")
     }
 
     /// Invites and enrols a pricer.
@@ -257,6 +259,44 @@ impl TestVault {
 /// What a bot asks for, with an id that the client makes.
 pub fn order(credential: &str, request: v1::VenueRequest) -> SignOrder {
     SignOrder { request_id: None, credential: credential.to_owned(), request }
+}
+
+/// Whether there was no answer in time. A disk that stalls makes a call late with nothing wrong.
+pub fn is_late(error: &ClientError) -> bool {
+    match error.refusal() {
+        Some(refusal) => refusal.reason == "DEADLINE_EXCEEDED",
+        None => matches!(error, ClientError::Timeout),
+    }
+}
+
+/// Asks until there is an answer in time, for a minute.
+///
+/// # Errors
+///
+/// As of what is asked.
+pub async fn patiently<T, F>(mut ask: impl FnMut() -> F) -> Result<T, ClientError>
+where
+    F: Future<Output = Result<T, ClientError>>,
+{
+    let until = Instant::now() + Duration::from_secs(60);
+    loop {
+        match ask().await {
+            Err(error) if is_late(&error) && Instant::now() < until => {}
+            answer => return answer,
+        }
+    }
+}
+
+/// Has a request signed, and asks again with the same id while the answer is late: it is signed once.
+///
+/// # Errors
+///
+/// As for [`Client::sign`].
+pub async fn sign_patiently(bot: &Client, mut order: SignOrder) -> Result<Signed, ClientError> {
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    order.request_id.get_or_insert_with(|| format!("patient-{number}"));
+    patiently(|| bot.sign(order.clone())).await
 }
 
 /// A scope in TOML as the wire has it.

@@ -13,10 +13,13 @@ async fn every_step_is_in_the_log_with_its_size_and_checkpoints_go_on() {
     let world = World::start().await;
     world.vault.import_kraken("kraken-main").await;
     world.vault.bot_identity("bot", KRAKEN_SCOPE, &[]).await;
+    let mut before = Instant::now();
     world.tick().await;
     let mut at_s = 0;
     let mut expected = Vec::new();
+    let mut allowed = Vec::new();
     for offset_s in STEPS {
+        let begun = std::mem::replace(&mut before, Instant::now());
         world.step(offset_s);
         expected.push((offset_s - at_s) * 1_000_000);
         at_s = offset_s;
@@ -25,6 +28,8 @@ async fn every_step_is_in_the_log_with_its_size_and_checkpoints_go_on() {
         // Before the next step: of two between two looks the vault would make one.
         let has_all = || world.entries(EntryKind::ClockJump).len() >= expected.len();
         eventually("the step is in the log", has_all).await;
+        // Held up between a look at the one clock and at the other, the vault takes that for a part of it.
+        allowed.push(Duration::from_secs(2) + begun.elapsed());
         let until = Instant::now() + Duration::from_secs(60);
         while size(&world).await <= signed {
             assert!(Instant::now() < until, "no checkpoint signs entry {signed}, at {offset_s}");
@@ -37,8 +42,9 @@ async fn every_step_is_in_the_log_with_its_size_and_checkpoints_go_on() {
     let jumps: Vec<i64> =
         jumps.iter().map(|it| it.detail["jump_us"].parse().expect("a number")).collect();
     assert_eq!(jumps.len(), expected.len(), "{jumps:?}");
-    for (jump, expected) in jumps.iter().zip(&expected) {
-        assert!((jump - expected).abs() < 2_000_000, "{jump} for {expected}");
+    for ((jump, expected), allowed) in jumps.iter().zip(&expected).zip(&allowed) {
+        let off = Duration::from_micros((jump - expected).unsigned_abs());
+        assert!(off < *allowed, "{jump} for {expected}, within {allowed:?}");
     }
     // The verifier stumbles over no time that goes back, now or in another life.
     let mut world = world;

@@ -25,7 +25,7 @@ use prost::Message;
 use rcgen::{CertificateParams, DistinguishedName, KeyPair};
 use vault_audit::{Entry, EntryKind};
 use vault_client::{Client, Signed, v1};
-use vault_tests::{Builder, Refused, TestVault, order, wire};
+use vault_tests::{Builder, Refused, TestVault, order, patiently, sign_patiently, wire};
 
 const HOUR: i64 = 3_600;
 const DAY: i64 = 24 * HOUR;
@@ -155,8 +155,9 @@ impl World {
     }
 
     async fn ask(&self, bot: &str, wanted: vault_client::SignOrder) -> Result<Signed, String> {
-        let client = Client::connect(self.vault.identity(bot)).await.expect("connected");
-        client.sign(wanted).await.map_err(|error| match error.refusal() {
+        let client = patiently(|| Client::connect(self.vault.identity(bot))).await;
+        let client = client.expect("connected");
+        sign_patiently(&client, wanted).await.map_err(|error| match error.refusal() {
             Some(refusal) => refusal.reason.clone(),
             None => panic!("not refused but broken: {error:?}"),
         })

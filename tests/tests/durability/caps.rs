@@ -19,7 +19,7 @@ use tokio::task::JoinHandle;
 use vault_audit::{Entry, EntryKind};
 use vault_client::{Client, SignOrder, Signed, v1};
 use vault_model::Money;
-use vault_tests::{KRAKEN_SCOPE, TestVault, kraken_deadline, kraken_post, order};
+use vault_tests::{KRAKEN_SCOPE, TestVault, is_late, kraken_deadline, kraken_post, order};
 
 use super::{Received, check_once};
 
@@ -361,8 +361,9 @@ impl Told {
                 self.received.push(Heard { at, deadline, signed });
             }
             Err(error) => match error.refusal() {
-                Some(refusal) => self.refused.push(refusal.reason.clone()),
-                None => {
+                // What came too late, by the vault's word too, may have been signed.
+                Some(refusal) if !is_late(&error) => self.refused.push(refusal.reason.clone()),
+                _ => {
                     self.pending.push(wanted);
                     return false;
                 }

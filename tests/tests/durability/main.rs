@@ -17,7 +17,9 @@ use base64::prelude::BASE64_STANDARD;
 use sha2::{Digest, Sha256};
 use vault_audit::{Entry, EntryKind};
 use vault_client::{Client, Signed};
-use vault_tests::{KRAKEN_SCOPE, OKX_SCOPE, TestVault, kraken_order, okx_order, order};
+use vault_tests::{
+    KRAKEN_SCOPE, OKX_SCOPE, TestVault, kraken_order, okx_order, order, sign_patiently,
+};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -37,7 +39,7 @@ impl Received {
                 let (bot, count, venue) = (Arc::clone(bot), Arc::clone(&count), *venue);
                 tokio::spawn(async move {
                     let mut received = Vec::new();
-                    while let Ok(signed) = bot.sign(wanted(venue)).await {
+                    while let Ok(signed) = sign_patiently(&bot, wanted(venue)).await {
                         received.push(signed);
                         count.fetch_add(1, Ordering::Relaxed);
                     }

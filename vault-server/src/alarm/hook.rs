@@ -245,17 +245,16 @@ mod tests {
     use std::fs;
     use std::io::Read as _;
     use std::os::fd::AsRawFd as _;
-    use std::os::unix::fs::PermissionsExt as _;
     use std::path::{Path, PathBuf};
     use std::time::{Duration, Instant};
 
     use super::{Ended, Hook};
     use crate::alarm::concern::Concern;
+    use crate::alarm::tests::write_script;
 
     fn script(folder: &Path, text: &str, mode: u32) -> PathBuf {
         let path = folder.join("hook");
-        fs::write(&path, format!("#!/bin/sh\n{text}\n")).expect("written");
-        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("set");
+        write_script(&path, text, mode);
         path
     }
 
@@ -293,7 +292,7 @@ mod tests {
         let mut hook = Hook::new(&path, data.path()).expect("usable");
         let far = Instant::now() + Duration::from_secs(600);
         hook.call(Concern::Sealed, "{}\n".to_owned(), far).expect("started");
-        let end = Instant::now() + Duration::from_secs(20);
+        let end = Instant::now() + Duration::from_secs(60);
         let child = loop {
             let pid = fs::read_to_string(&mark).unwrap_or_default();
             if let Ok(pid) = pid.trim().parse::<i32>() {
@@ -371,7 +370,7 @@ mod tests {
     }
 
     fn ended(hook: &mut Hook) -> Ended {
-        let end = Instant::now() + Duration::from_secs(30);
+        let end = Instant::now() + Duration::from_secs(60);
         loop {
             if let Some(ended) = hook.look(Instant::now()) {
                 return ended;

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use vault_ipc::proto::v1::Header;
@@ -145,11 +146,12 @@ impl Venue {
         })
     }
 
-    /// Speaks HTTP/2 with wide windows, and reads nothing for `pause` after each head.
-    pub(super) fn framed_that_pauses(identity: &Identity, pause: Duration) -> Self {
-        let acceptor = identity.acceptor(&[b"h2"]);
+    /// Speaks HTTP/2 with wide windows. After the first head of a connection it reads nothing until the
+    /// gate has a permit; then all, and notes `end` where the connection ends.
+    pub(super) fn framed_behind(identity: &Identity, gate: &Arc<Semaphore>) -> Self {
+        let (acceptor, gate) = (identity.acceptor(&[b"h2"]), Arc::clone(gate));
         Self::start(move |socket, seen| {
-            let acceptor = acceptor.clone();
+            let (acceptor, gate) = (acceptor.clone(), Arc::clone(&gate));
             async move {
                 let Ok(stream) = acceptor.accept(socket).await else { return };
                 let mut wide = h2::server::Builder::new();
@@ -161,8 +163,9 @@ impl Venue {
                     let head = accepted.0.uri().to_string().into_bytes();
                     held.push(accepted);
                     seen.lock().expect("whole").requests.push(head);
-                    tokio::time::sleep(pause).await;
+                    drop(gate.acquire().await);
                 }
+                seen.lock().expect("whole").requests.push(b"end".to_vec());
             }
         })
     }
@@ -422,7 +425,7 @@ impl Egress {
             local.block_on(&runtime.expect("a runtime"), crate::serve::serve(config, names))
         });
         for stream in [&core, &front] {
-            stream.set_read_timeout(Some(Duration::from_secs(20))).expect("set");
+            stream.set_read_timeout(Some(Duration::from_secs(60))).expect("set");
         }
         Self {
             core,
@@ -543,6 +546,11 @@ impl Egress {
         }
     }
 
+    /// How many events of a WebSocket the front has been told that nobody has asked for yet.
+    pub(super) fn events_left(&self, correlation: u64) -> usize {
+        self.events.get(&correlation).map_or(0, VecDeque::len)
+    }
+
     /// What the core is told next of how venues are.
     pub(super) fn health(&mut self) -> Health {
         loop {
@@ -613,7 +621,7 @@ pub(super) fn get(correlation: u64, path: &str) -> Dispatch {
         class: "read".into(),
         method: "GET".into(),
         url: format!("https://{HOST}{path}"),
-        timeout_ms: 5_000,
+        timeout_ms: 60_000,
         order_id_at: vec!["/orderId".into()],
         error_code_at: vec!["/code".into()],
         ..Dispatch::default()
@@ -638,7 +646,7 @@ pub(super) fn dial(correlation: u64, path: &str) -> StreamDial {
         venue: "example".into(),
         credential: "alpha".into(),
         url: format!("wss://{HOST}:9443{path}"),
-        timeout_ms: 5_000,
+        timeout_ms: 60_000,
         ..StreamDial::default()
     }
 }

@@ -1,8 +1,10 @@
 //! What goes wrong, and what is said of it.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::sync::Semaphore;
 use vault_ipc::Dispatch;
 
 use super::bed::{Egress, HOST, Identity, Reply, Venue, get, http, ok, post};
@@ -58,24 +60,45 @@ fn what_the_venue_refused_unseen_is_tried_again_only_if_it_may() {
 #[test]
 fn what_is_called_unsent_does_not_leave_later() {
     let identity = Identity::new(&[HOST]);
-    let venue = Venue::framed_that_pauses(&identity, Duration::from_secs(2));
-    let mut egress = Egress::new(&venue, &identity);
-    // Together more than the socket takes while nobody reads.
-    for at in 1..=8 {
-        egress.dispatch(at, &post(at, "/large", &vec![b'x'; 1 << 20]));
-    }
-    while venue.requests().is_empty() {
+    let is_called_unsent = || {
+        let gate = Arc::new(Semaphore::new(0));
+        let venue = Venue::framed_behind(&identity, &gate);
+        let mut egress = Egress::new(&venue, &identity);
+        // Together more than the socket takes while nobody reads.
+        for at in 1..=8 {
+            egress.dispatch(at, &post(at, "/large", &vec![b'x'; 1 << 20]));
+        }
+        wait_for(&venue, "/large");
+        std::thread::sleep(SHORT * 4);
+        let mut order = post(9, "/small", b"x");
+        order.timeout_ms = 300;
+        let told = egress.send(9, &order);
+        if told.outcome.sent {
+            told.is("TIMEOUT", true, 1);
+            return false;
+        }
+        told.is("TIMEOUT", false, 0);
+        // The connection is gone with it.
+        egress.told(1).is("CONNECTION_LOST", true, 1);
+        gate.add_permits(1);
+        // What comes after it is there, and all that was on its connection.
+        egress.dispatch(10, &post(10, "/last", b"x"));
+        wait_for(&venue, "/last");
+        wait_for(&venue, "end");
+        let requests = venue.requests();
+        assert!(!requests.iter().any(|request| request.ends_with("/small")), "{requests:?}");
+        true
+    };
+    // On a busy machine the socket may have room yet, and the order leaves: then once more.
+    assert!((0..20).any(|_| is_called_unsent()));
+}
+
+fn wait_for(venue: &Venue, end: &str) {
+    let until = Instant::now() + Duration::from_secs(60);
+    while !venue.requests().iter().any(|request| request.ends_with(end)) {
+        assert!(Instant::now() < until, "{end} never came: {:?}", venue.requests());
         std::thread::sleep(Duration::from_millis(5));
     }
-    std::thread::sleep(SHORT * 4);
-    let mut order = post(9, "/small", b"x");
-    order.timeout_ms = 300;
-    egress.send(9, &order).is("TIMEOUT", false, 0);
-    // The connection is gone with it.
-    egress.told(1).is("CONNECTION_LOST", true, 1);
-    std::thread::sleep(Duration::from_secs(2));
-    let requests = venue.requests();
-    assert!(!requests.iter().any(|request| request.ends_with("/small")), "{requests:?}");
 }
 
 #[test]

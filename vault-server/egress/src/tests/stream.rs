@@ -84,7 +84,7 @@ async fn obey(mut socket: Socket, seen: &Arc<Mutex<Seen>>) {
                 return;
             }
             "stall" => {
-                tokio::time::sleep(Duration::from_secs(20)).await;
+                tokio::time::sleep(Duration::from_secs(60)).await;
                 return;
             }
             _ => Ok(()),
@@ -99,7 +99,7 @@ fn wait_for(venue: &Venue, text: &str) {
     let begun = Instant::now();
     while !venue.requests().iter().any(|seen| seen == text) {
         assert!(
-            begun.elapsed() < Duration::from_secs(10),
+            begun.elapsed() < Duration::from_secs(60),
             "{text} never came: {:?}",
             venue.requests()
         );
@@ -224,7 +224,7 @@ fn a_cut_is_at_once_and_told_to_both() {
     assert!(!egress.outcome(5).sent);
     // While it is being opened, and when there is none.
     let silent = Venue::start(|socket, _| async move {
-        tokio::time::sleep(Duration::from_secs(10)).await;
+        tokio::time::sleep(Duration::from_secs(60)).await;
         drop(socket);
     });
     let mut egress = Egress::new(&silent, &identity);
@@ -261,12 +261,16 @@ fn a_barrier_waits_for_what_is_written_and_drops_the_rest() {
     let large = "z".repeat(200 << 10);
     for at in 51..=90 {
         egress.stream_send(1, &send(&large, at));
+        // Answered at once, as there is no such WebSocket: what came before it has had its turn.
+        egress.stream_send(2, &send("", 1_000 + at));
+        assert_eq!(egress.outcome(1_000 + at).problem, "CONNECTION_LOST");
         std::thread::sleep(Duration::from_millis(5));
     }
     let begun = Instant::now();
     egress.barrier(2);
     egress.wait_for_barrier(2);
-    assert!((200..2_000).contains(&begun.elapsed().as_millis()), "{:?}", begun.elapsed());
+    // Nor does it wait for much longer: the write would end by itself, and its problem be another.
+    assert!(begun.elapsed().as_millis() >= 200, "{:?}", begun.elapsed());
     let outcomes: Vec<_> = (51..=90).map(|at| egress.outcome(at)).collect();
     let problems: Vec<_> =
         outcomes.iter().map(|outcome| (outcome.problem.as_str(), outcome.sent)).collect();
@@ -324,7 +328,7 @@ fn a_venue_that_says_no_is_told_from_one_that_is_not_there() {
     assert_eq!(end.problem, "RESPONSE_MALFORMED");
     // Time runs out.
     let silent = Venue::start(|socket, _| async move {
-        tokio::time::sleep(Duration::from_secs(10)).await;
+        tokio::time::sleep(Duration::from_secs(60)).await;
         drop(socket);
     });
     let mut egress = Egress::new(&silent, &identity);
@@ -386,10 +390,10 @@ fn one_that_floods_holds_up_nobody() {
     egress.stream_send(2, &send("say hello", 7));
     assert!(egress.outcome(7).sent);
     wait_for(&venue, "say hello");
-    let begun = Instant::now();
-    // What lies before it in the queue is little.
     assert_eq!(egress.event(1_002).text(), "hello");
-    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    // What lies before it in the queue is little.
+    let before = egress.events_left(1_001);
+    assert!(before < 512, "{before}");
     let flooded = (0..1024).map(|_| egress.event(1_001).text().len()).sum::<usize>();
     assert_eq!(flooded, 64 << 20);
 }
@@ -399,17 +403,22 @@ fn a_venue_that_is_gone_is_noticed() {
     let identity = Identity::new(&[HOST]);
     let venue = echoing(&identity);
     let hosts = [(HOST, venue.address, Some(identity.pem.as_str()))];
-    let idle = Duration::from_secs(1);
+    // A venue that is held up for so long on a busy machine is as good as gone.
+    let idle = Duration::from_secs(3);
     let mut egress = Egress::with(&hosts, Names::Nobody, |config| config.limits.stream_idle = idle);
     egress.stand(1, &dial(1, "/"));
     // It answers, and is let be.
-    std::thread::sleep(idle * 5);
-    assert!(venue.requests().iter().filter(|seen| *seen == "pinged").count() >= 2);
+    let begun = Instant::now();
+    while venue.requests().iter().filter(|seen| *seen == "pinged").count() < 3 {
+        assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", venue.requests());
+        std::thread::sleep(Duration::from_millis(50));
+    }
     let begun = Instant::now();
     egress.say(1, "stall");
     egress.event(1_001).ends(0, "TIMEOUT");
     // Asked after `idle` without a word, ended after twice as long; the last word may be `idle` old.
-    assert!((750..10_000).contains(&begun.elapsed().as_millis()), "{:?}", begun.elapsed());
+    let least = idle * 3 / 4;
+    assert!((least..least * 20).contains(&begun.elapsed()), "{:?}", begun.elapsed());
     assert_eq!(egress.end(1).problem, "TIMEOUT");
 
     egress.stand(2, &dial(2, "/"));
