@@ -61,10 +61,11 @@ pub(crate) fn is_legal(
     };
     match scalar_of(&param.kind, value, how) {
         Some(text) => with_heads(text, how, |text| {
+            // Patterns last: a kind tells a text that is too long before they have gone through it.
             constant_holds(text)
                 && size_holds(text)
-                && pattern_holds(text)
                 && is_taken(&param.kind, text, how)
+                && pattern_holds(text)
         }),
         None => param.constant.is_none() && fits(value),
     }
