@@ -116,16 +116,17 @@ impl Histories {
         let (keys, mut swept, mut room) = (self.keys, 0, FORGOTTEN_MAX);
         for history in self.clients.values_mut().skip(from).take(SWEPT_MAX) {
             history.tidy_some(clock, keys, &mut room);
+            swept += 1;
             if room == 0 {
                 break;
             }
-            swept += 1;
         }
         let is_end = swept < SWEPT_MAX && room > 0;
         if is_end {
             self.scopes.values_mut().for_each(|history| history.tidy(clock, keys));
         }
-        // Clients that come meanwhile may change places with others: those have their turn later.
+        // Who has more to forget than there was room for goes on the next time round. Clients that come
+        // meanwhile may change places with others: those have their turn later.
         self.sweep = Some(if is_end { 0 } else { from + swept });
     }
 

@@ -400,13 +400,16 @@ impl Seen {
         self.last.get(&key).is_some_and(inside)
     }
 
-    /// Forgets so many at most, which it takes off from `room`.
+    /// Forgets so many, which it takes off from `room`, and what was seen at the time of the last of them:
+    /// what is left is what was seen since a time.
     fn forget_before(&mut self, clock: ClockTime, room: &mut usize) {
-        while *room > 0
-            && let Some((at, key)) = self.sights.front().copied()
+        let mut last = None;
+        while let Some((at, key)) = self.sights.front().copied()
             && at < clock
+            && (*room > 0 || last == Some(at))
         {
-            *room -= 1;
+            *room = room.saturating_sub(1);
+            last = Some(at);
             self.sights.pop_front();
             // Seen again since: that sight stays.
             if self.last.get(&key) == Some(&at) {

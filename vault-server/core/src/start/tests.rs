@@ -439,3 +439,33 @@ fn keys_are_kept_for_as_long_as_a_scope_asks_for_them() {
     // What was spent is kept whatever becomes of keys.
     assert_eq!(histories.of(&name("one")).notional_within(Span::MAX, almost), money("5"));
 }
+
+#[test]
+fn keys_are_forgotten_little_by_little_and_no_client_waits_for_another() {
+    let (hour, day): (Span, Span) = ("1h".parse().expect("a span"), "1d".parse().expect("a span"));
+    let clients = ["one", "two", "three"].map(name);
+    let mut histories = Histories::new(hour);
+    for (client, key) in clients.iter().flat_map(|client| (0..10_000).map(move |key| (client, key)))
+    {
+        let at = ClockTime(FIRST.0 + key);
+        let spend = Spend { at, until: at, order_keys: vec![key], ..Spend::default() };
+        histories.add(client, None, &spend);
+    }
+    let clock = ClockTime(FIRST.0 + 2 * 3_600_000_000);
+    let left = |histories: &Histories| {
+        let mut left = clients.clone().map(|client| {
+            let history = histories.of(&client);
+            (0..10_000).filter(|key| history.has_order(*key, day, clock)).count()
+        });
+        left.sort_unstable();
+        left
+    };
+    let mut seen = Vec::new();
+    for _ in 0..5 {
+        histories.keep(hour, clock);
+        seen.push(left(&histories));
+    }
+    let (all, some) = (10_000, 10_000 - 8_192);
+    let expected = [[some, all, all], [some, some, all], [some; 3], [some; 3], [0; 3]];
+    assert_eq!(seen, expected);
+}

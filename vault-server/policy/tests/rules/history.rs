@@ -292,13 +292,12 @@ fn no_more_keys_are_forgotten_at_once_than_there_is_room_for() {
         id_keys: vec![second % 100],
         ..spend(second * SECOND, 1, "1")
     });
-    let mut history = history(spends);
+    let mut history = self::history(spends);
     let (clock, per) = (ClockTime(300 * SECOND), span("200s"));
-    let before = clock;
     let mut left = Vec::new();
     for _ in 0..5 {
         let mut room = 128;
-        history.forget_keys(before, &mut room);
+        history.forget_keys(clock, &mut room);
         left.push(128 - room);
         for second in 0..300 {
             let is_inside = second > 100 && second >= left.iter().sum::<usize>() as u64;
@@ -311,6 +310,15 @@ fn no_more_keys_are_forgotten_at_once_than_there_is_room_for() {
     let mut other = History::default();
     (0..300u64).for_each(|second| other.add(&spend(second * SECOND, 1, "1")));
     assert_eq!(history, other, "nothing is left of them");
+    // Of one moment all or none.
+    let batch = Spend { order_keys: vec![7; 20], ..spend(SECOND, 20, "1") };
+    let other = Spend { order_keys: vec![8; 20], ..spend(2 * SECOND, 20, "1") };
+    let mut batches = self::history([batch, other]);
+    let found = |batches: &History| [7, 8].map(|key| batches.has_order(key, span("31d"), clock));
+    batches.forget_keys(clock, &mut 8);
+    assert_eq!(found(&batches), [false, true]);
+    batches.forget_keys(clock, &mut 1);
+    assert_eq!(found(&batches), [false, false]);
 }
 
 #[test]
