@@ -23,7 +23,9 @@ use crate::hold::{HANDLE_LIFE, Hold, new_handle};
 use crate::journal::Channel;
 use crate::lane::Waiting;
 use crate::metric::Came;
-use crate::order::{Asked, HEADERS_MAX, Order, limits_left, model_request, notional, wire_headers};
+use crate::order::{
+    Asked, Order, check_header_count, limits_left, model_request, notional, wire_headers,
+};
 use crate::vault::Vault;
 
 pub use self::outcome::Executions;
@@ -166,9 +168,7 @@ impl Vault {
     ///
     /// [`Unread`].
     pub(crate) fn read_call(&self, client: &Name, call: &VenueCall) -> Result<Order, Unread> {
-        if call.header_count() > HEADERS_MAX {
-            return Err(VaultError::Field("a request has at most 128 headers").into());
-        }
+        check_header_count(call.header_count())?;
         match call {
             VenueCall::Execute(call) => {
                 let v1::ExecuteRequest { request_id, credential, request } = &call.request;

@@ -29,7 +29,7 @@ use crate::vault::{Vault, detail};
 
 /// Headers of a request; more than libraries send. What waits for its turn is kept as it came, and a header
 /// of two bytes takes 48.
-pub(crate) const HEADERS_MAX: usize = 128;
+const HEADERS_MAX: usize = 128;
 /// Of a call's time, what must be left for an Execute to begin.
 pub(crate) const EXECUTE_LEFT_MIN: Duration = Duration::from_millis(250);
 
@@ -506,6 +506,18 @@ pub(crate) fn model_request(request: v1::VenueRequest) -> VenueRequest {
     let scheme = if scheme.is_empty() { "https".to_owned() } else { scheme };
     let headers = headers.into_iter().map(|header| (header.name, header.value)).collect();
     VenueRequest { method, scheme, host, path, query, body, headers }
+}
+
+/// Whether a request may have so many headers.
+///
+/// # Errors
+///
+/// [`VaultError::Field`].
+pub(crate) fn check_header_count(count: usize) -> Result<(), VaultError> {
+    if count > HEADERS_MAX {
+        return Err(VaultError::Field("a request has at most 128 headers"));
+    }
+    Ok(())
 }
 
 /// Headers as the wire has them.

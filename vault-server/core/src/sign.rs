@@ -15,7 +15,9 @@ use crate::credential::open_credential;
 use crate::crypto::stack::wiping_stack;
 use crate::error::VaultError;
 use crate::metric::Came;
-use crate::order::{Asked, HEADERS_MAX, Order, limits_left, model_request, notional, wire_headers};
+use crate::order::{
+    Asked, Order, check_header_count, limits_left, model_request, notional, wire_headers,
+};
 use crate::storage::CredentialRow;
 use crate::vault::Vault;
 
@@ -293,9 +295,7 @@ impl Vault {
 pub(crate) fn read_order(client: &Name, request: v1::SignRequest) -> Result<Order, VaultError> {
     let v1::SignRequest { request_id, credential, request } = request;
     let request = request.ok_or(VaultError::Field("request is not set"))?;
-    if request.headers.len() > HEADERS_MAX {
-        return Err(VaultError::Field("a request has at most 128 headers"));
-    }
+    check_header_count(request.headers.len())?;
     let request = model_request(request);
     Order::new(client, Mode::Sign, &request_id, &credential, request)
 }
