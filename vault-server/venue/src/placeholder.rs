@@ -100,20 +100,18 @@ fn take_off(catalog: &Catalog, places: &Placeholders, request: &mut VenueRequest
         window.is_some_and(|window| value.parse::<u64>().is_ok_and(|ms| ms > window.max_ms))
     };
     let goes = |name: &str, value: &str| is_anew(name) || (is_window(name) && is_wide(value));
-    let Some(body) = form::of(&request.body) else {
-        let counts = form::counts(&[&request.query], may_go);
-        let once = |name: &str, value: &str| goes(name, value) && counts.get(name) == Some(&1);
-        request.query = form::without(&request.query, once);
-        if let Some(body) = json::without(&request.body, places.made_anew) {
-            request.body = body;
-        }
-        return;
-    };
-    let counts = form::counts(&[&request.query, body], may_go);
+    let form = form::of(&request.body);
+    let counts = form::counts(&[&request.query, form.unwrap_or_default()], may_go);
     let once = |name: &str, value: &str| goes(name, value) && counts.get(name) == Some(&1);
-    let (query, body) = (form::without(&request.query, once), form::without(body, once));
+    let query = form::without(&request.query, once);
+    let body = match form {
+        Some(form) => Some(form::without(form, once).into_bytes()),
+        None => json::without(&request.body, places.made_anew),
+    };
     request.query = query;
-    request.body = body.into_bytes();
+    if let Some(body) = body {
+        request.body = body;
+    }
 }
 
 /// The values of a parameter in the query or in the form of a request, as written.
