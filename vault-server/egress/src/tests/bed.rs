@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -203,6 +203,15 @@ impl Venue {
     pub(super) fn requests(&self) -> Vec<String> {
         let seen = self.seen.lock().expect("whole");
         seen.requests.iter().map(|request| String::from_utf8_lossy(request).into_owned()).collect()
+    }
+
+    /// Waits until what it has seen is what is waited for.
+    pub(super) fn wait_until(&self, what: &str, is_there: impl Fn(&[String]) -> bool) {
+        let until = Instant::now() + Duration::from_secs(60);
+        while !is_there(&self.requests()) {
+            assert!(Instant::now() < until, "{what} never came: {:?}", self.requests());
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 }
 

@@ -94,11 +94,7 @@ fn what_is_called_unsent_does_not_leave_later() {
 }
 
 fn wait_for(venue: &Venue, end: &str) {
-    let until = Instant::now() + Duration::from_secs(60);
-    while !venue.requests().iter().any(|request| request.ends_with(end)) {
-        assert!(Instant::now() < until, "{end} never came: {:?}", venue.requests());
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    venue.wait_until(end, |seen| seen.iter().any(|request| request.ends_with(end)));
 }
 
 #[test]

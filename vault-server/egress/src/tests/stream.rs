@@ -96,15 +96,7 @@ async fn obey(mut socket: Socket, seen: &Arc<Mutex<Seen>>) {
 }
 
 fn wait_for(venue: &Venue, text: &str) {
-    let begun = Instant::now();
-    while !venue.requests().iter().any(|seen| seen == text) {
-        assert!(
-            begun.elapsed() < Duration::from_secs(60),
-            "{text} never came: {:?}",
-            venue.requests()
-        );
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    venue.wait_until(text, |seen| seen.iter().any(|seen| seen == text));
 }
 
 fn send(text: &str, outcome: u64) -> StreamSend {
@@ -408,11 +400,8 @@ fn a_venue_that_is_gone_is_noticed() {
     let mut egress = Egress::with(&hosts, Names::Nobody, |config| config.limits.stream_idle = idle);
     egress.stand(1, &dial(1, "/"));
     // It answers, and is let be.
-    let begun = Instant::now();
-    while venue.requests().iter().filter(|seen| *seen == "pinged").count() < 3 {
-        assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", venue.requests());
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    let pings = |seen: &[String]| seen.iter().filter(|seen| *seen == "pinged").count();
+    venue.wait_until("the third ping", |seen| pings(seen) >= 3);
     let begun = Instant::now();
     egress.say(1, "stall");
     egress.event(1_001).ends(0, "TIMEOUT");
